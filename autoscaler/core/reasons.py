@@ -1,0 +1,60 @@
+"""Every reason that a decision can carry: a closed list, in Kubernetes' CamelCase, HPA's own words where it has one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a number is what it is."""
+
+    # moves
+    DEMAND_RISING = "DemandRising"
+    DEMAND_FALLING = "DemandFalling"
+    SLO_AT_RISK = "SloAtRisk"
+    SATURATED = "Saturated"
+    PANIC = "Panic"
+    FORECAST_DEMAND = "ForecastDemand"
+    SCHEDULED_FLOOR = "ScheduledFloor"
+    EXTERNAL_FLOOR = "ExternalFloor"
+    EXTERNAL_EDIT_UNDONE = "ExternalEditUndone"
+
+    # holds
+    STEADY = "Steady"
+    WITHIN_TOLERANCE = "WithinTolerance"
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized"
+    SCALE_UP_STABILIZED = "ScaleUpStabilized"
+    SCALE_DOWN_LIMITED = "ScaleDownLimited"
+    SCALE_UP_LIMITED = "ScaleUpLimited"
+    SCALE_DOWN_UNSAFE = "ScaleDownUnsafe"
+    TOO_FEW_REPLICAS = "TooFewReplicas"
+    TOO_MANY_REPLICAS = "TooManyReplicas"
+    ROLLOUT = "RolloutInProgress"
+    STARTING = "ReplicasStarting"
+    WARMING_UP = "WarmingUp"
+    NO_DATA = "NoData"
+    STALE_DATA = "StaleData"
+    PARTIAL_DATA = "PartialData"
+    CLOCK_STEPPED_BACK = "ClockSteppedBack"
+    CAPACITY_UNKNOWN = "CapacityUnknown"
+    PAUSED = "Paused"
+    MODE_OFF = "ModeOff"
+    RECOMMEND_ONLY = "RecommendOnly"
+    HELD_BY_OTHER = "HeldByAnotherAutoscaler"
+    SCALED_TO_ZERO = "ScaledToZero"
+    FAILED_CREATE = "FailedCreate"
+    FROZEN = "Frozen"
+    FLEET_BRAKE = "FleetBrake"
+    CORRELATED_DROP = "CorrelatedDrop"
+    INTERNAL_ERROR = "InternalError"
+
+    # findings
+    SLO_UNATTAINABLE = "SloUnattainable"
+    GROWTH_USELESS = "GrowthUseless"
+    UNEVEN_LOAD = "UnevenLoad"
+    EXTERNAL_EDIT = "ExternalEdit"
+    INVALID_ANNOTATION = "InvalidAnnotation"
+    INVALID_SAMPLE = "InvalidSample"
+    DUPLICATE_SAMPLE = "DuplicateSample"
+    UNSCHEDULABLE = "Unschedulable"
+    NEW_TEMPLATE = "NewTemplate"
