@@ -1,0 +1,214 @@
+"""Step 5 as a whole: from the number that sizing asked for to the number that may be set now.
+
+    floors -> bounds -> panic -> hold on unknown -> stabilise -> prove (N-1) -> rollout, warm-up -> rates -> bounds
+
+A number goes up for any one good reason; it goes down only when nothing speaks against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autoscaler.core import behavior, size
+from autoscaler.core.behavior import Recommended
+from autoscaler.core.need import Context, Need
+from autoscaler.core.observe import View
+from autoscaler.core.reasons import Reason
+from autoscaler.core.state import WorkloadState
+from autoscaler.core.trace import Trace
+from autoscaler.core.types import WorkloadInput
+
+# A panic that waits for pods that never come ends after this, so that scale-down stays alive.
+LONGEST_PANIC_S = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """What the stages look at."""
+
+    given: WorkloadInput
+    current: int
+    view: View
+    need: Need
+    lead_s: float
+    lowered: bool
+    """Someone else has just lowered the replicas."""
+    context: Context
+
+
+def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
+    """Takes the number through every stage and returns the memory that they leave."""
+    now_s, behave = sheet.context.now_s, sheet.context.config.behavior
+    up_s = behave.scale_up.stabilization_window_s or 0.0
+    down_s = behavior.down_window_s(behave.scale_down, sheet.lead_s)
+    state = _panic(trace, state, sheet)
+    _floors(trace, state, sheet)
+    _bounds(trace, sheet)
+    # While nothing is known the present number is what is recommended: after an outage the window starts anew.
+    recommended = behavior.remember(
+        state.recommended,
+        Recommended(at_s=now_s, replicas=trace.value),
+        down_s=down_s,
+        up_s=up_s,
+    )
+    _stabilize(trace, state, sheet, up_s=up_s, down_s=down_s)
+    _prove(trace, sheet)
+    _hold_down(trace, state, sheet, down_s)
+    _rates(trace, state, sheet)
+    _bounds(trace, sheet)
+    return replace(state, recommended=recommended, events=behavior.forget(state.events, now_s))
+
+
+def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
+    """A burst: the fast rate is a multiple of what the ready replicas carry."""
+    now_s, config, view, need = sheet.context.now_s, sheet.context.config, sheet.view, sheet.need
+    until_s = state.panic_until_s
+    if need.carried is not None and need.fast_rps is not None and view.ready:
+        ratio = need.fast_rps / (view.ready * need.carried.rps)
+        if ratio >= config.panic_threshold_ratio:
+            until_s = now_s + config.panic_window_s
+            burst = size.replicas_for(need.fast_rps, need.carried, skew_ratio=state.skew_ratio)
+            trace.raise_to(
+                "panic",
+                burst,
+                Reason.PANIC,
+                f"{need.fast_rps:.3g} rps in the last seconds is {ratio:.1f} times what {view.ready} ready replicas "
+                f"carry: {burst}",
+            )
+    if until_s is not None and now_s >= until_s:
+        # Not before the replicas that the burst asked for are there, but not for ever either.
+        waiting = view.ready < sheet.current and now_s < until_s + LONGEST_PANIC_S
+        until_s = until_s if waiting else None
+    return replace(state, panic_until_s=until_s)
+
+
+def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
+    scheduled = sheet.context.scheduled_floor
+    if scheduled is not None:
+        trace.raise_to(
+            "floor",
+            scheduled,
+            Reason.SCHEDULED_FLOOR,
+            f"forescale.io/schedule asks for {scheduled} now",
+        )
+    if state.floor is not None:
+        left_s = state.floor.until_s - sheet.context.now_s
+        trace.raise_to(
+            "floor",
+            state.floor.replicas,
+            Reason.EXTERNAL_FLOOR,
+            f"raised to {state.floor.replicas} from outside, kept for {left_s / 60:.0f} more minutes",
+        )
+
+
+def _bounds(trace: Trace, sheet: Sheet) -> None:
+    spec = sheet.given.spec
+    highest = sheet.context.config.max_replicas if spec.max_replicas is None else spec.max_replicas
+    trace.raise_to(
+        "bounds", spec.min_replicas, Reason.TOO_FEW_REPLICAS, f"min-replicas is {spec.min_replicas}"
+    )
+    trace.lower_to(
+        "bounds",
+        max(highest, spec.min_replicas),
+        Reason.TOO_MANY_REPLICAS,
+        f"max-replicas is {highest}; the demand asks for {trace.value}",
+    )
+
+
+def _stabilize(
+    trace: Trace, state: WorkloadState, sheet: Sheet, *, up_s: float, down_s: float
+) -> None:
+    if sheet.need.wanted is None or trace.value == sheet.current:
+        return
+    # A panic and someone else's lowering are answered at once.
+    rising = trace.value > sheet.current
+    urgent = rising and (sheet.lowered or state.panic_until_s is not None)
+    after = behavior.stabilized(
+        state.recommended,
+        now_s=sheet.context.now_s,
+        current=sheet.current,
+        wanted=trace.value,
+        up_s=0.0 if urgent else up_s,
+        down_s=down_s,
+    )
+    if rising and sheet.lowered:
+        trace.move(
+            "external",
+            trace.value,
+            Reason.EXTERNAL_EDIT_UNDONE,
+            f"lowered to {sheet.current} from outside; the SLO needs {trace.value}",
+        )
+    elif after != trace.value:
+        reason = Reason.SCALE_UP_STABILIZED if rising else Reason.SCALE_DOWN_STABILIZED
+        window_s = up_s if rising else down_s
+        trace.move(
+            "stabilize",
+            after,
+            reason,
+            f"{after} was recommended within the last {window_s:.0f} s",
+        )
+
+
+def _prove(trace: Trace, sheet: Sheet) -> None:
+    """The N-1 check: fewer replicas must carry the upper demand, and a little more, until they could be back."""
+    need = sheet.need
+    if trace.value >= sheet.current or need.carried is None or need.upper_rps is None:
+        return
+    tolerance = sheet.context.config.behavior.scale_down.tolerance_ratio
+    safe = size.replicas_for(need.upper_rps * (1.0 + tolerance), need.carried)
+    if safe > trace.value:
+        after = min(sheet.current, safe)
+        trace.move(
+            "prove",
+            after,
+            Reason.WITHIN_TOLERANCE if after == sheet.current else Reason.SCALE_DOWN_UNSAFE,
+            f"{after - 1} would not carry {need.upper_rps:.3g} rps with {tolerance:.0%} to spare for the "
+            f"{sheet.lead_s:.0f} s that getting a replica back takes",
+        )
+
+
+def _hold_down(trace: Trace, state: WorkloadState, sheet: Sheet, down_s: float) -> None:
+    """What forbids any lowering, however small the demand."""
+    if trace.value >= sheet.current:
+        return
+    veto = _veto(state, sheet, down_s)
+    if veto is not None:
+        trace.move("hold", sheet.current, veto[0], veto[1])
+
+
+def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, str] | None:
+    now_s, view, config = sheet.context.now_s, sheet.view, sheet.context.config
+    coverage = view.coverage_ratio
+    if sheet.given.replicas.rollout:
+        return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
+    if coverage is not None and coverage < config.signals.min_coverage_ratio:
+        return Reason.PARTIAL_DATA, (
+            f"only {view.covered} of {view.ready} ready pods have fresh metrics"
+        )
+    if state.panic_until_s is not None:
+        return (
+            Reason.PANIC,
+            "a burst was answered less than a minute ago or its replicas are not ready",
+        )
+    if now_s - state.first_seen_s < down_s:
+        return Reason.WARMING_UP, (
+            f"watched for {max(0.0, now_s - state.first_seen_s):.0f} s, less than a stabilisation window of "
+            f"{down_s:.0f} s"
+        )
+    if sheet.need.suffering:
+        return Reason.SLO_AT_RISK, "more requests miss the objective than it allows"
+    return None
+
+
+def _rates(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
+    rules, now_s, current = sheet.context.config.behavior, sheet.context.now_s, sheet.current
+    if trace.value > current and state.panic_until_s is None and not sheet.lowered:
+        limit = behavior.limit_up(rules.scale_up, state.events, now_s=now_s, current=current)
+        trace.lower_to(
+            "rates", limit, Reason.SCALE_UP_LIMITED, f"scaleUp policies allow {limit} now"
+        )
+    elif trace.value < current:
+        limit = behavior.limit_down(rules.scale_down, state.events, now_s=now_s, current=current)
+        trace.raise_to(
+            "rates", limit, Reason.SCALE_DOWN_LIMITED, f"scaleDown policies allow {limit} now"
+        )

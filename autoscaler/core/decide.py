@@ -1,0 +1,200 @@
+"""One workload, one tick: the order in which the steps are taken, and nothing else.
+
+    observe -> learn -> demand -> capacity -> size -> relief -> floors -> (hold) -> behave -> gates
+
+Every stage writes what it did into the trace; what it knows it gets as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autoscaler.core import behave, external, gates, learn, relief, size, skew
+from autoscaler.core.findings import facts, findings
+from autoscaler.core.need import Context, Need, assess, forecast_rps, objective_of
+from autoscaler.core.observe import View, observe
+from autoscaler.core.reasons import Reason
+from autoscaler.core.state import Minute, WorkloadState, Written
+from autoscaler.core.trace import Trace
+from autoscaler.core.types import (
+    Decision,
+    Facts,
+    Finding,
+    LatencyObjective,
+    Mode,
+    SloForm,
+    WorkloadInput,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The decision, the memory it leaves and the minute of history that it finished, if any."""
+
+    decision: Decision
+    state: WorkloadState
+    finished: Minute | None = None
+
+
+def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Decided:
+    """The number of replicas of one workload, with everything that led to it."""
+    now_s, config = context.now_s, context.config
+    edit = _edit(given, state, context)
+    observed = given.replicas.desired
+    current = state.written.replicas if edit.lagging and state.written else observed
+    view = observe(given, state, now_s=now_s, settings=config.signals)
+    state = _learned(given, state, view, context)
+    lead_s = learn.lead_p90_s(state.lead_times, given, seed_s=config.startup_time_s, now_s=now_s)
+    need, spread, state = assess(given, state, view, context, lead_s)
+    minute, growth, finished = learn.fill_minute(
+        state, now_s=now_s, level_rps=need.level_rps, lead_s=lead_s + config.tick_s
+    )
+    state = replace(
+        state,
+        minute=minute,
+        growth=growth,
+        floor=edit.floor,
+        written=state.written if edit.lagging else _seen(state.written, observed, now_s),
+    )
+    trace = Trace(current)
+    notes = [edit.finding] if edit.finding else []
+    notes += findings(given, view, need, spread)
+    if need.wanted is None:
+        reason = view.unknown or Reason.CAPACITY_UNKNOWN
+        trace.move("size", current, reason, _unknown_message(view))
+        _forecast_when_blind(trace, context, state, current)
+    else:
+        _size(trace, need, view, current, spread, state)
+        state, judged = relief.apply(trace, state, view, need, context, objective_of(given))
+        notes += judged
+    sheet = behave.Sheet(
+        given=given,
+        current=current,
+        view=view,
+        lead_s=lead_s,
+        lowered=edit.lowered,
+        context=context,
+        need=need,
+    )
+    state = behave.apply(trace, state, sheet)
+    gates.apply(trace, given, current=current, stepped_back=context.clock_stepped_back)
+    return Decided(
+        decision=_decision(given, trace, current, notes, facts(view, need, spread, lead_s), need),
+        state=state,
+        finished=finished,
+    )
+
+
+def _edit(given: WorkloadInput, state: WorkloadState, context: Context) -> external.Edit:
+    """Edits from outside; where someone else scales anyway every change is theirs, and none is an edit."""
+    if given.spec.mode is not Mode.AUTO or given.replicas.held_by is not None:
+        return external.Edit(floor=None)
+    return external.detect(
+        state.written,
+        state.floor,
+        observed=given.replicas.desired,
+        now_s=context.now_s,
+        floor_s=context.config.external_floor_s,
+    )
+
+
+def _seen(written: Written | None, observed: int, now_s: float) -> Written:
+    """What was last written, as long as it is what is there; else what is there."""
+    if written is not None and written.replicas == observed:
+        return written
+    return Written(replicas=observed, before=observed, at_s=now_s)
+
+
+def _learned(
+    given: WorkloadInput, state: WorkloadState, view: View, context: Context
+) -> WorkloadState:
+    return replace(
+        state,
+        pods=view.tracks,
+        seen_pods=learn.seen_pods(state, given),
+        lead_times=learn.lead_times(state.lead_times, given.pods),
+        templates=learn.templates(
+            state.templates, given, view, now_s=context.now_s, settings=context.config.signals
+        ),
+    )
+
+
+def _unknown_message(view: View) -> str:
+    if view.unknown is not None:
+        return f"held: {view.unknown_message}"
+    return "held: no service time was measured yet, so the capacity of a replica is unknown"
+
+
+def _size(
+    trace: Trace,
+    need: Need,
+    view: View,
+    current: int,
+    spread: skew.Skew | None,
+    state: WorkloadState,
+) -> None:
+    wanted = need.wanted or 0
+    level, upper = need.level_rps or 0.0, need.upper_rps or 0.0
+    if need.carried is None:
+        trace.move("size", wanted, Reason.DEMAND_FALLING, "no request arrives")
+        return
+    reason = Reason.STEADY
+    if wanted != current:
+        reason = Reason.DEMAND_RISING if wanted > current else Reason.DEMAND_FALLING
+    text = (
+        f"{upper:.3g} rps to be ready for ({level:.3g} now) at {need.carried.rps:.3g} rps a replica "
+        f"({need.carried.utilization_limit_ratio:.0%} busy)"
+    )
+    if state.skew_ratio > 1.0 and spread is not None:
+        text += f", times {state.skew_ratio:.2f} for uneven load"
+    if (view.coverage_ratio or 1.0) < 1.0:
+        text += f"; {view.ready - view.covered} of {view.ready} pods not seen, taken to be like the others"
+    trace.move("size", wanted, reason, f"{text}: {wanted}")
+
+
+def _forecast_when_blind(
+    trace: Trace, context: Context, state: WorkloadState, current: int
+) -> None:
+    """Without data a forecast that has not expired may still raise, to twice what is there at most."""
+    carried = size.capacity(
+        state.templates,
+        template_hash=state.templates[-1].template_hash if state.templates else "",
+        view=View(ready=0, starting=0, covered=0, tracks=()),
+        objective=LatencyObjective(form=SloForm.REQUESTS, ratio=0.95, threshold_s=float("inf")),
+    )
+    ahead = forecast_rps(context, 0.0, 0.5)
+    if carried is None or ahead is None:
+        return
+    floor = min(2 * current, size.replicas_for(ahead, carried))
+    trace.raise_to(
+        "forecast",
+        floor,
+        Reason.FORECAST_DEMAND,
+        f"no data, and {ahead:.3g} rps forecast: at least {floor}",
+    )
+
+
+def _decision(
+    given: WorkloadInput,
+    trace: Trace,
+    current: int,
+    findings: list[Finding],
+    facts: Facts,
+    need: Need,
+) -> Decision:
+    last = trace.decisive()
+    told = ""
+    if need.carried is not None and need.upper_rps is not None:
+        told = size.counterfactual(trace.value, need.upper_rps, need.carried, objective_of(given))
+    return Decision(
+        workload=given.spec.id,
+        current=current,
+        target=trace.value,
+        reason=last.reason,
+        message=last.message,
+        mode=given.spec.mode,
+        steps=tuple(trace.steps),
+        findings=tuple(findings),
+        facts=facts,
+        counterfactual=told,
+    )

@@ -1,0 +1,70 @@
+"""Edits of spec.replicas that someone else made.
+
+Upward is taken for intent and kept as a floor that expires. Downward most often is a Helm upgrade or a GitOps tool that
+healed itself: it is reported, accepted as far as the SLO allows, and undone below that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.core.reasons import Reason
+from autoscaler.core.state import ExternalFloor, Written
+from autoscaler.core.types import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What an edit from outside changes."""
+
+    floor: ExternalFloor | None
+    lowered: bool = False
+    lagging: bool = False
+    """What was read is from before our own last write."""
+    finding: Finding | None = None
+
+
+# A watch may show the number from before a write for a moment.
+LAG_S = 20.0
+
+
+def detect(
+    written: Written | None,
+    floor: ExternalFloor | None,
+    *,
+    observed: int,
+    now_s: float,
+    floor_s: float,
+) -> Edit:
+    """Compares what is there with what forescale last wrote or saw. `written` None: nothing to compare with."""
+    if floor is not None and now_s >= floor.until_s:
+        floor = None
+    if written is None or observed == written.replicas:
+        return Edit(floor=floor)
+    if observed == written.before and now_s - written.at_s <= LAG_S:
+        return Edit(floor=floor, lagging=True)
+    last = written.replicas
+    if observed > last:
+        return Edit(
+            floor=ExternalFloor(replicas=observed, until_s=now_s + floor_s),
+            finding=Finding(
+                reason=Reason.EXTERNAL_EDIT,
+                message=(
+                    f"replicas were raised from {last} to {observed} from outside; kept as a floor for "
+                    f"{floor_s / 60:.0f} minutes (set forescale.io/min-replicas to keep it for good)"
+                ),
+                severity=Severity.NORMAL,
+            ),
+        )
+    return Edit(
+        floor=None,
+        lowered=True,
+        finding=Finding(
+            reason=Reason.EXTERNAL_EDIT,
+            message=(
+                f"replicas were lowered from {last} to {observed} from outside; forescale goes back to what "
+                "the SLO needs. To lower them yourself use forescale.io/pause or forescale.io/max-replicas; "
+                "if a Helm chart or GitOps tool did it, leave spec.replicas out of its manifest"
+            ),
+        ),
+    )

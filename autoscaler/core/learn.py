@@ -1,0 +1,175 @@
+"""What one tick teaches: time to ready, service times, variability, how demand rises. Knowledge in, knowledge out.
+
+Pods that have just become ready are in quarantine: caches are cold, kernels compile, and one slow start must not pass
+for a slow model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autoscaler.core import demand, lead_time, service_time, variability
+from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.observe import View
+from autoscaler.core.settings import SignalSettings
+from autoscaler.core.signals import ModelLoad
+from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
+from autoscaler.core.types import BatchTime, PodStatus, ServerProfile, WorkloadInput
+
+# Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
+TEMPLATES_KEPT = 4
+PODS_REMEMBERED = 400
+
+
+def lead_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
+    """Times to ready of the pods that have become ready; a pod whose container restarted tells nothing."""
+    return lead_time.learn(
+        known,
+        [
+            (pod.name, pod.first_ready_s - pod.created_s)
+            for pod in pods
+            if pod.first_ready_s is not None and pod.restarts == 0
+        ],
+    )
+
+
+def lead_p90_s(known: LeadTimes, given: WorkloadInput, *, seed_s: float, now_s: float) -> float:
+    """P90 time to ready, pods that are still starting included as censored."""
+    waiting_s = [
+        max(0.0, now_s - pod.created_s)
+        for pod in given.pods
+        if pod.ready_s is None
+        and pod.deleted_s is None
+        and not pod.unschedulable
+        and pod.restarts == 0
+    ]
+    seed = given.spec.startup_time_s
+    return lead_time.p90_s(known, seed_s=seed_s if seed is None else seed, waiting_s=waiting_s)
+
+
+def seen_pods(state: WorkloadState, given: WorkloadInput) -> tuple[str, ...]:
+    """Pods known from before they were ready, among those that still exist."""
+    before = set(state.seen_pods)
+    return tuple(pod.name for pod in given.pods if pod.ready_s is None or pod.name in before)[
+        -PODS_REMEMBERED:
+    ]
+
+
+def templates(
+    known: tuple[TemplateKnowledge, ...],
+    given: WorkloadInput,
+    view: View,
+    *,
+    now_s: float,
+    settings: SignalSettings,
+) -> tuple[TemplateKnowledge, ...]:
+    """Service times and variability, by pod template; the one learned of last comes last."""
+    warm = {
+        pod.name: pod.template_hash
+        for pod in view.ready_pods
+        if pod.ready_s is not None and now_s - pod.ready_s >= settings.warmup_s
+    }
+    by_hash = {item.template_hash: item for item in known}
+    for profile in given.profiles:
+        if warm.get(profile.pod) == profile.template_hash:
+            entry = by_hash.pop(profile.template_hash, None)
+            entry = entry or TemplateKnowledge(template_hash=profile.template_hash)
+            by_hash[profile.template_hash] = _take_profile(entry, profile)
+    threshold_s = given.spec.slo.objectives[0].threshold_s
+    for load in view.loads:
+        template_hash = warm.get(load.pod)
+        if template_hash is None:
+            continue
+        entry = by_hash.get(template_hash) or TemplateKnowledge(template_hash=template_hash)
+        for model in load.models:
+            entry = _take_load(entry, model, threshold_s)
+        by_hash[template_hash] = entry
+    return tuple(by_hash.values())[-TEMPLATES_KEPT:]
+
+
+def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateKnowledge:
+    baselines = {(pod, model): times for pod, model, times in entry.baselines}
+    models = {item.model: item for item in entry.models}
+    for told in profile.models:
+        knowledge = models.get(told.model) or ModelKnowledge(model=told.model)
+        baseline = baselines.get((profile.pod, told.model))
+        # A pod's first reading includes its warm-up: it is a baseline only, unless nothing at all is known.
+        batch_times = told.batch_times
+        if baseline is None and knowledge.service.exact:
+            told = replace(told, batch_times=())
+        service = service_time.take_profile(knowledge.service, told, baseline or ())
+        models[told.model] = replace(knowledge, service=service)
+        baselines.pop((profile.pod, told.model), None)
+        baselines[(profile.pod, told.model)] = batch_times
+    kept: list[tuple[str, str, tuple[BatchTime, ...]]] = [
+        (pod, model, times) for (pod, model), times in baselines.items()
+    ]
+    return TemplateKnowledge(
+        template_hash=entry.template_hash,
+        models=tuple(models.values()),
+        baselines=tuple(kept[-16:]),
+    )
+
+
+def _take_load(entry: TemplateKnowledge, load: ModelLoad, threshold_s: float) -> TemplateKnowledge:
+    known = next((item for item in entry.models if item.model == load.model), None)
+    knowledge = known or ModelKnowledge(model=load.model)
+    service = knowledge.service
+    if load.mean_batch and load.compute_s is not None:
+        service = service_time.take_counters(
+            service,
+            mean_batch=load.mean_batch,
+            compute_s=load.compute_s,
+            executions=load.requests * load.items_per_request / load.mean_batch,
+            overhead_s=load.overhead_s,
+        )
+    times = service_time.service_times(service)
+    learned = knowledge.variability
+    if times is not None and load.queue_s is not None:
+        learned = variability.learn(
+            learned,
+            times,
+            rate=load.completed_rps,
+            requests=load.requests,
+            queue_s=load.queue_s,
+            miss_ratio=None if load.misses is None else load.misses.low,
+            threshold_s=threshold_s,
+        )
+    updated = ModelKnowledge(model=load.model, service=service, variability=learned)
+    if known is None:
+        return replace(entry, models=(*entry.models, updated))
+    if updated == known:
+        return entry
+    return replace(entry, models=tuple(updated if m is known else m for m in entry.models))
+
+
+def fill_minute(
+    state: WorkloadState, *, now_s: float, level_rps: float | None, lead_s: float
+) -> tuple[Minute | None, demand.Growth, Minute | None]:
+    """(the minute being filled, what demand's rises taught, the minute that was just finished).
+
+    A minute without any known tick leaves a gap.
+    """
+    minute_s = now_s - now_s % 60.0
+    current, growth, finished = state.minute, state.growth, None
+    if current is not None and minute_s > current.minute_s:
+        if current.ticks:
+            finished = current
+            growth = demand.add_minute(
+                growth,
+                minute_s=current.minute_s,
+                mean_rps=current.sum_rps / current.ticks,
+                highest_rps=current.highest_rps,
+                lead_s=lead_s,
+            )
+        current = None
+    if current is None or minute_s < current.minute_s:
+        current = Minute(minute_s=minute_s)
+    if level_rps is not None:
+        current = Minute(
+            minute_s=current.minute_s,
+            ticks=current.ticks + 1,
+            sum_rps=current.sum_rps + level_rps,
+            highest_rps=max(current.highest_rps, level_rps),
+        )
+    return current, growth, finished

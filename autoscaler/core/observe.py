@@ -1,0 +1,208 @@
+"""Step 1: what is known of a workload now - or why it is not known.
+
+Joins pods with their samples. A sample of a pod that is gone counts for nothing, and a pod without a fresh sample is
+missing, not idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import SignalSettings
+from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
+from autoscaler.core.state import WorkloadState
+from autoscaler.core.types import PodSample, PodStatus, WorkloadInput
+from autoscaler.core.violations import MissShare, pooled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDemand:
+    """Demand for one model over all pods, inferences a second; pods not covered are taken to be like the others."""
+
+    model: str
+    stable_rps: float
+    fast_rps: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A workload at one moment. `unknown` says why its load must not be believed; None: it may."""
+
+    ready: int
+    starting: int
+    covered: int
+    tracks: tuple[PodTrack, ...]
+    loads: tuple[PodLoad, ...] = ()
+    models: tuple[ModelDemand, ...] = ()
+    pending: float | None = None
+    misses: MissShare | None = None
+    queue_ratio: float | None = None
+    sample_age_s: float | None = None
+    unknown: Reason | None = None
+    unknown_message: str = ""
+    notes: tuple[tuple[Reason, str], ...] = ()
+    ready_pods: tuple[PodStatus, ...] = field(default=())
+
+    @property
+    def coverage_ratio(self) -> float | None:
+        return self.covered / self.ready if self.ready else None
+
+    @property
+    def stable_rps(self) -> float:
+        return sum(item.stable_rps for item in self.models)
+
+
+def observe(
+    given: WorkloadInput, state: WorkloadState, *, now_s: float, settings: SignalSettings
+) -> View:
+    """What the pods and their samples show at `now_s`."""
+    ready = tuple(p for p in given.pods if p.ready_s is not None and p.deleted_s is None)
+    starting = sum(1 for p in given.pods if p.ready_s is None and p.deleted_s is None)
+    by_pod, notes = _samples_by_pod(given.samples)
+    tracks = _advanced(given, state, by_pod, now_s=now_s, settings=settings)
+    fresh_pods = {pod.name for pod in ready}
+    fresh = [
+        track
+        for track in tracks
+        if track.pod in fresh_pods and is_fresh(track.sampled_at_s, now_s, settings.stale_after_s)
+    ]
+    loads = tuple(
+        load
+        for track in fresh
+        if (load := pod_load(track, model=given.spec.model, panic_window_s=settings.panic_window_s))
+        is not None
+    )
+    unknown, message = _unknown(given, ready, tracks, fresh, loads, now_s, settings)
+    newest = max((track.sampled_at_s for track in tracks), default=None)
+    return View(
+        ready=len(ready),
+        starting=starting,
+        covered=len(loads),
+        tracks=tracks,
+        loads=loads,
+        models=_demand(loads, len(ready)),
+        pending=_sum_pending(loads),
+        misses=_misses(loads),
+        queue_ratio=_queue_ratio(loads),
+        sample_age_s=None if newest is None else max(0.0, now_s - newest),
+        unknown=unknown,
+        unknown_message=message,
+        notes=notes,
+        ready_pods=ready,
+    )
+
+
+def _samples_by_pod(
+    samples: tuple[PodSample, ...],
+) -> tuple[dict[str, PodSample], tuple[tuple[Reason, str], ...]]:
+    """One sample a pod: of two scrapes of the same pod the newer counts, they are never added up."""
+    by_pod: dict[str, PodSample] = {}
+    doubled: list[str] = []
+    for sample in samples:
+        other = by_pod.get(sample.pod)
+        if other is not None:
+            doubled.append(sample.pod)
+        if other is None or sample.sampled_at_s > other.sampled_at_s:
+            by_pod[sample.pod] = sample
+    if not doubled:
+        return by_pod, ()
+    message = f"{len(doubled)} pods are scraped twice (first: {doubled[0]}); only the newer sample is used"
+    return by_pod, ((Reason.DUPLICATE_SAMPLE, message),)
+
+
+def _advanced(
+    given: WorkloadInput,
+    state: WorkloadState,
+    by_pod: dict[str, PodSample],
+    *,
+    now_s: float,
+    settings: SignalSettings,
+) -> tuple[PodTrack, ...]:
+    before = {track.pod: track for track in state.pods}
+    threshold_s = given.spec.slo.objectives[0].threshold_s
+    tracks = []
+    for pod in given.pods:
+        track, sample = before.get(pod.name), by_pod.get(pod.name)
+        # A sample from the future would make every later one look old.
+        usable = sample is not None and is_fresh(sample.sampled_at_s, now_s, float("inf"))
+        if sample is not None and usable:
+            track = advance(
+                track,
+                sample,
+                pod=pod,
+                window_s=settings.rate_window_s,
+                threshold_s=threshold_s,
+                watched_from_start=pod.name in state.seen_pods and pod.restarts == 0,
+            )
+        if track is not None:
+            tracks.append(track)
+    return tuple(tracks)
+
+
+def _unknown(
+    given: WorkloadInput,
+    ready: tuple[PodStatus, ...],
+    tracks: tuple[PodTrack, ...],
+    fresh: list[PodTrack],
+    loads: tuple[PodLoad, ...],
+    now_s: float,
+    settings: SignalSettings,
+) -> tuple[Reason | None, str]:
+    if not given.pods_known:
+        return Reason.NO_DATA, "the list of pods is being read anew"
+    if not ready:
+        return Reason.STARTING, "no replica is ready yet, so none can tell its load"
+    if not fresh and given.samples_error:
+        return Reason.NO_DATA, f"no metrics: {given.samples_error}"
+    if not fresh and tracks:
+        age_s = now_s - max(track.sampled_at_s for track in tracks)
+        return Reason.STALE_DATA, (
+            f"the newest sample is {age_s:.0f} s old, older than {settings.stale_after_s:.0f} s"
+        )
+    if not fresh:
+        return Reason.NO_DATA, f"none of {len(ready)} ready pods has a sample in Prometheus"
+    if not loads:
+        return Reason.NO_DATA, "rates need two samples of a pod; there is one so far"
+    return None, ""
+
+
+def _demand(loads: tuple[PodLoad, ...], ready: int) -> tuple[ModelDemand, ...]:
+    if not loads:
+        return ()
+    scale = max(1.0, ready / len(loads))
+    sums: dict[str, tuple[float, float]] = {}
+    for load in loads:
+        for model in load.models:
+            stable, fast = sums.get(model.model, (0.0, 0.0))
+            sums[model.model] = (stable + model.offered_rps, fast + model.fast_rps)
+    return tuple(
+        ModelDemand(model=name, stable_rps=stable * scale, fast_rps=fast * scale)
+        for name, (stable, fast) in sorted(sums.items())
+    )
+
+
+def _each_model(loads: tuple[PodLoad, ...]) -> list[ModelLoad]:
+    return [model for load in loads for model in load.models]
+
+
+def _sum_pending(loads: tuple[PodLoad, ...]) -> float | None:
+    known = [m.pending * m.items_per_request for m in _each_model(loads) if m.pending is not None]
+    return sum(known) if known else None
+
+
+def _misses(loads: tuple[PodLoad, ...]) -> MissShare | None:
+    models = _each_model(loads)
+    shares = [(m.misses, m.requests) for m in models if m.misses is not None]
+    return pooled(shares, sum(m.failures for m in models)) if shares else None
+
+
+def _queue_ratio(loads: tuple[PodLoad, ...]) -> float | None:
+    """The queue's share of the mean latency, over all requests."""
+    queue = total = 0.0
+    for m in _each_model(loads):
+        if m.queue_s is None or m.compute_s is None:
+            continue
+        queue += m.queue_s * m.requests
+        total += (m.queue_s + m.compute_s + (m.overhead_s or 0.0)) * m.requests
+    return queue / total if total > 0.0 else None

@@ -1,0 +1,142 @@
+"""Step 3: how busy one replica may be so that enough requests stay within the threshold.
+
+The model is a queue with batch service. A request that arrives waits for the batch that runs (the residual R, uniform
+over the time between two batch starts), perhaps for full batches ahead of it (the excess E), and then for its own batch
+S. With load `rate`, full-batch interval D = S(B)/c and B items in it:
+
+    rho   = rate * D / B                                             load of the replica at full batches
+    P(E > t) = C * exp(-gamma t),  gamma = 2 (1 - rho) B / (v rho D)  heavy traffic (Kingman), v = variability
+    C        = 1 - (1 - 1/B) * P(M = 0)                               some excess at all
+
+P(M = 0) is the probability that a Gaussian random walk never rises above its start, sqrt(2) d exp(-0.583 d) at drift d
+(Chang and Peres, 1997). For B = 1 and v = 1, C = 1 and the mean wait is that of M/D/1 exactly: rho S / (2 (1 - rho)).
+
+`v` stands for all that the model can't know - burstiness of arrivals, the balancer's unevenness, spread of service
+times - and is corrected from the waits that are observed (`variability.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from autoscaler.core.service_time import ServiceTimes
+
+# Of the misses that the objective allows, steady operation may use this share; the rest is for surges and faults.
+STEADY_SHARE = 0.5
+# A replica is never planned to be busier than this: the queue's time constant grows as 1 / (1 - rho).
+MAX_UTILIZATION = 0.95
+# What is planned for where no load at all meets the objective: the queue stays short and latency is the service's own.
+UNATTAINABLE_UTILIZATION = 0.7
+
+
+def steady_batch(times: ServiceTimes, rate: float) -> float:
+    """Mean batch that forms at `rate` inferences a second: what arrives between two batch starts, 1 to the maximum.
+
+    Solves b = rate * S(b) / c by walking the table up; larger batches take longer and so gather more.
+    """
+    for size in range(1, times.max_batch_size + 1):
+        gathered = rate * times.batch_s[size - 1] / times.instances
+        if gathered <= size:
+            return max(1.0, min(gathered, size))
+    return float(times.max_batch_size)
+
+
+def batch_time_s(times: ServiceTimes, batch: float) -> float:
+    """S at a batch size between two whole ones."""
+    lower = min(int(batch), times.max_batch_size)
+    upper = min(lower + 1, times.max_batch_size)
+    below, above = times.batch_s[lower - 1], times.batch_s[upper - 1]
+    return below + (batch - lower) * (above - below)
+
+
+def never_above(drift: float) -> float:
+    """P(M = 0): a Gaussian walk with this downward drift, in standard deviations, stays below its start."""
+    return min(1.0, math.sqrt(2.0) * drift * math.exp(-0.583 * drift)) if drift < 1.7 else 1.0
+
+
+def _excess(times: ServiceTimes, rho: float, variability: float) -> tuple[float, float]:
+    """(C, gamma): the chance of waiting for full batches ahead, and the rate at which that wait falls off."""
+    size = times.max_batch_size
+    interval_s = times.batch_s[-1] / times.instances
+    drift = size * (1.0 - rho) / math.sqrt(variability * rho * size)
+    chance = 1.0 - (1.0 - 1.0 / size) * never_above(drift)
+    gamma = 2.0 * (1.0 - rho) * size / (variability * rho * interval_s)
+    return chance, gamma
+
+
+def busy_probability(times: ServiceTimes, rate: float) -> float:
+    """Chance that an arriving request finds every instance taken.
+
+    One instance: its utilisation at the batches that form. More instances: utilisation to the power of
+    sqrt(2 (c + 1)) - 1 (Sakasegawa, 1977), of which c = 1 is the special case.
+    """
+    batch = steady_batch(times, rate)
+    utilization = min(1.0, rate * batch_time_s(times, batch) / (batch * times.instances))
+    return float(utilization ** (math.sqrt(2.0 * (times.instances + 1)) - 1.0))
+
+
+def miss_probability(
+    times: ServiceTimes, rate: float, threshold_s: float, variability: float
+) -> float:
+    """Share of requests slower than `threshold_s` at `rate` inferences a second on one replica; 1.0 when overloaded."""
+    rho = rate * times.work_s
+    if rho >= 1.0:
+        return 1.0
+    service_s = batch_time_s(times, steady_batch(times, rate))
+    left_s = threshold_s - times.overhead_s - times.max_queue_delay_s - service_s
+    if left_s < 0.0:
+        return 1.0
+    if rate <= 0.0:
+        return 0.0
+    residual_s = service_s / times.instances
+    chance, gamma = _excess(times, rho, variability)
+    gr = gamma * residual_s
+    if left_s < residual_s:
+        share = 1.0 - left_s / residual_s + chance * (1.0 - math.exp(-gamma * left_s)) / gr
+    else:
+        # (e^gr - 1) e^-gt written so that it can't overflow for long residuals.
+        share = chance * (math.exp(gr - gamma * left_s) - math.exp(-gamma * left_s)) / gr
+    return min(1.0, busy_probability(times, rate) * share)
+
+
+def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[float, float]:
+    """(residual part, excess part) of the mean queue time; the excess is proportional to the variability.
+
+    Infinite excess from full load on.
+    """
+    rho = rate * times.work_s
+    if rate <= 0.0:
+        return 0.0, 0.0
+    busy = busy_probability(times, rate)
+    residual_s = busy * batch_time_s(times, steady_batch(times, rate)) / (2.0 * times.instances)
+    if rho >= 1.0:
+        return residual_s, math.inf
+    chance, gamma = _excess(times, rho, variability)
+    return residual_s, busy * chance / gamma
+
+
+@lru_cache(maxsize=8192)
+def utilization_limit(
+    times: ServiceTimes, *, ratio: float, threshold_s: float, variability: float
+) -> float | None:
+    """The largest load, 0 to 0.95 of full batches, at which `ratio` of the requests stay within `threshold_s`.
+
+    None: not even an idle replica does, so that no number of replicas helps.
+    """
+    allowed = (1.0 - ratio) * STEADY_SHARE
+    full_rate = 1.0 / times.work_s
+
+    def holds(load: float) -> bool:
+        return miss_probability(times, load * full_rate, threshold_s, variability) <= allowed
+
+    if not holds(0.01):
+        return None
+    low, high = 0.01, MAX_UTILIZATION
+    if holds(high):
+        return high
+    # 14 halvings: to 0.0001 of a replica. The miss probability rises with load.
+    for _ in range(14):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -1,0 +1,147 @@
+"""Growth because of latency: when the model says "enough" and the measured latency says "not".
+
+One attempt at a time. Its replicas must be ready, and the summaries' window over, before it is judged; an attempt that
+brought nothing stops further ones for a while, because then it is not capacity that is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from autoscaler.core.need import Context, Need
+from autoscaler.core.observe import View
+from autoscaler.core.reasons import Reason
+from autoscaler.core.state import ReliefAttempt, WorkloadState
+from autoscaler.core.trace import Trace
+from autoscaler.core.types import Finding, LatencyObjective
+
+# Triton's summaries look back 60 s: before that has passed, latency still shows the time before.
+JUDGE_AFTER_S = 75.0
+USELESS_S = 600.0
+# Misses must fall at least by a fifth, or the growth was for nothing.
+HELPED_RATIO = 0.8
+# Growth at saturation: multiplicative, since the demand that is seen is only a lower bound.
+SATURATED_GROWTH = 1.5
+QUEUE_SHARE = 0.3
+SATURATED_LOAD = 0.95
+SATURATED_SETTLE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliefState:
+    """The attempt under way and until when no other may start."""
+
+    attempt: ReliefAttempt | None
+    useless_until_s: float | None
+    judged_useless: bool = False
+
+
+def judge(
+    attempt: ReliefAttempt | None,
+    useless_until_s: float | None,
+    *,
+    now_s: float,
+    ready: int,
+    miss_ratio: float | None,
+) -> ReliefState:
+    """What became of the attempt under way."""
+    if useless_until_s is not None and now_s >= useless_until_s:
+        useless_until_s = None
+    if attempt is None:
+        return ReliefState(attempt=None, useless_until_s=useless_until_s)
+    if ready < attempt.replicas:
+        # Never ready (unschedulable, or taken back by demand): forgotten after a quarter of an hour.
+        expired = now_s - attempt.asked_at_s > 900.0
+        return ReliefState(attempt=None if expired else attempt, useless_until_s=useless_until_s)
+    if attempt.ready_since_s is None:
+        attempt = ReliefAttempt(
+            asked_at_s=attempt.asked_at_s,
+            replicas=attempt.replicas,
+            miss_ratio=attempt.miss_ratio,
+            ready_since_s=now_s,
+        )
+    if miss_ratio is None or now_s - (attempt.ready_since_s or now_s) < JUDGE_AFTER_S:
+        return ReliefState(attempt=attempt, useless_until_s=useless_until_s)
+    if miss_ratio <= HELPED_RATIO * attempt.miss_ratio:
+        return ReliefState(attempt=None, useless_until_s=None)
+    return ReliefState(attempt=None, useless_until_s=now_s + USELESS_S, judged_useless=True)
+
+
+def wanted(*, ready: int, saturated: bool) -> int:
+    """How many replicas to try: half as many again at saturation, a tenth more (at least one) otherwise."""
+    factor = SATURATED_GROWTH if saturated else 1.1
+    return max(ready + 1, math.ceil(ready * factor))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why latency asks for growth, in words and as a reason."""
+
+    saturated: bool
+    message: str
+
+
+def cause(view: View, need: Need, objective: LatencyObjective, *, now_s: float) -> Cause | None:
+    """What speaks for growth now; None: nothing, or it is too early to say.
+
+    The replicas that were asked for must be there and settled: a summary still shows the minute before they were.
+    """
+    if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
+        return None
+    busy = (need.level_rps or 0.0) * need.carried.work_s_per_inference / view.ready
+    settled_s = now_s - max((pod.ready_s or now_s for pod in view.ready_pods), default=now_s)
+    if busy >= SATURATED_LOAD:
+        message = f"replicas are {busy:.0%} busy: demand that waits outside is not seen"
+        return Cause(saturated=True, message=message) if settled_s >= SATURATED_SETTLE_S else None
+    missed, queued = view.misses.low if view.misses else 0.0, view.queue_ratio or 0.0
+    if missed <= 1.0 - objective.ratio or queued < QUEUE_SHARE or settled_s < JUDGE_AFTER_S:
+        return None
+    threshold_ms = objective.threshold_s * 1000
+    return Cause(
+        saturated=False,
+        message=f"{missed:.1%} of requests miss {threshold_ms:.0f} ms, {queued:.0%} of the latency is queue",
+    )
+
+
+def apply(
+    trace: Trace,
+    state: WorkloadState,
+    view: View,
+    need: Need,
+    context: Context,
+    objective: LatencyObjective,
+) -> tuple[WorkloadState, list[Finding]]:
+    """Grows because of latency that the queueing model did not foresee, one judged attempt at a time."""
+    now_s = context.now_s
+    missed = view.misses.low if view.misses else None
+    progress = judge(
+        state.relief, state.useless_until_s, now_s=now_s, ready=view.ready, miss_ratio=missed
+    )
+    attempt = progress.attempt
+    if attempt is None and progress.useless_until_s is None:
+        why = cause(view, need, objective, now_s=now_s)
+        replicas = wanted(ready=view.ready, saturated=why.saturated) if why else 0
+        if why is not None and trace.value < replicas:
+            reason = Reason.SATURATED if why.saturated else Reason.SLO_AT_RISK
+            trace.move("relief", replicas, reason, why.message)
+            attempt = ReliefAttempt(asked_at_s=now_s, replicas=replicas, miss_ratio=missed or 1.0)
+    elif attempt is not None:
+        trace.raise_to(
+            "relief",
+            attempt.replicas,
+            Reason.SLO_AT_RISK,
+            "growth because of latency is still being judged",
+        )
+    findings = [_useless(missed, objective)] if progress.judged_useless else []
+    return replace(state, relief=attempt, useless_until_s=progress.useless_until_s), findings
+
+
+def _useless(missed: float | None, objective: LatencyObjective) -> Finding:
+    return Finding(
+        reason=Reason.GROWTH_USELESS,
+        message=(
+            f"{missed or 0.0:.1%} of requests still miss {objective.threshold_s * 1000:.0f} ms after more replicas "
+            "became ready: capacity is not what is missing; no growth for latency for 10 minutes"
+        ),
+    )

@@ -1,0 +1,252 @@
+"""Step 1a: what each pod did since the last scrape, from cumulative counters.
+
+Decides what counts as observed. It never fills a hole with zero: a counter that is absent, not finite or from the
+future yields no increment, and a pod without one is simply not covered.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.core.types import ModelCounters, PodSample, PodStatus
+from autoscaler.core.violations import MissShare, misses_between, misses_from_quantiles
+
+# A scrape may carry a time slightly ahead of the controller's clock; more than this is a wrong clock.
+FUTURE_TOLERANCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Increment:
+    """What one model on one pod did between two scrapes. Sums over requests are in seconds."""
+
+    span_s: float
+    requests: float
+    failures: float
+    inferences: float
+    executions: float | None
+    pending_growth: float
+    """Requests by which the queue grew; negative while a backlog drains."""
+    queue_s: float | None
+    compute_s: float | None
+    request_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTrack:
+    """Recent increments of one model, oldest first, and its last raw counters."""
+
+    last: ModelCounters
+    recent: tuple[Increment, ...] = ()
+    misses: MissShare | None = None
+    """Share of its latest requests that took longer than the objective allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTrack:
+    """What is remembered of one pod's counters."""
+
+    pod: str
+    sampled_at_s: float
+    models: tuple[ModelTrack, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLoad:
+    """Rates of one model on one pod over the window. Means are per request; None: not known."""
+
+    model: str
+    offered_rps: float
+    """Inferences a second that arrived: completions + failures + growth of the backlog."""
+    fast_rps: float
+    """The same over the panic window."""
+    completed_rps: float
+    requests: float
+    """Requests completed in the window: the weight of the means."""
+    failures: float
+    """Requests that failed in the window."""
+    items_per_request: float
+    mean_batch: float | None
+    queue_s: float | None
+    compute_s: float | None
+    overhead_s: float | None
+    """Mean latency that is neither queue nor compute."""
+    pending: float | None
+    misses: MissShare | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodLoad:
+    """The load of one pod whose last scrape is fresh."""
+
+    pod: str
+    models: tuple[ModelLoad, ...]
+
+
+def advance(
+    track: PodTrack | None,
+    sample: PodSample,
+    *,
+    pod: PodStatus,
+    window_s: float,
+    threshold_s: float,
+    watched_from_start: bool,
+) -> PodTrack:
+    """The track with `sample` taken in.
+
+    `watched_from_start` says that the pod was seen before it was ready, so that its counters are known to have begun at
+    zero when it became ready: the first scrape of a new replica then counts at once instead of one tick later.
+    """
+    if track is not None and sample.sampled_at_s <= track.sampled_at_s:
+        return track
+    before = {model.last.model: model for model in track.models} if track else {}
+    since_s = track.sampled_at_s if track else (pod.ready_s if watched_from_start else None)
+    models = tuple(
+        _advance_model(
+            before.get(counters.model),
+            counters,
+            span_s=None if since_s is None else sample.sampled_at_s - since_s,
+            window_s=window_s,
+            threshold_s=threshold_s,
+            from_zero=watched_from_start and track is None,
+        )
+        for counters in sample.models
+    )
+    return PodTrack(pod=sample.pod, sampled_at_s=sample.sampled_at_s, models=models)
+
+
+def _advance_model(
+    before: ModelTrack | None,
+    now: ModelCounters,
+    *,
+    span_s: float | None,
+    window_s: float,
+    threshold_s: float,
+    from_zero: bool,
+) -> ModelTrack:
+    last = before.last if before else None
+    if last is None and from_zero:
+        last = ModelCounters(model=now.model, success=0.0, failure=0.0, inferences=0.0)
+    increment = _increment(last, now, span_s) if last is not None and span_s else None
+    recent = before.recent if before else ()
+    if increment is not None:
+        recent = _within(recent, window_s - increment.span_s) + (increment,)
+    if now.latency_buckets:
+        misses = misses_between(
+            last.latency_buckets if last else (), now.latency_buckets, threshold_s
+        )
+    else:
+        misses = misses_from_quantiles(now.latency_quantiles, threshold_s)
+    return ModelTrack(last=now, recent=recent, misses=misses)
+
+
+def _within(recent: tuple[Increment, ...], window_s: float) -> tuple[Increment, ...]:
+    """The newest increments that together span no more than about `window_s`."""
+    total_s = 0.0
+    for index in range(len(recent) - 1, -1, -1):
+        total_s += recent[index].span_s
+        # Half a second of slack: scrapes are not exactly on their grid.
+        if total_s > window_s + 0.5:
+            return recent[index + 1 :]
+    return recent
+
+
+def _increment(last: ModelCounters, now: ModelCounters, span_s: float) -> Increment | None:
+    requests = _rise(last.success, now.success)
+    if requests is None or span_s <= 0.0:
+        return None
+    inferences = _rise(last.inferences, now.inferences)
+    return Increment(
+        span_s=span_s,
+        requests=requests,
+        failures=_rise(last.failure, now.failure) or 0.0,  # no failure series yet: none has failed
+        inferences=requests if inferences is None else inferences,
+        executions=_rise(last.executions, now.executions),
+        pending_growth=_growth(last.pending, now.pending),
+        queue_s=_rise(last.queue_s, now.queue_s),
+        compute_s=_rise(last.compute_s, now.compute_s),
+        request_s=_rise(last.request_s, now.request_s),
+    )
+
+
+def _rise(last: float | None, now: float | None) -> float | None:
+    """Increase of a counter. One that fell was reset, and has counted `now` since (Prometheus' `increase`)."""
+    if now is None or not math.isfinite(now) or now < 0.0:
+        return None
+    if last is None or not math.isfinite(last):
+        return None
+    return now - last if now >= last else now
+
+
+def _growth(last: float | None, now: float | None) -> float:
+    if last is None or now is None or not math.isfinite(now) or not math.isfinite(last):
+        return 0.0
+    return now - last
+
+
+def is_fresh(sampled_at_s: float, now_s: float, stale_after_s: float) -> bool:
+    """Whether a scrape may still be believed; one from the future may not."""
+    return -FUTURE_TOLERANCE_S <= now_s - sampled_at_s <= stale_after_s
+
+
+def pod_load(track: PodTrack, *, model: str | None, panic_window_s: float) -> PodLoad | None:
+    """Rates of the pod's models, or None where no two scrapes can be compared yet."""
+    loads = tuple(
+        load
+        for entry in track.models
+        if (model is None or entry.last.model == model)
+        and (load := _model_load(entry, panic_window_s)) is not None
+    )
+    return PodLoad(pod=track.pod, models=loads) if loads else None
+
+
+def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
+    recent = track.recent
+    if not recent:
+        return None
+    span_s = sum(item.span_s for item in recent)
+    requests = sum(item.requests for item in recent)
+    inferences = sum(item.inferences for item in recent)
+    items = inferences / requests if requests > 0.0 else 1.0
+    fast = _within(recent, panic_window_s) or recent[-1:]
+    executions = _total([item.executions for item in recent])
+    queue_s = _mean_per_request([item.queue_s for item in recent], requests)
+    compute_s = _mean_per_request([item.compute_s for item in recent], requests)
+    request_s = _mean_per_request([item.request_s for item in recent], requests)
+    overhead_s = None
+    if queue_s is not None and compute_s is not None and request_s is not None:
+        overhead_s = max(0.0, request_s - queue_s - compute_s)
+    pending = track.last.pending
+    return ModelLoad(
+        model=track.last.model,
+        offered_rps=_offered(recent, items, span_s),
+        fast_rps=_offered(fast, items, sum(item.span_s for item in fast)),
+        completed_rps=inferences / span_s,
+        requests=requests,
+        failures=sum(item.failures for item in recent),
+        items_per_request=items,
+        mean_batch=inferences / executions if executions else None,
+        queue_s=queue_s,
+        compute_s=compute_s,
+        overhead_s=overhead_s,
+        pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
+        misses=track.misses,
+    )
+
+
+def _offered(recent: tuple[Increment, ...], items_per_request: float, span_s: float) -> float:
+    arrived = sum(
+        item.inferences + (item.failures + item.pending_growth) * items_per_request
+        for item in recent
+    )
+    return max(0.0, arrived / span_s)
+
+
+def _total(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _mean_per_request(values: list[float | None], requests: float) -> float | None:
+    total = _total(values)
+    return None if total is None or requests <= 0.0 else total / requests

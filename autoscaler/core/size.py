@@ -1,0 +1,124 @@
+"""Step 4: the fewest replicas that carry a demand within the objective.
+
+Demand is work - inferences a second times the measured time of an inference at full batches - so that a server may hold
+several models and clients may batch; a replica carries the work that the queueing model allows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.core.observe import View
+from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, miss_probability, utilization_limit
+from autoscaler.core.service_time import ServiceTimes, service_times
+from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
+from autoscaler.core.types import LatencyObjective
+
+# Models with less of the work than this do not decide how busy a replica may be.
+MINOR_WORK_RATIO = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What one replica carries. `attainable` is False where even an idle replica misses the objective."""
+
+    utilization_limit_ratio: float
+    work_s_per_inference: float
+    """Of the present mix of models."""
+    attainable: bool
+    service_s: float
+    """Latency without any queue, of the slowest model that matters."""
+    variability: float
+    known_from: str
+    """The pod template whose times these are."""
+    dominant: ServiceTimes
+    """Times of the model with the most work."""
+
+    @property
+    def rps(self) -> float:
+        """Inferences a second that one replica carries."""
+        return self.utilization_limit_ratio / self.work_s_per_inference
+
+
+def capacity(
+    templates: tuple[TemplateKnowledge, ...],
+    *,
+    template_hash: str,
+    view: View,
+    objective: LatencyObjective,
+) -> Capacity | None:
+    """Capacity of a replica of `template_hash`, or of the template learned last while nothing is known of it.
+
+    None: no service time was ever measured.
+    """
+    entry = _knowledge(templates, template_hash)
+    if entry is None:
+        return None
+    shares = {item.model: item.stable_rps for item in view.models}
+    known = [(m, t) for m in entry.models if (t := service_times(m.service)) is not None]
+    if not known:
+        return None
+    works = [(m, t, shares.get(m.model, 0.0) * t.work_s) for m, t in known]
+    total = sum(work for _, _, work in works)
+    rate = sum(shares.get(m.model, 0.0) for m, _ in known)
+    # No traffic at all: every model counts alike.
+    weight = {m.model: work / total if total > 0.0 else 1.0 / len(works) for m, _, work in works}
+    relevant = [(m, t) for m, t, _ in works if weight[m.model] >= MINOR_WORK_RATIO]
+    limits = [_limit(m, t, objective) for m, t in relevant]
+    attainable = all(limit is not None for limit in limits)
+    dominant = max(relevant, key=lambda item: weight[item[0].model])
+    return Capacity(
+        utilization_limit_ratio=min(UNATTAINABLE_UTILIZATION if u is None else u for u in limits),
+        work_s_per_inference=(
+            total / rate if rate > 0.0 else sum(t.work_s for _, t in known) / len(known)
+        ),
+        attainable=attainable,
+        service_s=max(t.batch_s[0] + t.overhead_s + t.max_queue_delay_s for _, t in relevant),
+        variability=dominant[0].variability.value,
+        known_from=entry.template_hash,
+        dominant=dominant[1],
+    )
+
+
+def _knowledge(
+    templates: tuple[TemplateKnowledge, ...], template_hash: str
+) -> TemplateKnowledge | None:
+    measured = [
+        item for item in templates if any(service_times(m.service) is not None for m in item.models)
+    ]
+    own = next((item for item in measured if item.template_hash == template_hash), None)
+    return own or (measured[-1] if measured else None)
+
+
+def _limit(model: ModelKnowledge, times: ServiceTimes, objective: LatencyObjective) -> float | None:
+    return utilization_limit(
+        times,
+        ratio=objective.ratio,
+        threshold_s=objective.threshold_s,
+        # Two digits, so that the search is done once for many ticks.
+        variability=round(model.variability.value, 2),
+    )
+
+
+def replicas_for(demand_rps: float, carried: Capacity, *, skew_ratio: float = 1.0) -> int:
+    """The fewest replicas whose work stays below the limit; at least 0."""
+    work = demand_rps * carried.work_s_per_inference * skew_ratio
+    # 1e-9: 0.6 / 0.2 is 2.9999999999999996.
+    return max(0, math.ceil(work / carried.utilization_limit_ratio - 1e-9))
+
+
+def counterfactual(
+    replicas: int, demand_rps: float, carried: Capacity, objective: LatencyObjective
+) -> str:
+    """What one replica fewer would have meant, in words."""
+    fewer = replicas - 1
+    if fewer < 1:
+        return ""
+    load = demand_rps * carried.work_s_per_inference / fewer
+    if load >= 1.0:
+        return f"{fewer} would be overloaded: {load:.0%} of what they can do at full batches"
+    missed = miss_probability(
+        carried.dominant, load / carried.dominant.work_s, objective.threshold_s, carried.variability
+    )
+    return f"{fewer} would run at {load:.0%} and miss {objective.threshold_s * 1000:.0f} ms for {missed:.1%}"

@@ -1,0 +1,63 @@
+"""Whether load is spread unevenly over pods, which no number of replicas cures but each one dilutes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.core.observe import View
+
+# The busiest pod at a third above the mean, and by more than chance (three Poisson deviations).
+NOTABLE_RATIO = 1.33
+HIGHEST_RATIO = 2.0
+# How fast the allowance goes once load is even again: halves in about five minutes of ticks.
+DECAY = 0.977
+# A pod that is new has had no time to get its share.
+SETTLE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skew:
+    """The busiest pod against the mean of all pods that take traffic."""
+
+    ratio: float
+    busiest: str
+    idlest: str
+    notable: bool
+
+
+def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
+    """The spread of load over the pods that have been ready long enough; None with fewer than two."""
+    settled = {
+        pod.name
+        for pod in view.ready_pods
+        if pod.ready_s is not None and now_s - pod.ready_s >= SETTLE_S
+    }
+    rates = [
+        (sum(m.offered_rps for m in load.models), load.pod)
+        for load in view.loads
+        if load.pod in settled
+    ]
+    total = sum(rate for rate, _ in rates)
+    if len(rates) < 2 or total <= 0.0:
+        return None
+    mean = total / len(rates)
+    highest, busiest = max(rates)
+    lowest, idlest = min(rates)
+    chance = 3.0 * math.sqrt(mean / window_s)
+    ratio = highest / mean
+    return Skew(
+        ratio=ratio,
+        busiest=busiest,
+        idlest=idlest,
+        notable=ratio >= NOTABLE_RATIO and highest - mean > chance,
+    )
+
+
+def allowance(known: float, skew: Skew | None, *, suffering: bool) -> float:
+    """By how much more replicas are asked for: while the objective is missed, as much as load is uneven, up to twice;
+    afterwards less and less, so that the cure is not undone at once."""
+    faded = 1.0 + (known - 1.0) * DECAY
+    if skew is not None and skew.notable and suffering:
+        return min(max(faded, skew.ratio), HIGHEST_RATIO)
+    return faded if faded > 1.02 else 1.0

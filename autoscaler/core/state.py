@@ -1,0 +1,127 @@
+"""What the engine remembers between ticks: soft state, checkpointed, taken over by the next leader.
+
+Losing it loses patience, not safety: a workload without state is not scaled down until a stabilisation window has
+passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autoscaler.core.behavior import Recommended, ScaleEvent
+from autoscaler.core.demand import Growth
+from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.service_time import ServiceEvidence
+from autoscaler.core.signals import PodTrack
+from autoscaler.core.types import BatchTime, WorkloadId
+from autoscaler.core.variability import Variability
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelKnowledge:
+    """What was learned of one model on one pod template."""
+
+    model: str
+    service: ServiceEvidence = field(default_factory=ServiceEvidence)
+    variability: Variability = field(default_factory=Variability)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateKnowledge:
+    """What was learned of one pod template, named by its pod-template-hash."""
+
+    template_hash: str
+    models: tuple[ModelKnowledge, ...] = ()
+    baselines: tuple[tuple[str, str, tuple[BatchTime, ...]], ...] = ()
+    """(pod, model, statistics) when each pod's statistics were last read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minute:
+    """The minute that is being filled: mean and highest of its ticks' demand."""
+
+    minute_s: float
+    ticks: int = 0
+    sum_rps: float = 0.0
+    highest_rps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliefAttempt:
+    """Growth that was asked for because of latency, and whether it helped."""
+
+    asked_at_s: float
+    replicas: int
+    miss_ratio: float
+    ready_since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The number of replicas that forescale last wrote, or saw where it wrote none."""
+
+    replicas: int
+    before: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalFloor:
+    """A person's upward edit, kept as a floor until it expires."""
+
+    replicas: int
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadState:
+    """Memory of one workload."""
+
+    id: WorkloadId
+    first_seen_s: float
+    pods: tuple[PodTrack, ...] = ()
+    seen_pods: tuple[str, ...] = ()
+    """Pods that were seen before they were ready: their counters are known to have begun at zero."""
+    lead_times: LeadTimes = field(default_factory=LeadTimes)
+    templates: tuple[TemplateKnowledge, ...] = ()
+    growth: Growth = field(default_factory=Growth)
+    minute: Minute | None = None
+    skew_ratio: float = 1.0
+    """By how much more replicas are needed because load is spread unevenly."""
+    recommended: tuple[Recommended, ...] = ()
+    events: tuple[ScaleEvent, ...] = ()
+    written: Written | None = None
+    """None: nothing was written or seen yet, or the outcome of the last write is unknown."""
+    floor: ExternalFloor | None = None
+    panic_until_s: float | None = None
+    relief: ReliefAttempt | None = None
+    useless_until_s: float | None = None
+    """Growth because of latency brought nothing: no more of it until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMove:
+    """GPUs that one tick asked for (positive) or gave back (negative)."""
+
+    at_s: float
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetState:
+    """Memory of the fleet's brakes."""
+
+    moves: tuple[FleetMove, ...] = ()
+    hold_down_until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """Everything the engine remembers, less the raw history, which Prometheus keeps."""
+
+    version: int = STATE_VERSION
+    last_now_s: float | None = None
+    workloads: tuple[WorkloadState, ...] = ()
+    fleet: FleetState = field(default_factory=FleetState)

@@ -1,0 +1,80 @@
+"""What the queueing model can't know, learned from the waits that are observed, pod by pod.
+
+One number, v, multiplies the variance that the model sees in arrivals and service: 1 is Poisson arrivals and steady
+service. Two observations correct it: the mean queue time, exact from counters, and the share of requests over the
+threshold, where the server tells it. Learning is per pod, each at its own load, so that uneven load between pods is
+not mistaken for burstiness.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.core.queueing import mean_wait_s, miss_probability
+from autoscaler.core.service_time import ServiceTimes
+
+# Smoother than Poisson (round robin over many replicas), up to demand that comes in volleys.
+LOWEST, HIGHEST = 0.5, 16.0
+# Below this load waits are too short to tell anything; above, the queue is not stationary.
+MIN_LOAD, MAX_LOAD = 0.3, 0.93
+# Requests after which an observation counts half: bursts raise v within a minute, calm lowers it over many.
+RISE_REQUESTS, FALL_REQUESTS = 2000.0, 20000.0
+# Misses fewer than this are noise at the tail.
+MIN_MISSES = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variability:
+    """The learned factor and the number of requests behind it."""
+
+    value: float = 1.0
+    requests: float = 0.0
+
+
+def learn(
+    known: Variability,
+    times: ServiceTimes,
+    *,
+    rate: float,
+    requests: float,
+    queue_s: float,
+    miss_ratio: float | None,
+    threshold_s: float,
+) -> Variability:
+    """The factor corrected by one pod's last window: `rate` inferences a second, mean wait `queue_s`.
+
+    Work at a load at which nothing can be told, or with no request, leaves it as it is.
+    """
+    load = rate * times.work_s
+    if requests <= 0.0 or not MIN_LOAD <= load <= MAX_LOAD:
+        return known
+    implied = _from_mean(times, rate, queue_s)
+    if miss_ratio is not None and miss_ratio * requests >= MIN_MISSES:
+        implied = max(implied, _from_misses(times, rate, miss_ratio, threshold_s))
+    half = RISE_REQUESTS if implied > known.value else FALL_REQUESTS
+    share = requests / (requests + half)
+    # Averaged as a ratio: half as bursty and twice as bursty are equally far from 1.
+    value = math.exp((1.0 - share) * math.log(known.value) + share * math.log(implied))
+    return Variability(value=min(max(value, LOWEST), HIGHEST), requests=known.requests + requests)
+
+
+def _from_mean(times: ServiceTimes, rate: float, queue_s: float) -> float:
+    residual_s, excess_s = mean_wait_s(times, rate, 1.0)
+    if excess_s <= 0.0:
+        return 1.0
+    return min(max((queue_s - times.max_queue_delay_s - residual_s) / excess_s, LOWEST), HIGHEST)
+
+
+def _from_misses(times: ServiceTimes, rate: float, miss_ratio: float, threshold_s: float) -> float:
+    """The factor at which the model would expect this share of misses; 1 where not even an idle server would do."""
+    if miss_probability(times, rate, threshold_s, LOWEST) >= miss_ratio:
+        return LOWEST
+    low, high = math.log(LOWEST), math.log(HIGHEST)
+    for _ in range(10):
+        middle = 0.5 * (low + high)
+        if miss_probability(times, rate, threshold_s, math.exp(middle)) < miss_ratio:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)

@@ -1,0 +1,274 @@
+"""The decision engine: one object, driven by the live loop, the simulator and replay alike.
+
+`tick` is synchronous and deterministic: what it answers depends on its input and on the ticks before, on nothing else.
+It reads no clock and does no I/O.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from itertools import pairwise
+
+from autoscaler.core import brakes, demand
+from autoscaler.core.behavior import ScaleEvent
+from autoscaler.core.decide import Decided, decide
+from autoscaler.core.history import MINUTE_S, DemandHistory
+from autoscaler.core.need import Context
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.state import EngineState, Minute, WorkloadState, Written
+from autoscaler.core.types import (
+    ActionResult,
+    Decision,
+    DecisionStep,
+    DemandForecast,
+    Finding,
+    HistoryPoint,
+    Mode,
+    Outcome,
+    ScalingPlan,
+    SetReplicas,
+    TickInput,
+    TickResult,
+    WorkloadId,
+    WorkloadInput,
+)
+from autoscaler.schedule import scheduled_floor
+
+
+class DecisionEngine:
+    """Turns what is seen into decisions, and remembers what it has to."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._state = EngineState()
+        self._memory: dict[WorkloadId, WorkloadState] = {}
+        self._history: dict[WorkloadId, DemandHistory] = {}
+
+    @property
+    def config(self) -> EngineConfig:
+        """As given."""
+        return self._config
+
+    def tick(self, tick_input: TickInput) -> TickResult:
+        """Decides for every workload of `tick_input`.
+
+        A workload whose decision fails is held, with the error as its reason; the others go on.
+        """
+        now_s = tick_input.now_s
+        last_s = self._state.last_now_s
+        stepped_back = last_s is not None and now_s < last_s
+        forecasts = {item.workload: item for item in tick_input.forecasts}
+        decided: list[Decision] = []
+        for given in tick_input.workloads:
+            decided.append(
+                self._decide_one(given, forecasts.get(given.spec.id), now_s, stepped_back)
+            )
+        self._forget({given.spec.id for given in tick_input.workloads})
+        decided, fleet = self._brake(tick_input, decided)
+        self._state = replace(self._state, last_now_s=now_s)
+        return TickResult(
+            now_s=now_s, decisions=tuple(decided), plan=_plan(tick_input, decided), fleet=fleet
+        )
+
+    def acknowledge(self, results: tuple[ActionResult, ...]) -> None:
+        """Takes in what became of the last plan. Only what was applied is remembered as written by forescale."""
+        now_s = self._state.last_now_s or 0.0
+        for result in results:
+            action = result.action
+            state = self._memory.get(action.workload)
+            if state is None:
+                continue
+            self._memory[action.workload] = _acknowledged(state, result, now_s)
+
+    def snapshot(self) -> EngineState:
+        """Everything remembered but the raw history, as a value."""
+        return replace(
+            self._state, workloads=tuple(self._memory[key] for key in sorted(self._memory))
+        )
+
+    def restore(self, state: EngineState) -> None:
+        """Takes over what another engine remembered. History is filled anew from `backfill`."""
+        self._state = replace(state, workloads=())
+        self._memory = {item.id: item for item in state.workloads}
+
+    def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
+        """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
+        history = self._history.get(workload)
+        return history.series() if history else (0.0, array("f"))
+
+    def _decide_one(
+        self,
+        given: WorkloadInput,
+        forecast: DemandForecast | None,
+        now_s: float,
+        stepped_back: bool,
+    ) -> Decision:
+        key = given.spec.id
+        state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
+        if given.backfill:
+            state = self._backfill(state, given.backfill)
+        try:
+            context = Context(
+                now_s=now_s,
+                config=self._config,
+                forecast=forecast,
+                scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
+                clock_stepped_back=stepped_back,
+            )
+            answer: Decided = decide(given, state, context)
+        except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
+            self._memory[key] = state
+            return _failed(given, error)
+        self._memory[key] = answer.state
+        if answer.finished is not None:
+            self._remember(key, answer.finished)
+        return answer.decision
+
+    def _remember(self, key: WorkloadId, minute: Minute) -> None:
+        history = self._history.get(key)
+        if history is None:
+            history = self._history[key] = DemandHistory(self._config.history_days)
+        history.put(minute.minute_s, minute.sum_rps / minute.ticks)
+
+    def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
+        history = self._history[state.id] = DemandHistory(self._config.history_days)
+        growth = state.growth
+        lead_s = self._config.startup_time_s + self._config.tick_s
+        for before, point in pairwise((None, *sorted(points, key=lambda item: item.minute_s))):
+            if point is None or point.offered_rps < 0.0:
+                continue
+            history.put(point.minute_s, point.offered_rps)
+            if before is None or point.minute_s > before.minute_s:
+                # A minute's highest is not known from its mean; the mean stands for both.
+                growth = demand.add_minute(
+                    growth,
+                    minute_s=point.minute_s,
+                    mean_rps=point.offered_rps,
+                    highest_rps=point.offered_rps,
+                    lead_s=lead_s,
+                )
+        return replace(state, growth=growth)
+
+    def _forget(self, present: set[WorkloadId]) -> None:
+        for key in [key for key in self._memory if key not in present]:
+            del self._memory[key]
+            self._history.pop(key, None)
+
+    def _brake(
+        self, tick_input: TickInput, decided: list[Decision]
+    ) -> tuple[list[Decision], tuple[Finding, ...]]:
+        if tick_input.frozen is not None:
+            text = f"all scaling is frozen: {tick_input.frozen}"
+            cuts = {
+                d.workload: (d.current, Reason.FROZEN, text)
+                for d in decided
+                if d.target != d.current
+            }
+            return _cut(decided, cuts), (Finding(reason=Reason.FROZEN, message=text),)
+        specs = {given.spec.id: given.spec for given in tick_input.workloads}
+        wishes = [
+            brakes.Wish(
+                workload=d.workload,
+                priority=specs[d.workload].priority,
+                current=d.current,
+                target=d.target,
+                gpus_per_replica=specs[d.workload].gpus_per_replica,
+            )
+            for d in decided
+            if d.mode is Mode.AUTO and d.target != d.current
+        ]
+        fleet_gpus = sum(d.current * specs[d.workload].gpus_per_replica for d in decided)
+        braked = brakes.apply(
+            wishes,
+            self._state.fleet,
+            fleet_gpus=fleet_gpus,
+            now_s=tick_input.now_s,
+            settings=self._config.brakes,
+            drop=brakes.correlated_drop(self._changes(decided), self._config.brakes),
+        )
+        self._state = replace(self._state, fleet=braked.state)
+        return _cut(decided, braked.cuts), braked.findings
+
+    def _changes(self, decided: list[Decision]) -> list[tuple[float, float]]:
+        """(demand a correlation window ago, demand now) of every workload for which both are known."""
+        back = max(1, round(self._config.brakes.correlated_window_s / MINUTE_S))
+        changes = []
+        for decision in decided:
+            state = self._memory.get(decision.workload)
+            now_rps = decision.facts.offered_rps
+            if state is None or now_rps is None or len(state.growth.minutes) < back:
+                continue
+            changes.append((state.growth.minutes[-back][1], now_rps))
+        return changes
+
+
+def _acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> WorkloadState:
+    action = result.action
+    if result.outcome is Outcome.UNKNOWN:
+        return replace(state, written=None)
+    if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
+        return state
+    written = Written(replicas=action.replicas, before=action.observed, at_s=now_s)
+    change = action.replicas - action.observed
+    event = ScaleEvent(at_s=now_s, change=change)
+    return replace(state, written=written, events=(*state.events, event))
+
+
+def _plan(tick_input: TickInput, decided: list[Decision]) -> ScalingPlan:
+    given = {item.spec.id: item for item in tick_input.workloads}
+    return ScalingPlan(
+        actions=tuple(
+            SetReplicas(
+                workload=d.workload,
+                api_version=given[d.workload].spec.api_version,
+                observed=d.current,
+                replicas=d.target,
+                reason=d.reason,
+                message=d.message,
+            )
+            for d in decided
+            if d.mode is Mode.AUTO and d.target != d.current
+        )
+    )
+
+
+def _cut(
+    decided: list[Decision], cuts: dict[WorkloadId, tuple[int, Reason, str]]
+) -> list[Decision]:
+    result = []
+    for decision in decided:
+        cut = cuts.get(decision.workload)
+        if cut is not None:
+            target, reason, message = cut
+            step = DecisionStep(
+                stage="fleet", before=decision.target, after=target, reason=reason, message=message
+            )
+            decision = replace(
+                decision,
+                target=target,
+                reason=reason,
+                message=message,
+                steps=(*decision.steps, step),
+            )
+        result.append(decision)
+    return result
+
+
+def _failed(given: WorkloadInput, error: Exception) -> Decision:
+    current = given.replicas.desired
+    message = f"held: {type(error).__name__}: {error}"
+    step = DecisionStep(
+        stage="error", before=current, after=current, reason=Reason.INTERNAL_ERROR, message=message
+    )
+    return Decision(
+        workload=given.spec.id,
+        current=current,
+        target=current,
+        reason=Reason.INTERNAL_ERROR,
+        message=message,
+        mode=given.spec.mode,
+        steps=(step,),
+        findings=(Finding(reason=Reason.INTERNAL_ERROR, message=message),),
+    )
