@@ -178,7 +178,9 @@ def _hold_down(trace: Trace, state: WorkloadState, sheet: Sheet, down_s: float) 
 
 def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, str] | None:
     now_s, view, config = sheet.context.now_s, sheet.view, sheet.context.config
-    coverage = view.coverage_ratio
+    coverage, error = view.coverage_ratio, sheet.given.samples_error
+    if error is not None:
+        return Reason.PARTIAL_DATA, f"metrics are incomplete: {error}"
     if sheet.given.replicas.rollout:
         return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
     if coverage is not None and coverage < config.signals.min_coverage_ratio:

@@ -78,7 +78,8 @@ def apply(
         max(settings.min_allowance_gpus, settings.max_down_ratio * (fleet_gpus + went)) - went
     )
     left_up = (
-        max(settings.min_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came)) - came
+        max(settings.min_up_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came))
+        - came
     )
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
     granted_up = granted_down = 0.0

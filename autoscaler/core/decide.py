@@ -111,6 +111,7 @@ def _learned(
     return replace(
         state,
         pods=view.tracks,
+        slots=view.slots,
         seen_pods=learn.seen_pods(state, given),
         lead_times=learn.lead_times(state.lead_times, given.pods),
         templates=learn.templates(

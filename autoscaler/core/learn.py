@@ -125,12 +125,13 @@ def _take_load(entry: TemplateKnowledge, load: ModelLoad, threshold_s: float) ->
         )
     times = service_time.service_times(service)
     learned = knowledge.variability
-    if times is not None and load.queue_s is not None:
+    if times is not None and load.queue_s is not None and load.steady:
         learned = variability.learn(
             learned,
             times,
             rate=load.completed_rps,
-            requests=load.requests,
+            # The window slides by a third each tick: every request is weighed once.
+            requests=load.requests / 3.0,
             queue_s=load.queue_s,
             miss_ratio=None if load.misses is None else load.misses.low,
             threshold_s=threshold_s,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
-from autoscaler.core.state import WorkloadState
+from autoscaler.core.state import Slot, WorkloadState
 from autoscaler.core.types import PodSample, PodStatus, WorkloadInput
 from autoscaler.core.violations import MissShare, pooled
 
@@ -33,6 +33,7 @@ class View:
     starting: int
     covered: int
     tracks: tuple[PodTrack, ...]
+    slots: tuple[Slot, ...] = ()
     loads: tuple[PodLoad, ...] = ()
     models: tuple[ModelDemand, ...] = ()
     pending: float | None = None
@@ -75,13 +76,18 @@ def observe(
     )
     unknown, message = _unknown(given, ready, tracks, fresh, loads, now_s, settings)
     newest = max((track.sampled_at_s for track in tracks), default=None)
+    slots = state.slots
+    if unknown is None and newest is not None:
+        unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
+        slots = _slots(slots, loads, unseen, at_s=newest, window_s=settings.rate_window_s)
     return View(
         ready=len(ready),
         starting=starting,
         covered=len(loads),
         tracks=tracks,
+        slots=slots,
         loads=loads,
-        models=_demand(loads, len(ready)),
+        models=_demand(slots) if unknown is None else (),
         pending=_sum_pending(loads),
         misses=_misses(loads),
         queue_ratio=_queue_ratio(loads),
@@ -167,18 +173,45 @@ def _unknown(
     return None, ""
 
 
-def _demand(loads: tuple[PodLoad, ...], ready: int) -> tuple[ModelDemand, ...]:
-    if not loads:
-        return ()
-    scale = max(1.0, ready / len(loads))
-    sums: dict[str, tuple[float, float]] = {}
+def _unseen(
+    ready: tuple[PodStatus, ...], loads: tuple[PodLoad, ...], now_s: float, window_s: float
+) -> int:
+    """Ready pods that should have been seen by now. One that has just become ready took its load from the others."""
+    seen = {load.pod for load in loads}
+    return sum(
+        1
+        for pod in ready
+        if pod.name not in seen and pod.ready_s is not None and now_s - pod.ready_s > window_s
+    )
+
+
+def _slots(
+    slots: tuple[Slot, ...],
+    loads: tuple[PodLoad, ...],
+    unseen: int,
+    *,
+    at_s: float,
+    window_s: float,
+) -> tuple[Slot, ...]:
+    """The recent slots with the newest one; pods not seen are taken to be like the others."""
+    scale = 1.0 + unseen / len(loads)
+    rates: dict[str, float] = {}
     for load in loads:
         for model in load.models:
-            stable, fast = sums.get(model.model, (0.0, 0.0))
-            sums[model.model] = (stable + model.offered_rps, fast + model.fast_rps)
+            rates[model.model] = rates.get(model.model, 0.0) + model.fast_rps * scale
+    kept = tuple(slot for slot in slots if at_s - window_s + 0.5 < slot.at_s < at_s)
+    return (*kept, Slot(at_s=at_s, rates=tuple(sorted(rates.items()))))
+
+
+def _demand(slots: tuple[Slot, ...]) -> tuple[ModelDemand, ...]:
+    sums: dict[str, float] = {}
+    for slot in slots:
+        for model, rps in slot.rates:
+            sums[model] = sums.get(model, 0.0) + rps
+    latest = dict(slots[-1].rates)
     return tuple(
-        ModelDemand(model=name, stable_rps=stable * scale, fast_rps=fast * scale)
-        for name, (stable, fast) in sorted(sums.items())
+        ModelDemand(model=model, stable_rps=total / len(slots), fast_rps=latest.get(model, 0.0))
+        for model, total in sorted(sums.items())
     )
 
 

@@ -44,7 +44,8 @@ class ScalingRules:
     policies: tuple[RatePolicy, ...] = ()
     select_policy: SelectPolicy = SelectPolicy.MAX
     tolerance_ratio: float = 0.0
-    """Relative change that is too small to act on (HPA: 0.1 in both directions)."""
+    """Down: what fewer replicas must be able to carry beyond the demand. Up: relative rise that is too small to act on
+    (HPA: 0.1 in both directions)."""
 
 
 def _default_scale_up() -> ScalingRules:
@@ -64,6 +65,7 @@ def _default_scale_down() -> ScalingRules:
             RatePolicy(type=PolicyType.PERCENT, value=50.0, period_s=60.0),
             RatePolicy(type=PolicyType.PODS, value=1.0, period_s=60.0),
         ),
+        tolerance_ratio=0.1,
     )
 
 
@@ -99,7 +101,9 @@ class FleetBrakes:
     max_down_ratio: float = 0.3
     max_up_ratio: float = 2.0
     min_allowance_gpus: float = 16.0
-    """A small fleet may always move this many GPUs: 30 % of four replicas would be one."""
+    """A small fleet may always give back this many GPUs: 30 % of four replicas would be one."""
+    min_up_allowance_gpus: float = 64.0
+    """And may always ask for this many: a brake on growth is there for runaways, not for flash crowds."""
     correlated_workloads: int = 5
     """From this many workloads on, a common drop is taken for a fault of the measurement."""
     correlated_share_ratio: float = 0.5

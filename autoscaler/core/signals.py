@@ -14,6 +14,8 @@ from autoscaler.core.violations import MissShare, misses_between, misses_from_qu
 
 # A scrape may carry a time slightly ahead of the controller's clock; more than this is a wrong clock.
 FUTURE_TOLERANCE_S = 5.0
+# A rate over less than this is mostly chance: a pod that was scraped right after it became ready.
+SHORTEST_SPAN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class ModelLoad:
     """Mean latency that is neither queue nor compute."""
     pending: float | None
     misses: MissShare | None
+    steady: bool
+    """The rate hardly changed within the window and no backlog drained: its waits can be learned from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,7 @@ def _within(recent: tuple[Increment, ...], window_s: float) -> tuple[Increment, 
 
 def _increment(last: ModelCounters, now: ModelCounters, span_s: float) -> Increment | None:
     requests = _rise(last.success, now.success)
-    if requests is None or span_s <= 0.0:
+    if requests is None or span_s < SHORTEST_SPAN_S:
         return None
     inferences = _rise(last.inferences, now.inferences)
     return Increment(
@@ -231,7 +235,19 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         overhead_s=overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
+        steady=_is_steady(recent, inferences / span_s),
     )
+
+
+def _is_steady(recent: tuple[Increment, ...], mean_rps: float) -> bool:
+    """No increment is further from the mean than a quarter and chance (three Poisson deviations) explain."""
+    for item in recent:
+        chance = 3.0 * math.sqrt(mean_rps / item.span_s)
+        if abs(item.inferences / item.span_s - mean_rps) > 0.25 * mean_rps + chance:
+            return False
+        if abs(item.pending_growth) > 0.1 * item.requests + 3.0:
+            return False
+    return len(recent) >= 2
 
 
 def _offered(recent: tuple[Increment, ...], items_per_request: float, span_s: float) -> float:

@@ -39,6 +39,18 @@ class TemplateKnowledge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Demand of all pods together between two scrapes, (model, inferences a second).
+
+    Kept for the workload and not for each pod: when new pods take load over, the sum of the pods' own averages would
+    count it twice for a while.
+    """
+
+    at_s: float
+    rates: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Minute:
     """The minute that is being filled: mean and highest of its ticks' demand."""
 
@@ -82,6 +94,8 @@ class WorkloadState:
     id: WorkloadId
     first_seen_s: float
     pods: tuple[PodTrack, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    """Demand of the last scrapes, oldest first, for the length of the rate window."""
     seen_pods: tuple[str, ...] = ()
     """Pods that were seen before they were ready: their counters are known to have begun at zero."""
     lead_times: LeadTimes = field(default_factory=LeadTimes)

@@ -1,0 +1,225 @@
+"""A small world for stories: pods whose counters grow as told, in ticks of 10 s, with the real engine deciding.
+
+Not a simulator: latency is the queueing model's own mean, so that a story is about the rules and not about queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from autoscaler.core.queueing import batch_time_s, mean_wait_s, steady_batch
+from autoscaler.core.service_time import ServiceTimes
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import (
+    ActionResult,
+    BatchTime,
+    Decision,
+    LatencyObjective,
+    ModelCounters,
+    ModelProfile,
+    Outcome,
+    PodSample,
+    PodStatus,
+    ReplicaStatus,
+    ServerProfile,
+    Slo,
+    SloForm,
+    TickInput,
+    TickResult,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
+from autoscaler.engine import DecisionEngine
+
+# 52 ms for one, 64 ms for two: 31.25 inferences a second at full batches.
+TWO_AT_ONCE = ServiceTimes(batch_s=(0.052, 0.064))
+START_S = 1_000_000_000.0 - 1_000_000_000.0 % 60.0
+
+
+def slo(ratio: float = 0.99, threshold_s: float = 0.3) -> Slo:
+    """`99% < 300ms`."""
+    return Slo(
+        objectives=(LatencyObjective(form=SloForm.REQUESTS, ratio=ratio, threshold_s=threshold_s),),
+        text=f"{ratio:.0%} < {threshold_s * 1000:.0f}ms",
+    )
+
+
+def spec(name: str = "bert", **changes: object) -> WorkloadSpec:
+    """A workload in namespace `team` with one GPU a replica."""
+    base = WorkloadSpec(id=WorkloadId(namespace="team", name=name), slo=slo())
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Pod:
+    """One server and its counters."""
+
+    name: str
+    created_s: float
+    ready_s: float | None
+    requests: float = 0.0
+    executions: float = 0.0
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    pending: float = 0.0
+    sampled_at_s: float | None = None
+
+
+@dataclass
+class Story:
+    """One workload under a rate that the story sets, and the decisions that follow."""
+
+    times: ServiceTimes = TWO_AT_ONCE
+    replicas: int = 2
+    startup_s: float = 20.0
+    spec: WorkloadSpec = field(default_factory=spec)
+    config: EngineConfig = field(default_factory=EngineConfig)
+    rate_rps: float = 0.0
+    shares: tuple[float, ...] = ()
+    """Uneven load: each pod's share of it, in order of age; empty: even."""
+    metrics_up: bool = True
+    rollout: bool = False
+    misses: float | None = None
+    """Share of requests over the threshold, as the servers' summaries tell; None: they keep no summaries."""
+    mode_held_by: str | None = None
+
+    def __post_init__(self) -> None:
+        self.now_s = START_S
+        self.engine = DecisionEngine(self.config)
+        self.pods = [
+            self._pod(self.now_s - 3600.0, self.now_s - 3600.0) for _ in range(self.replicas)
+        ]
+        self.decisions: list[Decision] = []
+        self.last: TickInput | None = None
+
+    _named = 0
+
+    def _pod(self, created_s: float, ready_s: float | None) -> Pod:
+        Story._named += 1
+        return Pod(name=f"bert-{Story._named}", created_s=created_s, ready_s=ready_s)
+
+    def run(self, seconds: float, *, rate_rps: float | None = None) -> Decision:
+        """Lets time pass, a tick each 10 s; returns the last decision."""
+        if rate_rps is not None:
+            self.rate_rps = rate_rps
+        for _ in range(round(seconds / 10.0)):
+            self._pass(10.0)
+            self.tick()
+        return self.decisions[-1]
+
+    def tick(self) -> TickResult:
+        """One tick now; what it asks for happens at once."""
+        self.last = TickInput(now_s=self.now_s, workloads=(self.given(),))
+        result = self.engine.tick(self.last)
+        self.decisions.append(result.decisions[0])
+        applied = tuple(
+            ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions
+        )
+        for action in result.plan.actions:
+            self.scale(action.replicas)
+        self.engine.acknowledge(applied)
+        return result
+
+    def scale(self, replicas: int) -> None:
+        """Kubernetes' side: new pods start, of too many the unready and the youngest go."""
+        self.replicas = replicas
+        while len(self.pods) < replicas:
+            self.pods.append(self._pod(self.now_s, None))
+        # Not ready first, then the youngest, as a ReplicaSet does.
+        self.pods.sort(key=lambda pod: (pod.ready_s is None, pod.created_s))
+        del self.pods[replicas:]
+
+    def _pass(self, seconds: float) -> None:
+        self.now_s += seconds
+        for pod in self.pods:
+            if pod.ready_s is None and self.now_s - pod.created_s >= self.startup_s:
+                pod.ready_s = pod.created_s + self.startup_s
+        ready = [pod for pod in self.pods if pod.ready_s is not None]
+        shares = self.shares[: len(ready)] or tuple(1.0 for _ in ready)
+        for index, pod in enumerate(ready):
+            share = shares[index] if index < len(shares) else 0.0
+            self._serve(pod, self.rate_rps * share / sum(shares), seconds)
+
+    def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
+        offered = rate + pod.pending / seconds
+        capped = min(offered, 0.999 / self.times.work_s)
+        pod.pending = max(0.0, (offered - capped) * seconds)
+        batch = steady_batch(self.times, capped)
+        requests = capped * seconds
+        pod.requests += requests
+        pod.executions += requests / batch
+        pod.compute_s += requests * batch_time_s(self.times, batch)
+        pod.queue_s += requests * min(10.0, sum(mean_wait_s(self.times, capped, 1.0)))
+
+    def given(self) -> WorkloadInput:
+        """What collectors would deliver."""
+        if self.metrics_up:
+            for pod in self.pods:
+                if pod.ready_s is not None:
+                    pod.sampled_at_s = self.now_s - 2.0
+        return WorkloadInput(
+            spec=self.spec,
+            replicas=ReplicaStatus(
+                desired=self.replicas,
+                rollout=self.rollout,
+                template_hash="h1",
+                held_by=self.mode_held_by,
+            ),
+            pods=tuple(
+                PodStatus(
+                    name=pod.name,
+                    template_hash="h1",
+                    created_s=pod.created_s,
+                    ready_s=pod.ready_s,
+                    first_ready_s=pod.ready_s if pod.created_s >= START_S else None,
+                )
+                for pod in self.pods
+            ),
+            samples=tuple(
+                self._sample(pod)
+                for pod in self.pods
+                if self.metrics_up and pod.ready_s is not None
+            ),
+            samples_error=None if self.metrics_up else "connection refused",
+            profiles=self._profile() if self.metrics_up else (),
+        )
+
+    def _sample(self, pod: Pod) -> PodSample:
+        threshold_s = self.spec.slo.objectives[0].threshold_s
+        quantiles: tuple[tuple[float, float], ...] = ()
+        if self.misses is not None:
+            quantiles = ((1.0 - self.misses, threshold_s), (0.9999, threshold_s * 2))
+        return PodSample(
+            pod=pod.name,
+            sampled_at_s=pod.sampled_at_s or 0.0,
+            models=(
+                ModelCounters(
+                    model="m",
+                    success=pod.requests,
+                    failure=0.0,
+                    inferences=pod.requests,
+                    executions=pod.executions,
+                    pending=pod.pending,
+                    request_s=pod.queue_s + pod.compute_s,
+                    queue_s=pod.queue_s,
+                    compute_s=pod.compute_s,
+                    latency_quantiles=quantiles,
+                ),
+            ),
+        )
+
+    def _profile(self) -> tuple[ServerProfile, ...]:
+        first = next((pod for pod in self.pods if pod.ready_s is not None), None)
+        if first is None:
+            return ()
+        times = tuple(
+            BatchTime(batch_size=size, count=1000, total_s=1000 * seconds)
+            for size, seconds in enumerate(self.times.batch_s, start=1)
+        )
+        model = ModelProfile(model="m", max_batch_size=self.times.max_batch_size, batch_times=times)
+        return (
+            ServerProfile(
+                pod=first.name, template_hash="h1", sampled_at_s=self.now_s, models=(model,)
+            ),
+        )
