@@ -1,6 +1,6 @@
 """Step 5 as a whole: from the number that sizing asked for to the number that may be set now.
 
-    floors -> bounds -> panic -> hold on unknown -> stabilise -> prove (N-1) -> rollout, warm-up -> rates -> bounds
+    panic -> floors -> bounds -> prove (N-1) -> stabilise -> rollout, warm-up and other vetoes -> rates -> bounds
 
 A number goes up for any one good reason; it goes down only when nothing speaks against it.
 """
@@ -44,6 +44,7 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
     state = _panic(trace, state, sheet)
     _floors(trace, state, sheet)
     _bounds(trace, sheet)
+    _prove(trace, sheet)
     # While nothing is known the present number is what is recommended: after an outage the window starts anew.
     recommended = behavior.remember(
         state.recommended,
@@ -52,7 +53,6 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
         up_s=up_s,
     )
     _stabilize(trace, state, sheet, up_s=up_s, down_s=down_s)
-    _prove(trace, sheet)
     _hold_down(trace, state, sheet, down_s)
     _rates(trace, state, sheet)
     _bounds(trace, sheet)
@@ -137,6 +137,7 @@ def _stabilize(
             trace.value,
             Reason.EXTERNAL_EDIT_UNDONE,
             f"lowered to {sheet.current} from outside; the SLO needs {trace.value}",
+            decides=True,
         )
     elif after != trace.value:
         reason = Reason.SCALE_UP_STABILIZED if rising else Reason.SCALE_DOWN_STABILIZED

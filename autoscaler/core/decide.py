@@ -39,10 +39,18 @@ class Decided:
 def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Decided:
     """The number of replicas of one workload, with everything that led to it."""
     now_s, config = context.now_s, context.config
+    if context.clock_stepped_back:
+        state = _without_times(state, now_s)
     edit = _edit(given, state, context)
     observed = given.replicas.desired
     current = state.written.replicas if edit.lagging and state.written else observed
     view = observe(given, state, now_s=now_s, settings=config.signals)
+    if context.clock_stepped_back:
+        view = replace(
+            view,
+            unknown=Reason.CLOCK_STEPPED_BACK,
+            unknown_message="the controller's clock stepped back",
+        )
     state = _learned(given, state, view, context)
     lead_s = learn.lead_p90_s(state.lead_times, given, seed_s=config.startup_time_s, now_s=now_s)
     need, spread, state = assess(given, state, view, context, lead_s)
@@ -77,11 +85,27 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         need=need,
     )
     state = behave.apply(trace, state, sheet)
-    gates.apply(trace, given, current=current, stepped_back=context.clock_stepped_back)
+    gates.apply(trace, given, current=current)
     return Decided(
         decision=_decision(given, trace, current, notes, facts(view, need, spread, lead_s), need),
         state=state,
         finished=finished,
+    )
+
+
+def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
+    """What is left of the memory when time itself was wrong: what was learned, and nothing that has a date."""
+    return replace(
+        state,
+        first_seen_s=now_s,
+        pods=(),
+        slots=(),
+        minute=None,
+        recommended=(),
+        events=(),
+        panic_until_s=None,
+        relief=None,
+        useless_until_s=None,
     )
 
 

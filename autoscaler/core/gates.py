@@ -7,7 +7,7 @@ from autoscaler.core.trace import Trace
 from autoscaler.core.types import Mode, Pause, WorkloadInput
 
 
-def apply(trace: Trace, given: WorkloadInput, *, current: int, stepped_back: bool) -> None:
+def apply(trace: Trace, given: WorkloadInput, *, current: int) -> None:
     """Moves the number back to `current` where it may not be changed."""
     spec, replicas = given.spec, given.replicas
     if replicas.desired == 0:
@@ -19,10 +19,6 @@ def apply(trace: Trace, given: WorkloadInput, *, current: int, stepped_back: boo
         )
     elif spec.mode is Mode.OFF:
         trace.move("gates", current, Reason.MODE_OFF, "forescale.io/mode is off")
-    elif stepped_back:
-        trace.move(
-            "gates", current, Reason.CLOCK_STEPPED_BACK, "held: the controller's clock stepped back"
-        )
     elif replicas.held_by is not None and spec.mode is Mode.AUTO:
         trace.move(
             "gates",

@@ -62,7 +62,8 @@ def observe(
     starting = sum(1 for p in given.pods if p.ready_s is None and p.deleted_s is None)
     by_pod, notes = _samples_by_pod(given.samples)
     tracks = _advanced(given, state, by_pod, now_s=now_s, settings=settings)
-    fresh_pods = {pod.name for pod in ready}
+    # Only what this tick was told: a pod that the source no longer mentions is missing at once.
+    fresh_pods = {pod.name for pod in ready if pod.name in by_pod}
     fresh = [
         track
         for track in tracks

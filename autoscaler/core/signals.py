@@ -14,6 +14,8 @@ from autoscaler.core.violations import MissShare, misses_between, misses_from_qu
 
 # A scrape may carry a time slightly ahead of the controller's clock; more than this is a wrong clock.
 FUTURE_TOLERANCE_S = 5.0
+# A sample this much older than the last one was not delayed: the clock of Prometheus was set back.
+CLOCK_CHANGE_S = 60.0
 # A rate over less than this is mostly chance: a pod that was scraped right after it became ready.
 SHORTEST_SPAN_S = 2.0
 
@@ -101,6 +103,8 @@ def advance(
     `watched_from_start` says that the pod was seen before it was ready, so that its counters are known to have begun at
     zero when it became ready: the first scrape of a new replica then counts at once instead of one tick later.
     """
+    if track is not None and sample.sampled_at_s < track.sampled_at_s - CLOCK_CHANGE_S:
+        track, watched_from_start = None, False
     if track is not None and sample.sampled_at_s <= track.sampled_at_s:
         return track
     before = {model.last.model: model for model in track.models} if track else {}

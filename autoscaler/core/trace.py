@@ -16,13 +16,18 @@ class Trace:
         self.steps: list[DecisionStep] = []
         self._decisive: DecisionStep | None = None
 
-    def move(self, stage: str, after: int, reason: Reason, message: str) -> None:
-        """Sets the number; the last step that really moved it gives the decision its reason."""
+    def move(
+        self, stage: str, after: int, reason: Reason, message: str, *, decides: bool = False
+    ) -> None:
+        """Sets the number; the last step that really moved it gives the decision its reason.
+
+        `decides`: this step is the reason even where the number stays.
+        """
         step = DecisionStep(
             stage=stage, before=self.value, after=after, reason=reason, message=message
         )
         self.steps.append(step)
-        if after != self.value or self._decisive is None:
+        if decides or after != self.value or self._decisive is None:
             self._decisive = step
         self.value = after
 

@@ -88,7 +88,8 @@ class Story:
         self.now_s = START_S
         self.engine = DecisionEngine(self.config)
         self.pods = [
-            self._pod(self.now_s - 3600.0, self.now_s - 3600.0) for _ in range(self.replicas)
+            self._pod(START_S - 3600.0 - self.startup_s, START_S - 3600.0)
+            for _ in range(self.replicas)
         ]
         self.decisions: list[Decision] = []
         self.last: TickInput | None = None
@@ -172,7 +173,7 @@ class Story:
                     template_hash="h1",
                     created_s=pod.created_s,
                     ready_s=pod.ready_s,
-                    first_ready_s=pod.ready_s if pod.created_s >= START_S else None,
+                    first_ready_s=pod.ready_s,
                 )
                 for pod in self.pods
             ),

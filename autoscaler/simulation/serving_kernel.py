@@ -1,0 +1,518 @@
+"""The event loop of the serving model, compiled by numba; imported only when a pool is made.
+
+It moves requests through servers from event to event, on plain arrays, and knows nothing of pods, SLOs or scrapes.
+Everything it calls is in this file, because numba's cache watches only the file of the function that was called.
+
+Events at the same instant come in this order: batches that finish (by server, then instance), batches whose delay is
+over (by server), servers that come or go, requests that give up, arrivals (by number). So a request that arrives at
+the instant in which an instance becomes free finds it free.
+
+Random draws belong to requests, not to the order of events: a draw is a hash of the seed and the request's number. Two
+policies under the same arrivals therefore meet the same luck, and splitting a run into steps changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+ROUND_ROBIN, RANDOM, LEAST_OUTSTANDING, TWO_CHOICES, PINNED = range(5)
+UNFINISHED, DONE, REJECTED, TIMED_OUT, FAILED = range(5)
+
+# Places in `State.cursor`.
+NEXT_ARRIVAL, SERVER_COUNT, ROUTABLE_COUNT, ROTATION, LAST_SERVER = range(5)
+HELD_HEAD, HELD_TAIL, HELD_COUNT = range(5, 8)
+CURSOR_SIZE = 8
+
+# Streams of random draws; each request has its own in each.
+_SERVICE_STREAM, _ROUTING_STREAM, _CONNECTION_STREAM, _LIFE_STREAM = range(4)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+class Setup(NamedTuple):
+    """What never changes in a run."""
+
+    max_batch: int
+    instances: int
+    batch_service_s: NDArray[np.float64]  # by batch size; place 0 is unused
+    max_delay_s: float
+    gamma_shape: float  # 0: service times without spread
+    max_queue: int
+    routing: int
+    hold_timeout_s: float
+    connection_life_s: float
+    has_connections: bool
+    has_items: bool
+    seed: np.uint64
+
+
+class State(NamedTuple):
+    """Everything that changes, and the arrivals. Shapes: n requests, s servers, k slots (instances of all servers)."""
+
+    arrival_s: NDArray[np.float64]  # n
+    following: NDArray[np.int32]  # n: the next request of the same queue; outlives the queue
+    latency_s: NDArray[np.float32]  # n
+    status: NDArray[np.uint8]  # n
+    server: NDArray[np.int16]  # n
+    items: NDArray[np.uint8]  # n, or 1 when every request holds one item
+    connection: NDArray[np.int32]  # n, or 1 when drawn
+    pinned_to: NDArray[np.int32]  # connections
+    pinned_until_s: NDArray[np.float64]  # connections
+    cursor: NDArray[np.int64]
+    change_s: NDArray[np.float64]  # 1: when a server comes or goes next
+    due_s: NDArray[np.float64]  # leaves of the tree: k finish times, then s ends of delay
+    winner: NDArray[np.int32]  # the tree: place 1 names the leaf that is due first
+    routable: NDArray[np.int32]  # s: servers that take traffic, ascending
+    is_routable: NDArray[np.bool_]  # s
+    ready_s: NDArray[np.float64]  # s
+    stop_s: NDArray[np.float64]  # s
+    slowdown: NDArray[np.float64]  # s
+    queue_head: NDArray[np.int32]  # s
+    queue_tail: NDArray[np.int32]  # s; -1 until the first request
+    window_head: NDArray[np.int32]  # s: where the search for recent latencies starts
+    queued: NDArray[np.int64]  # s
+    queued_items: NDArray[np.int64]  # s
+    outstanding: NDArray[np.int64]  # s
+    running: NDArray[np.int64]  # s: busy instances
+    busy_since_s: NDArray[np.float64]  # s
+    busy_s: NDArray[np.float64]  # s
+    success: NDArray[np.int64]  # s
+    failure: NDArray[np.int64]  # s
+    request_s: NDArray[np.float64]  # s
+    queue_s: NDArray[np.float64]  # s
+    compute_s: NDArray[np.float64]  # s
+    batch_count: NDArray[np.int64]  # s x (max_batch + 1)
+    batch_s: NDArray[np.float64]  # s x (max_batch + 1)
+    slot_head: NDArray[np.int32]  # k
+    slot_count: NDArray[np.int64]  # k: requests of the running batch
+    slot_items: NDArray[np.int64]  # k
+    slot_start_s: NDArray[np.float64]  # k
+
+
+def _compiled(function: _Function) -> _Function:
+    """Compile at first use; keep the result on disk where numba finds a place to write."""
+    try:
+        return cast(_Function, numba.njit(cache=True)(function))
+    except RuntimeError:  # no writable cache directory: compile in every process
+        return cast(_Function, numba.njit(function))
+
+
+# ---------------------------------------------------------------- random draws
+
+
+@_compiled
+def _mixed(key: Any) -> Any:
+    """SplitMix64's output function: neighbouring keys give unrelated numbers."""
+    key = (key ^ (key >> np.uint64(30))) * _MIX_1
+    key = (key ^ (key >> np.uint64(27))) * _MIX_2
+    return key ^ (key >> np.uint64(31))
+
+
+@_compiled
+def _key(seed: Any, stream: Any, request: Any) -> Any:
+    start = _mixed(seed + np.uint64(stream + 1) * _GOLDEN)
+    return _mixed(start ^ (np.uint64(request + 1) * _GOLDEN))
+
+
+@_compiled
+def _uniform(key: Any, draw: Any) -> Any:
+    """The draw-th number of a key's sequence, in [0, 1)."""
+    return (_mixed(key + np.uint64(draw + 1) * _GOLDEN) >> np.uint64(11)) * (
+        1.0 / 9007199254740992.0
+    )
+
+
+@_compiled
+def _gamma(shape: Any, key: Any) -> Any:
+    """A gamma variate with mean 1 (Marsaglia and Tsang 2000), from the sequence of one key."""
+    boosted = shape if shape >= 1.0 else shape + 1.0
+    d = boosted - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    draw = 1
+    while True:
+        radius = math.sqrt(-2.0 * math.log(1.0 - _uniform(key, draw)))
+        normal = radius * math.cos(2.0 * math.pi * _uniform(key, draw + 1))
+        v = (1.0 + c * normal) ** 3
+        u = 1.0 - _uniform(key, draw + 2)
+        draw += 3
+        if v > 0.0 and math.log(u) < 0.5 * normal * normal + d - d * v + d * math.log(v):
+            break
+    value = d * v
+    if shape < 1.0:
+        value *= (1.0 - _uniform(key, 0)) ** (1.0 / shape)
+    return value / shape
+
+
+# ---------------------------------------------------------------- what is due first
+
+
+@_compiled
+def set_due(state: Any, leaf: Any, at_s: Any) -> None:
+    """Give a leaf its time and play its matches again; the lower leaf wins a tie."""
+    due_s, winner = state.due_s, state.winner
+    due_s[leaf] = at_s
+    node = (winner.size // 2 + leaf) >> 1
+    while node >= 1:
+        left, right = winner[2 * node], winner[2 * node + 1]
+        best = left if due_s[left] <= due_s[right] else right
+        if winner[node] == best and best != leaf:
+            return  # another leaf won here before and still does: nothing changes above
+        winner[node] = best
+        node >>= 1
+
+
+# ---------------------------------------------------------------- batches
+
+
+@_compiled
+def _idle_slot(setup: Any, state: Any, server: Any) -> Any:
+    first = server * setup.instances
+    for slot in range(first, first + setup.instances):
+        if state.due_s[slot] == np.inf:
+            return slot
+    return -1
+
+
+@_compiled
+def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None:
+    """Move the longest prefix of the queue that fits into a batch to an idle instance."""
+    head = state.queue_head[server]
+    request = head
+    count, items = 0, 0
+    for _ in range(state.queued[server]):
+        size = state.items[request] if setup.has_items else 1
+        if items + size > setup.max_batch:
+            break
+        items += size
+        count += 1
+        request = state.following[request]
+    state.queue_head[server] = request
+    state.queued[server] -= count
+    state.queued_items[server] -= items
+    state.slot_head[slot] = head
+    state.slot_count[slot] = count
+    state.slot_items[slot] = items
+    state.slot_start_s[slot] = t
+    if state.running[server] == 0:
+        state.busy_since_s[server] = t
+    state.running[server] += 1
+    service_s = setup.batch_service_s[items] * state.slowdown[server]
+    if setup.gamma_shape > 0.0:
+        service_s *= _gamma(setup.gamma_shape, _key(setup.seed, _SERVICE_STREAM, head))
+    set_due(state, slot, t + service_s)
+
+
+@_compiled
+def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
+    """Start what may start now; where a batch is worth waiting for, note until when."""
+    wait_until_s = np.inf
+    while state.queued[server] > 0:
+        slot = _idle_slot(setup, state, server)
+        if slot < 0:
+            break
+        if setup.max_delay_s > 0.0 and state.queued_items[server] < setup.max_batch:
+            entered_s = max(state.arrival_s[state.queue_head[server]], state.ready_s[server])
+            if t < entered_s + setup.max_delay_s:
+                wait_until_s = entered_s + setup.max_delay_s
+                break
+        _start_batch(setup, state, server, slot, t)
+    leaf = state.slot_head.size + server
+    if state.due_s[leaf] != wait_until_s:
+        set_due(state, leaf, wait_until_s)
+
+
+@_compiled
+def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
+    """Account for a batch as Triton does: each request adds the whole batch's compute time."""
+    server = slot // setup.instances
+    ready_s = state.ready_s[server]
+    start_s = state.slot_start_s[slot]
+    count, items = state.slot_count[slot], state.slot_items[slot]
+    request = state.slot_head[slot]
+    request_s, queue_s = 0.0, 0.0
+    for _ in range(count):
+        arrival_s = state.arrival_s[request]
+        # A request that was held for the first server entered it when that became ready.
+        entered_s = max(arrival_s, ready_s)
+        state.latency_s[request] = t - arrival_s
+        state.status[request] = DONE
+        request_s += t - entered_s
+        queue_s += start_s - entered_s
+        request = state.following[request]
+    state.success[server] += count
+    state.outstanding[server] -= count
+    state.request_s[server] += request_s
+    state.queue_s[server] += queue_s
+    state.compute_s[server] += count * (t - start_s)
+    state.batch_count[server, items] += 1
+    state.batch_s[server, items] += t - start_s
+    state.running[server] -= 1
+    if state.running[server] == 0:
+        state.busy_s[server] += t - state.busy_since_s[server]
+    set_due(state, slot, np.inf)
+    _start_batches(setup, state, server, t)
+
+
+# ---------------------------------------------------------------- routing
+
+
+@_compiled
+def _next_in_rotation(state: Any) -> Any:
+    cursor = state.cursor
+    place = cursor[ROTATION]
+    cursor[ROTATION] = place + 1 if place + 1 < cursor[ROUTABLE_COUNT] else 0
+    cursor[LAST_SERVER] = state.routable[place]
+    return state.routable[place]
+
+
+@_compiled
+def _least_outstanding(state: Any) -> Any:
+    """The server with the fewest requests in it; the next in rotation wins a tie."""
+    cursor, routable, outstanding = state.cursor, state.routable, state.outstanding
+    count = cursor[ROUTABLE_COUNT]
+    place = best = cursor[ROTATION]
+    fewest = outstanding[routable[best]]
+    for _ in range(count - 1):
+        if fewest == 0:
+            break
+        place = place + 1 if place + 1 < count else 0
+        here = outstanding[routable[place]]
+        if here < fewest:
+            fewest, best = here, place
+    cursor[ROTATION] = best + 1 if best + 1 < count else 0
+    cursor[LAST_SERVER] = routable[best]
+    return routable[best]
+
+
+@_compiled
+def _two_choices(setup: Any, state: Any, request: Any) -> Any:
+    count = state.cursor[ROUTABLE_COUNT]
+    key = _key(setup.seed, _ROUTING_STREAM, request)
+    first = int(_uniform(key, 0) * count)
+    if count == 1:
+        return state.routable[first]
+    second = int(_uniform(key, 1) * (count - 1))
+    if second >= first:
+        second += 1
+    one, other = state.routable[first], state.routable[second]
+    return one if state.outstanding[one] <= state.outstanding[other] else other
+
+
+@_compiled
+def _pinned(setup: Any, state: Any, request: Any, t: Any) -> Any:
+    """The server of the request's connection; a connection that is new, over or cut opens at the next in rotation."""
+    if setup.has_connections:
+        connection = state.connection[request]
+    else:
+        draw = _uniform(_key(setup.seed, _CONNECTION_STREAM, request), 0)
+        connection = int(draw * state.pinned_to.size)
+    server = state.pinned_to[connection]
+    if server < 0 or t >= state.pinned_until_s[connection] or not state.is_routable[server]:
+        server = _next_in_rotation(state)
+        state.pinned_to[connection] = server
+        if setup.connection_life_s < np.inf:
+            draw = _uniform(_key(setup.seed, _LIFE_STREAM, request), 0)
+            state.pinned_until_s[connection] = t - setup.connection_life_s * math.log(1.0 - draw)
+    return server
+
+
+@_compiled
+def _route(setup: Any, state: Any, request: Any, t: Any) -> Any:
+    if setup.routing == ROUND_ROBIN:
+        server = _next_in_rotation(state)
+    elif setup.routing == LEAST_OUTSTANDING:
+        server = _least_outstanding(state)
+    elif setup.routing == RANDOM:
+        draw = _uniform(_key(setup.seed, _ROUTING_STREAM, request), 0)
+        server = state.routable[int(draw * state.cursor[ROUTABLE_COUNT])]
+    elif setup.routing == TWO_CHOICES:
+        server = _two_choices(setup, state, request)
+    else:
+        server = _pinned(setup, state, request, t)
+    return server
+
+
+@_compiled
+def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
+    """Send a request to a server, which queues it, starts it or, with a full queue, rejects it."""
+    server = _route(setup, state, request, t)
+    state.server[request] = server
+    if state.queued[server] >= setup.max_queue:
+        state.status[request] = REJECTED
+        state.failure[server] += 1
+        return
+    tail = state.queue_tail[server]
+    if tail >= 0:
+        state.following[tail] = request
+    else:
+        state.window_head[server] = request
+    if state.queued[server] == 0:
+        state.queue_head[server] = request
+    state.queue_tail[server] = request
+    state.queued[server] += 1
+    state.queued_items[server] += state.items[request] if setup.has_items else 1
+    state.outstanding[server] += 1
+    if state.running[server] < setup.instances:
+        _start_batches(setup, state, server, t)
+
+
+# ---------------------------------------------------------------- servers that come and go
+
+
+@_compiled
+def _hold(state: Any, request: Any) -> None:
+    cursor = state.cursor
+    if cursor[HELD_COUNT] == 0:
+        cursor[HELD_HEAD] = request
+    else:
+        state.following[cursor[HELD_TAIL]] = request
+    cursor[HELD_TAIL] = request
+    cursor[HELD_COUNT] += 1
+
+
+@_compiled
+def _release(setup: Any, state: Any, t: Any) -> None:
+    """Send the requests that waited for a server on, in the order in which they came."""
+    cursor = state.cursor
+    while cursor[HELD_COUNT] > 0:
+        request = cursor[HELD_HEAD]
+        cursor[HELD_HEAD] = state.following[request]  # read before the request joins another queue
+        cursor[HELD_COUNT] -= 1
+        _enter(setup, state, request, t)
+
+
+@_compiled
+def refresh_servers(setup: Any, state: Any, t: Any) -> None:
+    """List the servers that take traffic at `t` and find the next instant at which that changes."""
+    cursor = state.cursor
+    count = 0
+    rotation = 0
+    change_s = np.inf
+    for server in range(cursor[SERVER_COUNT]):
+        takes_traffic = state.ready_s[server] <= t < state.stop_s[server]
+        state.is_routable[server] = takes_traffic
+        if takes_traffic:
+            state.routable[count] = server
+            count += 1
+            if server <= cursor[LAST_SERVER]:
+                rotation = count  # go on after the server that was used last
+        if state.ready_s[server] > t:
+            change_s = min(change_s, state.ready_s[server])
+        if state.stop_s[server] > t:
+            change_s = min(change_s, state.stop_s[server])
+    cursor[ROUTABLE_COUNT] = count
+    cursor[ROTATION] = rotation if rotation < count else 0
+    state.change_s[0] = change_s
+    if count > 0:
+        _release(setup, state, t)
+
+
+@_compiled
+def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
+    """End a server at once: what it runs and what it has queued fails."""
+    first = server * setup.instances
+    for slot in range(first, first + setup.instances):
+        if state.due_s[slot] < np.inf:
+            request = state.slot_head[slot]
+            for _ in range(state.slot_count[slot]):
+                state.status[request] = FAILED
+                request = state.following[request]
+            set_due(state, slot, np.inf)
+    request = state.queue_head[server]
+    for _ in range(state.queued[server]):
+        state.status[request] = FAILED
+        request = state.following[request]
+    if state.running[server] > 0:
+        state.busy_s[server] += t - state.busy_since_s[server]
+    state.failure[server] += state.outstanding[server]
+    state.outstanding[server] = 0
+    state.running[server] = 0
+    state.queued[server] = 0
+    state.queued_items[server] = 0
+    set_due(state, state.slot_head.size + server, np.inf)
+    state.stop_s[server] = t
+    refresh_servers(setup, state, t)
+
+
+# ---------------------------------------------------------------- the loop
+
+
+@_compiled
+def run(setup: Any, state: Any, until_s: Any) -> None:
+    """Process every event up to and including `until_s`, which must be finite."""
+    cursor, arrival_s = state.cursor, state.arrival_s
+    slots = state.slot_head.size
+    total = arrival_s.size
+    while True:
+        leaf = state.winner[1]
+        t = state.due_s[leaf]
+        kind = 0
+        if state.change_s[0] < t:
+            t, kind = state.change_s[0], 1
+        if cursor[HELD_COUNT] > 0:
+            give_up_s = arrival_s[cursor[HELD_HEAD]] + setup.hold_timeout_s
+            if give_up_s < t:
+                t, kind = give_up_s, 2
+        request = cursor[NEXT_ARRIVAL]
+        if request < total and arrival_s[request] < t:
+            t, kind = arrival_s[request], 3
+        if t > until_s:
+            return
+        if kind == 3:
+            cursor[NEXT_ARRIVAL] = request + 1
+            if cursor[ROUTABLE_COUNT] > 0:
+                _enter(setup, state, request, t)
+            else:
+                _hold(state, request)
+        elif kind == 0:
+            if leaf < slots:
+                _finish_batch(setup, state, leaf, t)
+            else:
+                _start_batches(setup, state, leaf - slots, t)
+        elif kind == 1:
+            refresh_servers(setup, state, t)
+        else:
+            state.status[cursor[HELD_HEAD]] = TIMED_OUT
+            cursor[HELD_HEAD] = state.following[cursor[HELD_HEAD]]
+            cursor[HELD_COUNT] -= 1
+
+
+@_compiled
+def recent_latencies_s(state: Any, server: Any, since_s: Any) -> Any:
+    """Latencies, as the server saw them, of the requests that it finished after `since_s`; calls must not go back."""
+    last = state.queue_tail[server]
+    if last < 0:
+        return np.empty(0, np.float32)
+    ready_s = state.ready_s[server]
+    request = state.window_head[server]
+    while request != last and state.status[request] != UNFINISHED:
+        if (
+            state.status[request] == DONE
+            and state.arrival_s[request] + state.latency_s[request] > since_s
+        ):
+            break
+        request = state.following[request]
+    state.window_head[server] = request
+    found = np.empty(state.success[server], np.float32)
+    count = 0
+    queue_end = state.queue_head[server] if state.queued[server] > 0 else -1
+    while request != queue_end:
+        if state.status[request] == DONE:
+            arrival_s = state.arrival_s[request]
+            finish_s = arrival_s + state.latency_s[request]
+            if finish_s > since_s:
+                found[count] = finish_s - max(arrival_s, ready_s)
+                count += 1
+        if request == last:
+            break
+        request = state.following[request]
+    return found[:count].copy()
