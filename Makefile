@@ -1,0 +1,70 @@
+# Every target sets up what it needs and can be run first on a fresh clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
+        bench bench-tick bench-simulator update-golden clean
+
+help: ## list every target
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "python3: not found, Python 3.11 or newer is needed; install python3 and python3-venv"; exit 1; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON): is $$("$(PYTHON)" --version), Python 3.11 or newer is needed; name one with make PYTHON=..."; exit 1; }
+	@echo "installing into $(VENV) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
+	@touch $(STAMP)
+
+venv: $(STAMP) ## the virtual environment with everything for development
+
+demo: $(STAMP) ## a day of demand on the embedded cluster: forescale beside HPA and a static peak
+	@$(BIN)/forescale demo
+
+lint: $(STAMP) ## format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint stack-tools ## lint and every test, the real stack's included where it can be had
+	$(BIN)/python -m pytest
+
+stack-tools: $(STAMP) ## build or find Kubernetes, etcd, Prometheus and Triton for the local stack
+	@$(BIN)/python -m loadtests.stack tools
+
+stack: $(STAMP) stack-tools ## start the local real stack: Kubernetes, Prometheus, Triton servers as pods
+	@$(BIN)/python -m loadtests.stack up
+
+stack-status: $(STAMP) ## what of the local stack runs
+	@$(BIN)/python -m loadtests.stack status
+
+stack-down: $(STAMP) ## stop the local stack and remove its data
+	@$(BIN)/python -m loadtests.stack down
+
+e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, judged (about 12 minutes)
+	@$(BIN)/python -m loadtests.e2e main
+
+e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (about 6 minutes)
+	@$(BIN)/python -m loadtests.e2e proxy
+
+bench: bench-tick bench-simulator ## every benchmark
+
+bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
+	@$(BIN)/python -m loadtests.bench.tick
+
+bench-simulator: $(STAMP) ## requests a second of the modelled cluster
+	@$(BIN)/python -m loadtests.bench.simulator
+
+update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
+	$(BIN)/python -m pytest tests/golden --update-golden
+
+clean: ## remove what was built here; the stack's binaries stay in the cache
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
