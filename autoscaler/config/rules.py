@@ -1,0 +1,173 @@
+"""Rules that a type can't say: ranges, and settings that must fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
+from autoscaler.core.settings import EngineConfig, ScalingRules
+from autoscaler.errors import Problem
+
+_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+# More than an hour of recommendations is not kept (HPA's own limit).
+_LONGEST_WINDOW_S = 3600.0
+
+
+def rule_problems(settings: Settings) -> Iterator[Problem]:
+    """Everything about well-typed settings that can't work."""
+    yield from _engine(settings.engine)
+    yield from _prometheus(settings)
+    yield from _leader(settings.leader, settings.kubernetes.request_timeout_s)
+    yield from _positive("kubernetes.request_timeout_s", settings.kubernetes.request_timeout_s)
+    yield from _whole(
+        "kubernetes.max_concurrent_writes", settings.kubernetes.max_concurrent_writes, 1
+    )
+    yield from _positive("journal.max_file_mib", settings.journal.max_file_mib)
+    yield from _whole("journal.keep", settings.journal.keep, 1)
+    # 0 lets the system choose a free port.
+    yield from _between("server.port", settings.server.port, 0, 65535)
+    yield from _positive("checkpoint.interval_s", settings.checkpoint.interval_s)
+    yield from _name("checkpoint.config_map", settings.checkpoint.config_map)
+    for name, policy in settings.namespaces.items():
+        if name != "*":
+            yield from _name(f"namespaces.{name}", name)
+        if policy.max_replicas is not None:
+            yield from _whole(f"namespaces.{name}.max_replicas", policy.max_replicas, 1)
+    for name, queries in settings.queries.items():
+        yield from _positive(f"queries.{name}.seconds_per_unit", queries.seconds_per_unit)
+        if queries.success is None and queries.inferences is None:
+            yield Problem(
+                f"queries.{name}",
+                "has neither success nor inferences",
+                "one of them must be given: without it there is no demand to size for",
+            )
+    if settings.freeze is not None and not settings.freeze.strip():
+        yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def _engine(engine: EngineConfig) -> Iterator[Problem]:
+    yield from _between("engine.tick_s", engine.tick_s, 1.0, 300.0)
+    yield from _positive("engine.startup_time_s", engine.startup_time_s)
+    yield from _whole("engine.max_replicas", engine.max_replicas, 1)
+    yield from _share("engine.scaling_budget_ratio", engine.scaling_budget_ratio)
+    yield from _share("engine.scaling_budget_minutes_ratio", engine.scaling_budget_minutes_ratio)
+    if engine.panic_threshold_ratio <= 1.0:
+        yield Problem(
+            "engine.panic_threshold_ratio",
+            str(engine.panic_threshold_ratio),
+            "must be more than 1: replicas that carry the load are no panic",
+        )
+    yield from _positive("engine.panic_window_s", engine.panic_window_s)
+    yield from _positive("engine.history_days", engine.history_days)
+    if engine.external_floor_s < 0.0:
+        yield Problem(
+            "engine.external_floor_s", str(engine.external_floor_s), "must not be negative"
+        )
+    yield from _rules("engine.behavior.scale_up", engine.behavior.scale_up)
+    yield from _rules("engine.behavior.scale_down", engine.behavior.scale_down)
+    signals, brakes = engine.signals, engine.brakes
+    for key in ("stale_after_s", "rate_window_s", "panic_window_s"):
+        yield from _positive(f"engine.signals.{key}", getattr(signals, key))
+    yield from _share("engine.signals.min_coverage_ratio", signals.min_coverage_ratio)
+    if signals.stale_after_s < engine.tick_s:
+        yield Problem(
+            "engine.signals.stale_after_s",
+            str(signals.stale_after_s),
+            f"must be at least engine.tick_s, {engine.tick_s:g}: else every sample is stale",
+        )
+    yield from _positive("engine.brakes.window_s", brakes.window_s)
+    yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
+    yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
+    yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
+    yield from _positive("engine.brakes.max_up_ratio", brakes.max_up_ratio)
+
+
+def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:
+    window_s = rules.stabilization_window_s
+    if window_s is not None:
+        yield from _between(f"{where}.stabilization_window_s", window_s, 0.0, _LONGEST_WINDOW_S)
+    yield from _between(f"{where}.tolerance_ratio", rules.tolerance_ratio, 0.0, 1.0)
+    for index, policy in enumerate(rules.policies):
+        yield from _positive(f"{where}.policies.{index}.value", policy.value)
+        yield from _between(f"{where}.policies.{index}.period_s", policy.period_s, 1.0, 1800.0)
+
+
+def _prometheus(settings: Settings) -> Iterator[Problem]:
+    prometheus: PrometheusSettings = settings.prometheus
+    try:
+        parts = urlsplit(prometheus.url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        yield Problem(
+            "prometheus.url", repr(prometheus.url), "must be http://HOST:PORT or https://HOST:PORT"
+        )
+    elif parts.username or parts.password:
+        yield Problem(
+            "prometheus.url",
+            "holds a password",
+            "put credentials into prometheus.bearer_token_file",
+        )
+    yield from _positive("prometheus.timeout_s", prometheus.timeout_s)
+    yield from _whole("prometheus.max_concurrent_queries", prometheus.max_concurrent_queries, 1)
+    if prometheus.backfill_s < 0.0:
+        yield Problem("prometheus.backfill_s", str(prometheus.backfill_s), "must not be negative")
+    collect_s = prometheus.collect_timeout_s
+    if collect_s is not None and not 0.0 < collect_s < settings.engine.tick_s:
+        yield Problem(
+            "prometheus.collect_timeout_s",
+            f"{collect_s:g}",
+            f"must be less than engine.tick_s, {settings.engine.tick_s:g}: a tick must end before the next",
+        )
+
+
+def _leader(leader: LeaderSettings, request_timeout_s: float) -> Iterator[Problem]:
+    yield from _name("leader.lease_name", leader.lease_name)
+    if leader.duration_s < 1.0 or leader.duration_s != int(leader.duration_s):
+        yield Problem(
+            "leader.duration_s", f"{leader.duration_s:g}", "must be whole seconds, at least 1"
+        )
+    if not 0.0 < leader.retry_s < leader.renew_deadline_s < leader.duration_s:
+        yield Problem(
+            "leader",
+            f"retry_s {leader.retry_s:g}, renew_deadline_s {leader.renew_deadline_s:g}, "
+            f"duration_s {leader.duration_s:g}",
+            "must be retry_s < renew_deadline_s < duration_s: a leader has to stop before others take over",
+        )
+    elif request_timeout_s > leader.duration_s - leader.renew_deadline_s:
+        yield Problem(
+            "kubernetes.request_timeout_s",
+            f"{request_timeout_s:g}",
+            "must be at most leader.duration_s - leader.renew_deadline_s, "
+            f"{leader.duration_s - leader.renew_deadline_s:g}: a write must not outlive the lease",
+        )
+
+
+def _positive(where: str, value: float) -> Iterator[Problem]:
+    if value <= 0.0:
+        yield Problem(where, f"{value:g}", "must be more than 0")
+
+
+def _whole(where: str, value: int, lowest: int) -> Iterator[Problem]:
+    if value < lowest:
+        yield Problem(where, str(value), f"must be at least {lowest}")
+
+
+def _share(where: str, value: float) -> Iterator[Problem]:
+    yield from _between(where, value, 0.0, 1.0)
+
+
+def _between(where: str, value: float, low: float, high: float) -> Iterator[Problem]:
+    if not low <= value <= high:
+        yield Problem(where, f"{value:g}", f"must be between {low:g} and {high:g}")
+
+
+def _name(where: str, value: str) -> Iterator[Problem]:
+    if len(value) > 253 or not _DNS_LABEL.match(value):
+        yield Problem(
+            where, repr(value), "must be a Kubernetes name: lower case letters, digits, '-'"
+        )

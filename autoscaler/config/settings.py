@@ -1,0 +1,151 @@
+"""What an SRE may set for the controller. Every default is meant to be left alone, but for the address of Prometheus.
+
+The engine's part is `autoscaler.core.settings.EngineConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusSettings:
+    """Where metrics come from. Credentials are read from files only, so that they never get into a journal or a log."""
+
+    url: str = "http://prometheus-operated.monitoring.svc:9090"
+    timeout_s: float = 4.0
+    """Of one query. A tick waits no longer than `collect_timeout_s` for all of them."""
+    collect_timeout_s: float | None = None
+    """A Prometheus that is slower counts as not answering. None: half a tick, the other half is left for writing."""
+    bearer_token_file: str | None = None
+    ca_file: str | None = None
+    insecure_skip_verify: bool = False
+    backfill_s: float = 7 * 86400.0
+    """How far back a range query at start reaches; 0 asks for nothing."""
+    max_concurrent_queries: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesSettings:
+    """How the API server is reached."""
+
+    kubeconfig: str | None = None
+    """None: the pod's service account, else KUBECONFIG, else ~/.kube/config."""
+    context: str | None = None
+    request_timeout_s: float = 4.0
+    """Of one call. With the leader's renew deadline it stays below the lease duration: no write outlives the lease."""
+    max_concurrent_writes: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSettings:
+    """The Lease that decides which of several controllers acts. The times are Kubernetes' own controllers'."""
+
+    enabled: bool = True
+    lease_name: str = "forescale"
+    namespace: str | None = None
+    """None: the namespace that the controller runs in."""
+    duration_s: float = 15.0
+    """Others take over when the lease has not changed for so long."""
+    renew_deadline_s: float = 10.0
+    """A leader that could not renew for so long stops by itself."""
+    retry_s: float = 2.0
+    """Between two attempts to take or renew the lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """Where every tick is written down."""
+
+    path: str | None = None
+    """A folder; None: no journal is kept."""
+    max_file_mib: float = 64.0
+    """A file that has grown to this is compressed and a new one begun."""
+    keep: int = 64
+    """Compressed files that are kept; older ones go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The HTTP server: health, metrics, last decisions."""
+
+    bind: str = "0.0.0.0"
+    port: int = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """Where what was learned survives a restart."""
+
+    config_map: str = "forescale-state"
+    path: str | None = None
+    """A file instead of the ConfigMap: for a controller that runs outside a cluster."""
+    interval_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespacePolicy:
+    """What the workloads of a namespace may ask for."""
+
+    allow: bool = True
+    """False: annotations in this namespace have no effect."""
+    mode: Mode = Mode.AUTO
+    """For workloads that name none."""
+    max_priority: int = 0
+    """A higher forescale.io/priority is lowered to this."""
+    max_replicas: int | None = None
+    """Ceiling for workloads that name none; None: the engine's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySet:
+    """PromQL for a serving engine, by signal. None: that engine does not tell.
+
+    Counters are asked as they are, never as a rate: the engine takes differences itself. `$namespace` and `$name` stand
+    for the workload's; a query without them is asked once for all workloads.
+    """
+
+    success: str | None = None
+    failure: str | None = None
+    inferences: str | None = None
+    executions: str | None = None
+    pending: str | None = None
+    request_s: str | None = None
+    queue_s: str | None = None
+    compute_s: str | None = None
+    latency_quantiles: str | None = None
+    """With a label `quantile`."""
+    latency_buckets: str | None = None
+    """With a label `le`."""
+    seconds_per_unit: float = 1.0
+    """Of the time counters and quantiles; 1e-6 for microseconds."""
+    namespace_label: str = "namespace"
+    pod_label: str = "pod"
+    model_label: str | None = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set."""
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    leader: LeaderSettings = field(default_factory=LeaderSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
+    """By name; `*` stands for every namespace that is not named."""
+    queries: Mapping[str, QuerySet] = field(default_factory=dict)
+    """By the name that `forescale.io/engine` gives."""
+    freeze: str | None = None
+    """Why all scaling is stopped; None: it is not."""
+
+    def namespace(self, name: str) -> NamespacePolicy:
+        """The policy of one namespace."""
+        return self.namespaces.get(name) or self.namespaces.get("*") or NamespacePolicy()

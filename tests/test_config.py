@@ -1,0 +1,185 @@
+"""Configuration: precedence, and every problem at once in words that say what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoscaler.config import Settings, load
+from autoscaler.core.settings import PolicyType
+from autoscaler.core.types import Mode
+from autoscaler.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "policy.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str, **changes: object) -> list[str]:
+    """What is said of a file, without the folder's name."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, text), **changes)
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def test_nothing_given_is_all_defaults() -> None:
+    assert load(None) == Settings()
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "engine:\n", "# only a comment\n"])
+def test_an_empty_file_is_all_defaults(tmp_path: Path, text: str) -> None:
+    assert load(write(tmp_path, text)) == Settings()
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    path = write(tmp_path, "prometheus: {url: 'http://file:1', timeout_s: 1}\nengine: {tick_s: 20}")
+    env = {"FORESCALE_PROMETHEUS_URL": "http://env:2", "FORESCALE_PROMETHEUS_TIMEOUT_S": "2"}
+    settings = load(path, env, {"prometheus.url": "http://flag:3", "engine.tick_s": None})
+    assert settings.prometheus.url == "http://flag:3"
+    assert settings.prometheus.timeout_s == 2.0
+    assert settings.engine.tick_s == 20.0
+    assert settings.prometheus.max_concurrent_queries == 8
+
+
+def test_one_key_of_scale_down_leaves_the_other_defaults(tmp_path: Path) -> None:
+    text = "engine: {behavior: {scale_down: {stabilization_window_s: 300}}}"
+    rules = load(write(tmp_path, text)).engine.behavior.scale_down
+    assert rules.stabilization_window_s == 300.0
+    assert rules.tolerance_ratio == 0.1
+    assert [policy.type for policy in rules.policies] == [PolicyType.PERCENT, PolicyType.PODS]
+
+
+def test_namespaces_and_queries_are_read(tmp_path: Path) -> None:
+    text = """
+namespaces:
+  research: {mode: recommend, max_priority: 5}
+  "*": {allow: false}
+queries:
+  ours: {success: 'sum by (namespace, pod) (requests_ok)', seconds_per_unit: 0.001, model_label: null}
+freeze: region move on Tuesday
+"""
+    settings = load(write(tmp_path, text))
+    assert settings.namespace("research").mode is Mode.RECOMMEND
+    assert settings.namespace("other").allow is False
+    assert settings.queries["ours"].model_label is None
+    assert settings.freeze == "region move on Tuesday"
+
+
+def test_a_config_map_is_read_as_it_is_deployed(tmp_path: Path) -> None:
+    text = "kind: ConfigMap\ndata:\n  policy.yaml: |\n    engine: {tick_s: 15}\n"
+    assert load(write(tmp_path, text)).engine.tick_s == 15.0
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    text = """
+engine:
+  tick_z: 10
+  max_replicas: many
+  behavior: {scale_up: {policies: [{type: pods, value: 4, period_s: 15}]}}
+promethes: {url: x}
+"""
+    assert problems(tmp_path, text, env={"FORESCALE_SERVER_PROT": "1"}) == [
+        "FORESCALE_SERVER_PROT: is set, did you mean FORESCALE_SERVER_PORT?",
+        "policy.yaml: engine.max_replicas: 'many', must be a valid integer",
+        "policy.yaml: engine.behavior.scale_up.policies.0.type: 'pods', must be 'Pods' or 'Percent'",
+        "policy.yaml: engine.tick_z: is not a setting, did you mean tick_s?",
+        "policy.yaml: promethes: is not a setting, did you mean prometheus?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "engine: {tick_s: 0}",
+            "policy.yaml: engine.tick_s: 0, must be between 1 and 300",
+        ),
+        (
+            "engine: {tick_s: .nan}",
+            "policy.yaml: engine.tick_s: nan, must be a finite number",
+        ),
+        (
+            "engine: {panic_threshold_ratio: 0.9}",
+            "policy.yaml: engine.panic_threshold_ratio: 0.9, must be more than 1: "
+            "replicas that carry the load are no panic",
+        ),
+        (
+            "engine: {behavior: {scale_down: {stabilization_window_s: 7200}}}",
+            "policy.yaml: engine.behavior.scale_down.stabilization_window_s: 7200, must be between 0 and 3600",
+        ),
+        (
+            "prometheus: {url: prometheus:9090}",
+            "policy.yaml: prometheus.url: 'prometheus:9090', must be http://HOST:PORT or https://HOST:PORT",
+        ),
+        (
+            "prometheus: {url: 'http://u:secret@host:1'}",
+            "policy.yaml: prometheus.url: holds a password, put credentials into prometheus.bearer_token_file",
+        ),
+        (
+            "prometheus: {collect_timeout_s: 12}",
+            "policy.yaml: prometheus.collect_timeout_s: 12, must be less than engine.tick_s, 10: "
+            "a tick must end before the next",
+        ),
+        (
+            "leader: {duration_s: 10}",
+            "policy.yaml: leader: retry_s 2, renew_deadline_s 10, duration_s 10, must be retry_s < renew_deadline_s "
+            "< duration_s: a leader has to stop before others take over",
+        ),
+        (
+            "kubernetes: {request_timeout_s: 9}",
+            "policy.yaml: kubernetes.request_timeout_s: 9, must be at most leader.duration_s - "
+            "leader.renew_deadline_s, 5: a write must not outlive the lease",
+        ),
+        (
+            "server: {port: 70000}",
+            "policy.yaml: server.port: 70000, must be between 0 and 65535",
+        ),
+        (
+            "namespaces: {team: {mode: automatic}}",
+            "policy.yaml: namespaces.team.mode: 'automatic', must be 'auto', 'recommend' or 'off'",
+        ),
+        (
+            "namespaces: {team: {priority: 3}}",
+            "policy.yaml: namespaces.team.priority: is not a setting, did you mean max_priority?",
+        ),
+        (
+            "queries: {ours: {pending: up}}",
+            "policy.yaml: queries.ours: has neither success nor inferences, one of them must be given: "
+            "without it there is no demand to size for",
+        ),
+        ("freeze: ' '", "policy.yaml: freeze: ' ', must say why, or be left out"),
+        ("engine: 3", "policy.yaml: engine: 3, must be a mapping"),
+        ("- a\n- b", "policy.yaml: a list, must be a mapping of sections"),
+        ("engine: [", "policy.yaml:1: expected the node content, but found '<stream end>', must be YAML"),
+        ("freeze: a\nfreeze: b", "policy.yaml:2: the key 'freeze' is given twice, must be YAML"),
+    ],
+)  # fmt: skip
+def test_a_problem_says_where_what_and_what_is_allowed(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert problems(tmp_path, text) == [expected]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_service_links_of_kubernetes_are_no_settings() -> None:
+    env = {
+        "FORESCALE_SERVER_PORT": "tcp://10.0.0.7:8080",
+        "FORESCALE_SERVICE_HOST": "10.0.0.7",
+        "FORESCALE_METRICS_PORT_8080_TCP_ADDR": "10.0.0.7",
+    }
+    assert load(None, env) == Settings()
+
+
+def test_the_types_come_without_pydantic_and_yaml() -> None:
+    code = "import sys, autoscaler.config; print({'pydantic', 'yaml'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
