@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 QUANTILE = 0.9
 KEPT = 50
+NAMES_KEPT = 500
 # A seed counts as two observations until five real ones are there: one lucky start does not replace it.
 SEED_WEIGHT = 2
 ENOUGH = 5
@@ -26,12 +27,16 @@ class LeadTimes:
 
 def learn(times: LeadTimes, started: list[tuple[str, float]]) -> LeadTimes:
     """Takes in (pod, seconds to ready) of pods that were not counted yet."""
-    new = [(pod, seconds) for pod, seconds in started if seconds >= 0.0 and pod not in times.pods]
+    new: dict[str, float] = {}
+    for pod, seconds in started:
+        if seconds >= 0.0 and pod not in times.pods:
+            new.setdefault(pod, seconds)
     if not new:
         return times
     return LeadTimes(
-        observed_s=(times.observed_s + tuple(seconds for _, seconds in new))[-KEPT:],
-        pods=(times.pods + tuple(pod for pod, _ in new))[-KEPT:],
+        observed_s=(times.observed_s + tuple(new.values()))[-KEPT:],
+        # Many more names than times: a pod that still runs must not be counted anew when it has left the times.
+        pods=(times.pods + tuple(new))[-NAMES_KEPT:],
     )
 
 
