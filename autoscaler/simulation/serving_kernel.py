@@ -1,35 +1,43 @@
 """The event loop of the serving model, compiled by numba; imported only when a pool is made.
 
-It moves requests through servers from event to event, on plain arrays, and knows nothing of pods, SLOs or scrapes.
-Everything it calls is in this file, because numba's cache watches only the file of the function that was called.
+It moves requests through servers from event to event, on the arrays of `serving_state`, and knows
+nothing of pods, SLOs or scrapes.
 
-Events at the same instant come in this order: batches that finish (by server, then instance), batches whose delay is
-over (by server), servers that come or go, requests that give up, arrivals (by number). So a request that arrives at
-the instant in which an instance becomes free finds it free.
+Events at the same instant come in this order: batches that finish (by server, then instance),
+batches whose delay is over (by server), servers that come or go, requests that give up, arrivals
+(by number). So a request that arrives when an instance becomes free finds it free.
 
-Random draws belong to requests, not to the order of events: a draw is a hash of the seed and the request's number. Two
-policies under the same arrivals therefore meet the same luck, and splitting a run into steps changes nothing.
+Random draws belong to requests, not to the order of events: a draw is a hash of the seed and the
+request's number. Two policies under the same arrivals therefore meet the same luck, and splitting
+a run into steps changes nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-ROUND_ROBIN, RANDOM, LEAST_OUTSTANDING, TWO_CHOICES, PINNED = range(5)
-UNFINISHED, DONE, REJECTED, TIMED_OUT, FAILED = range(5)
-
-# Places in `State.cursor`.
-NEXT_ARRIVAL, SERVER_COUNT, ROUTABLE_COUNT, ROTATION, LAST_SERVER = range(5)
-HELD_HEAD, HELD_TAIL, HELD_COUNT = range(5, 8)
-CURSOR_SIZE = 8
+from autoscaler.simulation.compiled import compiled_entry, compiled_part
+from autoscaler.simulation.serving_state import (
+    DONE,
+    FAILED,
+    HELD_COUNT,
+    HELD_HEAD,
+    HELD_TAIL,
+    LAST_SERVER,
+    LEAST_OUTSTANDING,
+    NEXT_ARRIVAL,
+    RANDOM,
+    REJECTED,
+    ROTATION,
+    ROUND_ROBIN,
+    ROUTABLE_COUNT,
+    SERVER_COUNT,
+    TIMED_OUT,
+    TWO_CHOICES,
+)
 
 # Streams of random draws; each request has its own in each.
 _SERVICE_STREAM, _ROUTING_STREAM, _CONNECTION_STREAM, _LIFE_STREAM = range(4)
@@ -38,78 +46,10 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-class Setup(NamedTuple):
-    """What never changes in a run."""
-
-    max_batch: int
-    instances: int
-    batch_service_s: NDArray[np.float64]  # by batch size; place 0 is unused
-    max_delay_s: float
-    gamma_shape: float  # 0: service times without spread
-    max_queue: int
-    routing: int
-    hold_timeout_s: float
-    connection_life_s: float
-    has_connections: bool
-    has_items: bool
-    seed: np.uint64
-
-
-class State(NamedTuple):
-    """Everything that changes, and the arrivals. Shapes: n requests, s servers, k slots (instances of all servers)."""
-
-    arrival_s: NDArray[np.float64]  # n
-    following: NDArray[np.int32]  # n: the next request of the same queue; outlives the queue
-    latency_s: NDArray[np.float32]  # n
-    status: NDArray[np.uint8]  # n
-    server: NDArray[np.int16]  # n
-    items: NDArray[np.uint8]  # n, or 1 when every request holds one item
-    connection: NDArray[np.int32]  # n, or 1 when drawn
-    pinned_to: NDArray[np.int32]  # connections
-    pinned_until_s: NDArray[np.float64]  # connections
-    cursor: NDArray[np.int64]
-    change_s: NDArray[np.float64]  # 1: when a server comes or goes next
-    due_s: NDArray[np.float64]  # leaves of the tree: k finish times, then s ends of delay
-    winner: NDArray[np.int32]  # the tree: place 1 names the leaf that is due first
-    routable: NDArray[np.int32]  # s: servers that take traffic, ascending
-    is_routable: NDArray[np.bool_]  # s
-    ready_s: NDArray[np.float64]  # s
-    stop_s: NDArray[np.float64]  # s
-    slowdown: NDArray[np.float64]  # s
-    queue_head: NDArray[np.int32]  # s
-    queue_tail: NDArray[np.int32]  # s; -1 until the first request
-    window_head: NDArray[np.int32]  # s: where the search for recent latencies starts
-    queued: NDArray[np.int64]  # s
-    queued_items: NDArray[np.int64]  # s
-    outstanding: NDArray[np.int64]  # s
-    running: NDArray[np.int64]  # s: busy instances
-    busy_since_s: NDArray[np.float64]  # s
-    busy_s: NDArray[np.float64]  # s
-    success: NDArray[np.int64]  # s
-    failure: NDArray[np.int64]  # s
-    request_s: NDArray[np.float64]  # s
-    queue_s: NDArray[np.float64]  # s
-    compute_s: NDArray[np.float64]  # s
-    batch_count: NDArray[np.int64]  # s x (max_batch + 1)
-    batch_s: NDArray[np.float64]  # s x (max_batch + 1)
-    slot_head: NDArray[np.int32]  # k
-    slot_count: NDArray[np.int64]  # k: requests of the running batch
-    slot_items: NDArray[np.int64]  # k
-    slot_start_s: NDArray[np.float64]  # k
-
-
-def _compiled(function: _Function) -> _Function:
-    """Compile at first use; keep the result on disk where numba finds a place to write."""
-    try:
-        return cast(_Function, numba.njit(cache=True)(function))
-    except RuntimeError:  # no writable cache directory: compile in every process
-        return cast(_Function, numba.njit(function))
-
-
 # ---------------------------------------------------------------- random draws
 
 
-@_compiled
+@compiled_part
 def _mixed(key: Any) -> Any:
     """SplitMix64's output function: neighbouring keys give unrelated numbers."""
     key = (key ^ (key >> np.uint64(30))) * _MIX_1
@@ -117,13 +57,13 @@ def _mixed(key: Any) -> Any:
     return key ^ (key >> np.uint64(31))
 
 
-@_compiled
+@compiled_part
 def _key(seed: Any, stream: Any, request: Any) -> Any:
     start = _mixed(seed + np.uint64(stream + 1) * _GOLDEN)
     return _mixed(start ^ (np.uint64(request + 1) * _GOLDEN))
 
 
-@_compiled
+@compiled_part
 def _uniform(key: Any, draw: Any) -> Any:
     """The draw-th number of a key's sequence, in [0, 1)."""
     return (_mixed(key + np.uint64(draw + 1) * _GOLDEN) >> np.uint64(11)) * (
@@ -131,7 +71,7 @@ def _uniform(key: Any, draw: Any) -> Any:
     )
 
 
-@_compiled
+@compiled_part
 def _gamma(shape: Any, key: Any) -> Any:
     """A gamma variate with mean 1 (Marsaglia and Tsang 2000), from the sequence of one key."""
     boosted = shape if shape >= 1.0 else shape + 1.0
@@ -155,7 +95,7 @@ def _gamma(shape: Any, key: Any) -> Any:
 # ---------------------------------------------------------------- what is due first
 
 
-@_compiled
+@compiled_part
 def set_due(state: Any, leaf: Any, at_s: Any) -> None:
     """Give a leaf its time and play its matches again; the lower leaf wins a tie."""
     due_s, winner = state.due_s, state.winner
@@ -173,7 +113,7 @@ def set_due(state: Any, leaf: Any, at_s: Any) -> None:
 # ---------------------------------------------------------------- batches
 
 
-@_compiled
+@compiled_part
 def _idle_slot(setup: Any, state: Any, server: Any) -> Any:
     first = server * setup.instances
     for slot in range(first, first + setup.instances):
@@ -182,7 +122,7 @@ def _idle_slot(setup: Any, state: Any, server: Any) -> Any:
     return -1
 
 
-@_compiled
+@compiled_part
 def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None:
     """Move the longest prefix of the queue that fits into a batch to an idle instance."""
     head = state.queue_head[server]
@@ -211,7 +151,7 @@ def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None
     set_due(state, slot, t + service_s)
 
 
-@_compiled
+@compiled_part
 def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
     """Start what may start now; where a batch is worth waiting for, note until when."""
     wait_until_s = np.inf
@@ -230,7 +170,7 @@ def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
         set_due(state, leaf, wait_until_s)
 
 
-@_compiled
+@compiled_part
 def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
     """Account for a batch as Triton does: each request adds the whole batch's compute time."""
     server = slot // setup.instances
@@ -265,7 +205,7 @@ def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
 # ---------------------------------------------------------------- routing
 
 
-@_compiled
+@compiled_part
 def _next_in_rotation(state: Any) -> Any:
     cursor = state.cursor
     place = cursor[ROTATION]
@@ -274,7 +214,7 @@ def _next_in_rotation(state: Any) -> Any:
     return state.routable[place]
 
 
-@_compiled
+@compiled_part
 def _least_outstanding(state: Any) -> Any:
     """The server with the fewest requests in it; the next in rotation wins a tie."""
     cursor, routable, outstanding = state.cursor, state.routable, state.outstanding
@@ -293,7 +233,7 @@ def _least_outstanding(state: Any) -> Any:
     return routable[best]
 
 
-@_compiled
+@compiled_part
 def _two_choices(setup: Any, state: Any, request: Any) -> Any:
     count = state.cursor[ROUTABLE_COUNT]
     key = _key(setup.seed, _ROUTING_STREAM, request)
@@ -307,9 +247,12 @@ def _two_choices(setup: Any, state: Any, request: Any) -> Any:
     return one if state.outstanding[one] <= state.outstanding[other] else other
 
 
-@_compiled
+@compiled_part
 def _pinned(setup: Any, state: Any, request: Any, t: Any) -> Any:
-    """The server of the request's connection; a connection that is new, over or cut opens at the next in rotation."""
+    """The server of the request's connection.
+
+    A connection that is new, over or cut opens at the next server in rotation.
+    """
     if setup.has_connections:
         connection = state.connection[request]
     else:
@@ -325,7 +268,7 @@ def _pinned(setup: Any, state: Any, request: Any, t: Any) -> Any:
     return server
 
 
-@_compiled
+@compiled_part
 def _route(setup: Any, state: Any, request: Any, t: Any) -> Any:
     if setup.routing == ROUND_ROBIN:
         server = _next_in_rotation(state)
@@ -341,7 +284,7 @@ def _route(setup: Any, state: Any, request: Any, t: Any) -> Any:
     return server
 
 
-@_compiled
+@compiled_part
 def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
     """Send a request to a server, which queues it, starts it or, with a full queue, rejects it."""
     server = _route(setup, state, request, t)
@@ -368,7 +311,7 @@ def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
 # ---------------------------------------------------------------- servers that come and go
 
 
-@_compiled
+@compiled_part
 def _hold(state: Any, request: Any) -> None:
     cursor = state.cursor
     if cursor[HELD_COUNT] == 0:
@@ -379,7 +322,7 @@ def _hold(state: Any, request: Any) -> None:
     cursor[HELD_COUNT] += 1
 
 
-@_compiled
+@compiled_part
 def _release(setup: Any, state: Any, t: Any) -> None:
     """Send the requests that waited for a server on, in the order in which they came."""
     cursor = state.cursor
@@ -390,7 +333,7 @@ def _release(setup: Any, state: Any, t: Any) -> None:
         _enter(setup, state, request, t)
 
 
-@_compiled
+@compiled_part
 def refresh_servers(setup: Any, state: Any, t: Any) -> None:
     """List the servers that take traffic at `t` and find the next instant at which that changes."""
     cursor = state.cursor
@@ -416,7 +359,7 @@ def refresh_servers(setup: Any, state: Any, t: Any) -> None:
         _release(setup, state, t)
 
 
-@_compiled
+@compiled_entry
 def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
     """End a server at once: what it runs and what it has queued fails."""
     first = server * setup.instances
@@ -446,7 +389,7 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
 # ---------------------------------------------------------------- the loop
 
 
-@_compiled
+@compiled_entry
 def run(setup: Any, state: Any, until_s: Any) -> None:
     """Process every event up to and including `until_s`, which must be finite."""
     cursor, arrival_s = state.cursor, state.arrival_s
@@ -484,35 +427,3 @@ def run(setup: Any, state: Any, until_s: Any) -> None:
             state.status[cursor[HELD_HEAD]] = TIMED_OUT
             cursor[HELD_HEAD] = state.following[cursor[HELD_HEAD]]
             cursor[HELD_COUNT] -= 1
-
-
-@_compiled
-def recent_latencies_s(state: Any, server: Any, since_s: Any) -> Any:
-    """Latencies, as the server saw them, of the requests that it finished after `since_s`; calls must not go back."""
-    last = state.queue_tail[server]
-    if last < 0:
-        return np.empty(0, np.float32)
-    ready_s = state.ready_s[server]
-    request = state.window_head[server]
-    while request != last and state.status[request] != UNFINISHED:
-        if (
-            state.status[request] == DONE
-            and state.arrival_s[request] + state.latency_s[request] > since_s
-        ):
-            break
-        request = state.following[request]
-    state.window_head[server] = request
-    found = np.empty(state.success[server], np.float32)
-    count = 0
-    queue_end = state.queue_head[server] if state.queued[server] > 0 else -1
-    while request != queue_end:
-        if state.status[request] == DONE:
-            arrival_s = state.arrival_s[request]
-            finish_s = arrival_s + state.latency_s[request]
-            if finish_s > since_s:
-                found[count] = finish_s - max(arrival_s, ready_s)
-                count += 1
-        if request == last:
-            break
-        request = state.following[request]
-    return found[:count].copy()

@@ -1,0 +1,1 @@
+"""The modelled cluster and what runs on it; nothing here touches a real one."""
