@@ -1,0 +1,1 @@
+"""The shell around the engine: observes, lets it decide, writes what it decided, and keeps a record of all three."""
