@@ -1,0 +1,68 @@
+"""`python -m loadtests.stack tools | up | status | down`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from loadtests.stack.errors import StackError
+from loadtests.stack.stack import Stack
+from loadtests.stack.toolbox import find_or_make
+
+UP = """
+The stack is up.
+  kubectl --kubeconfig {kubeconfig} get nodes
+  Prometheus: {prometheus}
+Next:
+  kubectl --kubeconfig {kubeconfig} apply -f loadtests/stack/manifests/bert.yaml
+  .venv/bin/forescale plan --kubeconfig {kubeconfig} --prometheus-url {prometheus}
+  make stack-down
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("tools", help="find or build every program that the stack needs")
+    up = commands.add_parser("up", help="start everything in the background")
+    up.add_argument("--nodes", type=int, default=2)
+    up.add_argument("--gpus-per-node", type=int, default=8)
+    status = commands.add_parser("status", help="what runs")
+    status.add_argument("--json", action="store_true")
+    down = commands.add_parser("down", help="stop everything and remove its data")
+    down.add_argument("--purge", action="store_true", help="remove the logs too")
+    down.add_argument("--quiet", action="store_true")
+    given = parser.parse_args(arguments)
+    stack = Stack(say=lambda text: print(text, flush=True))
+    try:
+        return _run(stack, given)
+    except StackError as error:
+        print(f"stack: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(stack: Stack, given: argparse.Namespace) -> int:
+    if given.command == "tools":
+        find_or_make(lambda text: print(text, flush=True))
+    elif given.command == "up":
+        stack.up(nodes=given.nodes, gpus_per_node=given.gpus_per_node)
+        print(UP.format(kubeconfig=stack.kubeconfig, prometheus=stack.prometheus_url))
+    elif given.command == "down":
+        stack.down(purge=given.purge)
+        if not given.quiet:
+            print("the stack is down")
+    elif given.json:
+        print(stack.as_json())
+    else:
+        for part in stack.status():
+            print(
+                f"  {part.name:20} {'runs' if part.running else 'is down':8} pid {part.pid:<8} {part.log}"
+            )
+        if not stack.status():
+            print("the stack is down: start it with `make stack`")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

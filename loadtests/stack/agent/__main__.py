@@ -1,0 +1,225 @@
+"""The agent's process: watches pods, runs them, and answers Prometheus."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from loadtests.stack import processes
+from loadtests.stack.agent import exposition, nodes
+from loadtests.stack.agent.api import Api, Object
+from loadtests.stack.agent.exposition import Device
+from loadtests.stack.agent.pods import PodRunner
+from loadtests.stack.plane import HOST, Ports
+from loadtests.stack.processes import Started
+from loadtests.stack.stack import quiet
+from loadtests.stack.toolbox import Triton, find_triton
+
+
+class Agent:
+    """All pods of the stack's nodes."""
+
+    def __init__(
+        self,
+        api: Api,
+        session: aiohttp.ClientSession,
+        triton: Triton,
+        folder: Path,
+        nodes_: list[str],
+        gpus: int,
+    ) -> None:
+        self._api = api
+        self._session = session
+        self._triton = triton
+        self._folder = folder
+        self._nodes = nodes_
+        self._gpus = gpus
+        self._runners: dict[str, PodRunner] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._executed: dict[str, tuple[float, float]] = {}
+        self._addresses = addresses()
+
+    async def follow(self) -> None:
+        """Starts and ends pods as the API server says, for ever."""
+        async for kind, pod in self._api.pods():
+            uid = pod["metadata"]["uid"]
+            runner = self._runners.get(uid)
+            if kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:
+                if runner is not None:
+                    runner.delete(pod)
+            elif runner is None and pod["spec"].get("nodeName") in self._nodes:
+                self._run(uid, pod)
+
+    def _run(self, uid: str, pod: Object) -> None:
+        runner = PodRunner(
+            self._api,
+            self._session,
+            self._triton,
+            pod,
+            address=next(self._addresses),
+            gpu=self._free_gpu(pod["spec"]["nodeName"]),
+            folder=self._folder / "models" / uid,
+            logs=self._folder / "logs" / "pods",
+        )
+        self._runners[uid] = runner
+        task = asyncio.create_task(runner.run())
+        self._tasks[uid] = task
+        task.add_done_callback(lambda done: self._ended(uid, done))
+
+    def _ended(self, uid: str, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            print(f"pod {uid}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        self._runners.pop(uid, None)
+        self._tasks.pop(uid, None)
+        self._executed.pop(uid, None)
+
+    def _free_gpu(self, node: str) -> int:
+        used = {r.gpu for r in self._runners.values() if r.pod["spec"]["nodeName"] == node}
+        return next(index for index in range(self._gpus + len(used) + 1) if index not in used)
+
+    async def note_servers(self) -> None:
+        """Writes down every server's pid, so that `down` finds them even if the agent was killed."""
+        path = self._folder / "servers.json"
+        while True:
+            found = []
+            for runner in self._runners.values():
+                pid = runner.server.pid
+                ticks = processes.started_ticks(pid) if pid else None
+                if pid and ticks:
+                    found.append(
+                        Started(
+                            name="tritonserver", pid=pid, started_ticks=ticks, command=(), log=""
+                        )
+                    )
+            processes.save(path, found)
+            await asyncio.sleep(1.0)
+
+    async def stop(self) -> None:
+        """Ends every server; the pods' objects stay, as when a node is lost."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(
+            *(runner.server.stop(5.0) for runner in list(self._runners.values())),
+            return_exceptions=True,
+        )
+
+    async def triton_targets(self, _: web.Request) -> web.Response:
+        """http_sd of the servers that run."""
+        return web.json_response(
+            [
+                exposition.triton_target(runner.pod, runner.phase.address)
+                for runner in self._runners.values()
+                if runner.phase.running_since is not None
+            ]
+        )
+
+    async def dcgm_targets(self, _: web.Request) -> web.Response:
+        """http_sd of the nodes' GPU exporters."""
+        own = f"{HOST}:{Ports().agent}"
+        return web.json_response([exposition.dcgm_target(node, own) for node in self._nodes])
+
+    async def dcgm(self, request: web.Request) -> web.Response:
+        """GPU metrics of one node, from what its servers executed since the last scrape."""
+        node = request.match_info["node"]
+        if node not in self._nodes:
+            raise web.HTTPNotFound(text=f"{node}: no such node")
+        runners = [
+            (uid, r) for uid, r in self._runners.items() if r.pod["spec"]["nodeName"] == node
+        ]
+        busy = await asyncio.gather(*(self._busy(uid, runner) for uid, runner in runners))
+        held = {
+            runner.gpu: Device(
+                node=node,
+                index=runner.gpu,
+                namespace=runner.namespace,
+                pod=runner.name,
+                container=runner.pod["spec"]["containers"][0]["name"],
+                busy_ratio=ratio,
+            )
+            for (_, runner), ratio in zip(runners, busy, strict=True)
+        }
+        devices = [held.get(i) or Device(node=node, index=i) for i in range(self._gpus)]
+        return web.Response(text=exposition.dcgm_text(devices))
+
+    async def _busy(self, uid: str, runner: PodRunner) -> float:
+        executed_s = await runner.server.executed_s(self._session) if runner.phase.ready else None
+        now_s = time.monotonic()
+        if executed_s is None:
+            return 0.0
+        before = self._executed.get(uid)
+        self._executed[uid] = (now_s, executed_s)
+        if before is None or now_s - before[0] < 0.5:
+            return 0.0
+        return min(1.0, max(0.0, (executed_s - before[1]) / (now_s - before[0])))
+
+
+def addresses() -> Iterator[str]:
+    """127.77.0.2, 127.77.0.3 … without an end: no pod gets the address of one that a client may still know."""
+    number = 1
+    while True:
+        number = number + 1 if number < 60_000 else 2
+        yield f"127.77.{number // 250}.{number % 250 + 2}"
+
+
+async def serve(folder: Path, node_count: int, gpus: int) -> None:
+    """Runs until SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    api = Api(folder / "admin.kubeconfig")
+    names = nodes.names(node_count)
+    for name in names:
+        await nodes.register(api, name, gpus)
+    async with aiohttp.ClientSession() as session:
+        agent = Agent(api, session, find_triton(quiet), folder, names, gpus)
+        app = web.Application()
+        app.router.add_get("/healthz", _healthz)
+        app.router.add_get("/sd/triton", agent.triton_targets)
+        app.router.add_get("/sd/dcgm", agent.dcgm_targets)
+        app.router.add_get("/dcgm/{node}", agent.dcgm)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, Ports().agent).start()
+        tasks: list[asyncio.Task[object]] = [
+            asyncio.create_task(work)
+            for work in (agent.follow(), nodes.keep_alive(api, names), agent.note_servers())
+        ]
+        ended: asyncio.Task[object] = asyncio.create_task(stopped.wait())
+        waited: set[asyncio.Task[object]] = {ended, *tasks}
+        done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await agent.stop()
+        await runner.cleanup()
+    await api.close()
+    for task in done - {ended}:
+        task.result()
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="loadtests.stack.agent", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--nodes", type=int, default=2)
+    parser.add_argument("--gpus-per-node", type=int, default=8)
+    given = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(given.folder, given.nodes, given.gpus_per_node))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The few calls to the API server that a kubelet makes, as raw JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+Object = dict[str, Any]
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+class Api:
+    """A session with the administrator's rights, from a kubeconfig that this stack wrote."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = json.loads(kubeconfig.read_text())
+        cluster = config["clusters"][0]["cluster"]
+        context = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        self._session = aiohttp.ClientSession(
+            base_url=cluster["server"],
+            headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}"},
+            connector=aiohttp.TCPConnector(ssl=context),
+        )
+
+    async def close(self) -> None:
+        """Ends the session."""
+        await self._session.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        content: str = "application/json",
+    ) -> tuple[int, Object]:
+        """(status, body); no status is an error here, the caller knows which ones it expects."""
+        async with self._session.request(
+            method,
+            path,
+            data=None if body is None else json.dumps(body),
+            headers={"Content-Type": content},
+            timeout=aiohttp.ClientTimeout(total=15.0),
+        ) as answer:
+            return answer.status, await answer.json()
+
+    async def pods(self) -> AsyncIterator[tuple[str, Object]]:
+        """(ADDED, MODIFIED or DELETED, pod), for ever: a list and then a watch, again from the list where it breaks."""
+        while True:
+            status, listed = await self.call("GET", "/api/v1/pods")
+            if status == 200:
+                for pod in listed["items"]:
+                    yield "ADDED", pod
+                try:
+                    async for event in self._watch(listed["metadata"]["resourceVersion"]):
+                        yield event
+                except (aiohttp.ClientError, TimeoutError):
+                    pass  # the list that follows says what was missed
+            await asyncio.sleep(0.5)
+
+    async def _watch(self, version: str) -> AsyncIterator[tuple[str, Object]]:
+        async with self._session.get(
+            f"/api/v1/pods?watch=1&resourceVersion={version}&timeoutSeconds=240",
+            timeout=aiohttp.ClientTimeout(total=300.0),
+        ) as answer:
+            buffer = b""
+            async for chunk in answer.content.iter_any():
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                for line in filter(None, lines):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    yield event["type"], event["object"]

@@ -1,0 +1,138 @@
+"""The life of one pod: start-up delay, server, probes, restarts, and a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+
+from loadtests.stack.agent import models
+from loadtests.stack.agent.api import STRATEGIC, Api, Object
+from loadtests.stack.agent.nodes import timestamp
+from loadtests.stack.agent.server import TritonProcess
+from loadtests.stack.agent.status import Phase, pod_status
+from loadtests.stack.toolbox import Triton
+
+STARTUP_DELAY = "stack.forescale.io/startup-delay-s"
+PROBE_PERIOD_S = 1.0
+# A server that died is started again after this much longer each time, as a kubelet does.
+RESTART_BACKOFF_S = (1.0, 5.0, 15.0, 30.0)
+
+
+class PodRunner:
+    """Runs one pod until it is deleted."""
+
+    def __init__(
+        self,
+        api: Api,
+        session: aiohttp.ClientSession,
+        triton: Triton,
+        pod: Object,
+        *,
+        address: str,
+        gpu: int,
+        folder: Path,
+        logs: Path,
+    ) -> None:
+        self.pod = pod
+        self.gpu = gpu
+        self._api = api
+        self._session = session
+        self._repository = folder
+        self.server = TritonProcess(
+            triton, folder, address, logs / f"{self.namespace}-{self.name}.log"
+        )
+        now = timestamp()
+        self.phase = Phase(address=address, started=now, changed=now)
+        self._deleted = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.pod["metadata"]["namespace"])
+
+    @property
+    def path(self) -> str:
+        """The pod's own URL."""
+        return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+
+    def delete(self, pod: Object) -> None:
+        """The API server says that the pod is to go."""
+        self.pod = pod
+        self._deleted.set()
+
+    async def run(self) -> None:
+        """From the binding to the last trace of the pod."""
+        life = asyncio.create_task(self._live())
+        gone = asyncio.create_task(self._deleted.wait())
+        await asyncio.wait({life, gone}, return_when=asyncio.FIRST_COMPLETED)
+        life.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await life
+        await self._end()
+
+    async def _live(self) -> None:
+        await self._report()
+        try:
+            models.write_repository(self._repository, models.of_pod(self.pod))
+        except ValueError as error:
+            self.phase = replace(self.phase, waiting_reason=f"InvalidModels: {error}")
+            await self._report()
+            await asyncio.Event().wait()
+        delay_s = float(self.pod["metadata"].get("annotations", {}).get(STARTUP_DELAY, "0"))
+        await asyncio.sleep(delay_s)
+        while True:
+            await self.server.start()
+            self.phase = replace(self.phase, running_since=timestamp())
+            await self._report()
+            await self._probe()
+            restarts = self.phase.restarts + 1
+            self.phase = replace(
+                self.phase,
+                running_since=None,
+                ready=False,
+                changed=timestamp(),
+                restarts=restarts,
+                waiting_reason="CrashLoopBackOff",
+            )
+            await self._report()
+            await asyncio.sleep(RESTART_BACKOFF_S[min(restarts, len(RESTART_BACKOFF_S)) - 1])
+
+    async def _probe(self) -> None:
+        """Reports readiness whenever it changes, until the server ends."""
+        while self.server.exit_code is None:
+            ready = await self.server.ready(self._session)
+            if ready != self.phase.ready:
+                self.phase = replace(self.phase, ready=ready, changed=timestamp())
+                await self._report()
+            await asyncio.sleep(PROBE_PERIOD_S)
+
+    async def _report(self) -> None:
+        await self._api.call(
+            "PATCH", f"{self.path}/status", pod_status(self.pod, self.phase), content=STRATEGIC
+        )
+
+    async def _end(self) -> None:
+        """As a kubelet: the preStop sleep, SIGTERM, SIGKILL at the end of the grace period; then the object goes."""
+        grace_s = float(self.pod["metadata"].get("deletionGracePeriodSeconds", 30))
+        pause_s = min(grace_s, pre_stop_s(self.pod))
+        if self.server.exit_code is None and self.server.pid is not None:
+            await asyncio.sleep(pause_s)
+            await self.server.stop(max(1.0, grace_s - pause_s))
+        shutil.rmtree(self._repository, ignore_errors=True)
+        uid = self.pod["metadata"]["uid"]
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
+        await self._api.call("DELETE", self.path, options)
+
+
+def pre_stop_s(pod: Object) -> float:
+    """Seconds of the first container's `lifecycle.preStop.sleep`; 0 where it has none."""
+    hook = pod["spec"]["containers"][0].get("lifecycle", {}).get("preStop", {})
+    return float(hook.get("sleep", {}).get("seconds", 0))
