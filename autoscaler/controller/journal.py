@@ -49,6 +49,8 @@ class Journal:
         self._started_s = 0.0
         self.written_bytes = 0
         """Since this process began, uncompressed."""
+        self.untidy = False
+        """Something has been rotated and waits for `tidy`."""
 
     def open(self, state: EngineState, now_s: float) -> None:
         """Begins a file; what an earlier process left behind is put away.
@@ -83,6 +85,7 @@ class Journal:
         Raises:
             OSError: no space to compress into; what was rotated stays as it is.
         """
+        self.untidy = False
         rotated = [path for path in files_in(self._folder) if path.name != CURRENT]
         for path in rotated:
             if path.suffix == ".jsonl":
@@ -139,6 +142,7 @@ class Journal:
         stem = f"forescale-{ended:%Y%m%dT%H%M%S}"
         taken = len(list(self._folder.glob(f"{stem}*")))
         current.rename(self._folder / f"{stem}-{taken:03d}.jsonl")
+        self.untidy = True
 
 
 def _compress(path: Path) -> None:

@@ -1,0 +1,148 @@
+"""Keeps what a tick leaves behind: the journal's line at once, a checkpoint every minute. Neither may stop control."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from autoscaler.clock import Clock
+from autoscaler.controller.checkpoint import pack, unpack
+from autoscaler.controller.deadline import within
+from autoscaler.controller.journal import Journal
+from autoscaler.controller.leader import Leadership
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.ports import CheckpointStore, Engine
+from autoscaler.core.state import EngineState
+from autoscaler.core.types import TickRecord
+from autoscaler.errors import AutoscalerError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# Of a shutdown's 30 s, and of a start: longer than a slow API server, shorter than patience.
+SAVE_TIMEOUT_S = 8.0
+LOAD_TIMEOUT_S = 10.0
+
+
+class Offload(Protocol):
+    """Runs something that blocks or computes without stopping the event loop."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns."""
+        ...
+
+
+class Archive:
+    """Journal and checkpoints of one engine."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        journal: Journal | None,
+        store: CheckpointStore,
+        interval_s: float,
+        leadership: Leadership,
+        clock: Clock,
+        metrics: Metrics,
+        offload: Offload,
+    ) -> None:
+        self._engine, self._journal, self._store = engine, journal, store
+        self._interval_s = interval_s
+        self._leadership, self._clock, self._metrics = leadership, clock, metrics
+        self._offload = offload
+        self._saving: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._saved_at_s = float("-inf")
+
+    async def begin(self) -> None:
+        """Takes over what the leader before has left, and opens the journal."""
+        await self._restore()
+        self._saved_at_s = self._clock.monotonic_s()
+        journal, now_s = self._journal, self._clock.now_s()
+        if journal is None:
+            return
+        state = self._engine.snapshot()
+        await self._journaled(lambda: journal.open(state, now_s))
+        self._tidy()
+
+    async def keep(self, record: TickRecord) -> None:
+        """After every tick."""
+        journal = self._journal
+        if journal is not None:
+            await self._journaled(lambda: journal.append(record, self._engine.snapshot))
+            self._metrics.journal_bytes.set(journal.written_bytes)
+            self._tidy()
+        now_s = self._clock.monotonic_s()
+        idle = self._saving is None or self._saving.done()
+        if idle and now_s - self._saved_at_s >= self._interval_s:
+            self._saved_at_s = now_s
+            # The snapshot is taken now, between two ticks; packing and sending it takes its time.
+            self._saving = asyncio.create_task(self._save(self._engine.snapshot()))
+
+    async def finish(self) -> None:
+        """On a clean end: a last checkpoint while this process still leads, and the journal on the disk."""
+        self._stop_tasks()
+        if self._leadership.is_leading():
+            await self._save(self._engine.snapshot())
+        await self.close()
+
+    async def close(self) -> None:
+        """Without a word to the cluster."""
+        self._stop_tasks()
+        if self._journal is not None:
+            await self._journaled(self._journal.close)
+
+    def _stop_tasks(self) -> None:
+        for task in (self._saving, self._tidying):
+            if task is not None:
+                task.cancel()
+
+    async def _restore(self) -> None:
+        try:
+            data = await within(self._clock, LOAD_TIMEOUT_S, self._store.load())
+            if data is None:
+                log.info("no checkpoint: starting cold")
+                return
+            found = await self._offload(lambda: unpack(data))
+        except (AutoscalerError, OSError, TimeoutError) as error:
+            self._metrics.checkpoint_failures.inc()
+            log.warning("checkpoint ignored", extra={"error": str(error) or "no answer"})
+            return
+        self._engine.restore(found.state)
+        log.info(
+            "checkpoint taken over",
+            extra={"workloads": len(found.state.workloads), "saved_at_s": found.saved_at_s},
+        )
+
+    async def _save(self, state: EngineState) -> None:
+        now_s = self._clock.now_s()
+        try:
+            data = await self._offload(lambda: pack(state, now_s))
+            self._leadership.check()
+            await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
+        except (AutoscalerError, OSError, TimeoutError) as error:
+            self._metrics.checkpoint_failures.inc()
+            log.warning("checkpoint not saved", extra={"error": str(error) or "no answer"})
+            return
+        self._metrics.checkpoint_bytes.set(len(data))
+        self._metrics.checkpoint_saved.set(now_s)
+
+    async def _journaled(self, work: Callable[[], None]) -> None:
+        try:
+            await self._offload(work)
+        except OSError as error:
+            self._metrics.journal_failures.inc()
+            self._metrics.journal_ok.set(0)
+            log.warning("journal not written", extra={"error": str(error)})
+        else:
+            self._metrics.journal_ok.set(1)
+
+    def _tidy(self) -> None:
+        journal = self._journal
+        if journal is None or not journal.untidy:
+            return
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._journaled(journal.tidy))

@@ -1,0 +1,171 @@
+"""The engine's memory, kept outside the process so that the next leader takes it over.
+
+A checkpoint that is missing, corrupt or of another version is reported and ignored: the engine then starts cold, and a
+cold engine does not scale down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from autoscaler.codec import decode, encode
+from autoscaler.core.state import STATE_VERSION, EngineState
+from autoscaler.errors import SourceInvalid
+
+# A ConfigMap may hold 1 MiB; the rest is for its metadata.
+PART_BYTES = 900 * 1024
+INDEX, PART = "index", "part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A state and when it was saved."""
+
+    version: int = STATE_VERSION
+    saved_at_s: float
+    state: EngineState
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    version: int = 0
+
+
+def pack(state: EngineState, now_s: float) -> bytes:
+    """As it is stored. Takes tenths of a second for a large fleet: call it in a thread."""
+    # Level 5: four fifths of the gain for a third of the time.
+    return gzip.compress(
+        encode(Checkpoint(version=state.version, saved_at_s=now_s, state=state)),
+        compresslevel=5,
+        mtime=0,
+    )
+
+
+def unpack(data: bytes) -> Checkpoint:
+    """
+    Raises:
+        SourceInvalid: it is corrupt, or of another version.
+    """
+    try:
+        text = gzip.decompress(data)
+        form = decode(text, _Form)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise SourceInvalid(f"checkpoint: can't be read ({error}), starting cold") from error
+    if form.version != STATE_VERSION:
+        raise SourceInvalid(
+            f"checkpoint: version {form.version}, this forescale reads version {STATE_VERSION}, starting cold"
+        )
+    try:
+        return decode(text, Checkpoint)
+    except ValueError as error:
+        raise SourceInvalid(f"checkpoint: {error}, starting cold") from error
+
+
+class FileCheckpoint:
+    """In one file: for a controller that runs outside a cluster."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def save(self, data: bytes) -> None:
+        """Replaces the file as a whole. Raises OSError."""
+        await asyncio.to_thread(self._save, data)
+
+    async def load(self) -> bytes | None:
+        """None: there is no file. Raises OSError."""
+        return await asyncio.to_thread(self._load)
+
+    def _save(self, data: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_name(self._path.name + ".tmp")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(self._path)
+
+    def _load(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+class MapApi(Protocol):
+    """Access to ConfigMaps' binaryData in one namespace."""
+
+    async def read(self, name: str) -> Mapping[str, bytes] | None:
+        """None: there is none. May raise SourceError."""
+        ...
+
+    async def write(self, name: str, data: Mapping[str, bytes]) -> None:
+        """Creates it or replaces all of its data. May raise ActuationError or SourceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Index:
+    """Says which parts belong together. Further parts alternate between two slots, so that a writer that dies half
+    way leaves the old checkpoint whole."""
+
+    sha256: str
+    parts: int
+    slot: str
+
+
+class ConfigMapCheckpoint:
+    """In a ConfigMap, and in further ones where one is too small."""
+
+    def __init__(self, api: MapApi, name: str, *, part_bytes: int = PART_BYTES) -> None:
+        self._api, self._name, self._part_bytes = api, name, part_bytes
+        self._slot = "b"
+
+    async def save(self, data: bytes) -> None:
+        """Further parts first, then the index that makes them valid."""
+        self._slot = "a" if self._slot == "b" else "b"
+        size = self._part_bytes
+        parts = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
+        for number, part in enumerate(parts[1:], start=1):
+            await self._api.write(self._part_name(self._slot, number), {PART: part})
+        index = _Index(sha256=hashlib.sha256(data).hexdigest(), parts=len(parts), slot=self._slot)
+        await self._api.write(self._name, {INDEX: encode(index), PART: parts[0]})
+
+    async def load(self) -> bytes | None:
+        """
+        Raises:
+            SourceInvalid: parts are missing or do not belong together.
+        """
+        main = await self._api.read(self._name)
+        if not main:
+            return None
+        try:
+            index = decode(main[INDEX], _Index)
+            parts = [main[PART]]
+        except (KeyError, ValueError) as error:
+            raise SourceInvalid(
+                f"ConfigMap {self._name}: is no checkpoint ({error}), starting cold"
+            ) from error
+        self._slot = index.slot
+        for number in range(1, index.parts):
+            name = self._part_name(index.slot, number)
+            more = await self._api.read(name)
+            if more is None or PART not in more:
+                raise SourceInvalid(f"ConfigMap {name}: is missing, starting cold")
+            parts.append(more[PART])
+        data = b"".join(parts)
+        if hashlib.sha256(data).hexdigest() != index.sha256:
+            raise SourceInvalid(
+                f"ConfigMap {self._name}: its parts do not belong together, starting cold"
+            )
+        return data
+
+    def _part_name(self, slot: str, number: int) -> str:
+        return f"{self._name}-{slot}-{number}"

@@ -1,0 +1,169 @@
+"""Puts a tick's input together from what the sources know. One that fails or is late leaves a hole that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from autoscaler.clock import Clock
+from autoscaler.controller.deadline import within
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.ports import (
+    ClusterSource,
+    Measured,
+    MetricsSource,
+    ObservedWorkload,
+    ProfileSource,
+    Refused,
+)
+from autoscaler.core.types import (
+    HistoryPoint,
+    ServerProfile,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
+from autoscaler.errors import AutoscalerError
+
+log = logging.getLogger(__name__)
+
+# A range query over days takes longer than a tick and is waited for outside of it.
+BACKFILL_TIMEOUT_S = 60.0
+# Workloads asked about at once, and how long after a failure they are asked about again.
+BACKFILL_BATCH = 200
+BACKFILL_RETRY_S = 300.0
+
+
+class Gatherer:
+    """Asks the sources once a tick."""
+
+    def __init__(
+        self,
+        *,
+        cluster: ClusterSource,
+        measures: MetricsSource,
+        profiles: ProfileSource,
+        clock: Clock,
+        metrics: Metrics,
+        collect_timeout_s: float,
+        frozen: Callable[[], str | None],
+        backfill: bool,
+    ) -> None:
+        self._cluster, self._measures, self._profiles = cluster, measures, profiles
+        self._clock, self._metrics = clock, metrics
+        self._collect_timeout_s = collect_timeout_s
+        self._frozen = frozen
+        self._backfill = Backfill(measures, clock, metrics) if backfill else None
+        self.refused: tuple[Refused, ...] = ()
+
+    async def gather(self) -> TickInput:
+        """Everything that is known now. Takes no longer than the metrics source may."""
+        now_s = self._clock.now_s()
+        observation = self._cluster.observe()
+        self.refused = observation.refused
+        self._metrics.refused.set(len(observation.refused))
+        specs = tuple(item.spec for item in observation.workloads)
+        measured = await self._measure(now_s, specs)
+        profiles = self._profiles.take()
+        history = self._backfill.take(now_s, specs) if self._backfill else {}
+        return TickInput(
+            now_s=now_s,
+            workloads=tuple(
+                _input(item, measured, profiles, history) for item in observation.workloads
+            ),
+            frozen=self._frozen(),
+        )
+
+    def stop(self) -> None:
+        """Ends what runs in the background."""
+        if self._backfill:
+            self._backfill.stop()
+
+    async def _measure(self, now_s: float, specs: tuple[WorkloadSpec, ...]) -> Measured:
+        if not specs:
+            return Measured()
+        try:
+            measured = await within(
+                self._clock, self._collect_timeout_s, self._measures.collect(now_s, specs)
+            )
+        except TimeoutError:
+            return self._nothing(f"Prometheus did not answer within {self._collect_timeout_s:g} s")
+        except AutoscalerError as error:
+            return self._nothing(str(error))
+        except Exception as error:
+            # The border of the tick: whatever a source does, the others are still heard.
+            log.exception("metrics source failed")
+            return self._nothing(f"metrics source failed: {type(error).__name__}: {error}")
+        if measured.error is not None or measured.errors:
+            self._metrics.source_errors.labels("prometheus").inc()
+        return measured
+
+    def _nothing(self, why: str) -> Measured:
+        self._metrics.source_errors.labels("prometheus").inc()
+        log.warning("no metrics", extra={"error": why})
+        return Measured(error=why)
+
+
+def _input(
+    item: ObservedWorkload,
+    measured: Measured,
+    profiles: Mapping[WorkloadId, tuple[ServerProfile, ...]],
+    history: Mapping[WorkloadId, tuple[HistoryPoint, ...]],
+) -> WorkloadInput:
+    key = item.spec.id
+    samples = (measured.samples.get((key.namespace, pod.name)) for pod in item.pods)
+    return WorkloadInput(
+        spec=item.spec,
+        replicas=item.replicas,
+        pods=item.pods,
+        pods_known=item.pods_known,
+        samples=tuple(sample for sample in samples if sample is not None),
+        samples_error=measured.error or measured.errors.get(key),
+        profiles=profiles.get(key, ()),
+        backfill=history.get(key, ()),
+    )
+
+
+class Backfill:
+    """Fetches the past of workloads that are new to this process, in the background, once."""
+
+    def __init__(self, measures: MetricsSource, clock: Clock, metrics: Metrics) -> None:
+        self._measures, self._clock, self._metrics = measures, clock, metrics
+        self._asked: set[WorkloadId] = set()
+        self._ready: dict[WorkloadId, tuple[HistoryPoint, ...]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._not_before_s = float("-inf")
+
+    def take(
+        self, now_s: float, specs: tuple[WorkloadSpec, ...]
+    ) -> dict[WorkloadId, tuple[HistoryPoint, ...]]:
+        """What has arrived since the last call; asks for what is still missing."""
+        present = {spec.id for spec in specs}
+        self._asked &= present
+        ready, self._ready = self._ready, {}
+        missing = tuple(spec for spec in specs if spec.id not in self._asked)[:BACKFILL_BATCH]
+        idle = self._task is None or self._task.done()
+        if missing and idle and self._clock.monotonic_s() >= self._not_before_s:
+            self._asked |= {spec.id for spec in missing}
+            self._task = asyncio.create_task(self._fetch(now_s, missing))
+        return ready
+
+    def stop(self) -> None:
+        """Gives up what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _fetch(self, now_s: float, specs: tuple[WorkloadSpec, ...]) -> None:
+        try:
+            answer = await within(
+                self._clock, BACKFILL_TIMEOUT_S, self._measures.backfill(now_s, specs)
+            )
+            self._ready.update(answer)
+        except (AutoscalerError, TimeoutError) as error:
+            # History is a help, not a need: without it the engine learns as time passes.
+            self._metrics.source_errors.labels("backfill").inc()
+            self._asked -= {spec.id for spec in specs}
+            self._not_before_s = self._clock.monotonic_s() + BACKFILL_RETRY_S
+            log.warning("no history", extra={"workloads": len(specs), "error": str(error)})

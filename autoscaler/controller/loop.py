@@ -1,0 +1,147 @@
+"""The control loop: observe, decide, write, record - every `tick_s`, on a grid, one tick at a time.
+
+It decides nothing itself. A tick that takes too long costs the next one its turn, never a queue of ticks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from autoscaler.clock import Clock
+from autoscaler.controller.actuate import Dispatcher
+from autoscaler.controller.archive import Archive, Offload
+from autoscaler.controller.deadline import unless
+from autoscaler.controller.gather import Gatherer
+from autoscaler.controller.leader import Leadership
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.notes import Announcer, Notebook
+from autoscaler.controller.ports import Engine
+from autoscaler.core.types import Outcome, TickRecord
+from autoscaler.errors import LeadershipLost
+
+log = logging.getLogger(__name__)
+
+# Of a tick; what is left is for writing down what was done.
+ACTING_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the loop drives."""
+
+    engine: Engine
+    gatherer: Gatherer
+    dispatcher: Dispatcher
+    archive: Archive
+    announcer: Announcer
+    leadership: Leadership
+    metrics: Metrics
+    clock: Clock
+    offload: Offload
+
+
+class ControlLoop:
+    """Runs ticks until it is told to stop or may not lead any more."""
+
+    def __init__(self, parts: Parts, *, tick_s: float) -> None:
+        self._parts = parts
+        self._tick_s = tick_s
+        self._notebook = Notebook()
+        self.last: TickRecord | None = None
+        """The last tick that was completed."""
+        self.alive_at_s: float | None = None
+        """When a tick last began or ended, by the monotonic clock; None: not yet."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """
+        Raises:
+            LeadershipLost: nothing was written after that.
+        """
+        clock, metrics = self._parts.clock, self._parts.metrics
+        origin_s, turn = clock.monotonic_s(), 0
+        while not stop.is_set():
+            await self._turn()
+            passed = (clock.monotonic_s() - origin_s) / self._tick_s
+            due = max(turn + 1, math.ceil(passed - 1e-9))
+            if due > turn + 1:
+                metrics.tick_overruns.inc(due - turn - 1)
+                log.warning("tick took too long", extra={"left_out": due - turn - 1})
+            turn = due
+            await unless(clock, origin_s + turn * self._tick_s - clock.monotonic_s(), stop)
+
+    async def tick(self) -> TickRecord:
+        """One tick, from looking to writing down."""
+        parts = self._parts
+        started_s = parts.clock.monotonic_s()
+        with self._stage("observe"):
+            given = await parts.gatherer.gather()
+        with self._stage("decide"):
+            result = await parts.offload(lambda: parts.engine.tick(given))
+        with self._stage("actuate"):
+            actions = await parts.dispatcher.carry_out(
+                result.plan.actions, until_s=started_s + ACTING_SHARE * self._tick_s
+            )
+        parts.leadership.check()
+        parts.engine.acknowledge(actions)
+        record = TickRecord(input=given, result=result, actions=actions)
+        self.last = record
+        with self._stage("record"):
+            await parts.archive.keep(record)
+        parts.announcer.tell(self._notebook.notes(record, parts.gatherer.refused))
+        parts.metrics.ticked(record, parts.clock.monotonic_s() - started_s)
+        _say(record)
+        return record
+
+    async def _turn(self) -> None:
+        metrics, clock = self._parts.metrics, self._parts.clock
+        self._parts.leadership.check()
+        metrics.ticks.inc()
+        self.alive_at_s = clock.monotonic_s()
+        try:
+            await self.tick()
+        except LeadershipLost:
+            raise
+        except Exception:
+            # The border of the tick: the next one starts from a fresh look at the world.
+            metrics.tick_failures.inc()
+            log.exception("tick failed")
+        self.alive_at_s = clock.monotonic_s()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started_s = self._parts.clock.monotonic_s()
+        yield
+        taken_s = self._parts.clock.monotonic_s() - started_s
+        self._parts.metrics.stage_seconds.labels(name).observe(taken_s)
+
+
+def _say(record: TickRecord) -> None:
+    for result in record.actions:
+        if result.outcome is Outcome.APPLIED:
+            action = result.action
+            log.info(
+                "scaled",
+                extra={
+                    "about": str(action.workload),
+                    "from": action.observed,
+                    "to": action.replicas,
+                    "reason": action.reason.value,
+                    "why": action.message,
+                },
+            )
+    for decision in record.result.decisions:
+        log.debug(
+            "decided",
+            extra={
+                "about": str(decision.workload),
+                "now": decision.current,
+                "target": decision.target,
+                "reason": decision.reason.value,
+                "why": decision.message,
+            },
+        )

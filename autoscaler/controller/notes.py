@@ -1,0 +1,173 @@
+"""Which answers of a tick are worth an Event: changes, refusals, and what a person should know - told once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from autoscaler.clock import Clock
+from autoscaler.controller.deadline import within
+from autoscaler.controller.leader import Leadership
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.ports import EventSink, Note, Refused
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
+from autoscaler.errors import AutoscalerError
+
+log = logging.getLogger(__name__)
+
+# A condition that lasts is told again after an hour, which is how long the API server keeps an Event.
+REPEAT_S = 3600.0
+# One that comes and goes is not told more often than this.
+CALM_S = 600.0
+QUEUE_LENGTH = 1000
+SEND_TIMEOUT_S = 4.0
+
+# Holds that ask for a person; the others are everyday rules.
+_NOTABLE = frozenset(
+    {
+        Reason.NO_DATA,
+        Reason.STALE_DATA,
+        Reason.PARTIAL_DATA,
+        Reason.CLOCK_STEPPED_BACK,
+        Reason.HELD_BY_OTHER,
+        Reason.FAILED_CREATE,
+        Reason.TOO_MANY_REPLICAS,
+        Reason.FLEET_BRAKE,
+        Reason.CORRELATED_DROP,
+        Reason.FROZEN,
+    }
+)
+_REFUSALS = {
+    Outcome.CONFLICT: "ScaleConflict",
+    Outcome.REJECTED: "ScaleRejected",
+    Outcome.UNKNOWN: "ScaleUnknown",
+}
+
+Topic = tuple[WorkloadId, str]
+
+
+class Notebook:
+    """Remembers what has been told."""
+
+    def __init__(self) -> None:
+        self._told: dict[Topic, float] = {}
+
+    def notes(self, record: TickRecord, refused: tuple[Refused, ...]) -> list[Note]:
+        """What is new in this tick."""
+        now_s = record.input.now_s
+        versions = {g.spec.id: g.spec.api_version for g in record.input.workloads}
+        notes = [_of_action(result) for result in record.actions if _changed(result)]
+        active: set[Topic] = set()
+        for note, topic in (*_conditions(record, versions), *_of_refused(refused)):
+            active.add(topic)
+            told_s = self._told.get(topic)
+            if told_s is None or now_s - told_s >= REPEAT_S:
+                self._told[topic] = now_s
+                notes.append(note)
+        self._told = {
+            topic: told_s
+            for topic, told_s in self._told.items()
+            if topic in active or now_s - told_s < CALM_S
+        }
+        return notes
+
+
+def _changed(result: ActionResult) -> bool:
+    return result.outcome is not Outcome.UNCHANGED
+
+
+def _of_action(result: ActionResult) -> Note:
+    action = result.action
+    change = f"{action.observed} to {action.replicas} replicas"
+    if result.outcome is Outcome.APPLIED:
+        reason, text = action.reason.value, f"Scaled from {change}: {action.message}"
+        severity = Severity.NORMAL
+    else:
+        reason, text = _REFUSALS[result.outcome], f"Not scaled from {change}: {result.message}"
+        severity = Severity.WARNING
+    return Note(
+        workload=action.workload,
+        api_version=action.api_version,
+        reason=reason,
+        message=text,
+        severity=severity,
+    )
+
+
+def _conditions(
+    record: TickRecord, versions: dict[WorkloadId, str]
+) -> Iterator[tuple[Note, Topic]]:
+    for decision in record.result.decisions:
+        told = [(f.reason, f.message, f.severity) for f in decision.findings]
+        if decision.reason in _NOTABLE:
+            told.append((decision.reason, decision.message, Severity.WARNING))
+        for reason, message, severity in told:
+            note = Note(
+                workload=decision.workload,
+                api_version=versions[decision.workload],
+                reason=reason.value,
+                message=message,
+                severity=severity,
+            )
+            yield note, (decision.workload, reason.value)
+
+
+def _of_refused(refused: tuple[Refused, ...]) -> Iterator[tuple[Note, Topic]]:
+    for item in refused:
+        for problem in item.problems:
+            note = Note(
+                workload=item.workload,
+                api_version=item.api_version,
+                reason=Reason.INVALID_ANNOTATION.value,
+                message=str(problem),
+                severity=Severity.WARNING,
+            )
+            # The text is part of the topic: a second mistake is news.
+            yield note, (item.workload, str(problem))
+
+
+class Announcer:
+    """Sends notes in the background, one after the other: the API server is asked for more important things."""
+
+    def __init__(
+        self, *, sink: EventSink, leadership: Leadership, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._sink, self._leadership, self._metrics, self._clock = sink, leadership, metrics, clock
+        self._waiting: asyncio.Queue[Note] = asyncio.Queue(maxsize=QUEUE_LENGTH)
+
+    def tell(self, notes: list[Note]) -> None:
+        """Never waits; what does not fit is dropped and counted."""
+        for note in notes:
+            try:
+                self._waiting.put_nowait(note)
+            except asyncio.QueueFull:
+                self._metrics.events_dropped.inc()
+
+    async def run(self) -> None:
+        """Sends for ever."""
+        while True:
+            await self._send(await self._waiting.get())
+            self._waiting.task_done()
+
+    async def drain(self, limit_s: float) -> None:
+        """Waits for what is under way, up to `limit_s`."""
+        try:
+            await within(self._clock, limit_s, self._waiting.join())
+        except TimeoutError:
+            log.warning("events left unsent", extra={"events": self._waiting.qsize()})
+
+    async def _send(self, note: Note) -> None:
+        if not self._leadership.is_leading():
+            self._metrics.events_dropped.inc()
+            return
+        try:
+            await within(self._clock, SEND_TIMEOUT_S, self._sink.send(note))
+        except (AutoscalerError, TimeoutError) as error:
+            self._metrics.events_dropped.inc()
+            log.warning(
+                "event not written", extra={"about": str(note.workload), "error": str(error)}
+            )
+        else:
+            self._metrics.events_sent.inc()

@@ -1,0 +1,157 @@
+"""What the control loop needs of the world: small protocols, so that tests and the real parts look alike to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autoscaler.core.state import EngineState
+from autoscaler.core.types import (
+    ActionResult,
+    HistoryPoint,
+    PodSample,
+    PodStatus,
+    ReplicaStatus,
+    ServerProfile,
+    SetReplicas,
+    Severity,
+    TickInput,
+    TickResult,
+    WorkloadId,
+    WorkloadSpec,
+)
+from autoscaler.errors import Problem
+
+
+class Engine(Protocol):
+    """The part of DecisionEngine that the loop drives."""
+
+    def tick(self, tick_input: TickInput) -> TickResult:
+        """Decides; pure."""
+        ...
+
+    def acknowledge(self, results: tuple[ActionResult, ...]) -> None:
+        """Is told what became of the last plan."""
+        ...
+
+    def snapshot(self) -> EngineState:
+        """Everything that it remembers."""
+        ...
+
+    def restore(self, state: EngineState) -> None:
+        """Takes over what another one remembered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedWorkload:
+    """One workload as Kubernetes shows it."""
+
+    spec: WorkloadSpec
+    replicas: ReplicaStatus
+    pods: tuple[PodStatus, ...] = ()
+    pods_known: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An object that asks to be scaled in words that can't be followed; it is left as it is."""
+
+    workload: WorkloadId
+    api_version: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """The cluster at one moment."""
+
+    workloads: tuple[ObservedWorkload, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the metrics source knows at one moment."""
+
+    samples: Mapping[tuple[str, str], PodSample] = field(default_factory=dict)
+    """By namespace and pod."""
+    error: str | None = None
+    """Why nothing, or not all, could be read for any workload; None: the source answered."""
+    errors: Mapping[WorkloadId, str] = field(default_factory=dict)
+    """The same for single workloads."""
+
+
+class ClusterSource(Protocol):
+    """Kubernetes, watched in the background."""
+
+    @property
+    def synced(self) -> bool:
+        """Everything has been listed once."""
+        ...
+
+    def observe(self) -> Observation:
+        """The newest state that is known; no I/O."""
+        ...
+
+
+class MetricsSource(Protocol):
+    """Prometheus."""
+
+    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
+        """Samples as of `at_s`. May raise SourceError where nothing could be read."""
+        ...
+
+    async def backfill(
+        self, at_s: float, workloads: tuple[WorkloadSpec, ...]
+    ) -> Mapping[WorkloadId, tuple[HistoryPoint, ...]]:
+        """Demand of the past, for workloads that are new to this process. May raise SourceError."""
+        ...
+
+
+class ProfileSource(Protocol):
+    """Servers' own statistics, read now and then in the background."""
+
+    def take(self) -> Mapping[WorkloadId, tuple[ServerProfile, ...]]:
+        """What was read since the last call; each reading is handed out once."""
+        ...
+
+
+class Actuator(Protocol):
+    """Carries actions out."""
+
+    async def apply(self, action: SetReplicas) -> ActionResult:
+        """One write. May raise ActuationError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that people should read at an object: becomes a Kubernetes Event."""
+
+    workload: WorkloadId
+    api_version: str
+    reason: str
+    message: str
+    severity: Severity
+
+
+class EventSink(Protocol):
+    """Writes Events."""
+
+    async def send(self, note: Note) -> None:
+        """May raise ActuationError."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """Keeps one blob."""
+
+    async def save(self, data: bytes) -> None:
+        """Replaces it as a whole or not at all. May raise ActuationError, SourceError or OSError."""
+        ...
+
+    async def load(self) -> bytes | None:
+        """None: there is none. May raise SourceError or OSError."""
+        ...

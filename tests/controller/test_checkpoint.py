@@ -1,0 +1,112 @@
+"""Checkpoints: whole or not at all, in one ConfigMap or several, and never believed when they do not fit together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint, pack, unpack
+from autoscaler.errors import ActuationUnknown, SourceInvalid
+from tests.fakes.recorded import RecordedStory
+
+
+class FakeMaps:
+    """ConfigMaps' binaryData; a write can be made to fail."""
+
+    def __init__(self) -> None:
+        self.maps: dict[str, dict[str, bytes]] = {}
+        self.fail_after: int | None = None
+
+    async def read(self, name: str) -> Mapping[str, bytes] | None:
+        return self.maps.get(name)
+
+    async def write(self, name: str, data: Mapping[str, bytes]) -> None:
+        if self.fail_after is not None:
+            if self.fail_after == 0:
+                raise ActuationUnknown("no answer")
+            self.fail_after -= 1
+        self.maps[name] = dict(data)
+
+
+def blob(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def test_a_state_survives_packing() -> None:
+    story = RecordedStory()
+    story.run(300, rate_rps=40)
+    state = story.engine.snapshot()
+    assert state.workloads
+    found = unpack(pack(state, 17.0))
+    assert found.state == state
+    assert found.saved_at_s == 17.0
+
+
+def test_equal_states_are_equal_bytes() -> None:
+    state = RecordedStory().engine.snapshot()
+    assert pack(state, 17.0) == pack(state, 17.0)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"hello", pack(RecordedStory().engine.snapshot(), 1.0)[:-9]]
+)
+def test_damage_is_said(damage: bytes) -> None:
+    with pytest.raises(SourceInvalid, match="starting cold"):
+        unpack(damage)
+
+
+async def test_a_small_one_takes_one_config_map() -> None:
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "forescale-state")
+    assert await store.load() is None
+    await store.save(b"small")
+    assert list(maps.maps) == ["forescale-state"]
+    assert await ConfigMapCheckpoint(maps, "forescale-state").load() == b"small"
+
+
+async def test_a_large_one_takes_several_and_comes_back_whole() -> None:
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await store.save(blob(3500))
+    assert sorted(maps.maps) == ["s", "s-a-1", "s-a-2", "s-a-3"]
+    assert await ConfigMapCheckpoint(maps, "s", part_bytes=1000).load() == blob(3500)
+    await store.save(blob(2500, seed=2))
+    assert await store.load() == blob(2500, seed=2)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+async def test_a_writer_that_dies_half_way_leaves_the_old_one(writes: int) -> None:
+    maps = FakeMaps()
+    await ConfigMapCheckpoint(maps, "s", part_bytes=1000).save(blob(3500))
+    successor = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await successor.load()
+    maps.fail_after = writes
+    with pytest.raises(ActuationUnknown):
+        await successor.save(blob(3800, seed=2))
+    assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500)
+
+
+@pytest.mark.parametrize("broken", ["missing", "foreign", "index"])
+async def test_parts_that_do_not_belong_together_are_refused(broken: str) -> None:
+    maps = FakeMaps()
+    await ConfigMapCheckpoint(maps, "s", part_bytes=1000).save(blob(3500))
+    if broken == "missing":
+        del maps.maps["s-a-2"]
+    elif broken == "foreign":
+        maps.maps["s-a-2"] = {"part": blob(1000, seed=3)}
+    else:
+        maps.maps["s"]["index"] = b"{}"
+    with pytest.raises(SourceInvalid, match="starting cold"):
+        await ConfigMapCheckpoint(maps, "s").load()
+
+
+async def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = FileCheckpoint(tmp_path / "deep" / "state.gz")
+    assert await store.load() is None
+    await store.save(b"one")
+    await store.save(b"two")
+    assert await store.load() == b"two"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["state.gz"]

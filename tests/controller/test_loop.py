@@ -1,0 +1,407 @@
+"""The control loop as stories: whatever a part does, ticks come on time and nothing is written that may not be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from autoscaler.config import JournalSettings
+from autoscaler.controller.checkpoint import pack
+from autoscaler.controller.journal import Journal
+from autoscaler.controller.ports import Refused
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.state import EngineState
+from autoscaler.core.types import HistoryPoint, ModelProfile, Outcome, ServerProfile, WorkloadId
+from autoscaler.errors import (
+    ActuationConflict,
+    ActuationRejected,
+    ActuationUnknown,
+    LeadershipLost,
+    Problem,
+    SourceUnavailable,
+)
+from autoscaler.simulation.journal_file import files_in, open_journal
+from tests.fakes.clock import START_S, settle
+from tests.fakes.controller import FakeController
+
+BERT = WorkloadId(namespace="team", name="bert")
+
+
+@asynccontextmanager
+async def running(controller: FakeController) -> AsyncIterator[FakeController]:
+    task = controller.start()
+    await settle()
+    yield controller
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def ticks(controller: FakeController) -> list[float]:
+    """When ticks began, in seconds since the start."""
+    return [given.now_s - START_S for given in controller.engine.inputs]
+
+
+async def test_ticks_come_every_ten_seconds_and_write_what_is_decided() -> None:
+    async with running(FakeController()) as c:
+        c.engine.targets = {"bert": 5}
+        await c.clock.advance(30)
+        assert ticks(c) == [0, 10, 20, 30]
+        assert c.cluster.replicas == {"bert": 5}
+        assert c.actuator.sent == ["bert"]
+        (result,) = c.engine.acknowledged[1]
+        assert result.outcome is Outcome.APPLIED
+
+
+async def test_a_prometheus_that_hangs_costs_half_a_tick_and_its_samples() -> None:
+    async with running(FakeController()) as c:
+        c.measures.delay_s = 1000.0
+        await c.clock.advance(30)
+        assert ticks(c) == [0, 10, 20]  # the one at 30 still waits for it
+        given = c.engine.inputs[-1].workloads[0]
+        assert given.samples == ()
+        assert given.samples_error == "Prometheus did not answer within 5 s"
+        assert c.metric("forescale_source_errors_total", source="prometheus") == 2.0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SourceUnavailable("503 from Prometheus"), "503 from Prometheus"),
+        (KeyError("x"), "metrics source failed: KeyError: 'x'"),
+    ],
+)
+async def test_a_source_that_fails_leaves_a_reason_and_the_tick_goes_on(
+    error: Exception, said: str
+) -> None:
+    async with running(FakeController()) as c:
+        c.measures.error = error
+        await c.clock.advance(10)
+        assert c.engine.inputs[-1].workloads[0].samples_error == said
+        assert len(ticks(c)) == 2
+
+
+async def test_samples_go_to_the_pods_they_are_of() -> None:
+    async with running(FakeController()) as c:
+        c.cluster.replicas = {"bert": 2, "llama": 1}
+        await c.clock.advance(10)
+        given = {w.spec.id.name: w for w in c.engine.inputs[-1].workloads}
+        assert [s.pod for s in given["bert"].samples] == ["bert-0", "bert-1"]
+        assert [s.pod for s in given["llama"].samples] == ["llama-0"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ActuationConflict("changed"), Outcome.CONFLICT),
+        (ActuationRejected("forbidden"), Outcome.REJECTED),
+        (ActuationUnknown("no answer"), Outcome.UNKNOWN),
+        (SourceUnavailable("503"), Outcome.UNKNOWN),
+        (ValueError("a bug"), Outcome.UNKNOWN),
+    ],
+)
+async def test_one_workload_that_fails_does_not_stop_the_others(
+    error: Exception, outcome: Outcome
+) -> None:
+    async with running(FakeController()) as c:
+        c.cluster.replicas = {"a": 1, "b": 1, "c": 1}
+        c.engine.targets = {"a": 2, "b": 2, "c": 2}
+        c.actuator.errors = {"b": error}
+        await c.clock.advance(10)
+        assert c.cluster.replicas == {"a": 2, "b": 1, "c": 2}
+        results = {r.action.workload.name: r.outcome for r in c.engine.acknowledged[-1]}
+        assert results == {"a": Outcome.APPLIED, "b": outcome, "c": Outcome.APPLIED}
+
+
+async def test_a_write_that_hangs_is_unknown_and_the_next_tick_is_on_time() -> None:
+    async with running(FakeController()) as c:
+        c.cluster.replicas = {"a": 1, "b": 1}
+        c.engine.targets = {"a": 2, "b": 2}
+        c.actuator.delays_s = {"a": 1000.0}
+        await c.clock.advance(25)
+        assert ticks(c) == [0, 10, 20]
+        results = {r.action.workload.name: r for r in c.engine.acknowledged[1]}
+        assert results["a"].outcome is Outcome.UNKNOWN
+        assert results["a"].message == "the API server did not answer within 4 s"
+        assert results["b"].outcome is Outcome.APPLIED
+
+
+async def test_what_does_not_fit_into_a_tick_is_not_sent_and_says_so() -> None:
+    async with running(FakeController()) as c:
+        names = [f"w{i}" for i in range(12)]
+        c.cluster.replicas = dict.fromkeys(names, 1)
+        c.engine.targets = dict.fromkeys(names, 2)
+        c.actuator.delays_s = dict.fromkeys(names, 3.9)  # three at once, three rounds in 9 s
+        await c.clock.advance(19.9)
+        results = c.engine.acknowledged[1]
+        assert [r.outcome for r in results[:6]] == [Outcome.APPLIED] * 6
+        assert [r.outcome for r in results[6:9]] == [Outcome.UNKNOWN] * 3
+        assert [r.message for r in results[9:]] == ["not sent: the time of the tick was up"] * 3
+        assert len(c.actuator.sent) == 9
+
+
+async def test_a_tick_that_overruns_costs_the_next_its_turn_and_nothing_piles_up() -> None:
+    async with running(FakeController()) as c:
+        c.gatherer._collect_timeout_s = 23.0
+        c.measures.delay_s = 22.0
+        await c.clock.advance(10)
+        c.measures.delay_s = 0.0
+        await c.clock.advance(50)
+        assert ticks(c) == [0, 10, 40, 50, 60]
+        assert c.metric("forescale_tick_overruns_total") == 2.0
+
+
+async def test_an_error_in_a_tick_is_counted_and_the_next_goes_on() -> None:
+    async with running(FakeController()) as c:
+        c.engine.failures = 1
+        await c.clock.advance(10)
+        assert c.metric("forescale_tick_failures_total") == 1.0
+        c.cluster.error = RuntimeError("cache")
+        await c.clock.advance(10)
+        c.cluster.error = None
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(10)
+        assert c.metric("forescale_tick_failures_total") == 2.0
+        assert c.cluster.replicas == {"bert": 3}
+
+
+async def test_leadership_lost_in_mid_tick_ends_all_writing() -> None:
+    c = FakeController()
+    task = c.start()
+    await settle()
+    names = [f"w{i}" for i in range(9)]
+    c.cluster.replicas = dict.fromkeys(names, 1)
+    c.engine.targets = dict.fromkeys(names, 2)
+    c.actuator.delays_s = dict.fromkeys(names, 1.0)
+    await c.clock.advance(11.0)  # the first three are written
+    sent, saves = list(c.actuator.sent), c.store.saves
+    c.leadership.lose()
+    await c.clock.advance(120)
+    with pytest.raises(LeadershipLost):
+        await task
+    assert sum(replicas == 2 for replicas in c.cluster.replicas.values()) == 3
+    assert c.actuator.sent == sent
+    assert c.store.saves == saves
+    assert not c.leadership.released
+    assert len(c.events.notes) == 0
+
+
+async def test_leadership_is_checked_right_before_each_write() -> None:
+    """The lease runs out between two writes of one plan, before anybody has told the loop."""
+    async with running(FakeController()) as c:
+        names = [f"w{i}" for i in range(9)]
+        c.cluster.replicas = dict.fromkeys(names, 1)
+        c.engine.targets = dict.fromkeys(names, 2)
+        written = []
+
+        def expire() -> None:
+            written.append(1)
+            if len(written) == 4:
+                c.leadership.leading = False
+
+        c.actuator.before_write = expire
+        await c.clock.advance(10)
+        assert len(c.actuator.sent) <= 6  # those that were sent together with the fourth
+
+
+async def test_a_follower_does_not_tick() -> None:
+    c = FakeController()
+    c.leadership.free.clear()
+    async with running(c):
+        await c.clock.advance(60)
+        assert ticks(c) == []
+        c.leadership.free.set()
+        await c.clock.advance(0)
+        assert ticks(c) == [60]
+
+
+async def test_nothing_is_decided_before_everything_is_listed() -> None:
+    c = FakeController()
+    c.cluster.synced = False
+    async with running(c):
+        await c.clock.advance(30)
+        assert not c.leadership.leading
+        assert c.process.not_ready() == "not everything is listed from Kubernetes yet"
+        c.cluster.synced = True
+        await c.clock.advance(1)
+        assert len(ticks(c)) == 1
+        assert c.process.not_ready() is None
+
+
+async def test_a_clean_stop_finishes_saves_and_gives_the_lease_back(tmp_path: Path) -> None:
+    journal = Journal(JournalSettings(path=str(tmp_path)), config=EngineConfig(), identity="me")
+    c = FakeController(journal=journal)
+    task = c.start()
+    await settle()
+    c.engine.targets = {"bert": 4}
+    c.actuator.delays_s = {"bert": 2.0}
+    await c.clock.advance(11)
+    c.stop.set()  # in the middle of a write
+    await c.clock.advance(3)
+    await task
+    assert c.cluster.replicas == {"bert": 4}
+    assert c.leadership.released
+    assert c.store.saves == 1
+    assert [note.message for note in c.events.notes] == ["Scaled from 2 to 4 replicas: as told"]
+    with open_journal(tmp_path) as file:
+        assert len(list(file.records())) == 2
+
+
+async def test_a_follower_stops_at_once() -> None:
+    c = FakeController()
+    c.leadership.free.clear()
+    task = c.start()
+    await c.clock.advance(5)
+    c.stop.set()
+    await settle()
+    assert task.done()
+    assert c.store.saves == 0
+
+
+async def test_a_job_that_dies_ends_the_process_with_its_error() -> None:
+    c = FakeController()
+
+    async def dies() -> None:
+        await c.clock.sleep(15.0)
+        raise RuntimeError("watch ended")
+
+    object.__setattr__(c.process, "jobs", (dies,))
+    task = c.start()
+    await c.clock.advance(16)
+    with pytest.raises(RuntimeError, match="watch ended"):
+        await task
+
+
+async def test_what_a_leader_learned_is_taken_over() -> None:
+    c = FakeController()
+    c.store.data = pack(EngineState(last_now_s=123.0), 130.0)
+    async with running(c):
+        assert c.engine.restored == EngineState(last_now_s=123.0)
+
+
+@pytest.mark.parametrize("data", [b"rubbish", pack(EngineState(version=99), 1.0), b""])
+async def test_a_checkpoint_that_cannot_be_read_is_counted_and_ignored(data: bytes) -> None:
+    c = FakeController()
+    c.store.data = data
+    async with running(c):
+        assert c.engine.restored is None
+        assert c.metric("forescale_checkpoint_failures_total") == 1.0
+        assert len(ticks(c)) == 1
+
+
+async def test_a_checkpoint_a_minute_and_failures_are_no_harm() -> None:
+    async with running(FakeController()) as c:
+        await c.clock.advance(125)
+        assert c.store.saves == 2
+        c.store.error = SourceUnavailable("503")
+        await c.clock.advance(60)
+        assert c.metric("forescale_checkpoint_failures_total") == 1.0
+        assert len(ticks(c)) == 19
+
+
+async def test_a_full_disk_costs_the_journal_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text("a file where the folder should be")
+    journal = Journal(
+        JournalSettings(path=str(tmp_path / "j")), config=EngineConfig(), identity="me"
+    )
+    async with running(FakeController(journal=journal)) as c:
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(20)
+        assert c.cluster.replicas == {"bert": 3}
+        assert c.metric("forescale_journal_writable") == 0.0
+        assert (c.metric("forescale_journal_failures_total") or 0.0) >= 3.0
+        (tmp_path / "j").unlink()
+        await c.clock.advance(20)
+        assert c.metric("forescale_journal_writable") == 1.0
+        assert len(files_in(tmp_path / "j")) == 1
+
+
+async def test_history_is_asked_for_once_and_handed_over_once() -> None:
+    c = FakeController()
+    c.measures.history = {BERT: (HistoryPoint(minute_s=60.0, offered_rps=3.0),)}
+    async with running(c):
+        await c.clock.advance(30)
+        assert c.measures.history_asked == [("bert",)]
+        given = [len(t.workloads[0].backfill) for t in c.engine.inputs]
+        assert given == [0, 1, 0, 0]
+        c.cluster.replicas["llama"] = 1
+        await c.clock.advance(20)
+        assert c.measures.history_asked == [("bert",), ("llama",)]
+
+
+async def test_history_that_fails_is_asked_for_again_minutes_later() -> None:
+    c = FakeController()
+    c.measures.history_error = SourceUnavailable("503")
+    async with running(c):
+        await c.clock.advance(290)
+        assert len(c.measures.history_asked) == 1
+        await c.clock.advance(20)
+        assert len(c.measures.history_asked) == 2
+
+
+async def test_each_profile_is_handed_over_once() -> None:
+    async with running(FakeController()) as c:
+        profile = ServerProfile(
+            pod="bert-0", template_hash="h", sampled_at_s=1.0, models=(ModelProfile(model="m"),)
+        )
+        c.profiles.fresh = {BERT: (profile,)}
+        await c.clock.advance(20)
+        assert [t.workloads[0].profiles for t in c.engine.inputs[1:]] == [(profile,), ()]
+
+
+async def test_a_freeze_reaches_the_engine() -> None:
+    async with running(FakeController()) as c:
+        c.frozen = "incident 12"
+        await c.clock.advance(10)
+        assert c.engine.inputs[-1].frozen == "incident 12"
+        assert c.metric("forescale_fleet_frozen") == 1.0
+
+
+async def test_a_clock_that_steps_back_is_passed_on_and_ticks_stay_on_the_grid() -> None:
+    async with running(FakeController()) as c:
+        await c.clock.advance(10)
+        c.clock.wall_s -= 3600.0
+        await c.clock.advance(20)
+        assert ticks(c) == [0, 10, 20 - 3600, 30 - 3600]
+
+
+async def test_changes_and_refusals_become_events() -> None:
+    async with running(FakeController()) as c:
+        c.cluster.refused = (
+            Refused(
+                workload=WorkloadId(namespace="team", name="odd"),
+                api_version="apps/v1",
+                problems=(Problem("forescale.io/slo", "'fast'", "must be like p95 < 200ms"),),
+            ),
+        )
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(50)
+        assert [(n.workload.name, n.reason, n.message) for n in c.events.notes] == [
+            ("bert", "DemandRising", "Scaled from 2 to 3 replicas: as told"),
+            ("odd", "InvalidAnnotation", "forescale.io/slo: 'fast', must be like p95 < 200ms"),
+        ]
+        await c.clock.advance(3600)
+        assert [n.workload.name for n in c.events.notes] == ["bert", "odd", "odd"]
+        assert c.metric("forescale_fleet_refused_workloads") == 1.0
+
+
+async def test_an_event_that_cannot_be_written_is_counted() -> None:
+    async with running(FakeController()) as c:
+        c.events.error = SourceUnavailable("503")
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(20)
+        assert c.metric("forescale_events_dropped_total") == 1.0
+        assert c.cluster.replicas == {"bert": 3}
+
+
+async def test_a_stuck_tick_shows_in_liveness() -> None:
+    async with running(FakeController()) as c:
+        c.gatherer._collect_timeout_s = 1e6
+        c.measures.delay_s = 1e6
+        await c.clock.advance(69)
+        assert c.process.stuck() is None
+        await c.clock.advance(2)
+        assert c.process.stuck() == "no tick has begun or ended for 61 s, expected one every 10 s"
