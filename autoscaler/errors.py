@@ -4,8 +4,10 @@
     ├── ConfigError            the configuration or an annotation can't be used; carries every problem at once
     ├── SourceError            a source could not be read; the tick goes on with what is known
     │   ├── SourceUnavailable  no answer, time-out, 429 or 5xx: worth another try
+    │   ├── SourceExpired      410: the history that was asked for is gone, read everything anew
     │   ├── SourceDenied       401 or 403: will not heal by itself
     │   └── SourceInvalid      an answer that can't be understood: truncated, not JSON, wrong shape
+    │       └── SourceMissing  404: the one object that was asked for does not exist
     ├── ActuationError         an action was not carried out
     │   ├── ActuationConflict  the object is not what the decision was made from: observe again
     │   ├── ActuationRejected  the API server refused it: will not heal by itself
@@ -56,12 +58,20 @@ class SourceUnavailable(SourceError):
         super().__init__(message)
 
 
+class SourceExpired(SourceError):
+    """410."""
+
+
 class SourceDenied(SourceError):
     """401 or 403."""
 
 
 class SourceInvalid(SourceError):
     """The answer can't be understood."""
+
+
+class SourceMissing(SourceInvalid):
+    """404."""
 
 
 class ActuationError(AutoscalerError):

@@ -1,0 +1,66 @@
+"""Sets the replicas of anything that has a scale subresource.
+
+The write is a JSON patch that first tests the number that the decision was made from, so that an edit which came in
+between is never overwritten. Needs `patch` on the scale subresource, such as deployments/scale.
+"""
+
+from __future__ import annotations
+
+from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
+from autoscaler.core.types import ActionResult, Outcome, SetReplicas
+from autoscaler.errors import ActuationConflict, ActuationRejected, ActuationUnknown, SourceError
+
+PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "ReplicaSet": "replicasets"}
+
+
+class ScaleActuator:
+    """Writes scales through one API server."""
+
+    def __init__(self, client: KubernetesClient) -> None:
+        self._client = client
+        self._plurals: dict[tuple[str, str], str] = {("apps/v1", k): v for k, v in PLURALS.items()}
+
+    async def apply(self, action: SetReplicas) -> ActionResult:
+        """One write, never repeated; what became of it is the result, not an exception."""
+        if action.replicas == action.observed:
+            return ActionResult(action=action, outcome=Outcome.UNCHANGED)
+        try:
+            path = await self._path(action)
+            await self._client.write("PATCH", path, patch(action), content=JSON_PATCH)
+        except ActuationConflict as error:
+            return ActionResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
+        except ActuationUnknown as error:
+            return ActionResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
+        except (ActuationRejected, SourceError) as error:
+            return ActionResult(action=action, outcome=Outcome.REJECTED, message=str(error))
+        return ActionResult(action=action, outcome=Outcome.APPLIED)
+
+    async def _path(self, action: SetReplicas) -> str:
+        key = (action.api_version, action.workload.kind)
+        group = (
+            f"/api/{action.api_version}"
+            if "/" not in action.api_version
+            else f"/apis/{action.api_version}"
+        )
+        if key not in self._plurals:
+            self._plurals[key] = await self._plural(group, action.workload.kind)
+        return f"{group}/namespaces/{action.workload.namespace}/{self._plurals[key]}/{action.workload.name}/scale"
+
+    async def _plural(self, group: str, kind: str) -> str:
+        """From discovery: a kind is scalable if it has a scale subresource."""
+        listed = await self._client.read(group)
+        names = {r["name"]: r["kind"] for r in listed.get("resources", ())}
+        for name, its_kind in names.items():
+            if its_kind == kind and "/" not in name and f"{name}/scale" in names:
+                return str(name)
+        raise ActuationRejected(
+            f"{kind} of {group}: has no scale subresource, so its replicas can't be set"
+        )
+
+
+def patch(action: SetReplicas) -> list[dict[str, object]]:
+    """RFC 6902: refuses unless spec.replicas is still what was observed."""
+    return [
+        {"op": "test", "path": "/spec/replicas", "value": action.observed},
+        {"op": "replace", "path": "/spec/replicas", "value": action.replicas},
+    ]

@@ -1,0 +1,262 @@
+"""The Kubernetes API as raw JSON: pages, watches and single calls, each with its own time limit.
+
+kubernetes_asyncio finds the cluster, authenticates and holds the connections. Its models are not used: decoding 20,000
+pods into them takes a minute of the event loop and a gigabyte, projecting the raw JSON a second and nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes_asyncio import config as loader
+from kubernetes_asyncio.client import ApiClient, Configuration
+
+from autoscaler.errors import (
+    ActuationConflict,
+    ActuationRejected,
+    ActuationUnknown,
+    SourceDenied,
+    SourceError,
+    SourceExpired,
+    SourceInvalid,
+    SourceMissing,
+    SourceUnavailable,
+)
+
+Object = dict[str, Any]
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+PAGE = 500
+# A watch is closed by the server after this long and opened again where it was; a silent connection is noticed by the
+# bookmarks that stop coming.
+WATCH_S = 300
+WATCH_SILENCE_S = 120.0
+
+
+class KubernetesClient:
+    """One session with the API server."""
+
+    def __init__(self, api: ApiClient, *, timeout_s: float) -> None:
+        self._api = api
+        self._timeout_s = timeout_s
+
+    @classmethod
+    async def connect(
+        cls, *, kubeconfig: str | None, context: str | None, timeout_s: float
+    ) -> KubernetesClient:
+        """From a kubeconfig, else the pod's service account, else KUBECONFIG or ~/.kube/config.
+
+        Raises SourceInvalid saying what was tried.
+        """
+        configuration = Configuration()
+        try:
+            if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+                loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            else:
+                await loader.load_kube_config(
+                    config_file=kubeconfig, context=context, client_configuration=configuration
+                )
+        except (loader.ConfigException, OSError, TypeError, ValueError) as error:
+            tried = kubeconfig or "KUBECONFIG or ~/.kube/config"
+            raise SourceInvalid(
+                f"kubeconfig {tried}: {error}; give --kubeconfig, or run in a cluster"
+            ) from error
+        return cls(ApiClient(configuration=configuration), timeout_s=timeout_s)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self._api.configuration.host)
+
+    async def close(self) -> None:
+        """Ends the session."""
+        await self._api.close()
+
+    async def read(
+        self, path: str, params: Mapping[str, str] | None = None, *, accept: str = JSON
+    ) -> Object:
+        """GET.
+
+        Raises:
+            SourceDenied, SourceExpired (410), SourceMissing (404), SourceInvalid (no JSON), SourceUnavailable.
+        """
+        try:
+            status, headers, data = await self._request("GET", path, params=params, accept=accept)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SourceUnavailable(f"GET {path}: {_words(error)}") from error
+        if status >= 400:
+            raise _source_error(status, headers, f"GET {path}: {_message(status, data)}")
+        return _decoded(data, f"GET {path}")
+
+    async def write(self, method: str, path: str, body: object, *, content: str = JSON) -> Object:
+        """POST, PUT or PATCH; never repeated here.
+
+        Raises:
+            ActuationConflict (409, or a JSON patch whose test failed), ActuationRejected, ActuationUnknown (no answer).
+        """
+        where = f"{method} {path}"
+        try:
+            status, _, data = await self._request(method, path, body=body, content=content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ActuationUnknown(f"{where}: {_words(error)}") from error
+        if status == 409 or (status == 422 and content == JSON_PATCH):
+            raise ActuationConflict(f"{where}: {_message(status, data)}")
+        if status >= 500 or status == 429:
+            raise ActuationUnknown(f"{where}: {_message(status, data)}")
+        if status >= 400:
+            raise ActuationRejected(f"{where}: {_message(status, data)}")
+        return _decoded(data, where)
+
+    async def pages(
+        self, path: str, *, accept: str = JSON
+    ) -> AsyncIterator[tuple[list[Object], str]]:
+        """(items, resourceVersion) page by page; other tasks run between two pages. Raises as `read`."""
+        params = {"limit": str(PAGE)}
+        while True:
+            page = await self.read(path, params, accept=accept)
+            metadata = page.get("metadata")
+            items = page.get("items")
+            if not isinstance(metadata, dict) or not isinstance(items or [], list):
+                raise SourceInvalid(f"GET {path}: the answer is no list")
+            yield items or [], str(metadata.get("resourceVersion", ""))
+            token = metadata.get("continue")
+            if not token:
+                return
+            params["continue"] = str(token)
+            await asyncio.sleep(0)  # noqa: TID251 - gives way to other tasks, takes no time
+
+    async def watch(
+        self, path: str, version: str, *, accept: str = JSON
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """(ADDED, MODIFIED, DELETED or BOOKMARK, object) from `version` on, until the server closes the stream.
+
+        Raises as `read`; SourceExpired where the version is too old and everything has to be listed anew.
+        """
+        params = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_S),
+        }
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout_s, sock_read=WATCH_SILENCE_S)
+        where = f"watch {path}"
+        try:
+            answer = await self._send("GET", path, params=params, accept=accept, timeout=timeout)
+            async with answer:
+                if answer.status >= 400:
+                    raise _source_error(
+                        answer.status, answer.headers, f"{where}: status {answer.status}"
+                    )
+                buffer = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in filter(None, lines):
+                        yield _event(line, where)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SourceUnavailable(f"{where}: {_words(error)}") from error
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        content: str = JSON,
+        accept: str = JSON,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        answer = await self._send(
+            method,
+            path,
+            params=params,
+            body=body,
+            content=content,
+            accept=accept,
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+        )
+        async with answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        content: str = JSON,
+        accept: str = JSON,
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": "forescale"}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        query = f"?{urlencode(params)}" if params else ""
+        session: aiohttp.ClientSession = self._api.rest_client.pool_manager
+        return await session.request(
+            method,
+            f"{self.server}{path}{query}",
+            data=None if body is None else msgspec.json.encode(body),
+            headers=headers,
+            timeout=timeout,
+        )
+
+
+def _event(line: bytes, where: str) -> tuple[str, Object]:
+    event = _decoded(line, where)
+    kind, content = event.get("type"), event.get("object")
+    if not isinstance(kind, str) or not isinstance(content, dict):
+        raise SourceInvalid(f"{where}: an event without type or object")
+    if kind == "ERROR":
+        code = int(content.get("code", 500))
+        raise _source_error(code, {}, f"{where}: {content.get('message', 'error')}")
+    return kind, content
+
+
+def _source_error(status: int, headers: Mapping[str, str], message: str) -> SourceError:
+    if status in (401, 403):
+        return SourceDenied(message)
+    if status == 404:
+        return SourceMissing(message)
+    if status == 410:
+        return SourceExpired(message)
+    if status == 429 or status >= 500:
+        wait = headers.get("Retry-After", "")
+        return SourceUnavailable(message, retry_after_s=float(wait) if wait.isdigit() else None)
+    return SourceInvalid(message)
+
+
+def _decoded(data: bytes, where: str) -> Object:
+    try:
+        value = msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise SourceInvalid(f"{where}: the answer is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise SourceInvalid(f"{where}: the answer is no object")
+    return value
+
+
+def _message(status: int, data: bytes) -> str:
+    """The API server's own words where it gave any; never the whole answer, which may hold what is secret."""
+    try:
+        told = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return f"status {status}"
+    if isinstance(told, dict) and told.get("kind") == "Status":
+        return f"status {status}: {told.get('message', '')}"
+    return f"status {status}"
+
+
+def _words(error: BaseException) -> str:
+    return (
+        "no answer in time"
+        if isinstance(error, TimeoutError)
+        else str(error) or type(error).__name__
+    )

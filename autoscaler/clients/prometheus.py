@@ -1,0 +1,166 @@
+"""Prometheus' HTTP API through prometheus-api-client: explicit times, off the event loop, errors of our own.
+
+The client is synchronous and its helpers take their times from import, so only its two plain query calls are used, in a
+thread each, at times that the caller gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from autoscaler.errors import SourceDenied, SourceError, SourceInvalid, SourceUnavailable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One labelled value, or the values of one range. None: NaN or infinite, which is unknown."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float | None], ...]
+
+    @property
+    def value(self) -> float | None:
+        return self.points[-1][1] if self.points else None
+
+
+class PrometheusClient:
+    """One Prometheus."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        max_concurrent: int = 8,
+        bearer_token_file: str | None = None,
+        ca_file: str | None = None,
+        insecure_skip_verify: bool = False,
+    ) -> None:
+        self.url = url.rstrip("/")
+        # The library types it as whole seconds and hands it to requests, which takes fractions.
+        self._timeout_s: Any = timeout_s
+        self._token_file = bearer_token_file
+        session = requests.Session()
+        session.verify = False if insecure_skip_verify else (ca_file or True)
+        adapter = HTTPAdapter(pool_maxsize=max_concurrent, max_retries=0)
+        # No retries inside a tick: the next one asks again anyway.
+        self._api = PrometheusConnect(
+            self.url, session=session, retry=Retry(total=0), method="POST"
+        )
+        session.mount(self.url, adapter)
+        self._session = session
+        self._threads = ThreadPoolExecutor(max_concurrent, thread_name_prefix="prometheus")
+
+    def close(self) -> None:
+        """Ends the session; queries that run are abandoned."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
+
+    async def query(self, promql: str, at_s: float) -> tuple[Series, ...]:
+        """The instant vector at `at_s`.
+
+        Raises:
+            SourceUnavailable, SourceDenied or SourceInvalid, naming the query.
+        """
+        result = await self._ask(
+            promql,
+            lambda: self._api.custom_query(
+                promql, params={"time": f"{at_s:.3f}"}, timeout=self._timeout_s
+            ),
+        )
+        return tuple(_instant(entry, promql) for entry in result)
+
+    async def query_range(
+        self, promql: str, *, start_s: float, end_s: float, step_s: float
+    ) -> tuple[Series, ...]:
+        """Values from `start_s` to `end_s`, one each `step_s`. Raises as `query`."""
+        start, end = datetime.fromtimestamp(start_s, tz=UTC), datetime.fromtimestamp(end_s, tz=UTC)
+        result = await self._ask(
+            promql,
+            lambda: self._api.custom_query_range(
+                promql, start, end, f"{step_s:g}", timeout=5 * self._timeout_s
+            ),
+        )
+        return tuple(_range(entry, promql) for entry in result)
+
+    async def _ask(self, promql: str, call: Callable[[], Any]) -> list[Any]:
+        self._authenticate()
+        loop = asyncio.get_running_loop()
+        try:
+            result = await loop.run_in_executor(self._threads, call)
+        except PrometheusApiClientException as error:
+            raise _refused(str(error), promql) from error
+        except (requests.exceptions.JSONDecodeError, KeyError, TypeError) as error:
+            raise SourceInvalid(
+                f"{promql}: the answer is not Prometheus' JSON ({error})"
+            ) from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise SourceUnavailable(f"{self.url}: {_words(error)}") from error
+        if not isinstance(result, list):
+            raise SourceInvalid(f"{promql}: the answer holds no list of series")
+        return result
+
+    def _authenticate(self) -> None:
+        """Read anew each time: mounted tokens are rotated."""
+        if self._token_file is None:
+            return
+        try:
+            token = Path(self._token_file).read_text().strip()
+        except OSError as error:
+            raise SourceDenied(f"{self._token_file}: {error.strerror}") from error
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+
+def _refused(message: str, promql: str) -> SourceError:
+    """The library says `HTTP Status Code 503 (b'...')` and nothing else."""
+    status = next((int(word) for word in message.split() if word.isdigit() and len(word) == 3), 0)
+    told = f"{promql}: status {status}"
+    if status in (401, 403):
+        return SourceDenied(told)
+    if status == 429 or status >= 500:
+        return SourceUnavailable(told)
+    return SourceInvalid(told)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "no connection"
+    return type(error).__name__
+
+
+def _number(text: object) -> float | None:
+    value = float(str(text))
+    return value if math.isfinite(value) else None
+
+
+def _instant(entry: Any, promql: str) -> Series:
+    try:
+        at_s, text = entry["value"]
+        return Series(labels=dict(entry["metric"]), points=((float(at_s), _number(text)),))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceInvalid(f"{promql}: a series without labels or value ({error})") from error
+
+
+def _range(entry: Any, promql: str) -> Series:
+    try:
+        points = tuple((float(at_s), _number(text)) for at_s, text in entry["values"])
+        return Series(labels=dict(entry["metric"]), points=points)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceInvalid(f"{promql}: a series without labels or values ({error})") from error

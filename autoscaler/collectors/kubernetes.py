@@ -1,0 +1,225 @@
+"""The workloads of a cluster with their pods, kept up to date by watches.
+
+Deployments, StatefulSets and pods are watched whole and projected at once - their specs and states are needed -
+ReplicaSets by their metadata alone. Needs `list` and `watch` on deployments, statefulsets and replicasets (apps),
+horizontalpodautoscalers (autoscaling) and pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
+from autoscaler.clock import Clock
+from autoscaler.collectors import projection
+from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
+from autoscaler.collectors.triton import Endpoint
+from autoscaler.core.annotations import Defaults, Shape, parse_workload
+from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
+from autoscaler.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One annotated object: its spec, or what is wrong with its annotations."""
+
+    id: WorkloadId
+    api_version: str
+    uid: str
+    spec: WorkloadSpec | None
+    problems: tuple[Problem, ...] = ()
+    replicas: ReplicaStatus
+    pods: tuple[PodStatus, ...]
+    pods_known: bool
+
+
+class KubernetesCollector:
+    """Watches one cluster."""
+
+    def __init__(
+        self, client: KubernetesClient, clock: Clock, *, defaults: Callable[[str], Defaults | None]
+    ) -> None:
+        """`defaults` gives a namespace's policy; None: its annotations have no effect."""
+        self._defaults = defaults
+        self._targets: tuple[Mirror[TargetView], ...] = (
+            Mirror(
+                client,
+                "/apis/apps/v1/deployments",
+                lambda raw, _: projection.target(raw, "Deployment"),
+                clock,
+            ),
+            Mirror(
+                client,
+                "/apis/apps/v1/statefulsets",
+                lambda raw, _: projection.target(raw, "StatefulSet"),
+                clock,
+            ),
+        )
+        self._replica_sets: Mirror[ReplicaSetView] = Mirror(
+            client,
+            "/apis/apps/v1/replicasets",
+            lambda raw, _: projection.replica_set(raw),
+            clock,
+            list_accept=METADATA_LIST,
+            watch_accept=METADATA,
+        )
+        self._pods: Mirror[PodView] = Mirror(client, "/api/v1/pods", projection.pod, clock)
+        self._holders: Mirror[HolderView] = Mirror(
+            client,
+            "/apis/autoscaling/v2/horizontalpodautoscalers",
+            lambda raw, _: projection.holder(raw),
+            clock,
+        )
+
+    @property
+    def mirrors(
+        self,
+    ) -> tuple[
+        Mirror[TargetView] | Mirror[ReplicaSetView] | Mirror[PodView] | Mirror[HolderView], ...
+    ]:
+        """Everything that is watched."""
+        return (*self._targets, self._replica_sets, self._pods, self._holders)
+
+    @property
+    def synced(self) -> bool:
+        """Everything has been listed once."""
+        return all(mirror.synced for mirror in self.mirrors)
+
+    @property
+    def error(self) -> str | None:
+        """What is not up to date, in words; None: everything is."""
+        broken = [f"{mirror.path}: {mirror.error}" for mirror in self.mirrors if mirror.error]
+        return "; ".join(broken) or None
+
+    async def run(self) -> None:
+        """Watches for ever."""
+        async with asyncio.TaskGroup() as group:
+            for mirror in self.mirrors:
+                group.create_task(mirror.run())
+
+    async def read_once(self) -> None:
+        """Lists everything once, for a single look. Raises SourceError."""
+        for mirror in self.mirrors:
+            await mirror.relist()
+
+    def observe(self) -> tuple[Seen, ...]:
+        """Every annotated object with its pods, ordered by name; no I/O."""
+        pods = self._pods_by_target()
+        templates = self._newest_templates()
+        holders = {holder.target: holder.name for holder in self._holders.objects.values()}
+        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything.
+        known = self._pods.synced and self._pods.error is None
+        seen = []
+        for mirror in self._targets:
+            for view in mirror.objects.values():
+                defaults = self._defaults(view.namespace)
+                if defaults is not None:
+                    seen.append(
+                        _seen(
+                            view,
+                            defaults,
+                            pods.get(view.uid, ()),
+                            templates,
+                            holders,
+                            pods_known=known,
+                        )
+                    )
+        return tuple(sorted(seen, key=lambda item: item.id))
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Ready pods of annotated objects with their addresses, the oldest first."""
+        owners = self._owners()
+        found = []
+        for pod in self._pods.objects.values():
+            view = owners.get(pod.owner_uid)
+            if (
+                view is None
+                or not pod.ip
+                or pod.status.ready_s is None
+                or pod.status.deleted_s is not None
+            ):
+                continue
+            found.append((pod.status.created_s, pod.status.name, view, pod))
+        return tuple(
+            Endpoint(
+                workload=_id(view), pod=name, template_hash=pod.status.template_hash, ip=pod.ip
+            )
+            for _, name, view, pod in sorted(found, key=lambda item: item[:2])
+        )
+
+    def uid(self, workload: WorkloadId) -> str | None:
+        """The object's uid, by which Events are found."""
+        for mirror in self._targets:
+            for view in mirror.objects.values():
+                if _id(view) == workload:
+                    return view.uid
+        return None
+
+    def _owners(self) -> dict[str, TargetView]:
+        """Annotated objects by the uid of what owns their pods: a ReplicaSet, or a StatefulSet itself."""
+        by_uid = {view.uid: view for mirror in self._targets for view in mirror.objects.values()}
+        owners = dict(by_uid)
+        for replica_set in self._replica_sets.objects.values():
+            if replica_set.owner_uid in by_uid:
+                owners[replica_set.uid] = by_uid[replica_set.owner_uid]
+        return owners
+
+    def _pods_by_target(self) -> dict[str, tuple[PodStatus, ...]]:
+        owners = self._owners()
+        found: dict[str, list[PodStatus]] = {}
+        for pod in self._pods.objects.values():
+            view = owners.get(pod.owner_uid)
+            if view is not None:
+                found.setdefault(view.uid, []).append(pod.status)
+        return {
+            uid: tuple(sorted(pods, key=lambda pod: (pod.created_s, pod.name)))
+            for uid, pods in found.items()
+        }
+
+    def _newest_templates(self) -> dict[str, str]:
+        newest: dict[str, ReplicaSetView] = {}
+        for view in self._replica_sets.objects.values():
+            other = newest.get(view.owner_uid)
+            if other is None or view.revision > other.revision:
+                newest[view.owner_uid] = view
+        return {uid: view.template_hash for uid, view in newest.items()}
+
+
+def _id(view: TargetView) -> WorkloadId:
+    return WorkloadId(namespace=view.namespace, name=view.name, kind=view.kind)
+
+
+def _seen(
+    view: TargetView,
+    defaults: Defaults,
+    pods: tuple[PodStatus, ...],
+    templates: dict[str, str],
+    holders: dict[tuple[str, str, str], str],
+    *,
+    pods_known: bool,
+) -> Seen:
+    parsed = parse_workload(
+        _id(view),
+        view.annotations,
+        defaults=defaults,
+        shape=Shape(api_version=view.api_version, gpus_per_replica=view.gpus_per_replica),
+    )
+    return Seen(
+        id=_id(view),
+        api_version=view.api_version,
+        uid=view.uid,
+        spec=parsed if isinstance(parsed, WorkloadSpec) else None,
+        problems=() if isinstance(parsed, WorkloadSpec) else parsed,
+        replicas=ReplicaStatus(
+            desired=view.desired,
+            rollout=view.rolling,
+            template_hash=templates.get(view.uid, view.update_revision),
+            held_by=holders.get((view.namespace, view.kind, view.name)),
+            blocked=view.blocked,
+        ),
+        pods=pods,
+        pods_known=pods_known,
+    )

@@ -1,0 +1,127 @@
+"""Keeps a projection of one kind of object up to date: list, watch, resume, list anew where history is gone.
+
+Needs `list` and `watch`. Objects that project to nothing are not kept, so that memory follows what is managed and not
+what the cluster holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
+from autoscaler.clock import Clock
+from autoscaler.errors import SourceError, SourceExpired, SourceUnavailable
+
+log = logging.getLogger(__name__)
+V = TypeVar("V")
+
+BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Mirror(Generic[V]):
+    """The projected objects of one resource, by uid."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        path: str,
+        project: Callable[[Object, V | None], V | None],
+        clock: Clock,
+        *,
+        list_accept: str = JSON,
+        watch_accept: str = JSON,
+    ) -> None:
+        self._client = client
+        self.path = path
+        self._project = project
+        self._clock = clock
+        self._list_accept = list_accept
+        self._watch_accept = watch_accept
+        self._objects: dict[str, V] = {}
+        self.synced = False
+        """It was listed once: before, an absence says nothing."""
+        self.error: str | None = None
+        """Why it is not up to date now; None: it is."""
+
+    @property
+    def objects(self) -> Mapping[str, V]:
+        """The newest known state."""
+        return self._objects
+
+    async def run(self) -> None:
+        """For ever."""
+        failures = 0
+        while True:
+            try:
+                version = await self.relist()
+                failures = 0
+                await self._follow(version)
+            except SourceError as error:
+                self.error = str(error)
+                log.warning("%s: %s", self.path, error)
+                wait_s = BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)]
+                if isinstance(error, SourceUnavailable) and error.retry_after_s is not None:
+                    wait_s = max(wait_s, error.retry_after_s)
+                failures += 1
+                await self._clock.sleep(wait_s)
+
+    async def relist(self) -> str:
+        """Reads everything anew and returns the version to watch from; the old state stays until all of it is read."""
+        fresh: dict[str, V] = {}
+        version = ""
+        async for page in self._client.pages(self.path, accept=self._list_accept):
+            items, version = page
+            for item in items:
+                self._put(fresh, item)
+        self._objects = fresh
+        self.synced = True
+        self.error = None
+        return version
+
+    async def _follow(self, version: str) -> None:
+        """Watches, resuming where a stream ends, until the history is gone or the connection fails."""
+        failures = 0
+        while True:
+            try:
+                async for kind, item in self._client.watch(
+                    self.path, version, accept=self._watch_accept
+                ):
+                    self._apply(kind, item)
+                    version = str(item.get("metadata", {}).get("resourceVersion", version))
+                    failures, self.error = 0, None
+            except SourceExpired:
+                log.info("%s: the watch's history is gone, listing anew", self.path)
+                return
+            except SourceUnavailable as error:
+                # What is known stays valid, and the watch goes on from the last version seen.
+                self.error = str(error)
+                await self._clock.sleep(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)])
+                failures += 1
+
+    def _apply(self, kind: str, item: Object) -> None:
+        if kind == "DELETED":
+            self._objects.pop(_uid(item), None)
+        elif kind != "BOOKMARK":
+            self._put(self._objects, item)
+
+    def _put(self, objects: dict[str, V], item: Object) -> None:
+        """An object that can't be understood is as if it were not there, and never stops the others."""
+        uid = _uid(item)
+        try:
+            value = self._project(item, self._objects.get(uid))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning(
+                "%s: an object that can't be read (%s: %s)", self.path, type(error).__name__, error
+            )
+            value = None
+        if value is None:
+            objects.pop(uid, None)
+        else:
+            objects[uid] = value
+
+
+def _uid(item: Object) -> str:
+    metadata = item.get("metadata")
+    return str(metadata.get("uid", "")) if isinstance(metadata, dict) else ""

@@ -1,0 +1,214 @@
+"""From Kubernetes' raw JSON to the few fields that a decision needs. Pure; one function for each kind of object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from autoscaler.core.annotations import PREFIX
+from autoscaler.core.types import PodStatus
+
+Object = Mapping[str, Any]
+MIG = re.compile(r"^nvidia\.com/mig-(\d+)g\.")
+# Compute slices of a whole GPU.
+SLICES = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetView:
+    """A Deployment or StatefulSet that carries an annotation of forescale."""
+
+    uid: str
+    namespace: str
+    name: str
+    kind: str
+    api_version: str
+    annotations: Mapping[str, str]
+    desired: int
+    rolling: bool
+    update_revision: str
+    """A StatefulSet's newest template; a Deployment's is its newest ReplicaSet's."""
+    gpus_per_replica: float
+    blocked: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSetView:
+    """Which Deployment a ReplicaSet belongs to, and the template that it stands for."""
+
+    uid: str
+    owner_uid: str
+    template_hash: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView:
+    """A pod that belongs to some controller."""
+
+    uid: str
+    owner_uid: str
+    ip: str
+    status: PodStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderView:
+    """An autoscaler and the object that it scales."""
+
+    uid: str
+    name: str
+    """As people know it: `HorizontalPodAutoscaler ns/name`, or the ScaledObject that made it."""
+    target: tuple[str, str, str]
+    """(namespace, kind, name)."""
+
+
+def seconds(text: str | None) -> float | None:
+    """Kubernetes' time as seconds since the epoch; None: absent or unreadable."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def target(raw: Object, kind: str) -> TargetView | None:
+    """None: it carries no annotation of forescale."""
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    own = {k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(PREFIX)}
+    if not own:
+        return None
+    updated = int(status.get("updatedReplicas") or 0)
+    current = int(status.get("replicas") or 0)
+    return TargetView(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        kind=kind,
+        api_version="apps/v1",
+        annotations=own,
+        desired=1 if spec.get("replicas") is None else int(spec["replicas"]),
+        # Replicas of an old template are still there, or the last change of the spec was not yet looked at.
+        rolling=current > updated
+        or int(metadata.get("generation") or 0) > int(status.get("observedGeneration") or 0),
+        update_revision=str(status.get("updateRevision") or ""),
+        gpus_per_replica=gpus(spec.get("template") or {}),
+        blocked=_blocked(status),
+    )
+
+
+def _blocked(status: Object) -> str | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return f"{condition.get('reason', 'FailedCreate')}: {condition.get('message', '')}"
+    return None
+
+
+def gpus(template: Object) -> float:
+    """GPUs that one pod of the template holds; a slice counts as its share of seven. 1 where it asks for none."""
+    total = 0.0
+    for container in (template.get("spec") or {}).get("containers") or ():
+        resources = container.get("resources") or {}
+        for name, amount in {
+            **(resources.get("requests") or {}),
+            **(resources.get("limits") or {}),
+        }.items():
+            if not str(amount).isdigit():
+                continue
+            if name == "nvidia.com/gpu":
+                total += int(amount)
+            elif (slices := MIG.match(name)) is not None:
+                total += int(amount) * int(slices[1]) / SLICES
+    return total or 1.0
+
+
+def replica_set(raw: Object) -> ReplicaSetView | None:
+    """From metadata alone. None: no Deployment owns it."""
+    metadata = raw["metadata"]
+    owner = _owner(metadata, "Deployment")
+    if owner is None:
+        return None
+    annotations = metadata.get("annotations") or {}
+    revision = str(annotations.get("deployment.kubernetes.io/revision", "0"))
+    return ReplicaSetView(
+        uid=metadata["uid"],
+        owner_uid=owner,
+        template_hash=(metadata.get("labels") or {}).get("pod-template-hash", ""),
+        revision=int(revision) if revision.isdigit() else 0,
+    )
+
+
+def pod(raw: Object, before: PodView | None = None) -> PodView | None:
+    """None: no controller owns it, or it has ended. `before` keeps when it was first ready."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    owner = _owner(metadata, "ReplicaSet") or _owner(metadata, "StatefulSet")
+    created_s = seconds(metadata.get("creationTimestamp"))
+    if owner is None or created_s is None or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    labels = metadata.get("labels") or {}
+    ready_s = _condition_since(status, "Ready")
+    restarts = sum(int(c.get("restartCount") or 0) for c in status.get("containerStatuses") or ())
+    first_ready_s = before.status.first_ready_s if before else None
+    if first_ready_s is None and restarts == 0:
+        first_ready_s = ready_s
+    return PodView(
+        uid=metadata["uid"],
+        owner_uid=owner,
+        ip=str(status.get("podIP") or ""),
+        status=PodStatus(
+            name=metadata["name"],
+            template_hash=labels.get("pod-template-hash")
+            or labels.get("controller-revision-hash", ""),
+            created_s=created_s,
+            ready_s=ready_s,
+            first_ready_s=first_ready_s,
+            deleted_s=seconds(metadata.get("deletionTimestamp")),
+            restarts=restarts,
+            unschedulable=_unschedulable(status),
+        ),
+    )
+
+
+def _condition_since(status: Object, kind: str) -> float | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == "True":
+            return seconds(condition.get("lastTransitionTime"))
+    return None
+
+
+def _unschedulable(status: Object) -> bool:
+    return any(
+        condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable"
+        for condition in status.get("conditions") or ()
+    )
+
+
+def holder(raw: Object) -> HolderView | None:
+    """A HorizontalPodAutoscaler; one that KEDA made is named after its ScaledObject."""
+    metadata = raw["metadata"]
+    reference = (raw.get("spec") or {}).get("scaleTargetRef") or {}
+    namespace, name = (
+        metadata["namespace"],
+        f"HorizontalPodAutoscaler {metadata['namespace']}/{metadata['name']}",
+    )
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("kind") == "ScaledObject":
+            name = f"ScaledObject {namespace}/{owner.get('name')}"
+    if not reference.get("name"):
+        return None
+    return HolderView(
+        uid=metadata["uid"],
+        name=name,
+        target=(namespace, str(reference.get("kind")), str(reference["name"])),
+    )
+
+
+def _owner(metadata: Object, kind: str) -> str | None:
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == kind:
+            return str(owner["uid"])
+    return None

@@ -1,0 +1,206 @@
+"""What Prometheus knows of every pod at one moment: one query for each signal, for all workloads together.
+
+Needs no rights in Kubernetes. A signal that fails is missing, and only what is essential - that requests were counted,
+and when - makes the whole collection fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Template
+
+from autoscaler.clients.prometheus import PrometheusClient, Series
+from autoscaler.collectors import exposition
+from autoscaler.collectors.exposition import COUNTERS, TIMES, PodKey, Table
+from autoscaler.collectors.presets import GPU_BUSY, Preset, is_per_workload, presets
+from autoscaler.config import QuerySet
+from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
+from autoscaler.errors import SourceError
+
+# A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
+PIECE_S = 6 * 3600.0
+STEP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Samples by (namespace, pod), and why some are missing."""
+
+    samples: Mapping[PodKey, PodSample] = field(default_factory=dict)
+    error: str | None = None
+    errors: Mapping[WorkloadId, str] = field(default_factory=dict)
+    doubled: frozenset[PodKey] = frozenset()
+
+
+class PrometheusCollector:
+    """Asks one Prometheus for all workloads."""
+
+    def __init__(
+        self,
+        client: PrometheusClient,
+        *,
+        custom: Mapping[str, QuerySet] | None = None,
+        backfill_s: float = 0.0,
+    ) -> None:
+        self._client = client
+        self._presets = presets(custom or {})
+        self._backfill_s = backfill_s
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What `forescale.io/engine` may name."""
+        return tuple(sorted(self._presets))
+
+    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Collected:
+        """Samples as of `at_s` for the engines that the workloads use. Never raises for a source that fails."""
+        found: dict[PodKey, PodSample] = {}
+        problems: list[str] = []
+        errors: dict[WorkloadId, str] = {}
+        doubled: set[PodKey] = set()
+        busy = await self._busy(at_s)
+        for engine in sorted({spec.engine for spec in workloads}):
+            preset = self._presets.get(engine)
+            own = tuple(spec for spec in workloads if spec.engine == engine)
+            if preset is None:
+                errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
+                continue
+            answers, failed = await self._ask(preset, at_s, own)
+            problems += failed
+            part, twice = _samples(answers, preset, busy)
+            found.update(part)
+            doubled |= twice
+        error = "; ".join(dict.fromkeys(problems)) or None
+        return Collected(samples=found, error=error, errors=errors, doubled=frozenset(doubled))
+
+    async def _busy(self, at_s: float) -> dict[PodKey, float]:
+        try:
+            return exposition.busy_ratios(await self._client.query(GPU_BUSY, at_s))
+        except SourceError:
+            return {}  # a secondary signal: nothing waits for it
+
+    async def _ask(
+        self, preset: Preset, at_s: float, workloads: tuple[WorkloadSpec, ...]
+    ) -> tuple[dict[str, tuple[Series, ...]], list[str]]:
+        """Each signal's series, and the errors of the signals that nothing can be decided without."""
+        queries = _queries(preset, workloads)
+        answers = await asyncio.gather(
+            *(self._client.query(promql, at_s) for _, promql in queries), return_exceptions=True
+        )
+        series: dict[str, tuple[Series, ...]] = {}
+        failed: list[str] = []
+        for (signal, _), answer in zip(queries, answers, strict=True):
+            if isinstance(answer, SourceError):
+                # Latency and times of batches are learned over minutes; arrivals and their time are needed now.
+                if signal in ("success", "at", "inferences", "failure", "pending"):
+                    failed.append(str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                series[signal] = series.get(signal, ()) + answer
+        return series, failed
+
+    async def backfill(
+        self, at_s: float, workloads: tuple[WorkloadSpec, ...]
+    ) -> dict[WorkloadId, tuple[HistoryPoint, ...]]:
+        """Demand of the past, minute by minute, pods that are long gone included (by the names that controllers give).
+
+        Raises SourceError.
+        """
+        points: dict[tuple[str, str], list[HistoryPoint]] = {}
+        wanted = {(spec.id.namespace, spec.id.name) for spec in workloads}
+        for preset in {id(p): p for s in workloads if (p := self._presets.get(s.engine))}.values():
+            if preset.backfill is None or self._backfill_s <= 0.0:
+                continue
+            end_s = at_s - at_s % STEP_S
+            start_s = end_s - self._backfill_s
+            while start_s < end_s:
+                stop_s = min(start_s + PIECE_S, end_s) - STEP_S
+                series = await self._client.query_range(
+                    _history_query(preset), start_s=start_s, end_s=stop_s, step_s=STEP_S
+                )
+                _add_points(points, series, wanted)
+                start_s += PIECE_S
+        return {
+            spec.id: tuple(points.get((spec.id.namespace, spec.id.name), ())) for spec in workloads
+        }
+
+
+def _queries(preset: Preset, workloads: tuple[WorkloadSpec, ...]) -> list[tuple[str, str]]:
+    """(signal, PromQL); a query that names the workload once for each of them, any other once."""
+    told = preset.queries
+    found: list[tuple[str, str]] = []
+    for signal in (*COUNTERS, "latency_quantiles", "latency_buckets"):
+        promql = getattr(told, signal)
+        if promql is None:
+            continue
+        for text in _for_workloads(promql, workloads):
+            found.append((signal, text))
+            if signal == "success":
+                found.append(("at", f"timestamp({text})"))
+    return found
+
+
+def _for_workloads(promql: str, workloads: tuple[WorkloadSpec, ...]) -> list[str]:
+    if not is_per_workload(promql):
+        return [promql]
+    return [
+        Template(promql).safe_substitute(namespace=spec.id.namespace, name=spec.id.name)
+        for spec in workloads
+    ]
+
+
+def _samples(
+    series: Mapping[str, tuple[Series, ...]], preset: Preset, busy: Mapping[PodKey, float]
+) -> tuple[dict[PodKey, PodSample], set[PodKey]]:
+    unit = preset.queries.seconds_per_unit
+    tables: dict[str, Table] = {
+        name: exposition.counter_table(series[name], preset, scale=unit if name in TIMES else 1.0)
+        for name in COUNTERS
+        if name in series
+    }
+    found = exposition.samples(
+        tables,
+        exposition.curve_table(
+            series.get("latency_quantiles", ()), preset, label="quantile", x_scale=1.0, y_scale=unit
+        ),
+        exposition.curve_table(
+            series.get("latency_buckets", ()),
+            preset,
+            label="le",
+            x_scale=preset.seconds_per_le,
+            y_scale=1.0,
+        ),
+        exposition.scrape_times(series.get("at", ()), preset),
+        busy,
+    )
+    doubled = {pod for table in tables.values() for pod in table.doubled}
+    return found, doubled
+
+
+def _history_query(preset: Preset) -> str:
+    """One series for each workload: pods are named by their controller, NAME-HASH-RANDOM or NAME-NUMBER."""
+    namespace, pod = preset.queries.namespace_label, preset.queries.pod_label
+    # rate over two minutes: four scrapes even at the field's usual 30 s.
+    rate = f"rate({preset.backfill}[2m])"
+    named = f'label_replace({rate}, "workload", "$1", "{pod}", "(.+)-[0-9]+")'
+    named = (
+        f'label_replace({named}, "workload", "$1", "{pod}", "(.+)-[0-9a-z]{{5,10}}-[0-9a-z]{{5}}")'
+    )
+    return f'label_replace(sum by ({namespace}, workload) ({named}), "namespace", "$1", "{namespace}", "(.+)")'
+
+
+def _add_points(
+    points: dict[tuple[str, str], list[HistoryPoint]],
+    series: tuple[Series, ...],
+    wanted: set[tuple[str, str]],
+) -> None:
+    for entry in series:
+        key = (entry.labels.get("namespace", ""), entry.labels.get("workload", ""))
+        if key in wanted:
+            points.setdefault(key, []).extend(
+                HistoryPoint(minute_s=at_s - at_s % STEP_S, offered_rps=value)
+                for at_s, value in entry.points
+                if value is not None
+            )

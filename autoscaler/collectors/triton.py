@@ -1,0 +1,136 @@
+"""Service times from Triton's own statistics: a few pods of each workload, now and then, in the background.
+
+Always the same pods, as long as they live, so that two readings of one pod can be compared. Needs no rights in
+Kubernetes; network policies must let the controller reach the servers' HTTP port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoscaler.clients.triton import TritonClient
+from autoscaler.clock import Clock
+from autoscaler.core.types import BatchTime, ModelProfile, ServerProfile, WorkloadId
+from autoscaler.errors import SourceError
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 30.0
+TIMEOUT_S = 3.0
+MAX_CONCURRENT = 16
+HTTP_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A ready pod that can be asked."""
+
+    workload: WorkloadId
+    pod: str
+    template_hash: str
+    ip: str
+
+
+class TritonCollector:
+    """Reads one pod of each workload and template every half minute."""
+
+    def __init__(
+        self, endpoints: Callable[[], tuple[Endpoint, ...]], clock: Clock, *, port: int = HTTP_PORT
+    ) -> None:
+        self._endpoints = endpoints
+        self._clock = clock
+        self._port = port
+        self._chosen: dict[tuple[WorkloadId, str], str] = {}
+        self._read: dict[WorkloadId, list[ServerProfile]] = {}
+
+    def take(self) -> Mapping[WorkloadId, tuple[ServerProfile, ...]]:
+        """What was read since the last call."""
+        read, self._read = self._read, {}
+        return {workload: tuple(profiles) for workload, profiles in read.items()}
+
+    async def run(self) -> None:
+        """For ever; a pod that does not answer is left for the next round."""
+        while True:
+            await self.read_once()
+            await self._clock.sleep(PERIOD_S)
+
+    async def read_once(self) -> None:
+        """One round over all workloads."""
+        gate = asyncio.Semaphore(MAX_CONCURRENT)
+
+        async def one(endpoint: Endpoint) -> None:
+            async with gate:
+                try:
+                    profile = await self._profile(endpoint)
+                except SourceError as error:
+                    log.debug("%s: statistics of %s: %s", endpoint.workload, endpoint.pod, error)
+                    self._chosen.pop((endpoint.workload, endpoint.template_hash), None)
+                    return
+                self._read.setdefault(endpoint.workload, []).append(profile)
+
+        async with asyncio.TaskGroup() as group:
+            for endpoint in self._choose():
+                group.create_task(one(endpoint))
+
+    def _choose(self) -> list[Endpoint]:
+        groups: dict[tuple[WorkloadId, str], list[Endpoint]] = {}
+        for endpoint in self._endpoints():
+            groups.setdefault((endpoint.workload, endpoint.template_hash), []).append(endpoint)
+        self._chosen = {key: pod for key, pod in self._chosen.items() if key in groups}
+        picked = []
+        for key, members in groups.items():
+            before = self._chosen.get(key)
+            endpoint = next((e for e in members if e.pod == before), members[0])
+            self._chosen[key] = endpoint.pod
+            picked.append(endpoint)
+        return picked
+
+    async def _profile(self, endpoint: Endpoint) -> ServerProfile:
+        client = TritonClient(f"{endpoint.ip}:{self._port}", timeout_s=TIMEOUT_S)
+        try:
+            statistics = await client.statistics()
+            models = []
+            for entry in statistics:
+                name = str(entry.get("name", ""))
+                models.append(model_profile(name, entry, await client.configuration(name)))
+        finally:
+            await client.close()
+        return ServerProfile(
+            pod=endpoint.pod,
+            template_hash=endpoint.template_hash,
+            sampled_at_s=self._clock.now_s(),
+            models=tuple(models),
+        )
+
+
+def model_profile(
+    name: str, statistics: Mapping[str, Any], config: Mapping[str, Any]
+) -> ModelProfile:
+    """One model's batch times: an instance is taken for input, inference and output of a batch."""
+    batching = config.get("dynamic_batching") or {}
+    groups = config.get("instance_group") or []
+    times = []
+    for entry in statistics.get("batch_stats") or []:
+        infer = entry.get("compute_infer") or {}
+        total_ns = sum(
+            float((entry.get(stage) or {}).get("ns", 0))
+            for stage in ("compute_input", "compute_infer", "compute_output")
+        )
+        times.append(
+            BatchTime(
+                batch_size=int(entry.get("batch_size", 0)),
+                count=int(infer.get("count", 0)),
+                total_s=total_ns / 1e9,
+            )
+        )
+    return ModelProfile(
+        model=name,
+        max_batch_size=max(1, int(config.get("max_batch_size") or 0)),
+        instances=max(1, sum(int(group.get("count") or 1) for group in groups)),
+        max_queue_delay_s=float(batching.get("max_queue_delay_microseconds") or 0) / 1e6,
+        batch_times=tuple(time for time in times if time.batch_size > 0),
+    )

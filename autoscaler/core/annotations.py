@@ -1,0 +1,178 @@
+"""Reads the annotations of one workload: everything a team may ask for, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TypeVar
+
+from autoscaler.core.slo import NUMBER, SECONDS, parse_slo
+from autoscaler.core.types import Mode, Pause, ScheduledFloor, Slo, WorkloadId, WorkloadSpec
+from autoscaler.errors import Problem
+
+PREFIX = "forescale.io/"
+SLO = PREFIX + "slo"
+KEYS = (
+    "slo",
+    "mode",
+    "min-replicas",
+    "max-replicas",
+    "engine",
+    "model",
+    "variant-group",
+    "priority",
+    "schedule",
+    "startup-time",
+    "pause",
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the SRE's policy gives a namespace's workloads."""
+
+    mode: Mode = Mode.AUTO
+    max_priority: int = 0
+    max_replicas: int | None = None
+    engines: tuple[str, ...] = ("triton",)
+    """Names that forescale.io/engine may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What the object's own spec tells."""
+
+    api_version: str
+    gpus_per_replica: float
+
+
+def parse_workload(
+    id_: WorkloadId, annotations: Mapping[str, str], *, defaults: Defaults, shape: Shape
+) -> WorkloadSpec | tuple[Problem, ...]:
+    """The workload's spec, or every problem at once, each as `namespace/name annotation: given, allowed`."""
+    own = {k.removeprefix(PREFIX): v for k, v in annotations.items() if k.startswith(PREFIX)}
+    reader = _Reader(str(id_), own)
+    for key in own:
+        if key not in KEYS:
+            near = get_close_matches(key, KEYS, n=1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else f"known are {', '.join(KEYS)}"
+            reader.problems.append(
+                Problem(reader.where(key), "is no annotation of forescale", hint)
+            )
+    slo = reader.slo()
+    mode = reader.choice("mode", Mode, defaults.mode)
+    pause = reader.choice("pause", Pause, Pause.NONE)
+    lowest = reader.integer("min-replicas", 1)
+    highest = reader.integer("max-replicas", defaults.max_replicas)
+    priority = reader.integer("priority", 0)
+    startup_s = reader.seconds("startup-time")
+    schedule = reader.schedule()
+    engine = own.get("engine", "triton")
+    if engine not in defaults.engines:
+        reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
+    if lowest is not None and lowest < 1:
+        reader.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
+    if highest is not None and highest < max(1, lowest or 1):
+        reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
+    if reader.problems or slo is None:
+        return tuple(reader.problems)
+    return WorkloadSpec(
+        id=id_,
+        api_version=shape.api_version,
+        slo=slo,
+        mode=mode,
+        pause=pause,
+        min_replicas=1 if lowest is None else lowest,
+        max_replicas=highest,
+        engine=engine,
+        model=own.get("model"),
+        startup_time_s=startup_s,
+        priority=min(priority or 0, defaults.max_priority),
+        schedule=schedule,
+        gpus_per_replica=shape.gpus_per_replica,
+    )
+
+
+_FLOOR = re.compile(
+    rf"^(\d+)\s*@\s*((?:\S+\s+){{5}})for\s+{NUMBER}\s*(m|h|d)(?:\s+in\s+([A-Za-z0-9_+\-/]+))?$"
+)
+_FLOOR_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+_CRON_FIELD = re.compile(r"^[\w*/,\-#?]+$")
+
+
+class _Reader:
+    """Reads values and collects what is wrong with them."""
+
+    def __init__(self, workload: str, own: Mapping[str, str]) -> None:
+        self._workload = workload
+        self._own = own
+        self.problems: list[Problem] = []
+
+    def where(self, key: str) -> str:
+        return f"{self._workload} {PREFIX}{key}"
+
+    def add(self, key: str, given: str, allowed: str) -> None:
+        self.problems.append(Problem(self.where(key), given, allowed))
+
+    def slo(self) -> Slo | None:
+        parsed = parse_slo(self._own.get("slo", ""), self.where("slo"))
+        if isinstance(parsed, Slo):
+            return parsed
+        self.problems.extend(parsed)
+        return None
+
+    def choice(self, key: str, kind: Callable[[str], T], default: T) -> T:
+        text = self._own.get(key)
+        if text is None:
+            return default
+        try:
+            return kind(text.strip().lower())
+        except ValueError:
+            allowed = ", ".join(member.value for member in kind)  # type: ignore[attr-defined]
+            self.add(key, f"{text!r}", f"one of {allowed} is allowed")
+            return default
+
+    def integer(self, key: str, default: int | None) -> int | None:
+        text = self._own.get(key)
+        if text is None:
+            return default
+        if not re.fullmatch(r"-?\d{1,9}", text.strip()):
+            self.add(key, f"{text!r}", "a whole number is allowed")
+            return default
+        return int(text)
+
+    def seconds(self, key: str) -> float | None:
+        text = self._own.get(key)
+        if text is None:
+            return None
+        match = re.fullmatch(rf"{NUMBER}\s*(ms|s|m)", text.strip())
+        if match is None or not 0.0 < float(match[1]) * SECONDS[match[2]] <= 7200.0:
+            self.add(key, f"{text!r}", "a time up to two hours is allowed, such as 90s or 4m")
+            return None
+        return float(match[1]) * SECONDS[match[2]]
+
+    def schedule(self) -> tuple[ScheduledFloor, ...]:
+        floors = []
+        for part in filter(None, (p.strip() for p in self._own.get("schedule", "").split(";"))):
+            match = _FLOOR.match(part)
+            cron = match[2].strip() if match else ""
+            if match is None or not all(_CRON_FIELD.match(field) for field in cron.split()):
+                self.add(
+                    "schedule",
+                    f"{part!r}",
+                    "`REPLICAS @ CRON for TIME in ZONE` is allowed, such as "
+                    "`4 @ 0 8 * * mon-fri for 10h in Europe/Berlin`, several separated by `;`",
+                )
+                continue
+            floors.append(
+                ScheduledFloor(
+                    cron=cron,
+                    duration_s=float(match[3]) * _FLOOR_S[match[4]],
+                    min_replicas=int(match[1]),
+                    timezone=match[5] or "UTC",
+                )
+            )
+        return tuple(floors)

@@ -1,0 +1,81 @@
+"""Reads an SLO as people write it: `p95 < 200ms`, `99% < 200ms`, `p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d`."""
+
+from __future__ import annotations
+
+import re
+
+from autoscaler.core.types import LatencyObjective, Slo, SloForm
+from autoscaler.errors import Problem
+
+ALLOWED = "write for example `p95 < 200ms`, `99% < 200ms` or `p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d`"
+SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+DAYS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+NUMBER = r"(\d+(?:\.\d+)?)"
+
+_OBJECTIVE = re.compile(
+    rf"^(?:p{NUMBER}|{NUMBER}\s*%)\s*(?:(latency|ttft|tpot)\s*)?<=?\s*{NUMBER}\s*(us|µs|ms|s|m)$"
+)
+_TARGET = re.compile(rf"^(.*?)\s+for\s+{NUMBER}\s*%(?:\s+over\s+{NUMBER}\s*([hdw]))?$")
+_WINDOW = re.compile(rf"^(.*?)\s+over\s+{NUMBER}\s*([hdw])$")
+
+
+def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
+    """The SLO, or everything that is wrong with it.
+
+    `for` sets the share of requests in good minutes, `over` the window; `<=` means the same as `<`.
+    """
+    rest, compliance, window_s = text.strip().lower(), 0.99, 28 * 86400.0
+    target = _TARGET.match(rest)
+    if target:
+        rest, compliance = target[1], float(target[2]) / 100.0
+        if target[3]:
+            window_s = float(target[3]) * DAYS[target[4]]
+    elif window := _WINDOW.match(rest):
+        rest, window_s = window[1], float(window[2]) * DAYS[window[3]]
+    problems: list[Problem] = []
+    objectives: list[LatencyObjective] = []
+    for part in rest.split(","):
+        found = _objective(part.strip(), where)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            objectives.append(found)
+    if not 0.0 < compliance < 1.0:
+        problems.append(
+            Problem(
+                where,
+                f"for {compliance * 100:g}%",
+                "more than 0 and less than 100 % can be asked for",
+            )
+        )
+    if not 3600.0 <= window_s <= 90 * 86400.0:
+        problems.append(
+            Problem(where, f"over {window_s / 86400.0:g} d", "1 hour to 90 days are allowed")
+        )
+    if problems:
+        return tuple(problems)
+    return Slo(
+        objectives=tuple(objectives),
+        compliance_ratio=compliance,
+        window_s=window_s,
+        text=text.strip(),
+    )
+
+
+def _objective(part: str, where: str) -> LatencyObjective | Problem:
+    match = _OBJECTIVE.match(part)
+    if match is None:
+        return Problem(where, f"{part!r} is no objective", ALLOWED)
+    percentile, share, signal, threshold, unit = match.groups()
+    ratio = float(percentile or share) / 100.0
+    threshold_s = float(threshold) * SECONDS[unit]
+    if not 0.5 <= ratio <= 0.9999:
+        return Problem(where, f"{part!r} asks for {ratio * 100:g} %", "50 to 99.99 % are allowed")
+    if not 0.0001 <= threshold_s <= 3600.0:
+        return Problem(where, f"{part!r} has {threshold_s:g} s", "0.1 ms to 1 hour are allowed")
+    return LatencyObjective(
+        form=SloForm.MINUTES if percentile else SloForm.REQUESTS,
+        ratio=ratio,
+        threshold_s=threshold_s,
+        signal=signal or "latency",
+    )
