@@ -16,6 +16,7 @@ from autoscaler.controller.ports import (
     ObservedWorkload,
     ProfileSource,
     Refused,
+    Samples,
 )
 from autoscaler.core.types import (
     HistoryPoint,
@@ -83,7 +84,7 @@ class Gatherer:
 
     async def _measure(self, now_s: float, specs: tuple[WorkloadSpec, ...]) -> Measured:
         if not specs:
-            return Measured()
+            return Samples()
         try:
             measured = await within(
                 self._clock, self._collect_timeout_s, self._measures.collect(now_s, specs)
@@ -103,7 +104,7 @@ class Gatherer:
     def _nothing(self, why: str) -> Measured:
         self._metrics.source_errors.labels("prometheus").inc()
         log.warning("no metrics", extra={"error": why})
-        return Measured(error=why)
+        return Samples(error=why)
 
 
 def _input(

@@ -71,16 +71,32 @@ class Observation:
     refused: tuple[Refused, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Protocol):
     """What the metrics source knows at one moment."""
 
+    @property
+    def samples(self) -> Mapping[tuple[str, str], PodSample]:
+        """By namespace and pod."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing, or not all, could be read for any workload; None: the source answered."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[WorkloadId, str]:
+        """The same for single workloads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The plain form of Measured."""
+
     samples: Mapping[tuple[str, str], PodSample] = field(default_factory=dict)
-    """By namespace and pod."""
     error: str | None = None
-    """Why nothing, or not all, could be read for any workload; None: the source answered."""
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
-    """The same for single workloads."""
 
 
 class ClusterSource(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 SYNC_POLL_S = 0.5
 # Events of the last tick, when stopping.
 DRAIN_S = 3.0
+# After a background job has failed.
+RESTART_S = 5.0
 # A leader whose ticks have not moved for so many of their length is stuck and should be restarted.
 STUCK_TICKS = 6.0
 
@@ -37,8 +39,8 @@ class Process:
     archive: Archive
     announcer: Announcer
     cluster: ClusterSource
-    jobs: tuple[Job, ...]
-    """What sources do in the background for as long as the process lives; each ends by being cancelled only."""
+    jobs: Mapping[str, Job]
+    """What sources do in the background for as long as the process lives, by name."""
     clock: Clock
     tick_s: float
 
@@ -48,13 +50,12 @@ class Process:
         Raises:
             LeadershipLost: nothing was written to the cluster after that; the process should end at once.
         """
-        jobs = [asyncio.ensure_future(job()) for job in (*self.jobs, self.announcer.run)]
+        jobs = [
+            asyncio.create_task(self._kept_up(name, job))
+            for name, job in (*self.jobs.items(), ("events", self.announcer.run))
+        ]
         lead = asyncio.create_task(self._lead(stop))
         try:
-            await asyncio.wait({lead, *jobs}, return_when=asyncio.FIRST_COMPLETED)
-            for job in jobs:
-                if job.done():
-                    job.result()  # raises what ended it
             await lead
         finally:
             await _end(lead, *jobs)
@@ -74,6 +75,16 @@ class Process:
     def not_ready(self) -> str | None:
         """Why it can't work yet."""
         return None if self.cluster.synced else "not everything is listed from Kubernetes yet"
+
+    async def _kept_up(self, name: str, job: Job) -> None:
+        """A job that an error ends is begun again: what it delivers is missing meanwhile, and missing holds."""
+        while True:
+            try:
+                await job()
+                log.error("job ended", extra={"job": name})
+            except Exception:
+                log.exception("job failed", extra={"job": name})
+            await self.clock.sleep(RESTART_S)
 
     async def _lead(self, stop: asyncio.Event) -> None:
         while not self.cluster.synced:

@@ -5,7 +5,8 @@ Reads only; nothing can be changed through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -15,7 +16,8 @@ from autoscaler.codec import encode
 from autoscaler.config import ServerSettings
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
-from autoscaler.core.types import TickRecord, WorkloadInput
+from autoscaler.core.types import Decision, Finding, TickRecord, WorkloadSpec
+from autoscaler.errors import AutoscalerError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +32,15 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """One answer of /debug/decisions: what is needed to explain, without the samples."""
+class DecisionsPage:
+    """/debug/decisions: what is needed to explain, without the samples."""
 
     now_s: float
     leader: str | None
-    decisions: tuple[object, ...]
-    specs: tuple[object, ...]
-    fleet: tuple[object, ...]
+    decisions: tuple[Decision, ...]
+    specs: tuple[WorkloadSpec, ...]
+    """One for each decision."""
+    fleet: tuple[Finding, ...]
 
 
 def build_app(*, metrics: Metrics, leadership: Leadership, health: Health) -> web.Application:
@@ -55,7 +58,9 @@ def build_app(*, metrics: Metrics, leadership: Leadership, health: Health) -> we
             holder = leadership.holder or "nobody yet"
             text = f"this one does not lead; the leader is {holder}"
             return _json({"error": text, "leader": leadership.holder}, status=503)
-        return _json(_explained(record, leadership, request.query.getall("workload", [])))
+        return _json(
+            page_of(record, leader=leadership.holder, only=request.query.getall("workload", []))
+        )
 
     async def tick(request: web.Request) -> web.Response:
         record = health.last()
@@ -83,10 +88,20 @@ class Server:
         """The port that is really listened on."""
 
     async def start(self) -> None:
-        """Raises OSError: the port is taken or not allowed."""
+        """
+        Raises:
+            AutoscalerError: the address is taken or not allowed.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.bind, self._settings.port)
-        await site.start()
+        bind, port = self._settings.bind, self._settings.port
+        try:
+            await web.TCPSite(self._runner, bind, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise AutoscalerError(
+                f"server.port: {bind}:{port} can't be listened on ({os.strerror(error.errno or 0)}), "
+                "give --port or --bind"
+            ) from error
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -94,18 +109,16 @@ class Server:
         await self._runner.cleanup()
 
 
-def _explained(record: TickRecord, leadership: Leadership, wanted: list[str]) -> Explained:
-    def is_wanted(name: str) -> bool:
-        return not wanted or name in wanted
-
-    inputs: dict[str, WorkloadInput] = {str(g.spec.id): g for g in record.input.workloads}
-    chosen = [d for d in record.result.decisions if is_wanted(str(d.workload))]
-    return Explained(
+def page_of(record: TickRecord, *, leader: str | None, only: Sequence[str] = ()) -> DecisionsPage:
+    """Of one tick; `only` names workloads, none means all."""
+    specs = {given.spec.id: given.spec for given in record.input.workloads}
+    chosen = [d for d in record.result.decisions if not only or str(d.workload) in only]
+    return DecisionsPage(
         now_s=record.input.now_s,
-        leader=leadership.holder,
+        leader=leader,
         decisions=tuple(chosen),
-        specs=tuple(inputs[str(d.workload)].spec for d in chosen),
-        fleet=tuple(record.result.fleet),
+        specs=tuple(specs[d.workload] for d in chosen),
+        fleet=record.result.fleet,
     )
 
 

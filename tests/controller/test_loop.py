@@ -261,18 +261,20 @@ async def test_a_follower_stops_at_once() -> None:
     assert c.store.saves == 0
 
 
-async def test_a_job_that_dies_ends_the_process_with_its_error() -> None:
+async def test_a_background_job_that_fails_is_begun_again() -> None:
     c = FakeController()
+    begun = []
 
-    async def dies() -> None:
+    async def fails() -> None:
+        begun.append(c.clock.mono_s)
         await c.clock.sleep(15.0)
         raise RuntimeError("watch ended")
 
-    object.__setattr__(c.process, "jobs", (dies,))
-    task = c.start()
-    await c.clock.advance(16)
-    with pytest.raises(RuntimeError, match="watch ended"):
-        await task
+    object.__setattr__(c.process, "jobs", {"watch": fails})
+    async with running(c):
+        await c.clock.advance(45)
+        assert begun == [0.0, 20.0, 40.0]
+        assert len(ticks(c)) == 5
 
 
 async def test_what_a_leader_learned_is_taken_over() -> None:

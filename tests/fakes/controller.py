@@ -14,7 +14,14 @@ from autoscaler.controller.journal import Journal
 from autoscaler.controller.loop import ControlLoop, Parts
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Announcer
-from autoscaler.controller.ports import Measured, Note, Observation, ObservedWorkload, Refused
+from autoscaler.controller.ports import (
+    Measured,
+    Note,
+    Observation,
+    ObservedWorkload,
+    Refused,
+    Samples,
+)
 from autoscaler.controller.process import Process
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import EngineState
@@ -147,7 +154,7 @@ class FakeMeasures:
         if self.error is not None:
             raise self.error
         pods = [(w.id.namespace, f"{w.id.name}-{i}") for w in workloads for i in range(50)]
-        return Measured(samples={key: PodSample(pod=key[1], sampled_at_s=at_s) for key in pods})
+        return Samples(samples={key: PodSample(pod=key[1], sampled_at_s=at_s) for key in pods})
 
     async def backfill(
         self, at_s: float, workloads: tuple[WorkloadSpec, ...]
@@ -335,7 +342,7 @@ class FakeController:
             archive=archive,
             announcer=announcer,
             cluster=self.cluster,
-            jobs=(),
+            jobs={},
             clock=self.clock,
             tick_s=tick_s,
         )

@@ -1,0 +1,69 @@
+"""What the commands that look at a cluster have in common: their options, their settings, a dry run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoscaler.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from autoscaler.config import Settings
+    from autoscaler.controller.dry_run import DryRun
+
+# Two scrapes at the usual 5 s and a little: rates need two readings of a counter.
+WAIT_S = 15.0
+
+
+def add_cluster_arguments(parser: argparse.ArgumentParser, *, dry: bool = True) -> None:
+    """How the cluster and Prometheus are reached."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="policy file")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="else KUBECONFIG, else ~/.kube/config")
+    parser.add_argument("--context", help="of the kubeconfig; else its current one")
+    parser.add_argument("--prometheus-url", metavar="URL")
+    if dry:
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=WAIT_S,
+            metavar="SECONDS",
+            help="how long to look before deciding; rates need two scrapes (%(default)g)",
+        )
+        parser.add_argument(
+            "--cold", action="store_true", help="do not use what the running controller has learned"
+        )
+
+
+def settings_of(args: argparse.Namespace, extra: dict[str, object] | None = None) -> Settings:
+    """Flags, environment, file, defaults."""
+    import os
+
+    from autoscaler.config import load
+
+    overrides: dict[str, object] = {
+        "kubernetes.kubeconfig": args.kubeconfig,
+        "kubernetes.context": args.context,
+        "prometheus.url": args.prometheus_url,
+        **(extra or {}),
+    }
+    return load(args.config, os.environ, overrides)
+
+
+def dry_run(args: argparse.Namespace) -> DryRun:
+    """One decision for every workload, as the controller would take it now. Nothing is written."""
+    import asyncio
+
+    from autoscaler.clock import SystemClock
+    from autoscaler.controller.dry_run import run_dry
+
+    if args.wait < 0.0:
+        raise ConfigError((Problem("--wait", f"{args.wait:g}", "must not be negative"),))
+    settings = settings_of(args)
+    from autoscaler.cli.render import console
+
+    notes = console(stderr=True)
+    if notes.is_terminal:
+        with notes.status(f"looking at the cluster for {args.wait:g} s"):
+            return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))
+    return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))

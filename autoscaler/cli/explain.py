@@ -1,0 +1,141 @@
+"""`forescale explain NAMESPACE/NAME`: every step of one decision, with what it rests on.
+
+Taken from a running controller, from a journal, or from a dry run of one's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoscaler.errors import AutoscalerError, ConfigError, Problem
+
+if TYPE_CHECKING:
+    from autoscaler.controller.server import DecisionsPage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    from autoscaler.cli.cluster import add_cluster_arguments
+
+    parser.add_argument("workload", metavar="NAMESPACE/NAME")
+    parser.add_argument(
+        "--controller", metavar="URL", help="ask a running one, such as http://127.0.0.1:8080"
+    )
+    parser.add_argument("--journal", type=Path, metavar="PATH", help="take it from a journal")
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="with --journal: the tick at 2026-01-31T14:10:00Z; else the last",
+    )
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_cluster_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one decision."""
+    if args.at and not args.journal:
+        raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
+    page = _page(args)
+    names = [str(decision.workload) for decision in page.decisions]
+    if args.workload not in names:
+        raise AutoscalerError(unknown_workload(args.workload, names))
+    index = names.index(args.workload)
+    decision, spec = page.decisions[index], page.specs[index]
+    if args.json:
+        from autoscaler.codec import encode
+
+        print(encode({"now_s": page.now_s, "decision": decision, "spec": spec}).decode())
+        return 0
+    from autoscaler.cli.render import console, explanation, finding_lines
+
+    out = console()
+    for part in (*explanation(decision, spec, page.now_s), *finding_lines(page.fleet)):
+        out.print(part)
+    return 0
+
+
+def unknown_workload(given: str, names: list[str]) -> str:
+    """Says which ones there are, the nearest first."""
+    import difflib
+
+    if not names:
+        return f"{given}: no workload is known, annotate one with forescale.io/slo"
+    last = given.rsplit("/", 1)[-1]
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.6)
+    near += [n for n in names if n.rsplit("/", 1)[-1] == last and n not in near]
+    if near:
+        return f"{given}: is not known, did you mean {' or '.join(near)}?"
+    shown = ", ".join(sorted(names)[:10]) + (", ..." if len(names) > 10 else "")
+    return f"{given}: is not known, there are: {shown}"
+
+
+def _page(args: argparse.Namespace) -> DecisionsPage:
+    if args.controller:
+        return _from_controller(args.controller)
+    if args.journal:
+        return _from_journal(args.journal, args.at)
+    from autoscaler.cli.cluster import dry_run
+    from autoscaler.controller.server import page_of
+
+    return page_of(dry_run(args).record, leader=None)
+
+
+def _from_controller(url: str) -> DecisionsPage:
+    import urllib.error
+    import urllib.request
+
+    from autoscaler.codec import decode
+    from autoscaler.controller.server import DecisionsPage
+
+    address = url.rstrip("/") + "/debug/decisions"
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(
+            (Problem("--controller", repr(url), "must be like http://127.0.0.1:8080"),)
+        )
+    try:
+        with urllib.request.urlopen(address, timeout=10.0) as response:
+            return decode(response.read(), DecisionsPage)
+    except urllib.error.HTTPError as error:
+        said = error.read(300).decode(errors="replace").strip()
+        raise AutoscalerError(f"{address}: HTTP {error.code}: {said}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise AutoscalerError(
+            f"{address}: {reason}, name the address of a running controller "
+            "(kubectl port-forward deploy/forescale 8080)"
+        ) from error
+
+
+def _from_journal(path: Path, at: str | None) -> DecisionsPage:
+    from autoscaler.controller.server import page_of
+    from autoscaler.core.types import TickRecord
+    from autoscaler.simulation.journal_file import JournalInvalid, open_journal
+
+    at_s = _time(at) if at else None
+    found: TickRecord | None = None
+    with open_journal(path) as journal:
+        try:
+            for record in journal.records():
+                if at_s is not None and found is not None and record.input.now_s > at_s:
+                    break
+                found = record
+        except JournalInvalid:
+            # The running controller may be in the middle of its last line.
+            if found is None:
+                raise
+    if found is None:
+        raise JournalInvalid(f"{path}: holds no tick yet")
+    return page_of(found, leader=None)
+
+
+def _time(text: str) -> float:
+    from datetime import UTC, datetime
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        problem = Problem("--at", repr(text), "must be like 2026-01-31T14:10:00Z")
+        raise ConfigError((problem,)) from error
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

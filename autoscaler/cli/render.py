@@ -1,0 +1,140 @@
+"""Tables and texts for people; every number with its unit, `-` for what is unknown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autoscaler.core.types import Decision, Finding, WorkloadSpec
+
+UNKNOWN = "-"
+# Without a terminal (a file, a CI log) there is no width to fit into.
+PLAIN_WIDTH = 200
+
+
+def console(*, stderr: bool = False) -> Console:
+    """For stdout, or for notes beside it."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
+    """What `plan` shows."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("WORKLOAD", "SLO", "MODE", "NOW", "TARGET", "REASON"):
+        table.add_column(name, no_wrap=True)
+    for name in ("DEMAND/S", "FOR/S", "ONE REPLICA/S", "LATENCY", "VIOLATED"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for decision, spec in rows:
+        facts = decision.facts
+        table.add_row(
+            str(decision.workload),
+            spec.slo.text,
+            decision.mode.value,
+            str(decision.current),
+            Text(str(decision.target), style="bold" if decision.target != decision.current else ""),
+            decision.reason.value,
+            number(facts.offered_rps),
+            number(facts.upper_rps),
+            number(facts.capacity_rps),
+            duration(facts.latency_s),
+            share(facts.violated_ratio),
+        )
+    return table
+
+
+def explanation(decision: Decision, spec: WorkloadSpec, now_s: float) -> Iterable[Text | Table]:
+    """What `explain` shows: the answer, how it came about, what it rests on, what else one should know."""
+    at = datetime.fromtimestamp(now_s, tz=UTC)
+    yield Text.assemble(
+        (str(decision.workload), "bold"),
+        f"   {spec.slo.text}   mode {decision.mode.value}   at {at:%Y-%m-%d %H:%M:%S} UTC",
+    )
+    change = (
+        f"{decision.current}, stays"
+        if decision.target == decision.current
+        else f"{decision.current} -> {decision.target}"
+    )
+    yield Text.assemble((change, "bold"), f"   {decision.reason.value}: {decision.message}")
+    yield Text()
+    yield _steps(decision)
+    yield Text()
+    yield _facts(decision, spec)
+    if decision.counterfactual:
+        yield Text(f"\nOne fewer: {decision.counterfactual}")
+    yield from finding_lines(decision.findings)
+
+
+def finding_lines(findings: Iterable[Finding]) -> Iterable[Text]:
+    """One line each."""
+    for finding in findings:
+        style = "yellow" if finding.severity.value == "Warning" else ""
+        yield Text(f"! {finding.reason.value}: {finding.message}", style=style)
+
+
+def _steps(decision: Decision) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("STEP", "REPLICAS", "REASON", "WHY"):
+        table.add_column(name, no_wrap=name != "WHY")
+    for step in decision.steps:
+        moved = f"{step.before} -> {step.after}" if step.before != step.after else str(step.after)
+        table.add_row(step.stage, moved, step.reason.value, step.message)
+    return table
+
+
+def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
+    facts = decision.facts
+    table = Table(box=None, pad_edge=False, show_header=False)
+    violated = share(facts.violated_ratio)
+    if facts.violated_low_ratio is not None and facts.violated_high_ratio is not None:
+        low, high = share(facts.violated_low_ratio), share(facts.violated_high_ratio)
+        violated += f" (between {low} and {high})"
+    rows = (
+        ("demand", f"{number(facts.offered_rps)} inferences/s arriving"),
+        ("provided for", f"{number(facts.upper_rps)} inferences/s, over the lead time"),
+        ("one replica", f"carries {number(facts.capacity_rps)} inferences/s within the SLO"),
+        ("busy replicas", f"{number(facts.work_ratio)} replicas' work is asked for"),
+        ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
+        ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),
+        ("violated", violated),
+        ("pods", f"{count(facts.ready)} ready, {count(facts.starting)} starting"),
+        ("time to ready", duration(facts.lead_time_s)),
+        (
+            "metrics",
+            f"from {share(facts.coverage_ratio)} of the ready pods, {duration(facts.sample_age_s)} old",
+        ),
+        ("bounds", f"{spec.min_replicas} to {count(spec.max_replicas)}, pause {spec.pause.value}"),
+    )
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def number(value: float | None) -> str:
+    """Three digits."""
+    return UNKNOWN if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def count(value: int | None) -> str:
+    """As it is."""
+    return UNKNOWN if value is None else str(value)
+
+
+def share(ratio: float | None) -> str:
+    """In percent."""
+    return UNKNOWN if ratio is None else f"{ratio * 100:.3g} %"
+
+
+def duration(seconds: float | None) -> str:
+    """In milliseconds below a second, in seconds below two minutes, else in minutes."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 1.0:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 120.0 else f"{seconds / 60:.3g} min"

@@ -1,0 +1,124 @@
+"""One look at a cluster and one decision for every workload, with nothing written: what `plan` and `explain` show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.clock import Clock
+from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.triton import TritonCollector
+from autoscaler.config import Settings
+from autoscaler.controller import sources
+from autoscaler.controller.checkpoint import unpack
+from autoscaler.controller.deadline import within
+from autoscaler.controller.gather import Gatherer
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.ports import Refused
+from autoscaler.controller.wiring import store_of
+from autoscaler.core.types import TickRecord
+from autoscaler.engine import DecisionEngine
+from autoscaler.errors import AutoscalerError, SourceError, SourceUnavailable
+
+# As often as Prometheus usually scrapes.
+LOOK_EVERY_S = 5.0
+# Servers may be out of reach from where a person sits; their statistics are not waited for longer.
+TRITON_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What was seen and decided."""
+
+    record: TickRecord
+    refused: tuple[Refused, ...]
+
+
+async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool) -> DryRun:
+    """Looks for `wait_s`, then decides.
+
+    Raises:
+        SourceError: Kubernetes or Prometheus can't be read; the message says what to do.
+    """
+    client = await sources.connect_kubernetes(settings)
+    prometheus = sources.connect_prometheus(settings)
+    try:
+        return await _look(settings, clock, client, prometheus, wait_s=wait_s, cold=cold)
+    finally:
+        prometheus.close()
+        await client.close()
+
+
+async def _look(
+    settings: Settings,
+    clock: Clock,
+    client: KubernetesClient,
+    prometheus: PrometheusClient,
+    *,
+    wait_s: float,
+    cold: bool,
+) -> DryRun:
+    collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+    triton = TritonCollector(collector.endpoints, clock)
+    gatherer = Gatherer(
+        cluster=sources.ClusterView(collector),
+        measures=sources.measures(settings, prometheus),
+        profiles=triton,
+        clock=clock,
+        metrics=Metrics(),
+        # Nobody waits for a tick here.
+        collect_timeout_s=settings.prometheus.timeout_s * 3.0,
+        frozen=lambda: settings.freeze,
+        backfill=False,
+    )
+    engine = DecisionEngine(settings.engine)
+    await _list(collector, client)
+    if not cold:
+        await _take_over(engine, settings, clock, client)
+    left_s = wait_s
+    while True:
+        await _ask_servers(triton, clock)
+        given = await gatherer.gather()
+        errors = {item.samples_error for item in given.workloads}
+        if given.workloads and None not in errors and not any(w.samples for w in given.workloads):
+            raise SourceUnavailable(
+                f"Prometheus at {settings.prometheus.url}: {sorted(map(str, errors))[0]}; "
+                "give --prometheus-url, or FORESCALE_PROMETHEUS_URL"
+            )
+        result = engine.tick(given)
+        if left_s <= 0.0 or not given.workloads:
+            break
+        step_s = min(LOOK_EVERY_S, left_s)
+        await clock.sleep(step_s)
+        left_s -= step_s
+        await _list(collector, client)
+    return DryRun(record=TickRecord(input=given, result=result), refused=gatherer.refused)
+
+
+async def _list(collector: KubernetesCollector, client: KubernetesClient) -> None:
+    try:
+        await collector.read_once()
+    except SourceError as error:
+        raise type(error)(
+            f"Kubernetes at {client.server}: {error}; give --kubeconfig or --context"
+        ) from error
+
+
+async def _take_over(
+    engine: DecisionEngine, settings: Settings, clock: Clock, client: KubernetesClient
+) -> None:
+    """What the running controller has learned, where one may read it; without it the plan is a cold start's."""
+    try:
+        data = await within(clock, 5.0, store_of(settings, client).load())
+        if data is not None:
+            engine.restore(unpack(data).state)
+    except (AutoscalerError, OSError, TimeoutError):
+        return
+
+
+async def _ask_servers(triton: TritonCollector, clock: Clock) -> None:
+    try:
+        await within(clock, TRITON_S, triton.read_once())
+    except (AutoscalerError, TimeoutError):
+        return

@@ -1,0 +1,120 @@
+"""The real sources and sinks behind the loop's ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autoscaler.actuators.events import EventWriter
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.clock import Clock
+from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.presets import presets
+from autoscaler.collectors.prometheus import PrometheusCollector
+from autoscaler.config import Settings
+from autoscaler.controller.ports import Note, Observation, ObservedWorkload, Refused
+from autoscaler.core.annotations import Defaults
+
+
+class ClusterView:
+    """Kubernetes as the loop wants it: what can be decided, and what was refused."""
+
+    def __init__(self, collector: KubernetesCollector) -> None:
+        self._collector = collector
+
+    @property
+    def synced(self) -> bool:
+        """Everything has been listed once."""
+        return self._collector.synced
+
+    def observe(self) -> Observation:
+        """No I/O."""
+        seen = self._collector.observe()
+        return Observation(
+            workloads=tuple(
+                ObservedWorkload(
+                    spec=item.spec,
+                    replicas=item.replicas,
+                    pods=item.pods,
+                    pods_known=item.pods_known,
+                )
+                for item in seen
+                if item.spec is not None
+            ),
+            refused=tuple(
+                Refused(workload=item.id, api_version=item.api_version, problems=item.problems)
+                for item in seen
+                if item.problems
+            ),
+        )
+
+
+class KubeEvents:
+    """Notes as Kubernetes Events."""
+
+    def __init__(self, writer: EventWriter, clock: Clock) -> None:
+        self._writer, self._clock = writer, clock
+
+    async def send(self, note: Note) -> None:
+        """Raises ActuationError."""
+        await self._writer.write(
+            note.workload,
+            api_version=note.api_version,
+            reason=note.reason,
+            message=note.message,
+            severity=note.severity,
+            now_s=self._clock.now_s(),
+        )
+
+
+def defaults_for(settings: Settings) -> Callable[[str], Defaults | None]:
+    """The policy of each namespace, as annotations are read by it."""
+    engines = tuple(sorted(presets(settings.queries)))
+
+    def of(namespace: str) -> Defaults | None:
+        policy = settings.namespace(namespace)
+        if not policy.allow:
+            return None
+        return Defaults(
+            mode=policy.mode,
+            max_priority=policy.max_priority,
+            max_replicas=policy.max_replicas,
+            engines=engines,
+        )
+
+    return of
+
+
+async def connect_kubernetes(settings: Settings) -> KubernetesClient:
+    """Raises SourceInvalid: no usable configuration."""
+    return await KubernetesClient.connect(
+        kubeconfig=settings.kubernetes.kubeconfig,
+        context=settings.kubernetes.context,
+        timeout_s=settings.kubernetes.request_timeout_s,
+    )
+
+
+def connect_prometheus(settings: Settings) -> PrometheusClient:
+    """Sends nothing yet."""
+    prometheus = settings.prometheus
+    return PrometheusClient(
+        prometheus.url,
+        timeout_s=prometheus.timeout_s,
+        max_concurrent=prometheus.max_concurrent_queries,
+        bearer_token_file=prometheus.bearer_token_file,
+        ca_file=prometheus.ca_file,
+        insecure_skip_verify=prometheus.insecure_skip_verify,
+    )
+
+
+def measures(settings: Settings, client: PrometheusClient) -> PrometheusCollector:
+    """The collector with the SRE's own queries."""
+    return PrometheusCollector(
+        client, custom=settings.queries, backfill_s=settings.prometheus.backfill_s
+    )
+
+
+def collect_timeout_s(settings: Settings) -> float:
+    """How long a tick waits for metrics."""
+    given = settings.prometheus.collect_timeout_s
+    return settings.engine.tick_s / 2.0 if given is None else given

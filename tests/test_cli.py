@@ -1,0 +1,330 @@
+"""The command line: help at once, one-line errors that say what to do, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import COMMANDS, main
+from autoscaler.cli.explain import unknown_workload
+from autoscaler.cli.render import duration, number, share
+from autoscaler.codec import encode
+from autoscaler.controller.server import page_of
+from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from tests.fakes.recorded import RecordedStory
+
+
+def forescale(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr)."""
+    try:
+        code = main(argv)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Ten minutes, calm, a burst, calm."""
+    story = RecordedStory()
+    header = JournalHeader(config=story.config, state=story.engine.snapshot())
+    for rate in (10.0, 60.0, 10.0):
+        story.run(200, rate_rps=rate)
+    path = tmp_path / "forescale.jsonl"
+    path.write_bytes(header_line(header) + b"".join(record_line(r) for r in story.records))
+    return path
+
+
+# ---------------------------------------------------------------- help and imports
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = forescale(capsys, command, "--help")
+    assert code == 0
+    assert f"forescale {command}" in out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from autoscaler.cli import build_parser; build_parser().format_help();"
+        "heavy = {'numpy', 'pydantic', 'yaml', 'rich', 'aiohttp', 'kubernetes_asyncio', 'msgspec', 'asyncio'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("argv", [(), ("fly",), ("plan", "--wait", "soon"), ("replay",)])
+def test_usage_errors_exit_with_2(
+    argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forescale(capsys, *argv)[0] == 2
+
+
+# ---------------------------------------------------------------- careless use
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("check-config",), 2, "check-config: no file, name a policy file or --manifests"),
+        (("check-config", "/no/file"), 2, "/no/file: there is no such file"),
+        (("plan", "--config", "/no/file"), 2, "/no/file: there is no such file"),
+        (("plan", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
+        (("plan", "--prometheus-url", "localhost:9090"), 2, "must be http://HOST:PORT"),
+        (("plan", "--wait", "-1"), 2, "--wait: -1, must not be negative"),
+        (("run", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
+        (("run", "--port", "99999"), 2, "server.port: 99999, must be between 0 and 65535"),
+        (("replay", "/no/file"), 1, "/no/file: No such file"),
+        (("explain", "a/b", "--journal", "/no/file"), 1, "/no/file: No such file"),
+        (("explain", "a/b", "--controller", "localhost"), 2, "must be like http://127.0.0.1:8080"),
+        (("explain", "a/b", "--controller", "http://127.0.0.1:1"), 1, "Connection refused"),
+        (("explain", "a/b", "--at", "2026-01-31T14:10:00Z"), 2, "--at: without --journal"),
+    ],
+)  # fmt: skip
+def test_careless_use_gets_one_line_that_says_what_to_do(
+    argv: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got, out, err = forescale(capsys, *argv)
+    assert (got, out) == (code, "")
+    lines = [line for line in err.splitlines() if line.startswith("forescale: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in err
+
+
+def test_an_unreachable_api_server_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "contexts: [{name: c, context: {cluster: c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "users: [{name: u, user: {}}]\n"
+    )
+    code, _, err = forescale(capsys, "plan", "--kubeconfig", str(kubeconfig))
+    assert code == 1
+    assert err.startswith("forescale: Kubernetes at http://127.0.0.1:1: ")
+    assert "give --kubeconfig or --context" in err
+    assert err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- check-config
+
+
+def test_a_good_file_and_its_workloads_are_fine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_s: 5}\n")
+    (tmp_path / "deploy.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: bert\n  namespace: team\n"
+        "  annotations: {forescale.io/slo: 'p95 < 200ms'}\n---\nkind: Service\nmetadata: {name: s}\n"
+    )
+    code, out, _ = forescale(
+        capsys, "check-config", f"{tmp_path}/policy.yaml", "--manifests", f"{tmp_path}/deploy.yaml"
+    )
+    assert code == 0
+    assert out.splitlines() == [
+        f"{tmp_path}/policy.yaml: fine",
+        "team/bert: p95 < 200ms, mode auto: fine",
+    ]
+
+
+def test_all_problems_of_all_files_come_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_z: 5}\n")
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(
+        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: on}\n"
+    )
+    (folder / "b.yaml").write_text(
+        "kind: Deployment\nmetadata: {name: b, annotations: {forescale.io/mode: auto}}\n"
+    )
+    (folder / "c.yaml").write_text("kind: [\n")
+    code, _, err = forescale(
+        capsys, "check-config", f"{tmp_path}/policy.yaml", "--manifests", str(folder), "/no/where"
+    )
+    assert code == 2
+    text = err.replace(f"{tmp_path}/", "")
+    for said in (
+        "policy.yaml: engine.tick_z: is not a setting, did you mean tick_s?",
+        "manifests/a.yaml: default/a forescale.io/slo: 'fast' is no objective",
+        "manifests/a.yaml: default/a forescale.io/mode: 'True'",
+        "manifests/b.yaml: default/b: has forescale.io annotations, forescale.io/slo must be one of them",
+        "manifests/c.yaml:2: ",
+        "/no/where: there is no such file",
+    ):
+        assert said in text
+
+
+def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_s: 5}\n")
+    code, out, _ = forescale(capsys, "check-config", f"{tmp_path}/policy.yaml", "--json")
+    assert code == 0
+    assert json.loads(out)["settings"]["engine"]["tick_s"] == 5.0
+
+
+# ---------------------------------------------------------------- replay
+
+
+def test_replay_of_the_same_engine_finds_nothing(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = forescale(capsys, "replay", str(journal))
+    assert code == 0
+    assert "60 ticks over 0.16 h, 60 decisions; 0 differ" in out
+
+
+def test_replay_with_another_configuration_shows_both(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.yaml").write_text("engine: {max_replicas: 2}\n")
+    code, out, _ = forescale(
+        capsys, "replay", str(journal), "--config", f"{tmp_path}/p.yaml", "--limit", "2"
+    )
+    assert code == 0
+    assert "replica-hours of the targets" in out
+    assert "TooManyReplicas" in out
+    assert "more (--limit)" in out
+
+
+def test_replay_that_differs_is_a_missed_threshold_and_a_broken_line_a_failure(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(b'"target":2', b'"target":7', 1))
+    assert forescale(capsys, "replay", str(journal))[0] == 99
+    journal.write_bytes(whole[:-30])
+    code, out, err = forescale(capsys, "replay", str(journal))
+    assert code == 1
+    assert "59 ticks" in out
+    assert "forescale.jsonl:61: " in err
+
+
+def test_replay_as_json(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = forescale(capsys, "replay", str(journal), "--json")
+    assert code == 0
+    assert json.loads(out)[0]["ticks"] == 60
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_explain_shows_every_step(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = forescale(capsys, "explain", "team/bert", "--journal", str(journal.parent))
+    assert code == 0
+    for said in ("team/bert", "99% < 300ms", "STEP", "one replica", "time to ready", "demand"):
+        assert said in out
+
+
+def test_explain_at_a_time_takes_the_tick_before(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("explain", "team/bert", "--journal", str(journal), "--json", "--at")
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:00")
+    first = json.loads(out)["now_s"]
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:47:35Z")
+    assert json.loads(out)["now_s"] == 1_000_000_050.0
+    assert first < 1_000_000_050.0
+
+
+def test_explain_of_an_unknown_workload_says_which_exist(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = forescale(capsys, "explain", "team/bart", "--journal", str(journal))
+    assert code == 1
+    assert err == "forescale: team/bart: is not known, did you mean team/bert?\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "said"),
+    [
+        ("bert", ["team/bert"], "did you mean team/bert?"),
+        ("other/bert", ["team/bert", "x/llama"], "did you mean team/bert?"),
+        ("q/zzz", ["team/bert", "x/llama"], "there are: team/bert, x/llama"),
+        ("q/zzz", [], "annotate one with forescale.io/slo"),
+    ],
+)
+def test_near_matches(given: str, names: list[str], said: str) -> None:
+    assert said in unknown_workload(given, names)
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """An HTTP server on loopback that gives one answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -> None:
+    story = RecordedStory()
+    page = page_of(story.record(60, rate_rps=40)[-1], leader="me")
+    with answering(200, encode(page)) as url:
+        code, out, _ = forescale(capsys, "explain", "team/bert", "--controller", url)
+    assert code == 0
+    assert "99% < 300ms" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (503, b'{"error": "this one does not lead; the leader is b"}', "HTTP 503: "),
+        (200, b"<html>", "JSON is malformed"),
+        (200, b'{"now_s": 1}', "missing required field"),
+    ],
+)
+def test_explain_of_a_controller_that_answers_oddly(
+    status: int, body: bytes, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(status, body) as url:
+        code, _, err = forescale(capsys, "explain", "team/bert", "--controller", url)
+    assert code == 1
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (number(None), "-"),
+        (number(0.0), "0"),
+        (number(41.234), "41.2"),
+        (number(12345.6), "12,346"),
+        (share(0.0123), "1.23 %"),
+        (duration(0.0456), "45.6 ms"),
+        (duration(1.5), "1.5 s"),
+        (duration(300.0), "5 min"),
+    ],
+)
+def test_numbers_have_units_and_unknown_is_a_dash(shown: str, expected: str) -> None:
+    assert shown == expected
