@@ -1,0 +1,83 @@
+"""Sends each request when it is due and never waits for an answer before the next: an open loop.
+
+A closed loop would send less when the servers are slow, and so hide exactly what an autoscaler is there for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import numpy as np
+from tritonclient.http import InferInput
+from tritonclient.utils import InferenceServerException
+
+from loadtests.load.request_log import OK, Request
+from loadtests.load.targets import Server, Targets
+
+# A request that finds no server, or gets no answer, is given up after this.
+TIMEOUT_S = 30.0
+# A client whose sends are later than this at the 99th percentile measures itself.
+MAX_LATENESS_S = 0.05
+
+
+class Driver:
+    """One run against one model."""
+
+    def __init__(self, targets: Targets, *, model: str) -> None:
+        self._targets = targets
+        self._model = model
+        values = InferInput("IN", [1, 1], "FP32")
+        values.set_data_from_numpy(np.ones((1, 1), dtype=np.float32))
+        self._inputs = [values]
+        self.requests: list[Request] = []
+
+    async def run(self, due_s: Sequence[float], *, started_s: float | None = None) -> None:
+        """Sends them all and waits for the last answer. `due_s` counts from `started_s`, by default from now."""
+        start_s = time.time() if started_s is None else started_s
+        # Monotonic for waiting, wall time for the log: a stepped clock moves no request.
+        origin_s = time.monotonic() - (time.time() - start_s)
+        async with asyncio.TaskGroup() as group:
+            for due in due_s:
+                wait_s = origin_s + due - time.monotonic()
+                if wait_s > 0.0:
+                    await asyncio.sleep(wait_s)
+                group.create_task(self._request(start_s + due))
+        await self._targets.close()
+
+    async def _request(self, due_s: float) -> None:
+        server = self._targets.pick()
+        while server is None:
+            if time.time() - due_s > TIMEOUT_S:
+                self.requests.append(Request(due_s, None, None, "", "no server"))
+                return
+            await asyncio.sleep(0.05)
+            server = self._targets.pick()
+        sent_s = time.time()
+        outcome = await self._infer(server)
+        self.requests.append(Request(due_s, sent_s, time.time(), server.name, outcome))
+
+    async def _infer(self, server: Server) -> str:
+        server.outstanding += 1
+        try:
+            await asyncio.wait_for(_call(server, self._model, self._inputs), TIMEOUT_S)
+        except TimeoutError:
+            return "no answer in time"
+        except (InferenceServerException, aiohttp.ClientError, OSError) as error:
+            return f"{type(error).__name__}: {error}"[:200]
+        finally:
+            server.outstanding -= 1
+        return OK
+
+
+async def _call(server: Server, model: str, inputs: list[InferInput]) -> Any:
+    return await server.client.infer(model, inputs)
+
+
+def lateness_p99_s(requests: Sequence[Request]) -> float:
+    """How late the client itself was, at the 99th percentile of the requests that found a server at once."""
+    late = sorted(r.sent_s - r.due_s for r in requests if r.sent_s is not None)
+    return late[int(0.99 * (len(late) - 1))] if late else 0.0

@@ -1,0 +1,106 @@
+"""Where requests go: the ready pods of a Deployment, or connections through a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tritonclient.http import aio
+
+HTTP_PORT = 8000
+# Of one pod. Far more than it can serve within any SLO: beyond, requests wait in the client, which the due time shows.
+CONNECTIONS = 64
+
+
+@dataclass(slots=True)
+class Server:
+    """An address with its client and the requests that are under way there."""
+
+    name: str
+    client: aio.InferenceServerClient
+    outstanding: int = 0
+    opened_s: float = 0.0
+
+
+class Targets(Protocol):
+    """Chooses a server for each request."""
+
+    def pick(self) -> Server | None:
+        """None: there is none now."""
+        ...
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        ...
+
+
+class ReadyPods:
+    """Least outstanding requests over the pods that are ready; a pod is left out from its deletion timestamp on."""
+
+    def __init__(self, ready: Callable[[], dict[str, str]]) -> None:
+        """`ready` gives address by pod name, at any time."""
+        self._ready = ready
+        self._servers: dict[str, Server] = {}
+        self._leaving: list[Server] = []
+
+    def pick(self) -> Server | None:
+        ready = self._ready()
+        for name in [name for name in self._servers if name not in ready]:
+            # Its requests under way go on; the client is closed at the end.
+            self._leaving.append(self._servers.pop(name))
+        for name, address in ready.items():
+            if name not in self._servers:
+                client = aio.InferenceServerClient(f"{address}:{HTTP_PORT}", conn_limit=CONNECTIONS)
+                self._servers[name] = Server(name=name, client=client)
+        # Ties go to whoever comes first in rotation, not always to the same one.
+        servers = list(self._servers.values())
+        if not servers:
+            return None
+        lowest = min(server.outstanding for server in servers)
+        idle = [server for server in servers if server.outstanding == lowest]
+        return idle[int(time.monotonic() * 1e6) % len(idle)]
+
+    async def close(self) -> None:
+        for server in [*self._servers.values(), *self._leaving]:
+            await server.client.close()
+
+
+class PinnedConnections:
+    """A few long-lived connections to one address, used in turn; each is opened anew after its maximum age.
+
+    What a client with connection pooling looks like to a proxy that balances connections and not requests.
+    """
+
+    def __init__(self, address: str, *, connections: int, max_age_s: float) -> None:
+        self._address = address
+        self._max_age_s = max_age_s
+        now_s = time.monotonic()
+        # Ages are spread, so that not all connections move at once.
+        self._servers = [
+            self._open(index, now_s - max_age_s * index / connections)
+            for index in range(connections)
+        ]
+        self._turn = itertools.cycle(range(connections))
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def _open(self, index: int, opened_s: float) -> Server:
+        client = aio.InferenceServerClient(self._address, conn_limit=1)
+        return Server(name=f"connection-{index}", client=client, opened_s=opened_s)
+
+    def pick(self) -> Server | None:
+        index = next(self._turn)
+        server = self._servers[index]
+        if time.monotonic() - server.opened_s >= self._max_age_s and server.outstanding == 0:
+            task = asyncio.create_task(server.client.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            server = self._servers[index] = self._open(index, time.monotonic())
+        return server
+
+    async def close(self) -> None:
+        for server in self._servers:
+            await server.client.close()
