@@ -9,15 +9,21 @@ without a knob.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 BINS = 40
 # Bin i holds growth up to exp(0.05 i); the last holds everything above exp(2) = 7.4.
 BIN_WIDTH = 0.05
 HALF_LIFE_MINUTES = 1440.0
-# Before anything is known: as if four hours had been seen, in one tenth of which demand rose by a third. Four hours,
-# so that a single surge early on is not taken for a habit, and one that comes back every half hour soon is.
-PRIOR = ((0, 120.0), (2, 64.0), (4, 32.0), (6, 24.0))
+FADE = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
+# Before anything is known: as if four hours had been seen, in one tenth of which demand rose by a third within five
+# minutes. Four hours, so that a single surge early on is not taken for a habit, and one that comes back every half hour
+# soon is. Over other lead times the rise follows their root, as that of a random walk does: by a tenth in half a minute.
+PRIOR_WEIGHT = 240.0
+PRIOR_RISE = 0.3
+PRIOR_LEAD_S = 300.0
+# (share of the prior's weight, part of its rise)
+PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.10, 1.0))
 LONGEST_LEAD_MINUTES = 30
 
 
@@ -25,17 +31,12 @@ LONGEST_LEAD_MINUTES = 30
 class Growth:
     """How demand rose over the lead time, as fading weights per bin, and the last minutes that are not judged yet."""
 
-    weights: tuple[float, ...] = field(default_factory=lambda: _prior())
+    weights: tuple[float, ...] = (0.0,) * BINS
+    prior_weight: float = PRIOR_WEIGHT
+    """What is left of the assumption that stands in for experience."""
     minutes: tuple[tuple[float, float, float], ...] = ()
     """(minute, mean, highest) in inferences a second, oldest first; kept for the longest lead time."""
     judged_until_s: float = 0.0
-
-
-def _prior() -> tuple[float, ...]:
-    weights = [0.0] * BINS
-    for index, weight in PRIOR:
-        weights[index] = weight
-    return tuple(weights)
 
 
 def add_minute(
@@ -47,33 +48,40 @@ def add_minute(
     """
     steps = min(LONGEST_LEAD_MINUTES, max(1, math.ceil(lead_s / 60.0)))
     minutes = (growth.minutes + ((minute_s, mean_rps, highest_rps),))[-(LONGEST_LEAD_MINUTES + 1) :]
-    weights, judged = growth.weights, growth.judged_until_s
+    weights, prior, judged = growth.weights, growth.prior_weight, growth.judged_until_s
     if len(minutes) > steps:
         origin_s, level_rps, _ = minutes[-1 - steps]
         if origin_s > judged and minute_s - origin_s == 60.0 * steps:
             highest = max(item[2] for item in minutes[-steps:])
             weights = _count(weights, math.log((highest + 1.0) / (level_rps + 1.0)))
+            prior *= FADE
             judged = origin_s
-    return Growth(weights=weights, minutes=minutes, judged_until_s=judged)
+    return Growth(weights=weights, prior_weight=prior, minutes=minutes, judged_until_s=judged)
 
 
 def _count(weights: tuple[float, ...], rise: float) -> tuple[float, ...]:
-    index = min(BINS - 1, max(0, math.ceil(rise / BIN_WIDTH)))
-    fade = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
-    return tuple(w * fade + (1.0 if i == index else 0.0) for i, w in enumerate(weights))
+    index = _bin(rise)
+    return tuple(w * FADE + (1.0 if i == index else 0.0) for i, w in enumerate(weights))
 
 
-def growth_ratio(growth: Growth, level: float) -> float:
-    """The factor by which demand stays below `level * factor` over the lead time, with probability `level` quantile."""
-    total = sum(growth.weights)
-    if total <= 0.0:
-        return 1.0
+def growth_ratio(growth: Growth, *, quantile: float, lead_s: float) -> float:
+    """The factor on the present demand that covers its highest over `lead_s` with probability `quantile`."""
+    weights = list(growth.weights)
+    for share, part in PRIOR:
+        rise = part * PRIOR_RISE * math.sqrt(lead_s / PRIOR_LEAD_S)
+        weights[_bin(rise)] += share * growth.prior_weight
+    wanted = quantile * sum(weights)
     reached = 0.0
-    for index, weight in enumerate(growth.weights):
+    for index, weight in enumerate(weights):
         reached += weight
-        if reached >= level * total:
+        if reached >= wanted - 1e-9:
             return math.exp(index * BIN_WIDTH)
     return math.exp((BINS - 1) * BIN_WIDTH)
+
+
+def _bin(rise: float) -> int:
+    # Rounded at the ninth digit: a rise of 0.30000000000000004 is in the bin of 0.3.
+    return min(BINS - 1, max(0, math.ceil(round(rise / BIN_WIDTH, 9))))
 
 
 def provision_quantile(miss_share: float) -> float:

@@ -105,7 +105,9 @@ def _upper(
     # `p95 < T` asks that 99 % of requests fall into good minutes; `99% < T` gives its own share.
     allowed = 0.01 if minutes else 1.0 - objective.ratio
     quantile = demand.provision_quantile(budget * allowed)
-    upper = level * demand.growth_ratio(state.growth, quantile)
+    upper = level * demand.growth_ratio(
+        state.growth, quantile=quantile, lead_s=lead_s + config.tick_s
+    )
     ahead = forecast_rps(context, lead_s + config.tick_s, quantile)
     if ahead is not None and context.forecast is not None:
         upper = max(upper, level + context.forecast.skill * (ahead - level))

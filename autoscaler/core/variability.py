@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from autoscaler.core.queueing import mean_wait_s, miss_probability
 from autoscaler.core.service_time import ServiceTimes
 
-# Smoother than Poisson (round robin over many replicas), up to demand that comes in volleys.
-LOWEST, HIGHEST = 0.5, 16.0
+# From a balancer that sends each request where least waits, which makes many replicas nearly one queue, up to demand
+# that comes in volleys.
+LOWEST, HIGHEST = 0.1, 16.0
 # Below this load waits are too short to tell anything; above, the queue is not stationary.
 MIN_LOAD, MAX_LOAD = 0.3, 0.93
-# Requests after which an observation counts half: bursts raise v within a minute, calm lowers it over many.
-RISE_REQUESTS, FALL_REQUESTS = 2000.0, 20000.0
+# Requests after which an observation counts half: bursts raise v three times as fast as calm lowers it.
+RISE_REQUESTS, FALL_REQUESTS = 2000.0, 6000.0
 # Misses fewer than this are noise at the tail.
 MIN_MISSES = 5.0
 
