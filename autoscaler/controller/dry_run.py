@@ -82,8 +82,9 @@ async def _look(
         given = await gatherer.gather()
         errors = {item.samples_error for item in given.workloads}
         if given.workloads and None not in errors and not any(w.samples for w in given.workloads):
+            said = sorted(map(str, errors))[0].removeprefix(f"{settings.prometheus.url}: ")
             raise SourceUnavailable(
-                f"Prometheus at {settings.prometheus.url}: {sorted(map(str, errors))[0]}; "
+                f"Prometheus at {settings.prometheus.url}: {said}; "
                 "give --prometheus-url, or FORESCALE_PROMETHEUS_URL"
             )
         result = engine.tick(given)

@@ -1,0 +1,194 @@
+"""The real parts put together, against an API server over HTTP; Prometheus is unreachable, as it may well be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoscaler.clock import SystemClock
+from autoscaler.config import PrometheusSettings, ServerSettings, Settings
+from autoscaler.controller import sources
+from autoscaler.controller.checkpoint import unpack
+from autoscaler.controller.freeze import FreezeSwitch
+from autoscaler.controller.kube_objects import KubeLease, KubeMaps
+from autoscaler.controller.leader import LeaseRecord
+from autoscaler.controller.wiring import build, own_namespace, store_of
+from autoscaler.core.settings import EngineConfig
+from autoscaler.errors import ActuationConflict, ConfigError, Problem
+from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
+
+BERT = "/apis/apps/v1/namespaces/team/deployments/bert"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/forescale"
+STATE = "/api/v1/namespaces/default/configmaps/forescale-state"
+
+
+def settings_for(folder: Path, api: ClusterApi) -> Settings:
+    """Ticks fast, so that a story takes no time."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "contexts: [{name: c, context: {cluster: c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: '{api.url}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
+    )
+    base = Settings()
+    return replace(
+        base,
+        engine=EngineConfig(tick_s=0.1),
+        kubernetes=replace(base.kubernetes, kubeconfig=str(kubeconfig)),
+        prometheus=PrometheusSettings(url="http://127.0.0.1:1", backfill_s=0.0),
+        server=ServerSettings(bind="127.0.0.1", port=0),
+    )
+
+
+@asynccontextmanager
+async def controller(settings: Settings, identity: str) -> AsyncIterator[asyncio.Event]:
+    """A whole controller; ends cleanly when the block does."""
+    client = await sources.connect_kubernetes(settings)
+    prometheus = sources.connect_prometheus(settings)
+    stop = asyncio.Event()
+    built = build(
+        settings,
+        SystemClock(),
+        client=client,
+        prometheus=prometheus,
+        identity=identity,
+        frozen=lambda: None,
+    )
+    running = asyncio.create_task(built.process.run(stop))
+    try:
+        yield stop
+        stop.set()
+        await running
+    finally:
+        running.cancel()
+        prometheus.close()
+        await client.close()
+
+
+async def test_a_workload_is_scaled_told_about_and_what_was_learned_taken_over(
+    tmp_path: Path,
+) -> None:
+    api = ClusterApi()
+    api.put(BERT, deployment("bert", 2, {"slo": "99% < 300ms", "min-replicas": "4"}))
+    async with api.serving():
+        settings = settings_for(tmp_path, api)
+        async with controller(settings, "first"):
+            await api.until(lambda: any("/events/" in path for _, path in api.writes))
+            assert api.objects[BERT]["spec"]["replicas"] == 4
+            assert api.objects[LEASE]["spec"]["holderIdentity"] == "first"
+        assert api.objects[LEASE]["spec"]["holderIdentity"] is None
+        assert STATE in api.objects
+        client = await sources.connect_kubernetes(settings)
+        saved = await store_of(settings, client).load()
+        await client.close()
+        assert saved is not None
+        assert [str(w.id) for w in unpack(saved).state.workloads] == ["team/bert"]
+        async with controller(settings, "second"):
+            await api.until(lambda: api.objects[LEASE]["spec"]["holderIdentity"] == "second")
+    messages = [o["message"] for path, o in api.objects.items() if "/events/" in path]
+    assert "Scaled from 2 to 4 replicas: min-replicas is 4" in messages
+    assert [write for write in api.writes if write[1] == BERT] == [("PATCH", BERT)]
+
+
+async def test_without_metrics_nothing_is_scaled_down(tmp_path: Path) -> None:
+    api = ClusterApi()
+    api.put(BERT, deployment("bert", 9, {"slo": "99% < 300ms"}))
+    put_pods(api, "bert", 9)
+
+    def told() -> bool:
+        return any(o.get("reason") == "NoData" for o in api.objects.values())
+
+    async with api.serving():
+        async with controller(settings_for(tmp_path, api), "only"):
+            await api.until(told)
+    assert api.objects[BERT]["spec"]["replicas"] == 9
+
+
+async def test_what_the_api_server_refuses_is_told_at_the_workload(tmp_path: Path) -> None:
+    api = ClusterApi()
+    api.put(BERT, deployment("bert", 2, {"slo": "99% < 300ms", "min-replicas": "4"}))
+    api.refuse = {"/scale": 403}
+
+    def told() -> bool:
+        return any(o.get("reason") == "ScaleRejected" for o in api.objects.values())
+
+    async with api.serving():
+        async with controller(settings_for(tmp_path, api), "only"):
+            await api.until(told)
+    assert api.objects[BERT]["spec"]["replicas"] == 2
+
+
+async def test_a_lease_is_written_with_its_version_and_keeps_foreign_labels(tmp_path: Path) -> None:
+    api = ClusterApi()
+    async with api.serving():
+        client = await sources.connect_kubernetes(settings_for(tmp_path, api))
+        lease = KubeLease(client, "default", "forescale")
+        assert await lease.read() is None
+        fresh = LeaseRecord(holder="a", duration_s=15.0, acquired_at_s=5.0, renewed_at_s=7.25)
+        created = await lease.create(fresh)
+        assert replace(created, version="") == fresh
+        with pytest.raises(ActuationConflict):
+            await lease.create(fresh)
+        stored = api.objects[LEASE]
+        assert stored["spec"]["renewTime"] == "1970-01-01T00:00:07.250000Z"
+        stored["metadata"]["labels"]["team"] = "x"
+        read = await lease.read()
+        assert read == created
+        written = await lease.replace(replace(created, holder=""))
+        assert written.holder == ""
+        assert api.objects[LEASE]["spec"]["holderIdentity"] is None
+        assert api.objects[LEASE]["metadata"]["labels"]["team"] == "x"
+        with pytest.raises(ActuationConflict):
+            await lease.replace(created)
+        await client.close()
+
+
+async def test_config_maps_are_made_replaced_and_made_anew(tmp_path: Path) -> None:
+    api = ClusterApi()
+    async with api.serving():
+        client = await sources.connect_kubernetes(settings_for(tmp_path, api))
+        maps = KubeMaps(client, "default")
+        assert await maps.read("m") is None
+        await maps.write("m", {"part": b"\x00\xff"})
+        assert await maps.read("m") == {"part": b"\x00\xff"}
+        await KubeMaps(client, "default").write("m", {"part": b"2"})  # of a process before
+        assert await maps.read("m") == {"part": b"2"}
+        await client.close()
+
+
+def test_the_namespace_of_the_lease() -> None:
+    base = Settings()
+    assert own_namespace(base) == "default"
+    assert own_namespace(replace(base, leader=replace(base.leader, namespace="x"))) == "x"
+
+
+def test_a_freeze_takes_effect_without_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("a")
+    answers: list[Settings | ConfigError] = []
+
+    def reload() -> Settings:
+        answer = answers.pop(0)
+        if isinstance(answer, ConfigError):
+            raise answer
+        return answer
+
+    switch = FreezeSwitch(Settings(), path, reload)
+    assert switch() is None
+    answers.append(Settings(freeze="incident"))
+    path.write_text("bb")
+    assert switch() == "incident"
+    assert switch() == "incident"  # and the file is not read again
+    answers.append(ConfigError((Problem("freeze", "x", "y"),)))
+    path.write_text("ccc")
+    assert switch() == "incident"
+    path.unlink()
+    assert switch() == "incident"
+    answers.append(Settings())
+    path.write_text("dddd")
+    assert switch() is None

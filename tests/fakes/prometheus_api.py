@@ -1,0 +1,39 @@
+"""A Prometheus over real HTTP that answers every query with what the test has put there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class PrometheusApi:
+    """Instant vectors by the text of the query; an empty one for all others."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, list[dict[str, Any]]] = {}
+        self.asked: list[str] = []
+        self.url = ""
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        query = str(form.get("query") or request.query.get("query"))
+        self.asked.append(query)
+        data = {"resultType": "vector", "result": self.vectors.get(query, [])}
+        return web.json_response({"status": "success", "data": data})
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Answers on loopback."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield
+        finally:
+            await runner.cleanup()
