@@ -53,6 +53,7 @@ def settings_of(args: argparse.Namespace, extra: dict[str, object] | None = None
 def dry_run(args: argparse.Namespace) -> DryRun:
     """One decision for every workload, as the controller would take it now. Nothing is written."""
     import asyncio
+    import logging
 
     from autoscaler.clock import SystemClock
     from autoscaler.controller.dry_run import run_dry
@@ -60,6 +61,8 @@ def dry_run(args: argparse.Namespace) -> DryRun:
     if args.wait < 0.0:
         raise ConfigError((Problem("--wait", f"{args.wait:g}", "must not be negative"),))
     settings = settings_of(args)
+    # What goes wrong is in the answer; libraries' own words beside it would only confuse.
+    logging.getLogger().addHandler(logging.NullHandler())
     from autoscaler.cli.render import console
 
     notes = console(stderr=True)

@@ -31,9 +31,10 @@ from autoscaler.errors import AutoscalerError
 log = logging.getLogger(__name__)
 
 # A range query over days takes longer than a tick and is waited for outside of it.
-BACKFILL_TIMEOUT_S = 60.0
-# Workloads asked about at once, and how long after a failure they are asked about again.
-BACKFILL_BATCH = 200
+BACKFILL_TIMEOUT_S = 120.0
+# Workloads asked about at once: their minutes are objects, and go into one line of the journal. After a failure they
+# are asked about again.
+BACKFILL_BATCH = 250
 BACKFILL_RETRY_S = 300.0
 
 
@@ -65,6 +66,8 @@ class Gatherer:
         observation = self._cluster.observe()
         self.refused = observation.refused
         self._metrics.refused.set(len(observation.refused))
+        if self._cluster.error is not None:
+            self._metrics.source_errors.labels("kubernetes").inc()
         specs = tuple(item.spec for item in observation.workloads)
         measured = await self._measure(now_s, specs)
         profiles = self._profiles.take()

@@ -113,7 +113,13 @@ class Journal:
             config=self._config,
             state=state,
         )
-        self._write(header_line(header))
+        try:
+            self._write(header_line(header))
+        except OSError:
+            # Half a header is worth nothing, and a full disk must not fill with them.
+            self._close()
+            (self._folder / CURRENT).unlink(missing_ok=True)
+            raise
 
     def _write(self, line: bytes) -> None:
         assert self._file is not None

@@ -22,7 +22,7 @@ LABELS = ("namespace", "kind", "name")
 TICK_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
 CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("observe", "decide", "actuate", "record")
-SOURCES = ("kubernetes", "prometheus", "triton", "backfill")
+SOURCES = ("kubernetes", "prometheus", "backfill")
 
 UNKNOWN_REASONS = frozenset(
     {

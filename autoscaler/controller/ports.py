@@ -107,6 +107,11 @@ class ClusterSource(Protocol):
         """Everything has been listed once."""
         ...
 
+    @property
+    def error(self) -> str | None:
+        """What is not up to date, in words; None: everything is."""
+        ...
+
     def observe(self) -> Observation:
         """The newest state that is known; no I/O."""
         ...

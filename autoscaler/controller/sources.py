@@ -27,6 +27,11 @@ class ClusterView:
         """Everything has been listed once."""
         return self._collector.synced
 
+    @property
+    def error(self) -> str | None:
+        """What is not up to date."""
+        return self._collector.error
+
     def observe(self) -> Observation:
         """No I/O."""
         seen = self._collector.observe()

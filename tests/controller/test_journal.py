@@ -102,6 +102,22 @@ def test_after_a_failed_write_a_new_file_begins(tmp_path: Path) -> None:
     assert [replay(path).differing for path in files_in(tmp_path)] == [0, 0]
 
 
+def test_a_disk_that_stays_full_leaves_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = RecordedStory()
+    journal = journal_in(tmp_path, story)
+
+    def full(line: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal, "_write", full)
+    for line in story.record(50, rate_rps=20):
+        with pytest.raises(OSError, match="No space left"):
+            journal.append(line, story.engine.snapshot)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_a_file_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("")
     story = RecordedStory()

@@ -84,6 +84,14 @@ async def test_a_source_that_fails_leaves_a_reason_and_the_tick_goes_on(
         assert len(ticks(c)) == 2
 
 
+async def test_a_broken_watch_is_counted_and_the_ticks_go_on() -> None:
+    async with running(FakeController()) as c:
+        c.cluster.error = "/api/v1/pods: connection refused"
+        await c.clock.advance(20)
+        assert c.metric("forescale_source_errors_total", source="kubernetes") == 2.0
+        assert len(ticks(c)) == 3
+
+
 async def test_samples_go_to_the_pods_they_are_of() -> None:
     async with running(FakeController()) as c:
         c.cluster.replicas = {"bert": 2, "llama": 1}
@@ -159,9 +167,9 @@ async def test_an_error_in_a_tick_is_counted_and_the_next_goes_on() -> None:
         c.engine.failures = 1
         await c.clock.advance(10)
         assert c.metric("forescale_tick_failures_total") == 1.0
-        c.cluster.error = RuntimeError("cache")
+        c.cluster.fault = RuntimeError("cache")
         await c.clock.advance(10)
-        c.cluster.error = None
+        c.cluster.fault = None
         c.engine.targets = {"bert": 3}
         await c.clock.advance(10)
         assert c.metric("forescale_tick_failures_total") == 2.0

@@ -116,11 +116,12 @@ class FakeCluster:
     replicas: dict[str, int] = field(default_factory=lambda: {"bert": 2})
     refused: tuple[Refused, ...] = ()
     synced: bool = True
-    error: Exception | None = None
+    error: str | None = None
+    fault: Exception | None = None
 
     def observe(self) -> Observation:
-        if self.error is not None:
-            raise self.error
+        if self.fault is not None:
+            raise self.fault
         return Observation(
             workloads=tuple(self._observed(*item) for item in self.replicas.items()),
             refused=self.refused,
