@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from autoscaler.core import brakes, demand
 from autoscaler.core.behavior import ScaleEvent
@@ -35,6 +36,9 @@ from autoscaler.core.types import (
     WorkloadInput,
 )
 from autoscaler.schedule import scheduled_floor
+
+if TYPE_CHECKING:
+    from forecasting.types import Forecast
 
 
 class DecisionEngine:
@@ -202,6 +206,26 @@ class DecisionEngine:
                 continue
             changes.append((state.growth.minutes[-back][1], now_rps))
         return changes
+
+
+def demand_forecast(
+    forecast: Forecast, workload: WorkloadId, *, skill: float, lasts_s: float, model: str = ""
+) -> DemandForecast:
+    """A forecast of the library as the engine's value: the maximum over each horizon, plain floats.
+
+    `forecast.step` and `cutoff` are in seconds. `skill` is the pinball loss that it saved against the naive forecast
+    lately, 0 to 1; `lasts_s` seconds after its cutoff it is no longer believed.
+    """
+    return DemandForecast(
+        workload=workload,
+        cutoff_s=forecast.cutoff,
+        expires_s=forecast.cutoff + lasts_s,
+        horizons_s=tuple(forecast.step * (step + 1) for step in range(forecast.horizon)),
+        quantiles=forecast.quantiles,
+        values_rps=tuple(tuple(float(value) for value in row) for row in forecast.maximum),
+        skill=min(max(skill, 0.0), 1.0),
+        model=model,
+    )
 
 
 def _acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> WorkloadState:

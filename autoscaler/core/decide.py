@@ -172,8 +172,8 @@ def _size(
     )
     if state.skew_ratio > 1.0 and spread is not None:
         text += f", times {state.skew_ratio:.2f} for uneven load"
-    if (view.coverage_ratio or 1.0) < 1.0:
-        text += f"; {view.ready - view.covered} of {view.ready} pods not seen, taken to be like the others"
+    if view.unseen:
+        text += f"; {view.unseen} of {view.ready} pods not seen, taken to be like the others"
     trace.move("size", wanted, reason, f"{text}: {wanted}")
 
 

@@ -17,8 +17,8 @@ BIN_WIDTH = 0.05
 HALF_LIFE_MINUTES = 1440.0
 FADE = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
 # Before anything is known: as if four hours had been seen, in one tenth of which demand rose by a third within five
-# minutes. Four hours, so that a single surge early on is not taken for a habit, and one that comes back every half hour
-# soon is. Over other lead times the rise follows their root, as that of a random walk does: by a tenth in half a minute.
+# minutes. Four hours, so that a single surge early on is not taken for a habit, and one that comes back every half
+# hour soon is. Over other lead times the rise follows their root, as a random walk's does: a tenth in half a minute.
 PRIOR_WEIGHT = 240.0
 PRIOR_RISE = 0.3
 PRIOR_LEAD_S = 300.0

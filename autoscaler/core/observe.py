@@ -6,6 +6,7 @@ missing, not idle.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from autoscaler.core.reasons import Reason
@@ -32,6 +33,8 @@ class View:
     ready: int
     starting: int
     covered: int
+    unseen: int = 0
+    """Ready pods that should have been seen by now; in the demand they are taken to be like the others."""
     tracks: tuple[PodTrack, ...]
     slots: tuple[Slot, ...] = ()
     loads: tuple[PodLoad, ...] = ()
@@ -39,6 +42,8 @@ class View:
     pending: float | None = None
     misses: MissShare | None = None
     queue_ratio: float | None = None
+    latency_s: float | None = None
+    """Of the slowest pod, at the first quantile that it exports at or above the objective's."""
     sample_age_s: float | None = None
     unknown: Reason | None = None
     unknown_message: str = ""
@@ -78,13 +83,14 @@ def observe(
     unknown, message = _unknown(given, ready, tracks, fresh, loads, now_s, settings)
     newest = max((track.sampled_at_s for track in tracks), default=None)
     slots = state.slots
+    unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
     if unknown is None and newest is not None:
-        unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
         slots = _slots(slots, loads, unseen, at_s=newest, window_s=settings.rate_window_s)
     return View(
         ready=len(ready),
         starting=starting,
         covered=len(loads),
+        unseen=unseen,
         tracks=tracks,
         slots=slots,
         loads=loads,
@@ -92,6 +98,7 @@ def observe(
         pending=_sum_pending(loads),
         misses=_misses(loads),
         queue_ratio=_queue_ratio(loads),
+        latency_s=_latency_s(fresh, given.spec.slo.objectives[0].ratio, given.spec.model),
         sample_age_s=None if newest is None else max(0.0, now_s - newest),
         unknown=unknown,
         unknown_message=message,
@@ -229,6 +236,21 @@ def _misses(loads: tuple[PodLoad, ...]) -> MissShare | None:
     models = _each_model(loads)
     shares = [(m.misses, m.requests) for m in models if m.misses is not None]
     return pooled(shares, sum(m.failures for m in models)) if shares else None
+
+
+def _latency_s(tracks: list[PodTrack], ratio: float, model: str | None) -> float | None:
+    """Quantiles of pods can't be averaged: the slowest pod speaks for all."""
+    slowest = None
+    for track in tracks:
+        for entry in track.models:
+            if model is not None and entry.last.model != model:
+                continue
+            above = [
+                s for q, s in entry.last.latency_quantiles if q >= ratio - 1e-9 and math.isfinite(s)
+            ]
+            if above and (slowest is None or above[0] > slowest):
+                slowest = above[0]
+    return slowest
 
 
 def _queue_ratio(loads: tuple[PodLoad, ...]) -> float | None:

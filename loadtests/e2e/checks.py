@@ -77,7 +77,7 @@ def gpu_hours(moments: Sequence[Moment], *, static_replicas: int, limit_ratio: f
     return Check(
         name="GPU-hours against a static peak",
         passed=ratio <= limit_ratio,
-        figure=f"{ratio:.0%}, {gpu_seconds(moments) / 3600:.2f} GPU-h ({static_replicas} static: {static_s / 3600:.2f})",
+        figure=f"{ratio:.0%}: {gpu_seconds(moments) / 3600:.2f} GPU-h, {static_replicas} static {static_s / 3600:.2f}",
         limit=f"at most {limit_ratio:.0%}",
     )
 

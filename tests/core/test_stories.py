@@ -23,7 +23,8 @@ from autoscaler.core.types import (
     TickInput,
     TickResult,
 )
-from autoscaler.engine import DecisionEngine
+from autoscaler.engine import DecisionEngine, demand_forecast
+from forecasting.naive import NaiveForecaster
 from tests.core.story import START_S, Story, spec
 
 
@@ -324,6 +325,36 @@ def test_history_from_before_teaches_how_demand_rises() -> None:
     decision = story.run(60, rate_rps=20)
     assert decision.facts.upper_rps == pytest.approx(60.0, rel=0.1)
     assert len(story.engine.history(story.spec.id)[1]) == 10080
+
+
+@pytest.mark.parametrize(
+    ("skill", "target"),
+    [
+        pytest.param(0.0, 2, id="no skill, no say"),
+        pytest.param(0.5, 3, id="half believed"),
+        pytest.param(1.0, 4, id="believed"),
+    ],
+)
+def test_a_forecast_raises_as_far_as_its_skill_goes(skill: float, target: int) -> None:
+    story = Story(replicas=2)
+    story.run(120, rate_rps=25)
+    steady = NaiveForecaster(step=60.0).fit([70.0] * 50, cutoff=story.now_s)
+    forecast = demand_forecast(
+        steady.predict(15, (0.5, 0.95, 0.99)), story.spec.id, skill=skill, lasts_s=600.0
+    )
+    story._pass(10.0)
+    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(forecast,))
+    assert story.engine.tick(given).decisions[0].target == target
+
+
+def test_a_forecast_that_expired_says_nothing() -> None:
+    story = Story(replicas=2)
+    story.run(120, rate_rps=25)
+    steady = NaiveForecaster(step=60.0).fit([70.0] * 50, cutoff=story.now_s - 700.0)
+    forecast = demand_forecast(steady.predict(15, (0.99,)), story.spec.id, skill=1.0, lasts_s=600.0)
+    story._pass(10.0)
+    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(forecast,))
+    assert story.engine.tick(given).decisions[0].target == 2
 
 
 def test_samples_of_pods_that_are_gone_count_for_nothing() -> None:
