@@ -1,0 +1,64 @@
+"""What observed waits teach about everything that the queueing model can't know."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler.core.queueing import mean_wait_s
+from autoscaler.core.service_time import ServiceTimes
+from autoscaler.core.variability import Variability, learn
+
+TWO = ServiceTimes(batch_s=(0.052, 0.064))
+# 70 % of full batches.
+RATE = 0.7 / TWO.work_s
+
+
+def learned(
+    *,
+    queue_s: float,
+    known: float = 1.0,
+    requests: float = 1e9,
+    miss_ratio: float | None = None,
+    rate: float = RATE,
+) -> float:
+    return learn(
+        Variability(value=known),
+        TWO,
+        rate=rate,
+        requests=requests,
+        queue_s=queue_s,
+        miss_ratio=miss_ratio,
+        threshold_s=0.3,
+    ).value
+
+
+@pytest.mark.parametrize("true", [0.2, 1.0, 3.0])
+def test_the_mean_wait_gives_the_factor_back(true: float) -> None:
+    assert learned(queue_s=sum(mean_wait_s(TWO, RATE, true))) == pytest.approx(true, rel=0.15)
+
+
+def test_an_empty_queue_is_as_smooth_as_it_gets_and_a_long_one_is_bounded() -> None:
+    assert learned(queue_s=0.0) == pytest.approx(0.1)
+    assert learned(queue_s=60.0) == pytest.approx(16.0)
+
+
+@pytest.mark.parametrize("load", [0.1, 0.95, 1.2])
+def test_loads_at_which_nothing_can_be_told_teach_nothing(load: float) -> None:
+    assert learned(queue_s=9.0, rate=load / TWO.work_s) == 1.0
+
+
+def test_bursts_are_learned_faster_than_calm() -> None:
+    up = learned(queue_s=60.0, requests=1000.0) / 1.0
+    down = 1.0 / learned(queue_s=0.0, requests=1000.0)
+    assert up > 2.0 * down
+
+
+def test_misses_of_a_minute_ago_count_for_little_when_the_queue_is_gone() -> None:
+    # Half of the requests missed, the summary says, but nobody waits any more.
+    calm = sum(mean_wait_s(TWO, RATE, 0.3))
+    assert learned(queue_s=calm, miss_ratio=0.5) <= 1.3
+    assert learned(queue_s=sum(mean_wait_s(TWO, RATE, 3.0)), miss_ratio=0.5) > 5.0
+
+
+def test_no_request_teaches_nothing() -> None:
+    assert learned(queue_s=0.0, requests=0.0) == 1.0
