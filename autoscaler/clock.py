@@ -23,6 +23,9 @@ class Clock(Protocol):
         ...
 
 
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -30,7 +33,8 @@ class SystemClock:
         return time.time()
 
     def monotonic_s(self) -> float:
-        return time.monotonic()
+        # Linux' monotonic clock stands still while a machine is suspended; leases of others do not.
+        return time.clock_gettime(_BOOTTIME)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
