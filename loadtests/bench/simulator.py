@@ -7,20 +7,18 @@ installation. The fastest of a few runs is reported: whatever else the machine d
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.simulation.arrivals import poisson_arrivals
 from autoscaler.simulation.serving import Routing, ServingModel, ServingPool, Status
+from loadtests.bench.report import Figure, report
 
 SERVERS = 20
 UTILISATION = 0.7
@@ -29,20 +27,6 @@ RUNS = 3
 SCRAPE_S = 5.0
 TARGET_RPS = 1_000_000.0
 """What the project promises of its modelled cluster."""
-
-REPORT = Path("build/bench/simulator.json")
-
-
-class Figure(TypedDict):
-    """One line of the report."""
-
-    name: str
-    value: float
-    unit: str
-    target: float | None
-    better: str
-    note: str
-
 
 # A fixed part and a part for each item, as GPUs show: 5 ms alone, 12 ms for eight.
 MODEL = ServingModel(
@@ -122,26 +106,7 @@ def throughput(arrivals_s: NDArray[np.float64], routing: Routing, *, scrapes: bo
 
 def first_call(name: str, value_s: float, note: str) -> Figure:
     """Time to the first result of a process; no target, it is shown apart."""
-    return Figure(name=name, value=value_s, unit="s", target=None, better="lower", note=note)
-
-
-def write_report(figures: list[Figure]) -> None:
-    """Print the figures as a table and write them as JSON."""
-    asked = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    report = {"name": "simulator", "commit": asked.stdout.strip() or None, "figures": figures}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    for figure in figures:
-        target = figure["target"]
-        verdict = "" if target is None else f"target {target:,.0f}: {_verdict(figure, target)}"
-        value = f"{figure['value']:,.{0 if figure['value'] > 1000 else 2}f} {figure['unit']}"
-        print(f"{figure['name']:<38} {value:>23}  {verdict:<26} {figure['note']}")
-
-
-def _verdict(figure: Figure, target: float) -> str:
-    return "met" if figure["value"] >= target else "missed"
+    return Figure(name=name, value=value_s, unit="s", note=note)
 
 
 def main() -> None:
@@ -161,7 +126,7 @@ def main() -> None:
         first_call("first call, compiling", compiling_s, "once for an installation"),
         first_call("first call, compiled before", cached_s, "in every process"),
     ]
-    write_report(figures)
+    report("simulator", figures)
 
 
 if __name__ == "__main__":
