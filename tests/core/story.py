@@ -92,6 +92,7 @@ class Story:
             for _ in range(self.replicas)
         ]
         self.decisions: list[Decision] = []
+        self.times_s: list[float] = []
         self.last: TickInput | None = None
 
     _named = 0
@@ -114,6 +115,7 @@ class Story:
         self.last = TickInput(now_s=self.now_s, workloads=(self.given(),))
         result = self.engine.tick(self.last)
         self.decisions.append(result.decisions[0])
+        self.times_s.append(self.now_s)
         applied = tuple(
             ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions
         )

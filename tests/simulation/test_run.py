@@ -1,0 +1,184 @@
+"""The modelled cluster seen as collectors see one, the peers' documented rules, and one engine in every driver."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from autoscaler import codec
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import TickInput, TickResult
+from autoscaler.engine import DecisionEngine
+from autoscaler.simulation import demo
+from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster, Outage, Startup
+from autoscaler.simulation.peers import Forescale, Static, hpa_replicas
+from autoscaler.simulation.run import run, score, static_peak
+from autoscaler.simulation.serving import ServingModel
+
+MODEL = ServingModel(max_batch_size=2, batch_service_s=(0.052, 0.064))
+
+
+def arrivals(rate_rps: float, seconds: float, seed: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.uniform(0.0, seconds, rng.poisson(rate_rps * seconds)))
+
+
+def cluster(
+    rate_rps: float = 40.0, *, replicas: int = 2, outages: tuple[Outage, ...] = ()
+) -> ModelledCluster:
+    return ModelledCluster(
+        demo.spec(),
+        MODEL,
+        arrivals(rate_rps, 600.0),
+        replicas=replicas,
+        startup=Startup(median_s=40.0),
+        outages=outages,
+    )
+
+
+def test_a_tick_shows_what_collectors_would() -> None:
+    world = cluster()
+    world.advance(30.0)
+    (given,) = world.tick_input().workloads
+    assert world.tick_input().now_s == EPOCH_S + 30.0
+    assert [pod.ready_s for pod in given.pods] == [EPOCH_S, EPOCH_S]
+    assert [sample.sampled_at_s for sample in given.samples] == [EPOCH_S + 29.0] * 2
+    done = sum(sample.models[0].success or 0.0 for sample in given.samples)
+    assert done == pytest.approx(40.0 * 29.0, rel=0.1)
+    assert given.profiles[0].models[0].max_batch_size == 2
+
+
+def test_an_outage_is_a_hole_with_a_reason() -> None:
+    world = cluster(outages=(Outage(start_s=20.0, end_s=40.0),))
+    world.advance(30.0)
+    (given,) = world.tick_input().workloads
+    assert (given.samples, given.samples_error) == ((), "no connection")
+    world.advance(40.0)
+    assert world.tick_input().workloads[0].samples_error is None
+
+
+def test_a_replica_is_paid_from_its_request_until_it_is_gone() -> None:
+    world = cluster(rate_rps=0.0)
+    world.advance(3600.0)
+    assert world.gpu_hours == pytest.approx(2.0)
+    world.set_replicas(3)
+    world.advance(7200.0)
+    world.set_replicas(1)
+    world.advance(7210.0)
+    assert world.gpu_hours == pytest.approx(2.0 + 3.0 + 10.0 * 3 / 3600.0, abs=0.01)
+
+
+def test_a_scale_down_takes_starting_pods_first_and_then_the_youngest() -> None:
+    world = cluster()
+    world.advance(10.0)
+    world.set_replicas(3)
+    world.advance(200.0)
+    world.set_replicas(5)
+    world.set_replicas(3)
+    assert [pod.number for pod in world.pods if pod.deleted_s is None] == [0, 1, 2]
+    world.set_replicas(2)
+    assert [pod.number for pod in world.pods if pod.deleted_s is None] == [0, 1]
+
+
+def test_startups_are_drawn_alike_for_every_policy_and_spread_as_said() -> None:
+    draws = [Startup(median_s=100.0, seed=1).draw_s(n) for n in range(4000)]
+    assert draws == [Startup(median_s=100.0, seed=1).draw_s(n) for n in range(4000)]
+    assert np.median(draws) == pytest.approx(100.0, rel=0.03)
+    assert np.quantile(draws, 0.99) == pytest.approx(230.0, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    ("usages", "unready", "current", "wanted"),
+    [
+        pytest.param([2.0], 0, 1, 2, id="documentation: 200m for 100m doubles"),
+        pytest.param([0.5] * 4, 0, 4, 2, id="documentation: 50m for 100m halves"),
+        pytest.param([1.1] * 10, 0, 10, 10, id="within the tolerance"),
+        pytest.param([1.11] * 10, 0, 10, 12, id="just beyond it"),
+        pytest.param([3.0, 3.0], 2, 4, 6, id="unready pods count as idle on the way up"),
+        pytest.param([1.5, 1.5], 2, 4, 4, id="and so may stop it"),
+        pytest.param([0.5, 0.5], 2, 4, 1, id="but not on the way down"),
+        pytest.param([], 3, 3, 3, id="no metric, no change"),
+    ],
+)
+def test_hpa(usages: list[float], unready: int, current: int, wanted: int) -> None:
+    assert hpa_replicas(usages, unready=unready, current=current) == wanted
+
+
+def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
+    due = arrivals(95.0, 600.0)
+    fewest = static_peak(MODEL, due, threshold_s=0.3, goal=0.99)
+    ratios = []
+    for replicas in (fewest - 1, fewest):
+        world = ModelledCluster(
+            demo.spec(), MODEL, due, replicas=replicas, startup=Startup(median_s=1.0)
+        )
+        result = run(Static(replicas), world, due, duration_s=600.0, threshold_s=0.3, goal=0.99)
+        ratios.append(result.worst_minute_ratio)
+    assert fewest == 4
+    assert ratios[0] < 0.99 <= ratios[1]
+
+
+def test_a_score_by_hand() -> None:
+    # Two minutes of 100 requests; in the second, half of them miss.
+    due = np.concatenate([np.linspace(0.0, 59.0, 100), np.linspace(60.0, 119.0, 100)])
+    good = np.array([True] * 100 + [True, False] * 50)
+    result = score(
+        "by hand",
+        good,
+        due,
+        duration_s=120.0,
+        goal=0.99,
+        gpu_hours=1.0,
+        replicas=((0.0, 1), (60.0, 2)),
+    )
+    assert result.attainment_ratio == 0.75
+    assert (result.worst_minute_ratio, result.worst_minute_s) == (0.5, 60.0)
+    assert (result.changes, result.longest_bad_s, result.good_windows_ratio) == (1, 60.0, 0.0)
+
+
+class Recording(DecisionEngine):
+    """Keeps what it was asked and answered, as the journal does."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineConfig())
+        self.kept: list[tuple[bytes, bytes]] = []
+
+    def tick(self, tick_input: TickInput) -> TickResult:
+        result = super().tick(tick_input)
+        self.kept.append((codec.encode(tick_input), codec.encode(result)))
+        return result
+
+
+def test_the_same_decisions_simulated_and_from_the_journal() -> None:
+    due = np.sort(np.concatenate([arrivals(30.0, 1200.0), 300.0 + arrivals(90.0, 400.0, seed=4)]))
+    engine = Recording()
+    world = ModelledCluster(demo.spec(), MODEL, due, replicas=2, startup=Startup(median_s=30.0))
+    result = run(Forescale(engine), world, due, duration_s=1200.0, threshold_s=0.4, goal=0.99)
+    assert result.changes >= 3
+    again = Forescale(DecisionEngine(EngineConfig()))
+    for asked, answered in engine.kept:
+        given = codec.decode(asked, TickInput)
+        before = codec.decode(answered, TickResult)
+        assert again.replicas(given) == before.decisions[0].target
+        assert again.decisions[-1][1] == before.decisions[0]
+
+
+def test_the_demo_is_deterministic_and_tells_its_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert demo.main(["--hours", "1", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert demo.main(["--hours", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert [entry["policy"].split()[0] for entry in first] == ["forescale", "HPA", "static"]
+    assert all(0.0 <= entry["attainment_ratio"] <= 1.0 for entry in first)
+
+
+@pytest.mark.parametrize("argument", ["--hours=0", "--hours=99", "--startup-s=0", "--seed=-1"])
+def test_what_the_demo_refuses(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        demo.main([argument])
+    assert stopped.value.code == 2
+    assert "is allowed" in capsys.readouterr().err
