@@ -1,0 +1,165 @@
+"""What a team may write on a workload, and what it is told when it writes something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
+from autoscaler.core.slo import parse_slo
+from autoscaler.core.types import Mode, Pause, Slo, SloForm, WorkloadId, WorkloadSpec
+
+BERT = WorkloadId(namespace="team", name="bert")
+SHAPE = Shape(api_version="apps/v1", gpus_per_replica=2.0)
+
+
+def parse(defaults: Defaults | None = None, /, **annotations: str) -> WorkloadSpec | list[str]:
+    own = {PREFIX + key.replace("_", "-"): value for key, value in annotations.items()}
+    parsed = parse_workload(BERT, own, defaults=defaults or Defaults(), shape=SHAPE)
+    return parsed if isinstance(parsed, WorkloadSpec) else [str(problem) for problem in parsed]
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "ratio", "threshold_s", "signal"),
+    [
+        ("p95 < 200ms", SloForm.MINUTES, 0.95, 0.2, "latency"),
+        ("99% < 200ms", SloForm.REQUESTS, 0.99, 0.2, "latency"),
+        ("99.9%<=1.5s", SloForm.REQUESTS, 0.999, 1.5, "latency"),
+        ("  P50   <  300us ", SloForm.MINUTES, 0.5, 0.0003, "latency"),
+        ("p99 ttft < 2s", SloForm.MINUTES, 0.99, 2.0, "ttft"),
+        ("95% latency < 1m", SloForm.REQUESTS, 0.95, 60.0, "latency"),
+    ],
+)
+def test_one_objective(
+    text: str, form: SloForm, ratio: float, threshold_s: float, signal: str
+) -> None:
+    slo = parse_slo(text, "here")
+    assert isinstance(slo, Slo)
+    (objective,) = slo.objectives
+    assert (objective.form, objective.signal) == (form, signal)
+    assert (objective.ratio, objective.threshold_s) == pytest.approx((ratio, threshold_s))
+    assert (slo.compliance_ratio, slo.window_s) == (0.99, 28 * 86400.0)
+
+
+def test_several_objectives_with_target_and_window() -> None:
+    slo = parse_slo("p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d", "here")
+    assert isinstance(slo, Slo)
+    assert [objective.signal for objective in slo.objectives] == ["ttft", "tpot"]
+    assert slo.compliance_ratio == pytest.approx(0.995)
+    assert slo.window_s == 7 * 86400.0
+    only_window = parse_slo("99% < 1s over 12h", "here")
+    assert isinstance(only_window, Slo)
+    assert only_window.window_s == 12 * 3600.0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "'' is no objective"),
+        ("fast", "'fast' is no objective"),
+        ("p95 200ms", "'p95 200ms' is no objective"),
+        ("p95 < 200", "'p95 < 200' is no objective"),
+        ("p0 < 200ms", "asks for 0 %, 50 to 99.99 % are allowed"),
+        ("p100 < 200ms", "asks for 100 %, 50 to 99.99 % are allowed"),
+        ("p95 < 0ms", "has 0 s, 0.1 ms to 1 hour are allowed"),
+        ("p95 < 2s for 100%", "for 100%, more than 0 and less than 100 %"),
+        ("p95 < 2s for 99% over 400d", "over 400 d, 1 hour to 90 days"),
+        ("p95 < nanms", "is no objective"),
+    ],
+)
+def test_what_is_no_slo(text: str, told: str) -> None:
+    problems = parse_slo(text, "team/bert forescale.io/slo")
+    assert not isinstance(problems, Slo)
+    assert told in str(problems[0])
+    assert str(problems[0]).startswith("team/bert forescale.io/slo: ")
+
+
+def test_one_annotation_is_enough() -> None:
+    spec = parse(slo="99% < 300ms")
+    assert isinstance(spec, WorkloadSpec)
+    assert (spec.mode, spec.pause, spec.min_replicas, spec.max_replicas) == (
+        Mode.AUTO,
+        Pause.NONE,
+        1,
+        None,
+    )
+    assert (spec.engine, spec.api_version, spec.gpus_per_replica) == ("triton", "apps/v1", 2.0)
+
+
+def test_everything_at_once() -> None:
+    spec = parse(
+        Defaults(max_priority=5),
+        slo="99% < 300ms",
+        mode="Recommend",
+        min_replicas="2",
+        max_replicas="9",
+        model="bert-large",
+        priority="7",
+        startup_time="4m",
+        pause="down",
+        schedule="4 @ 0 8 * * mon-fri for 10h in Europe/Berlin; 2 @ */30 * * * * for 5m",
+    )
+    assert isinstance(spec, WorkloadSpec)
+    assert (spec.mode, spec.pause, spec.min_replicas, spec.max_replicas) == (
+        Mode.RECOMMEND,
+        Pause.DOWN,
+        2,
+        9,
+    )
+    # Policy caps the priority.
+    assert (spec.model, spec.priority, spec.startup_time_s) == ("bert-large", 5, 240.0)
+    first, second = spec.schedule
+    assert (first.cron, first.duration_s, first.min_replicas, first.timezone) == (
+        "0 8 * * mon-fri",
+        36000.0,
+        4,
+        "Europe/Berlin",
+    )
+    assert (second.cron, second.duration_s, second.timezone) == ("*/30 * * * *", 300.0, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "told"),
+    [
+        ({"mode": "on"}, "mode: 'on', one of auto, recommend, off is allowed"),
+        ({"pause": "yes"}, "pause: 'yes', one of none, up, down, all is allowed"),
+        ({"min_replicas": "0"}, "min-replicas: 0, 1 or more is allowed: at 0 nothing shows demand"),
+        ({"min_replicas": "two"}, "min-replicas: 'two', a whole number is allowed"),
+        (
+            {"min_replicas": "5", "max_replicas": "3"},
+            "max-replicas: 3, at least min-replicas (5) is needed",
+        ),
+        ({"engine": "tgi"}, "engine: 'tgi', one of triton is allowed"),
+        ({"startup_time": "soon"}, "startup-time: 'soon', a time up to two hours is allowed"),
+        ({"startup_time": "3h"}, "startup-time: '3h', a time up to two hours is allowed"),
+        ({"schedule": "4 at night"}, "schedule: '4 at night', `REPLICAS @ CRON for TIME in ZONE`"),
+        (
+            {"max_replica": "3"},
+            "max-replica: is no annotation of forescale, did you mean forescale.io/max-replicas?",
+        ),
+        ({"colour": "blue"}, "colour: is no annotation of forescale, known are slo,"),
+    ],
+)
+def test_problems_name_key_value_and_what_is_allowed(
+    annotations: dict[str, str], told: str
+) -> None:
+    problems = parse(slo="99% < 300ms", **annotations)
+    assert isinstance(problems, list)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"team/bert {PREFIX}")
+    assert told in problems[0]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = parse(slo="fast", mode="on", min_replicas="x", wrong="1")
+    assert isinstance(problems, list)
+    assert len(problems) == 4
+
+
+def test_other_peoples_annotations_are_none_of_ours() -> None:
+    parsed = parse_workload(
+        BERT,
+        {PREFIX + "slo": "99% < 1s", "other.io/forescale": "x"},
+        defaults=Defaults(),
+        shape=SHAPE,
+    )
+    assert isinstance(parsed, WorkloadSpec)
