@@ -1,0 +1,195 @@
+"""The API server's answers, good and bad, each as one of our own errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kubernetes_asyncio.client import ApiClient, Configuration
+
+from autoscaler.actuators.scale import ScaleActuator
+from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import Outcome, SetReplicas, WorkloadId
+from autoscaler.errors import (
+    AutoscalerError,
+    SourceDenied,
+    SourceExpired,
+    SourceInvalid,
+    SourceMissing,
+    SourceUnavailable,
+)
+from tests.fakes.http import FakeServer, serving
+
+
+def client(server: FakeServer, timeout_s: float = 2.0) -> KubernetesClient:
+    return KubernetesClient(ApiClient(Configuration(host=server.url)), timeout_s=timeout_s)
+
+
+def status(code: int, message: str) -> str:
+    return json.dumps({"kind": "Status", "code": code, "message": message})
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error", "told"),
+    [
+        pytest.param(401, status(401, "Unauthorized"), SourceDenied, "Unauthorized", id="401"),
+        pytest.param(
+            403, status(403, "pods is forbidden"), SourceDenied, "pods is forbidden", id="403"
+        ),
+        pytest.param(404, status(404, "not found"), SourceMissing, "not found", id="404"),
+        pytest.param(410, status(410, "too old"), SourceExpired, "too old", id="410"),
+        pytest.param(500, "<html>", SourceUnavailable, "status 500", id="500"),
+        pytest.param(503, status(503, "starting"), SourceUnavailable, "starting", id="503"),
+        pytest.param(200, '{"items": [', SourceInvalid, "no JSON", id="truncated"),
+        pytest.param(200, "hello", SourceInvalid, "no JSON", id="not JSON"),
+        pytest.param(200, "[1]", SourceInvalid, "no object", id="not an object"),
+    ],
+)
+async def test_bad_answers_to_a_read(
+    code: int, body: str, error: type[AutoscalerError], told: str
+) -> None:
+    async with serving((code, body)) as server:
+        api = client(server)
+        with pytest.raises(error, match=told):
+            await api.read("/api/v1/pods")
+        await api.close()
+
+
+async def test_429_says_when_to_come_back() -> None:
+    async with serving((429, "{}", {"Retry-After": "7"})) as server:
+        api = client(server)
+        with pytest.raises(SourceUnavailable) as refused:
+            await api.read("/api/v1/pods")
+        assert refused.value.retry_after_s == 7.0
+        await api.close()
+
+
+async def test_a_slow_server_is_no_answer_in_time() -> None:
+    async with serving((200, "{}"), slow_s=0.5) as server:
+        api = client(server, timeout_s=0.05)
+        with pytest.raises(SourceUnavailable, match="no answer in time"):
+            await api.read("/api/v1/pods")
+        await api.close()
+
+
+async def test_an_unreachable_server() -> None:
+    async with serving((200, "{}")) as server:
+        api = client(server)
+    with pytest.raises(SourceUnavailable, match="GET /api/v1/pods"):
+        await api.read("/api/v1/pods")
+    await api.close()
+
+
+async def test_a_list_is_read_in_pages() -> None:
+    first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [{"n": 1}]}
+    second = {"metadata": {"resourceVersion": "5"}, "items": [{"n": 2}]}
+    async with serving((200, json.dumps(first)), (200, json.dumps(second))) as server:
+        api = client(server)
+        pages = [page async for page in api.pages("/api/v1/pods")]
+        await api.close()
+    assert pages == [([{"n": 1}], "5"), ([{"n": 2}], "5")]
+    assert [asked.query.get("continue") for asked in server.asked] == [None, "next"]
+
+
+async def test_a_watch_gives_events_and_turns_an_error_event_into_an_error() -> None:
+    lines = [
+        {"type": "ADDED", "object": {"metadata": {"name": "a"}}},
+        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}},
+        {"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}},
+    ]
+    async with serving((200, "\n".join(json.dumps(entry) for entry in lines) + "\n")) as server:
+        api = client(server)
+        kinds = []
+        with pytest.raises(SourceExpired, match="too old resource version"):
+            async for kind, _ in api.watch("/api/v1/pods", "5"):
+                kinds.append(kind)
+        await api.close()
+    assert kinds == ["ADDED", "BOOKMARK"]
+    assert server.asked[0].query["allowWatchBookmarks"] == "true"
+    assert server.asked[0].query["resourceVersion"] == "5"
+
+
+def action(observed: int = 2, replicas: int = 4) -> SetReplicas:
+    return SetReplicas(
+        workload=WorkloadId(namespace="team", name="bert"),
+        api_version="apps/v1",
+        observed=observed,
+        replicas=replicas,
+        reason=Reason.DEMAND_RISING,
+        message="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "outcome"),
+    [
+        pytest.param(200, "{}", Outcome.APPLIED, id="done"),
+        pytest.param(422, status(422, "test failed"), Outcome.CONFLICT, id="somebody was faster"),
+        pytest.param(409, status(409, "conflict"), Outcome.CONFLICT, id="conflict"),
+        pytest.param(403, status(403, "forbidden"), Outcome.REJECTED, id="no right"),
+        pytest.param(404, status(404, "gone"), Outcome.REJECTED, id="gone"),
+        pytest.param(500, "{}", Outcome.UNKNOWN, id="it may have happened"),
+        pytest.param(429, "{}", Outcome.UNKNOWN, id="too many requests"),
+    ],
+)
+async def test_what_becomes_of_a_scale(code: int, body: str, outcome: Outcome) -> None:
+    async with serving((code, body)) as server:
+        api = client(server)
+        result = await ScaleActuator(api).apply(action())
+        await api.close()
+    assert result.outcome is outcome
+    (asked,) = server.asked  # never repeated
+    assert (asked.method, asked.path) == (
+        "PATCH",
+        "/apis/apps/v1/namespaces/team/deployments/bert/scale",
+    )
+    assert asked.content_type == JSON_PATCH
+    assert json.loads(asked.body) == [
+        {"op": "test", "path": "/spec/replicas", "value": 2},
+        {"op": "replace", "path": "/spec/replicas", "value": 4},
+    ]
+
+
+async def test_a_write_without_an_answer_may_have_happened() -> None:
+    async with serving((200, "{}"), slow_s=0.5) as server:
+        api = client(server, timeout_s=0.05)
+        result = await ScaleActuator(api).apply(action())
+        await api.close()
+    assert result.outcome is Outcome.UNKNOWN
+
+
+async def test_no_change_is_no_write() -> None:
+    async with serving((200, "{}")) as server:
+        api = client(server)
+        result = await ScaleActuator(api).apply(action(observed=4, replicas=4))
+        await api.close()
+    assert result.outcome is Outcome.UNCHANGED
+    assert server.asked == []
+
+
+async def test_anything_with_a_scale_subresource_is_found_by_discovery() -> None:
+    listed = {
+        "resources": [
+            {"name": "rollouts", "kind": "Rollout"},
+            {"name": "rollouts/scale", "kind": "Scale"},
+            {"name": "experiments", "kind": "Experiment"},
+        ]
+    }
+    async with serving((200, json.dumps(listed)), (200, "{}"), (200, json.dumps(listed))) as server:
+        api = client(server)
+        actuator = ScaleActuator(api)
+        for kind, outcome in (("Rollout", Outcome.APPLIED), ("Experiment", Outcome.REJECTED)):
+            result = await actuator.apply(
+                SetReplicas(
+                    workload=WorkloadId(namespace="team", name="bert", kind=kind),
+                    api_version="argoproj.io/v1alpha1",
+                    observed=1,
+                    replicas=2,
+                    reason=Reason.STEADY,
+                    message="",
+                )
+            )
+            assert result.outcome is outcome
+        await api.close()
+    assert server.asked[1].path == "/apis/argoproj.io/v1alpha1/namespaces/team/rollouts/bert/scale"

@@ -1,0 +1,88 @@
+"""Prometheus' answers, good and bad: unknown is unknown, and an error says which query it was."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.errors import AutoscalerError, SourceDenied, SourceInvalid, SourceUnavailable
+from tests.fakes.http import serving
+
+
+def vector(*entries: tuple[dict[str, str], str]) -> str:
+    result = [{"metric": labels, "value": [1000.5, value]} for labels, value in entries]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("12.5", 12.5), ("0", 0.0), ("NaN", None), ("+Inf", None), ("-Inf", None)],
+)
+async def test_what_is_not_finite_is_unknown(text: str, value: float | None) -> None:
+    async with serving((200, vector(({"pod": "a"}, text)))) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        (series,) = await client.query("up", 1000.5)
+        client.close()
+    assert (series.labels, series.value) == ({"pod": "a"}, value)
+
+
+async def test_the_time_is_the_callers() -> None:
+    async with serving((200, vector())) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        assert await client.query("up", 1000.5) == ()
+        client.close()
+    asked = server.asked[0]
+    assert "time=1000.500" in asked.body or asked.query.get("time") == "1000.500"
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error"),
+    [
+        pytest.param(401, "", SourceDenied, id="401"),
+        pytest.param(403, "", SourceDenied, id="403"),
+        pytest.param(429, "", SourceUnavailable, id="429"),
+        pytest.param(503, "", SourceUnavailable, id="503"),
+        pytest.param(400, "parse error", SourceInvalid, id="400"),
+        pytest.param(200, "<html>", SourceInvalid, id="not JSON"),
+        pytest.param(200, '{"data": {"result": [{"me', SourceInvalid, id="truncated"),
+        pytest.param(200, '{"status": "success"}', SourceInvalid, id="no data"),
+        pytest.param(200, '{"data": {"result": 3}}', SourceInvalid, id="no list"),
+        pytest.param(200, '{"data": {"result": [{"metric": {}}]}}', SourceInvalid, id="no value"),
+        pytest.param(
+            200,
+            '{"data": {"result": [{"metric": {}, "value": [1, "x"]}]}}',
+            SourceInvalid,
+            id="no number",
+        ),
+    ],
+)
+async def test_bad_answers(code: int, body: str, error: type[AutoscalerError]) -> None:
+    async with serving((code, body)) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        with pytest.raises(error):
+            await client.query("up", 1.0)
+        client.close()
+    assert len(server.asked) == 1  # no retries within a tick
+
+
+async def test_a_slow_and_an_absent_prometheus() -> None:
+    async with serving((200, vector()), slow_s=0.5) as server:
+        client = PrometheusClient(server.url, timeout_s=0.05)
+        with pytest.raises(SourceUnavailable, match="no answer in time"):
+            await client.query("up", 1.0)
+        client.close()
+    client = PrometheusClient(server.url, timeout_s=1.0)
+    with pytest.raises(SourceUnavailable, match="no connection"):
+        await client.query("up", 1.0)
+    client.close()
+
+
+async def test_a_range_keeps_its_holes() -> None:
+    result = [{"metric": {"pod": "a"}, "values": [[60, "1"], [120, "NaN"], [180, "3"]]}]
+    async with serving((200, json.dumps({"data": {"result": result}}))) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        (series,) = await client.query_range("x", start_s=60.0, end_s=180.0, step_s=60.0)
+        client.close()
+    assert series.points == ((60.0, 1.0), (120.0, None), (180.0, 3.0))

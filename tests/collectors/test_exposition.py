@@ -1,0 +1,119 @@
+"""From series to samples: labels of several exporters, parts that add up, doubles that must not."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler.clients.prometheus import Series
+from autoscaler.collectors import exposition
+from autoscaler.collectors.presets import TRITON, Preset
+from autoscaler.config import QuerySet
+
+
+def series(value: float | None, **labels: str) -> Series:
+    return Series(labels=labels, points=((1000.0, value),))
+
+
+POD = {"namespace": "team", "pod": "a", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"namespace": "team", "pod": "a"},
+        {"kubernetes_namespace": "team", "kubernetes_pod_name": "a"},
+        {"exported_namespace": "team", "exported_pod": "a"},
+        {"namespace": "team", "pod_name": "a"},
+    ],
+)
+def test_the_pod_by_the_labels_of_usual_scrape_configurations(labels: dict[str, str]) -> None:
+    assert exposition.pod_of(labels, TRITON) == ("team", "a")
+
+
+def test_the_labels_that_the_policy_names_win() -> None:
+    preset = Preset(queries=QuerySet(namespace_label="ns", pod_label="replica"))
+    assert exposition.pod_of({"ns": "x", "replica": "y", **POD}, preset) == ("x", "y")
+
+
+def test_reasons_and_versions_add_up() -> None:
+    table = exposition.counter_table(
+        [
+            series(1.0, **POD, reason="REJECTED", version="1"),
+            series(2.0, **POD, reason="OTHER", version="1"),
+            series(4.0, **POD, reason="OTHER", version="2"),
+        ],
+        TRITON,
+    )
+    assert table.values == {("team", "a", "m"): 7.0}
+    assert table.doubled == set()
+
+
+def test_two_scrapes_of_one_pod_are_not_added_up() -> None:
+    table = exposition.counter_table(
+        [series(100.0, **POD, job="x"), series(104.0, **POD, job="y")], TRITON
+    )
+    assert table.values == {("team", "a", "m"): 104.0}
+    assert table.doubled == {("team", "a")}
+
+
+def test_one_unknown_part_makes_the_whole_unknown() -> None:
+    table = exposition.counter_table(
+        [series(1.0, **POD, reason="A"), series(None, **POD, reason="B")], TRITON
+    )
+    assert table.values == {("team", "a", "m"): None}
+
+
+def test_series_without_a_pod_are_left_out() -> None:
+    assert exposition.counter_table([series(1.0, model="m")], TRITON).values == {}
+
+
+def test_quantiles_and_buckets_are_in_seconds_and_ascending() -> None:
+    quantiles = exposition.curve_table(
+        [series(250_000.0, **POD, quantile="0.99"), series(90_000.0, **POD, quantile="0.5")],
+        TRITON,
+        label="quantile",
+        x_scale=1.0,
+        y_scale=1e-6,
+    )
+    assert quantiles[("team", "a", "m")] == ((0.5, 0.09), (0.99, 0.25))
+    buckets = exposition.curve_table(
+        [series(9.0, **POD, le="+Inf"), series(5.0, **POD, le="100"), series(7.0, **POD, le="x")],
+        TRITON,
+        label="le",
+        x_scale=1e-3,
+        y_scale=1.0,
+    )
+    assert buckets[("team", "a", "m")] == ((0.1, 5.0), (1e308, 9.0))
+
+
+def test_a_pod_without_a_scrape_time_is_no_sample() -> None:
+    counters = {"success": exposition.counter_table([series(3.0, **POD)], TRITON)}
+    assert exposition.samples(counters, {}, {}, {}, {}) == {}
+    found = exposition.samples(counters, {}, {}, {("team", "a"): 998.0}, {("team", "a"): 0.4})
+    sample = found[("team", "a")]
+    assert (sample.sampled_at_s, sample.gpu_busy_ratio) == (998.0, 0.4)
+    assert sample.models[0].success == 3.0
+    assert sample.models[0].pending is None
+
+
+def test_gpu_activity_of_the_workloads_pod_between_zero_and_one() -> None:
+    found = exposition.busy_ratios(
+        [
+            series(
+                1.29,
+                namespace="gpu-operator",
+                pod="dcgm-x",
+                exported_namespace="team",
+                exported_pod="a",
+            ),
+            series(
+                0.5,
+                namespace="gpu-operator",
+                pod="dcgm-x",
+                exported_namespace="team",
+                exported_pod="a",
+            ),
+            series(0.25, namespace="team", pod="b"),
+        ]
+    )
+    assert found == {("team", "a"): 0.75, ("team", "b"): 0.25}

@@ -1,0 +1,62 @@
+"""A loopback HTTP server that answers as a test says, request by request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: str
+    content_type: str
+
+
+@dataclass(slots=True)
+class FakeServer:
+    """Answers from `script` in order, the last one for ever. An answer is (status, body, headers)."""
+
+    script: list[tuple[int, str, dict[str, str]]]
+    asked: list[Asked] = field(default_factory=list)
+    slow_s: float = 0.0
+    url: str = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        self.asked.append(
+            Asked(request.method, request.path, dict(request.query), body, request.content_type)
+        )
+        await asyncio.sleep(self.slow_s)
+        status, text, headers = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return web.Response(
+            status=status, text=text, headers=headers, content_type="application/json"
+        )
+
+
+@asynccontextmanager
+async def serving(
+    *script: tuple[int, str] | tuple[int, str, dict[str, str]], slow_s: float = 0.0
+) -> AsyncIterator[FakeServer]:
+    """A server on a free loopback port for the time of a `with`."""
+    full = [(entry[0], entry[1], entry[2] if len(entry) == 3 else {}) for entry in script]
+    fake = FakeServer(script=full, slow_s=slow_s)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield fake
+    finally:
+        await runner.cleanup()
