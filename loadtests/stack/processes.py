@@ -60,6 +60,8 @@ def start(
             env={**os.environ, **(environment or {})},
         )
     ticks = started_ticks(child.pid)
+    # It is meant to outlive this object: without this, Popen warns that it still runs.
+    child.returncode = 0
     if ticks is None:
         raise StackError(f"{name}: ended at once; {log} ends with:\n{tail(log)}")
     return Started(
