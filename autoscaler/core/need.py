@@ -10,8 +10,9 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import WorkloadState
 from autoscaler.core.types import DemandForecast, LatencyObjective, SloForm, WorkloadInput
 
-# A backlog is to be gone within this time.
-DRAIN_S = 30.0
+# A backlog is to be gone within this time. Replicas that are added for it come a start-up later and can only take new
+# requests off those that hold it, so haste buys little.
+DRAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

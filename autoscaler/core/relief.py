@@ -21,8 +21,8 @@ JUDGE_AFTER_S = 75.0
 USELESS_S = 600.0
 # Misses must fall at least by a fifth, or the growth was for nothing.
 HELPED_RATIO = 0.8
-# Growth at saturation: multiplicative, since the demand that is seen is only a lower bound.
-SATURATED_GROWTH = 1.5
+# Growth at saturation: doubling, since the demand that is seen is only a lower bound.
+SATURATED_GROWTH = 2.0
 QUEUE_SHARE = 0.3
 SATURATED_LOAD = 0.95
 SATURATED_SETTLE_S = 20.0
@@ -69,7 +69,7 @@ def judge(
 
 
 def wanted(*, ready: int, saturated: bool) -> int:
-    """How many replicas to try: half as many again at saturation, a tenth more (at least one) otherwise."""
+    """How many replicas to try: twice as many at saturation, a tenth more (at least one) otherwise."""
     factor = SATURATED_GROWTH if saturated else 1.1
     return max(ready + 1, math.ceil(ready * factor))
 

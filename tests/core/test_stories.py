@@ -36,9 +36,7 @@ def test_a_fivefold_step_is_answered_in_the_first_tick_and_given_back_after_the_
     story = Story(replicas=2)
     assert story.run(120, rate_rps=25).target == 2
     assert story.run(10, rate_rps=125).target == 8
-    # One more for what piles up while they start; it goes once that is worked off.
-    assert story.run(20).target == 9
-    assert story.run(140).target == 8
+    assert story.run(160).target == 8
     # Two minutes of stabilisation, then at most half a minute's replicas at a time.
     assert story.run(100, rate_rps=25).target == 8
     assert story.run(100).target == 2
