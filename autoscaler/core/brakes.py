@@ -68,63 +68,55 @@ def apply(
 ) -> Braked:
     """Grants wishes by priority, then by name, while the window's allowance lasts."""
     moves = tuple(m for m in state.moves if now_s - settings.window_s < m.at_s <= now_s)
-    hold_until_s = state.hold_down_until_s
-    if drop is not None:
-        hold_until_s = now_s + settings.correlated_window_s
+    hold_until_s = now_s + settings.correlated_window_s if drop else state.hold_down_until_s
     held = hold_until_s is not None and now_s < hold_until_s
-    went = -sum(m.gpus for m in moves if m.gpus < 0.0)
-    came = sum(m.gpus for m in moves if m.gpus > 0.0)
-    left_down = (
-        max(settings.min_allowance_gpus, settings.max_down_ratio * (fleet_gpus + went)) - went
-    )
-    left_up = (
-        max(settings.min_up_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came))
-        - came
-    )
+    left = _left_gpus(moves, fleet_gpus, settings)
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
-    granted_up = granted_down = 0.0
+    granted = {True: 0.0, False: 0.0}
     for wish in sorted(wishes, key=lambda w: (-w.priority, w.workload)):
-        if wish.gpus < 0.0 and held:
-            cuts[wish.workload] = (
-                wish.current,
-                Reason.CORRELATED_DROP,
-                drop or "demand of many workloads fell together",
-            )
-        elif wish.gpus < 0.0:
-            given = _part(wish, left_down - granted_down)
-            granted_down += given * wish.gpus_per_replica
-            if given < wish.current - wish.target:
-                cuts[wish.workload] = (
-                    wish.current - given,
-                    Reason.FLEET_BRAKE,
-                    _words("down", settings.max_down_ratio, settings),
-                )
-        elif wish.gpus > 0.0:
-            given = _part(wish, left_up - granted_up)
-            granted_up += given * wish.gpus_per_replica
-            if given < wish.target - wish.current:
-                cuts[wish.workload] = (
-                    wish.current + given,
-                    Reason.FLEET_BRAKE,
-                    _words("up", settings.max_up_ratio, settings),
-                )
-    for change in (granted_up, -granted_down):
+        up = wish.target > wish.current
+        if held and not up:
+            message = drop or "demand of many workloads fell together a moment ago"
+            cuts[wish.workload] = (wish.current, Reason.CORRELATED_DROP, message)
+            continue
+        given = _part(wish, left[up] - granted[up])
+        granted[up] += given * wish.gpus_per_replica
+        if given < abs(wish.target - wish.current):
+            number = wish.current + (given if up else -given)
+            cuts[wish.workload] = (number, Reason.FLEET_BRAKE, _words(up, settings))
+    for change in (granted[True], -granted[False]):
         if change:
             moves = (*moves, FleetMove(at_s=now_s, gpus=change))
-    findings = [Finding(reason=Reason.CORRELATED_DROP, message=drop)] if drop else []
-    braked = sum(1 for _, reason, _ in cuts.values() if reason is Reason.FLEET_BRAKE)
-    if braked:
-        findings.append(
-            Finding(
-                reason=Reason.FLEET_BRAKE,
-                message=f"{braked} workloads wait: {_words('down or up', 0, settings)}",
-            )
-        )
     return Braked(
         cuts=cuts,
         state=FleetState(moves=moves, hold_down_until_s=hold_until_s if held else None),
-        findings=tuple(findings),
+        findings=_findings(cuts, drop, settings),
     )
+
+
+def _left_gpus(
+    moves: tuple[FleetMove, ...], fleet_gpus: float, settings: FleetBrakes
+) -> dict[bool, float]:
+    """GPUs that may still move up (True) and down (False), as a share of the fleet at the window's start."""
+    went = -sum(m.gpus for m in moves if m.gpus < 0.0)
+    came = sum(m.gpus for m in moves if m.gpus > 0.0)
+    down = max(settings.min_allowance_gpus, settings.max_down_ratio * (fleet_gpus + went))
+    up = max(settings.min_up_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came))
+    return {True: up - came, False: down - went}
+
+
+def _findings(
+    cuts: dict[WorkloadId, tuple[int, Reason, str]], drop: str | None, settings: FleetBrakes
+) -> tuple[Finding, ...]:
+    findings = [Finding(reason=Reason.CORRELATED_DROP, message=drop)] if drop else []
+    braked = sum(1 for _, reason, _ in cuts.values() if reason is Reason.FLEET_BRAKE)
+    if braked:
+        minutes = settings.window_s / 60.0
+        message = (
+            f"{braked} workloads wait: what the fleet may move in {minutes:.0f} minutes is used up"
+        )
+        findings.append(Finding(reason=Reason.FLEET_BRAKE, message=message))
+    return tuple(findings)
 
 
 def _part(wish: Wish, left_gpus: float) -> int:
@@ -135,6 +127,6 @@ def _part(wish: Wish, left_gpus: float) -> int:
     return max(0, min(size, int(left_gpus / wish.gpus_per_replica + 1e-9)))
 
 
-def _words(direction: str, ratio: float, settings: FleetBrakes) -> str:
-    share = f" ({ratio:.0%} of the fleet)" if ratio else ""
-    return f"the fleet's brake for moves {direction}{share} in {settings.window_s / 60:.0f} minutes is reached"
+def _words(up: bool, settings: FleetBrakes) -> str:
+    ratio, direction = (settings.max_up_ratio, "up") if up else (settings.max_down_ratio, "down")
+    return f"the fleet's brake for moves {direction} ({ratio:.0%} of it in {settings.window_s / 60:.0f} minutes) is reached"
