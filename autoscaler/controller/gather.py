@@ -125,6 +125,9 @@ def _input(
         pods_known=item.pods_known,
         samples=tuple(sample for sample in samples if sample is not None),
         samples_error=measured.error or measured.errors.get(key),
+        doubled_pods=tuple(
+            pod.name for pod in item.pods if (key.namespace, pod.name) in measured.doubled
+        ),
         profiles=profiles.get(key, ()),
         backfill=history.get(key, ()),
     )

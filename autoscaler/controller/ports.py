@@ -85,6 +85,11 @@ class Measured(Protocol):
         ...
 
     @property
+    def doubled(self) -> frozenset[tuple[str, str]]:
+        """(namespace, pod) that are scraped twice; one of the two counts."""
+        ...
+
+    @property
     def errors(self) -> Mapping[WorkloadId, str]:
         """The same for single workloads."""
         ...
@@ -97,6 +102,7 @@ class Samples:
     samples: Mapping[tuple[str, str], PodSample] = field(default_factory=dict)
     error: str | None = None
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
+    doubled: frozenset[tuple[str, str]] = frozenset()
 
 
 class ClusterSource(Protocol):

@@ -129,4 +129,5 @@ def _part(wish: Wish, left_gpus: float) -> int:
 
 def _words(up: bool, settings: FleetBrakes) -> str:
     ratio, direction = (settings.max_up_ratio, "up") if up else (settings.max_down_ratio, "down")
-    return f"the fleet's brake for moves {direction} ({ratio:.0%} of it in {settings.window_s / 60:.0f} minutes) is reached"
+    span = f"{ratio:.0%} of it in {settings.window_s / 60:.0f} minutes"
+    return f"the fleet's brake for moves {direction} ({span}) is reached"

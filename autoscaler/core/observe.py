@@ -65,7 +65,7 @@ def observe(
     """What the pods and their samples show at `now_s`."""
     ready = tuple(p for p in given.pods if p.ready_s is not None and p.deleted_s is None)
     starting = sum(1 for p in given.pods if p.ready_s is None and p.deleted_s is None)
-    by_pod, notes = _samples_by_pod(given.samples)
+    by_pod, notes = _samples_by_pod(given.samples, given.doubled_pods)
     tracks = _advanced(given, state, by_pod, now_s=now_s, settings=settings)
     # Only what this tick was told: a pod that the source no longer mentions is missing at once.
     fresh_pods = {pod.name for pod in ready if pod.name in by_pod}
@@ -108,11 +108,11 @@ def observe(
 
 
 def _samples_by_pod(
-    samples: tuple[PodSample, ...],
+    samples: tuple[PodSample, ...], already: tuple[str, ...]
 ) -> tuple[dict[str, PodSample], tuple[tuple[Reason, str], ...]]:
     """One sample a pod: of two scrapes of the same pod the newer counts, they are never added up."""
     by_pod: dict[str, PodSample] = {}
-    doubled: list[str] = []
+    doubled: list[str] = list(already)
     for sample in samples:
         other = by_pod.get(sample.pod)
         if other is not None:

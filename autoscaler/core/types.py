@@ -266,6 +266,8 @@ class WorkloadInput:
     samples: tuple[PodSample, ...] = ()
     samples_error: str | None = None
     """Why there are no samples or not all, as a sentence; None: the source answered."""
+    doubled_pods: tuple[str, ...] = ()
+    """Pods of which the source had two scrapes; the collector kept one."""
     profiles: tuple[ServerProfile, ...] = ()
     backfill: tuple[HistoryPoint, ...] = ()
     """History from before this process, given once."""

@@ -132,6 +132,10 @@ def test_two_scrapes_of_one_pod_are_named_and_not_added_up() -> None:
     decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(doubled,))).decisions[0]
     assert decision.facts.offered_rps == pytest.approx(25.0, rel=0.01)
     assert [f.reason for f in decision.findings] == [Reason.DUPLICATE_SAMPLE]
+    story._pass(10.0)
+    told = replace(story.given(), doubled_pods=(given.pods[0].name,))
+    decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(told,))).decisions[0]
+    assert "1 pods are scraped twice" in decision.findings[0].message
 
 
 def test_a_clock_that_steps_back_holds() -> None:
