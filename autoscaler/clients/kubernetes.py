@@ -138,6 +138,8 @@ class KubernetesClient:
     ) -> AsyncIterator[tuple[str, Object]]:
         """(ADDED, MODIFIED, DELETED or BOOKMARK, object) from `version` on, until the server closes the stream.
 
+        The first is a BOOKMARK of `version` itself, as soon as the server has accepted the watch.
+
         Raises as `read`; SourceExpired where the version is too old and everything has to be listed anew.
         """
         params = {
@@ -155,6 +157,8 @@ class KubernetesClient:
                     raise _source_error(
                         answer.status, answer.headers, f"{where}: status {answer.status}"
                     )
+                # The connection stands: whoever waits for news need not wait for the next event to know it.
+                yield "BOOKMARK", {"metadata": {"resourceVersion": version}}
                 buffer = b""
                 async for chunk in answer.content.iter_any():
                     *lines, buffer = (buffer + chunk).split(b"\n")

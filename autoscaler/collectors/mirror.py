@@ -89,7 +89,7 @@ class Mirror(Generic[V]):
                     self.path, version, accept=self._watch_accept
                 ):
                     self._apply(kind, item)
-                    version = str(item.get("metadata", {}).get("resourceVersion", version))
+                    version = _metadata(item, "resourceVersion") or version
                     failures, self.error = 0, None
             except SourceExpired:
                 log.info("%s: the watch's history is gone, listing anew", self.path)
@@ -123,5 +123,10 @@ class Mirror(Generic[V]):
 
 
 def _uid(item: Object) -> str:
+    return _metadata(item, "uid")
+
+
+def _metadata(item: Object, key: str) -> str:
+    """Empty where an object has none: what can't be understood stops nothing."""
     metadata = item.get("metadata")
-    return str(metadata.get("uid", "")) if isinstance(metadata, dict) else ""
+    return str(metadata.get(key, "")) if isinstance(metadata, dict) else ""

@@ -105,7 +105,7 @@ async def test_a_watch_gives_events_and_turns_an_error_event_into_an_error() -> 
             async for kind, _ in api.watch("/api/v1/pods", "5"):
                 kinds.append(kind)
         await api.close()
-    assert kinds == ["ADDED", "BOOKMARK"]
+    assert kinds == ["BOOKMARK", "ADDED", "BOOKMARK"]
     assert server.asked[0].query["allowWatchBookmarks"] == "true"
     assert server.asked[0].query["resourceVersion"] == "5"
 

@@ -1,0 +1,109 @@
+"""A mirror of one resource: list, watch, resume, and list anew where history is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from autoscaler.collectors.mirror import Mirror
+from autoscaler.errors import SourceExpired, SourceUnavailable
+from tests.fakes.clock import FakeClock
+
+Event = tuple[str, dict[str, Any]] | Exception
+
+
+def item(uid: str, version: str, value: int = 0) -> dict[str, Any]:
+    return {"metadata": {"uid": uid, "resourceVersion": version}, "value": value}
+
+
+class FakeApi:
+    """Lists and watches as told; ends the mirror by a cancellation when the script is over."""
+
+    def __init__(self, lists: list[list[dict[str, Any]]], watches: list[list[Event]]) -> None:
+        self.lists = lists
+        self.watches = watches
+        self.asked: list[str] = []
+
+    async def pages(
+        self, path: str, *, accept: str
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        self.asked.append("list")
+        found = self.lists.pop(0)
+        yield found[:1], "10"
+        yield found[1:], "10"
+
+    async def watch(
+        self, path: str, version: str, *, accept: str
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        self.asked.append(f"watch {version}")
+        if not self.watches:
+            raise asyncio.CancelledError
+        for event in self.watches.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+async def mirrored(api: FakeApi) -> Mirror[int]:
+    mirror: Mirror[int] = Mirror(
+        api,  # type: ignore[arg-type]
+        "/things",
+        lambda raw, before: raw["value"] if raw["value"] >= 0 else None,
+        FakeClock(),
+    )
+    task = asyncio.create_task(mirror.run())
+    await asyncio.gather(task, return_exceptions=True)
+    return mirror
+
+
+async def test_events_are_taken_in_and_a_closed_stream_goes_on_where_it_was() -> None:
+    api = FakeApi(
+        [[item("a", "1", 1), item("b", "2", 2)]],
+        [
+            [("MODIFIED", item("a", "11", 5)), ("DELETED", item("b", "12"))],
+            [("ADDED", item("c", "13", 7)), ("BOOKMARK", item("", "20"))],
+        ],
+    )
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"a": 5, "c": 7}
+    assert api.asked == ["list", "watch 10", "watch 12", "watch 20"]
+    assert mirror.synced
+
+
+async def test_history_that_is_gone_is_listed_anew() -> None:
+    api = FakeApi([[item("a", "1", 1)], [item("b", "30", 2)]], [[SourceExpired("too old")], []])
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"b": 2}
+    assert api.asked[:3] == ["list", "watch 10", "list"]
+
+
+async def test_a_broken_connection_keeps_what_is_known_and_says_so() -> None:
+    api = FakeApi([[item("a", "1", 1)]], [[SourceUnavailable("reset by peer")]])
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"a": 1}
+    assert mirror.error == "reset by peer"
+    assert api.asked == ["list", "watch 10", "watch 10"]
+
+
+async def test_an_accepted_watch_ends_the_error() -> None:
+    api = FakeApi(
+        [[item("a", "1", 1)]],
+        [[SourceUnavailable("reset by peer")], [("BOOKMARK", item("", "10"))]],
+    )
+    mirror = await mirrored(api)
+    assert mirror.error is None
+
+
+async def test_an_object_that_can_not_be_read_stops_no_other() -> None:
+    api = FakeApi(
+        [[{"metadata": {"uid": "x"}}, item("a", "1", 1)]],
+        [[("ADDED", {"metadata": None}), ("ADDED", item("b", "11", 2))]],
+    )
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"a": 1, "b": 2}
+
+
+async def test_what_projects_to_nothing_is_dropped() -> None:
+    api = FakeApi([[item("a", "1", 1)]], [[("MODIFIED", item("a", "11", -1))]])
+    assert dict((await mirrored(api)).objects) == {}
