@@ -79,6 +79,8 @@ class ModelLoad:
     misses: MissShare | None
     steady: bool
     """The rate hardly changed within the window and no backlog drained: its waits can be learned from."""
+    draining: bool
+    """A backlog is being worked off: a balancer rightly sends it less than the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
         steady=_is_steady(recent, inferences / span_s),
+        draining=sum(item.pending_growth for item in recent) < -(0.1 * requests + 3.0),
     )
 
 

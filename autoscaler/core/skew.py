@@ -27,7 +27,12 @@ class Skew:
 
 
 def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
-    """The spread of load over the pods that have been ready long enough; None with fewer than two."""
+    """The spread of load over the pods that have been ready long enough.
+
+    None with fewer than two, and while a backlog drains: the pods that hold it get less, as they should.
+    """
+    if any(model.draining for load in view.loads for model in load.models):
+        return None
     settled = {
         pod.name
         for pod in view.ready_pods

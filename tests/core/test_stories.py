@@ -236,6 +236,17 @@ def test_uneven_load_is_named_and_discounted_while_it_hurts() -> None:
     assert "uneven load" in decision.message
 
 
+def test_pods_that_work_off_a_backlog_are_no_uneven_load() -> None:
+    story = Story(replicas=4, misses=0.3)
+    story.run(120, rate_rps=60)
+    # Two pods hold a backlog that they work off at 31 a second while all that arrives goes to the other two.
+    story.pods[0].pending = story.pods[1].pending = 2000.0
+    story.shares = (0.0, 0.0, 1.0, 1.0)
+    decision = story.run(50)
+    assert Reason.UNEVEN_LOAD not in reasons(story)
+    assert decision.facts.skew_ratio is None
+
+
 def test_growth_that_brings_nothing_stops() -> None:
     story = Story(replicas=2, misses=0.2)
     # The queue is real to the counters, but no replica cures the misses that summaries tell.
