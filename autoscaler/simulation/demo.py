@@ -149,15 +149,8 @@ def _show(
         show_edge=False,
         pad_edge=False,
     )
-    for name in (
-        "policy",
-        "within SLO",
-        "GPU-hours",
-        "changes",
-        "worst minute",
-        "5-min windows ok",
-    ):
-        table.add_column(name, justify="left" if name == "policy" else "right")
+    for name in ("policy", "in SLO", "GPU-hours", "changes", "worst minute", "5 min ok"):
+        table.add_column(name, justify="left" if name == "policy" else "right", no_wrap=True)
     for score in scores:
         table.add_row(
             score.policy,

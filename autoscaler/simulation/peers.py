@@ -132,7 +132,7 @@ class HpaQueueComputeRatio:
     def __init__(
         self, *, target: float = 1.0, min_replicas: int = 1, max_replicas: int = 100
     ) -> None:
-        self.name = "HPA (queue:compute ratio)"
+        self.name = "HPA queue:compute"
         self._target = target
         self._bounds = (min_replicas, max_replicas)
         self._memory = HpaMemory()
