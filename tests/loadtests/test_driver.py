@@ -1,0 +1,131 @@
+"""The load driver: due times, no retries, and pods that come and go."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from loadtests.load import request_log
+from loadtests.load.driver import Driver, lateness_p99_s
+from loadtests.load.profile import Step, arrivals, duration_s, rate_at
+from loadtests.load.request_log import OK, Request
+from loadtests.load.targets import ReadyPods, Server
+
+
+class FakeClient:
+    """Answers at once, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked = 0
+
+    async def infer(self, model: str, inputs: object) -> None:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+
+
+class FakeTargets:
+    """Hands out servers as told; None: there is none."""
+
+    def __init__(self, *servers: Server | None) -> None:
+        self.servers = list(servers)
+        self.closed = False
+
+    def pick(self) -> Server | None:
+        return self.servers.pop(0) if len(self.servers) > 1 else self.servers[0]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def server(name: str, client: FakeClient | None = None) -> Server:
+    return Server(name=name, client=client or FakeClient())  # type: ignore[arg-type]
+
+
+async def test_latency_counts_from_when_a_request_was_due() -> None:
+    targets = FakeTargets(server("a"))
+    driver = Driver(targets, model="m")
+    # The run began two seconds ago: what was due then is late already.
+    await driver.run([0.0], started_s=time.time() - 2.0)
+    (request,) = driver.requests
+    assert request.outcome == OK
+    assert request.latency_s is not None
+    assert request.latency_s >= 2.0
+    assert targets.closed
+
+
+async def test_a_failure_is_recorded_and_not_tried_again() -> None:
+    client = FakeClient(InferenceServerException("unavailable"))
+    driver = Driver(FakeTargets(server("a", client)), model="m")
+    await driver.run([0.0])
+    (request,) = driver.requests
+    assert client.asked == 1
+    assert request.latency_s is None
+    assert request.sent_s is not None
+    assert "unavailable" in request.outcome
+
+
+async def test_a_request_waits_for_the_first_server() -> None:
+    driver = Driver(FakeTargets(None, server("a")), model="m")
+    await driver.run([0.0])
+    (request,) = driver.requests
+    assert (request.server, request.outcome) == ("a", OK)
+
+
+async def test_pods_are_used_from_ready_on_and_left_out_from_deletion_on() -> None:
+    ready = {"a": "127.77.0.2"}
+    pods = ReadyPods(lambda: ready)
+    first = pods.pick()
+    assert first is not None
+    assert first.name == "a"
+    first.outstanding = 3
+    ready["b"] = "127.77.0.3"
+    second = pods.pick()
+    assert second is not None
+    assert second.name == "b"
+    del ready["b"]
+    third = pods.pick()
+    assert third is not None
+    assert third.name == "a"
+    del ready["a"]
+    assert pods.pick() is None
+    await pods.close()
+
+
+def test_lateness_is_the_clients_own() -> None:
+    on_time = [Request(1.0, 1.001, 1.1, "a", OK)] * 98
+    late = [Request(1.0, 1.5, 1.6, "a", OK)] * 2
+    assert lateness_p99_s(on_time + late) == pytest.approx(0.5)
+    assert lateness_p99_s(on_time) == pytest.approx(0.001)
+    assert lateness_p99_s([]) == 0.0
+
+
+def test_a_profile_in_steps() -> None:
+    steps = (Step(duration_s=10.0, rate_rps=100.0), Step(duration_s=5.0, rate_rps=0.0))
+    assert (duration_s(steps), rate_at(steps, 9.9), rate_at(steps, 10.0), rate_at(steps, 99.0)) == (
+        15.0,
+        100.0,
+        0.0,
+        0.0,
+    )
+    due = arrivals(steps, seed=1)
+    assert due == arrivals(steps, seed=1)
+    assert due != arrivals(steps, seed=2)
+    assert list(due) == sorted(due)
+    assert len(due) == pytest.approx(1000, abs=150)
+    assert max(due) < 10.0
+
+
+def test_a_profile_without_bounds_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 500000"):
+        arrivals((Step(duration_s=1e6, rate_rps=1e3),), seed=1)
+
+
+def test_the_log_is_read_back_as_written(tmp_path: Path) -> None:
+    requests = [Request(2.0, 2.5, 3.0, "a", OK), Request(1.0, None, None, "", "no server")]
+    request_log.write(tmp_path / "log.csv.gz", requests)
+    assert request_log.read(tmp_path / "log.csv.gz") == (requests[1], requests[0])
