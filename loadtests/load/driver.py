@@ -40,13 +40,15 @@ class Driver:
         start_s = time.time() if started_s is None else started_s
         # Monotonic for waiting, wall time for the log: a stepped clock moves no request.
         origin_s = time.monotonic() - (time.time() - start_s)
-        async with asyncio.TaskGroup() as group:
-            for due in due_s:
-                wait_s = origin_s + due - time.monotonic()
-                if wait_s > 0.0:
-                    await asyncio.sleep(wait_s)
-                group.create_task(self._request(start_s + due))
-        await self._targets.close()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for due in due_s:
+                    wait_s = origin_s + due - time.monotonic()
+                    if wait_s > 0.0:
+                        await asyncio.sleep(wait_s)
+                    group.create_task(self._request(start_s + due))
+        finally:
+            await self._targets.close()
 
     async def _request(self, due_s: float) -> None:
         server = self._targets.pick()
