@@ -35,7 +35,8 @@ lint: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint stack-tools ## lint and every test, the real stack's included where it can be had
+test: lint ## lint and every test, the real stack's included where it can be had
+	@$(BIN)/python -m loadtests.stack tools || echo "the suites on the real stack are left out (in CI that is a failure)"
 	$(BIN)/python -m pytest
 
 stack-tools: $(STAMP) ## build or find Kubernetes, etcd, Prometheus and Triton for the local stack
@@ -50,10 +51,10 @@ stack-status: $(STAMP) ## what of the local stack runs
 stack-down: $(STAMP) ## stop the local stack and remove its data
 	@$(BIN)/python -m loadtests.stack down
 
-e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, judged (about 12 minutes)
+e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, judged (15 minutes)
 	@$(BIN)/python -m loadtests.e2e main
 
-e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (about 6 minutes)
+e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
 bench: bench-tick bench-relist bench-simulator ## every benchmark
