@@ -57,6 +57,10 @@ class KubernetesClient:
         Raises SourceInvalid saying what was tried.
         """
         configuration = Configuration()
+        if kubeconfig is not None and not os.path.isfile(os.path.expanduser(kubeconfig)):
+            raise SourceInvalid(
+                f"kubeconfig {kubeconfig}: there is no such file, name a readable one"
+            )
         try:
             if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]

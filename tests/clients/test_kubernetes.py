@@ -193,3 +193,8 @@ async def test_anything_with_a_scale_subresource_is_found_by_discovery() -> None
             assert result.outcome is outcome
         await api.close()
     assert server.asked[1].path == "/apis/argoproj.io/v1alpha1/namespaces/team/rollouts/bert/scale"
+
+
+async def test_a_kubeconfig_that_is_not_there_is_named() -> None:
+    with pytest.raises(SourceInvalid, match="kubeconfig /nowhere/config: there is no such file"):
+        await KubernetesClient.connect(kubeconfig="/nowhere/config", context=None, timeout_s=1.0)
