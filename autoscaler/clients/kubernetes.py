@@ -57,10 +57,7 @@ class KubernetesClient:
         Raises SourceInvalid saying what was tried.
         """
         configuration = Configuration()
-        if kubeconfig is not None and not os.path.isfile(os.path.expanduser(kubeconfig)):
-            raise SourceInvalid(
-                f"kubeconfig {kubeconfig}: there is no such file, name a readable one"
-            )
+        _require_file(kubeconfig)
         try:
             if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -215,6 +212,12 @@ class KubernetesClient:
             headers=headers,
             timeout=timeout,
         )
+
+
+def _require_file(kubeconfig: str | None) -> None:
+    """The loader's own words for a file that is not there are about its contents."""
+    if kubeconfig is not None and not os.path.isfile(os.path.expanduser(kubeconfig)):
+        raise SourceInvalid(f"kubeconfig {kubeconfig}: there is no such file, name a readable one")
 
 
 def _event(line: bytes, where: str) -> tuple[str, Object]:
