@@ -41,9 +41,10 @@ class Targets(Protocol):
 class ReadyPods:
     """Least outstanding requests over the pods that are ready; a pod is left out from its deletion timestamp on."""
 
-    def __init__(self, ready: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, ready: Callable[[], dict[str, str]], *, port: int = HTTP_PORT) -> None:
         """`ready` gives address by pod name, at any time."""
         self._ready = ready
+        self._port = port
         self._servers: dict[str, Server] = {}
         self._leaving: list[Server] = []
 
@@ -54,7 +55,9 @@ class ReadyPods:
             self._leaving.append(self._servers.pop(name))
         for name, address in ready.items():
             if name not in self._servers:
-                client = aio.InferenceServerClient(f"{address}:{HTTP_PORT}", conn_limit=CONNECTIONS)
+                client = aio.InferenceServerClient(
+                    f"{address}:{self._port}", conn_limit=CONNECTIONS
+                )
                 self._servers[name] = Server(name=name, client=client)
         # Ties go to whoever comes first in rotation, not always to the same one.
         servers = list(self._servers.values())
@@ -85,7 +88,7 @@ class PinnedConnections:
             for index in range(connections)
         ]
         self._turn = itertools.cycle(range(connections))
-        self._closing: set[asyncio.Task[None]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     def _open(self, index: int, opened_s: float) -> Server:
         client = aio.InferenceServerClient(self._address, conn_limit=1)
@@ -94,13 +97,19 @@ class PinnedConnections:
     def pick(self) -> Server | None:
         index = next(self._turn)
         server = self._servers[index]
-        if time.monotonic() - server.opened_s >= self._max_age_s and server.outstanding == 0:
-            task = asyncio.create_task(server.client.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        if time.monotonic() - server.opened_s >= self._max_age_s:
+            task = asyncio.create_task(_retire(server))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
             server = self._servers[index] = self._open(index, time.monotonic())
         return server
 
     async def close(self) -> None:
-        for server in self._servers:
-            await server.client.close()
+        await asyncio.gather(*self._retiring, *(server.client.close() for server in self._servers))
+
+
+async def _retire(server: Server) -> None:
+    """Ends a connection after its last answer: to a server that is too slow, new requests do not wait for that."""
+    while server.outstanding:
+        await asyncio.sleep(0.02)
+    await server.client.close()
