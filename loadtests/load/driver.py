@@ -52,15 +52,16 @@ class Driver:
 
     async def _request(self, due_s: float) -> None:
         server = self._targets.pick()
+        waited = server is None
         while server is None:
             if time.time() - due_s > TIMEOUT_S:
-                self.requests.append(Request(due_s, None, None, "", "no server"))
+                self.requests.append(Request(due_s, None, None, "", "no server", waited))
                 return
             await asyncio.sleep(0.05)
             server = self._targets.pick()
         sent_s = time.time()
         outcome = await self._infer(server)
-        self.requests.append(Request(due_s, sent_s, time.time(), server.name, outcome))
+        self.requests.append(Request(due_s, sent_s, time.time(), server.name, outcome, waited))
 
     async def _infer(self, server: Server) -> str:
         server.outstanding += 1
@@ -79,7 +80,12 @@ async def _call(server: Server, model: str, inputs: list[InferInput]) -> Any:
     return await server.client.infer(model, inputs)
 
 
+def lateness_s(requests: Sequence[Request]) -> list[float]:
+    """How late the client itself sent each request, in seconds. One that waited for a server tells nothing of it."""
+    return [r.sent_s - r.due_s for r in requests if r.sent_s is not None and not r.waited]
+
+
 def lateness_p99_s(requests: Sequence[Request]) -> float:
-    """How late the client itself was, at the 99th percentile of the requests that found a server at once."""
-    late = sorted(r.sent_s - r.due_s for r in requests if r.sent_s is not None)
+    """The 99th percentile of `lateness_s`, in seconds; 0 where nothing was sent."""
+    late = sorted(lateness_s(requests))
     return late[int(0.99 * (len(late) - 1))] if late else 0.0

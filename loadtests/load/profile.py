@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 # A run is bounded whatever its profile says.
 MOST_REQUESTS = 500_000
+PART = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,17 @@ class Step:
 
     duration_s: float
     rate_rps: float
+
+
+def parse(text: str) -> tuple[Step, ...]:
+    """`24x60,96x120`: 24 requests a second for 60 s, then 96 for 120 s. Raises ValueError naming a wrong part."""
+    steps = []
+    for part in text.split(","):
+        match = PART.fullmatch(part.strip())
+        if match is None:
+            raise ValueError(f"load {part.strip()!r}: must be RATExSECONDS, such as 24x60")
+        steps.append(Step(rate_rps=float(match[1]), duration_s=float(match[2])))
+    return tuple(steps)
 
 
 def duration_s(steps: tuple[Step, ...]) -> float:

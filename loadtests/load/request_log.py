@@ -21,6 +21,8 @@ class Request:
     server: str
     outcome: str
     """`ok`, or what went wrong."""
+    waited: bool = False
+    """There was no server when it was due: that it left late is not the client's doing."""
 
     @property
     def latency_s(self) -> float | None:
@@ -33,9 +35,10 @@ def write(path: Path, requests: Iterable[Request]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.open(path, "wt", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["due_s", "sent_s", "done_s", "server", "outcome"])
+        rows.writerow(["due_s", "sent_s", "done_s", "server", "outcome", "waited"])
         for r in sorted(requests, key=lambda request: request.due_s):
-            rows.writerow([f"{r.due_s:.4f}", _text(r.sent_s), _text(r.done_s), r.server, r.outcome])
+            times = [f"{r.due_s:.4f}", _text(r.sent_s), _text(r.done_s)]
+            rows.writerow([*times, r.server, r.outcome, int(r.waited)])
 
 
 def read(path: Path) -> tuple[Request, ...]:
@@ -44,8 +47,8 @@ def read(path: Path) -> tuple[Request, ...]:
         rows = csv.reader(file)
         next(rows)
         return tuple(
-            Request(float(due), _number(sent), _number(done), server, outcome)
-            for due, sent, done, server, outcome in rows
+            Request(float(due), _number(sent), _number(done), server, outcome, waited == "1")
+            for due, sent, done, server, outcome, waited in rows
         )
 
 

@@ -1,0 +1,126 @@
+"""`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, judged by thresholds.
+
+Exit code 0, 1 where it could not run or the client was too slow to measure anything, 2 for a bad configuration,
+99 where a threshold was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.errors import AutoscalerError, SourceInvalid
+from loadtests.load import profile, request_log, thresholds
+from loadtests.load.driver import MAX_LATENESS_S, Driver, lateness_p99_s
+from loadtests.load.pods import PodWatch
+from loadtests.load.request_log import Request
+from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
+from loadtests.load.thresholds import Verdict
+
+OK, FAILED, USAGE, MISSED = 0, 1, 2, 99
+# A run against nothing is a mistake in its arguments, found before its load is.
+FIRST_POD_S = 60.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    given = _arguments().parse_args(arguments)
+    try:
+        limits = thresholds.parse(given.threshold)
+        steps = profile.parse(given.load)
+        due_s = profile.arrivals(steps, seed=given.seed)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    try:
+        requests = asyncio.run(_run(given, due_s))
+    except (AutoscalerError, OSError) as error:
+        print(f"load: {error}", file=sys.stderr)
+        return FAILED
+    if given.log is not None:
+        request_log.write(given.log, requests)
+    verdicts = thresholds.judge(limits, requests)
+    print("\n".join(_line(verdict) for verdict in verdicts))
+    late_s = lateness_p99_s(requests)
+    if late_s > MAX_LATENESS_S:
+        print(
+            f"invalid: the client sent {late_s * 1000:.0f} ms late (p99), at most "
+            f"{MAX_LATENESS_S * 1000:.0f} ms is a measurement; give it a lower rate or more of a processor",
+            file=sys.stderr,
+        )
+    return exit_code(verdicts, late_s)
+
+
+def exit_code(verdicts: Sequence[Verdict], late_s: float) -> int:
+    """A client that was itself late has measured nothing, whatever its figures say."""
+    if late_s > MAX_LATENESS_S:
+        return FAILED
+    return OK if all(verdict.passed for verdict in verdicts) else MISSED
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.load", description=__doc__)
+    parser.add_argument("--kubeconfig", help="default: as kubectl finds it")
+    parser.add_argument("--namespace", default="default")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--deployment", help="its ready pods, least outstanding requests first")
+    where.add_argument("--address", help="HOST:PORT of a server or proxy")
+    parser.add_argument("--connections", type=int, default=16, help="to --address, long-lived")
+    parser.add_argument("--max-age-s", type=float, default=60.0, help="of a connection")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--load", required=True, help="RATExSECONDS in turn, such as 24x60,96x120")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threshold", action="append", default=[], help="may be given repeatedly")
+    parser.add_argument("--log", type=Path, help="each request, as gzipped CSV")
+    return parser
+
+
+async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Request]:
+    if given.address is not None:
+        targets: Targets = PinnedConnections(
+            given.address, connections=given.connections, max_age_s=given.max_age_s
+        )
+        return await _drive(targets, given.model, due_s)
+    client = await KubernetesClient.connect(
+        kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
+    )
+    watch = PodWatch(client, given.namespace, f"{given.deployment}-")
+    watching = asyncio.create_task(watch.run())
+    try:
+        await _first_pod(watch, given.deployment)
+        return await _drive(ReadyPods(watch.ready), given.model, due_s)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await client.close()
+
+
+async def _first_pod(watch: PodWatch, deployment: str) -> None:
+    try:
+        async with asyncio.timeout(FIRST_POD_S):
+            while not watch.ready():
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise SourceInvalid(
+            f"deployment {deployment}: no pod was ready within {FIRST_POD_S:g} s; is it in this namespace?"
+        ) from error
+
+
+async def _drive(targets: Targets, model: str, due_s: tuple[float, ...]) -> list[Request]:
+    driver = Driver(targets, model=model)
+    await driver.run(due_s)
+    return driver.requests
+
+
+def _line(verdict: Verdict) -> str:
+    mark = "ok    " if verdict.passed else "MISSED"
+    figure = "nothing measured" if verdict.figure is None else f"{verdict.figure:.4g}"
+    return f"{mark} {verdict.threshold.text}  ({figure})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

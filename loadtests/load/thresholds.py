@@ -1,0 +1,146 @@
+"""Limits that a run must keep, in k6's words: `latency: p(95) < 200ms`, `failed: rate < 1%`, `requests: count >= 100`.
+
+They are parsed before anything is sent. A request that failed has an infinite latency: a server that refuses work is
+not a fast one. A metric that nothing was measured for misses its limit.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loadtests.load.driver import lateness_s
+from loadtests.load.request_log import OK, Request
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+TRENDS = ("avg", "min", "med", "max", "p(N)")
+# What may be asked of each metric.
+METRICS = {
+    "latency": TRENDS,
+    "lateness": TRENDS,
+    "failed": ("rate", "count"),
+    "requests": ("count",),
+}
+UNITS = {"ms": 0.001, "s": 1.0, "%": 0.01, "": 1.0}
+EXPRESSION = re.compile(
+    r"\s*(?P<metric>\w+)\s*:\s*(?P<aggregation>[a-z]+)\s*(?:\(\s*(?P<percent>[0-9.]+)\s*\))?"
+    r"\s*(?P<sign><=|>=|<|>)\s*(?P<limit>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>ms|s|%|)\s*"
+)
+
+
+class ThresholdInvalid(ValueError):
+    """Every malformed threshold of a list, one line each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """One limit. `limit` is in seconds for a time, a share for a rate, else a number."""
+
+    text: str
+    metric: str
+    aggregation: str
+    percent: float | None
+    sign: str
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a threshold found; `figure` None: there was nothing to measure."""
+
+    threshold: Threshold
+    figure: float | None
+    passed: bool
+
+
+def parse(texts: Sequence[str]) -> tuple[Threshold, ...]:
+    """Raises ThresholdInvalid with every problem at once."""
+    parsed: list[Threshold] = []
+    problems: list[str] = []
+    for text in texts:
+        try:
+            parsed.append(_parse(text))
+        except ValueError as error:
+            problems.append(f"threshold {text!r}: {error}")
+    if problems:
+        raise ThresholdInvalid("\n".join(problems))
+    return tuple(parsed)
+
+
+def _parse(text: str) -> Threshold:
+    match = EXPRESSION.fullmatch(text)
+    if match is None:
+        raise ValueError("must be `METRIC: AGGREGATION < LIMIT`, such as `latency: p(95) < 200ms`")
+    metric, percent = match["metric"], match["percent"]
+    aggregation = match["aggregation"] + ("(N)" if percent else "")
+    allowed = METRICS.get(metric)
+    if allowed is None:
+        raise ValueError(f"metric {metric} is not known; there are {', '.join(METRICS)}")
+    if aggregation not in allowed:
+        raise ValueError(f"{metric} has no {match['aggregation']}; it has {', '.join(allowed)}")
+    units = _units(metric, aggregation)
+    if match["unit"] not in units:
+        raise ValueError(f"the limit's unit must be {' or '.join(u or 'none' for u in units)}")
+    if percent is not None and not (percent.count(".") <= 1 and 0.0 < float(percent) < 100.0):
+        raise ValueError(f"p({percent}) must be between p(0) and p(100)")
+    return Threshold(
+        text=text.strip(),
+        metric=metric,
+        aggregation=aggregation,
+        percent=None if percent is None else float(percent),
+        sign=match["sign"],
+        limit=float(match["limit"]) * UNITS[match["unit"]],
+    )
+
+
+def _units(metric: str, aggregation: str) -> tuple[str, ...]:
+    if METRICS[metric] is TRENDS:
+        return ("ms", "s")
+    return ("%", "") if aggregation == "rate" else ("",)
+
+
+def judge(thresholds: Sequence[Threshold], requests: Sequence[Request]) -> tuple[Verdict, ...]:
+    """Each threshold's figure over the whole run."""
+    return tuple(_judge(threshold, requests) for threshold in thresholds)
+
+
+def _judge(threshold: Threshold, requests: Sequence[Request]) -> Verdict:
+    figure = _figure(threshold, requests)
+    passed = figure is not None and OPERATORS[threshold.sign](figure, threshold.limit)
+    return Verdict(threshold=threshold, figure=figure, passed=passed)
+
+
+def _figure(threshold: Threshold, requests: Sequence[Request]) -> float | None:
+    if threshold.metric == "requests":
+        return float(len(requests))
+    if threshold.metric == "failed":
+        failed = sum(1 for request in requests if request.outcome != OK)
+        if threshold.aggregation == "count":
+            return float(failed)
+        return failed / len(requests) if requests else None
+    if threshold.metric == "lateness":
+        return _trend(threshold, lateness_s(requests))
+    return _trend(threshold, [math.inf if r.latency_s is None else r.latency_s for r in requests])
+
+
+def _trend(threshold: Threshold, values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    if threshold.aggregation == "avg":
+        return math.fsum(ordered) / len(ordered)
+    if threshold.aggregation == "min":
+        return ordered[0]
+    if threshold.aggregation == "max":
+        return ordered[-1]
+    # The nearest rank: interpolating with an infinite neighbour would make a number of nothing.
+    percent = 50.0 if threshold.percent is None else threshold.percent
+    return ordered[math.ceil(percent / 100.0 * len(ordered)) - 1]

@@ -1,0 +1,117 @@
+"""Thresholds: what they mean, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests.load import profile, thresholds
+from loadtests.load.__main__ import exit_code, main
+from loadtests.load.request_log import OK, Request
+from loadtests.load.thresholds import ThresholdInvalid
+
+
+def took(*seconds: float | None) -> list[Request]:
+    """None: it failed."""
+    return [
+        Request(10.0, 10.001, 10.0 + (s or 0.0), "a", OK if s is not None else "reset")
+        for s in seconds
+    ]
+
+
+TEN = took(0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "requests", "figure", "passed"),
+    [
+        pytest.param("latency: p(90) <= 200ms", TEN, 0.2, True, id="nine of ten"),
+        pytest.param("latency: p(90) > 210ms", TEN, 0.2, False, id="the other way round"),
+        pytest.param("latency: p(99) < 0.5s", TEN, 0.9, False, id="the slowest"),
+        pytest.param("latency:p(99.9)<1s", TEN, 0.9, True, id="without spaces"),
+        pytest.param("latency: med < 150ms", TEN, 0.1, True, id="median"),
+        pytest.param("latency: avg < 230ms", TEN, 0.22, True, id="mean"),
+        pytest.param("latency: min > 50ms", TEN, 0.1, True, id="least"),
+        pytest.param("latency: max < 900ms", TEN, 0.9, False, id="most"),
+        pytest.param(
+            "latency: p(50) < 200ms", took(0.1, None, None), float("inf"), False, id="failures"
+        ),
+        pytest.param("latency: p(95) < 200ms", [], None, False, id="nothing was measured"),
+        pytest.param("failed: rate < 10%", took(0.1, 0.1, 0.1, None), 0.25, False, id="a share"),
+        pytest.param("failed: rate < 0.3", took(0.1, 0.1, 0.1, None), 0.25, True, id="a number"),
+        pytest.param("failed: rate < 1%", [], None, False, id="a share of nothing"),
+        pytest.param("failed: count <= 1", took(0.1, None), 1.0, True, id="a count"),
+        pytest.param("requests: count >= 11", TEN, 10.0, False, id="too few requests"),
+        pytest.param("lateness: p(99) < 5ms", TEN, 0.001, True, id="the client's own lateness"),
+        pytest.param(
+            "lateness: max < 5ms",
+            [Request(1.0, 9.0, 9.1, "a", OK, waited=True)],
+            None,
+            False,
+            id="who waited for a server tells nothing of the client",
+        ),
+    ],
+)
+def test_figures(text: str, requests: list[Request], figure: float | None, passed: bool) -> None:
+    (verdict,) = thresholds.judge(thresholds.parse([text]), requests)
+    assert verdict.figure == (None if figure is None else pytest.approx(figure))
+    assert verdict.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("p(95)<200", "must be `METRIC: AGGREGATION", id="no metric"),
+        pytest.param("latency: p(95) == 200ms", "must be `METRIC", id="no such sign"),
+        pytest.param("speed: p(95) < 200ms", "metric speed is not known", id="no such metric"),
+        pytest.param("latency: rate < 1%", "latency has no rate", id="not of this metric"),
+        pytest.param("latency: p < 1ms", "latency has no p;", id="which percentile"),
+        pytest.param("latency: p(95) < 200", "unit must be ms or s", id="no unit"),
+        pytest.param("failed: rate < 5ms", "unit must be % or none", id="the wrong unit"),
+        pytest.param("latency: p(101) < 5ms", r"p\(101\) must be between", id="beyond 100"),
+        pytest.param("latency: p(9.9.9) < 5ms", "must be between", id="not a number"),
+        pytest.param("", "must be `METRIC", id="nothing"),
+    ],
+)
+def test_what_is_malformed_is_named(text: str, says: str) -> None:
+    with pytest.raises(ThresholdInvalid, match=says):
+        thresholds.parse([text])
+
+
+def test_every_problem_at_once() -> None:
+    with pytest.raises(ThresholdInvalid) as caught:
+        thresholds.parse(["latency: p(95) < 1", "requests: count > 1", "bad"])
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--load=24x60", "--threshold=latency < 1"], id="threshold"),
+        pytest.param(["--load=fast"], id="load"),
+        pytest.param(["--load=1000x1000"], id="more requests than are allowed"),
+    ],
+)
+def test_a_bad_configuration_ends_before_the_run_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing listens at this address: it is never asked.
+    assert main(["--address=127.0.0.1:9", "--model=m", *arguments]) == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("late_s", "limit", "code"),
+    [
+        pytest.param(0.01, "latency: max < 1s", 0, id="kept"),
+        pytest.param(0.01, "latency: max < 100ms", 99, id="missed"),
+        pytest.param(0.2, "latency: max < 1s", 1, id="kept by a client that was too slow to tell"),
+        pytest.param(0.2, "latency: max < 100ms", 1, id="missed by one"),
+    ],
+)
+def test_exit_codes(late_s: float, limit: str, code: int) -> None:
+    assert exit_code(thresholds.judge(thresholds.parse([limit]), TEN), late_s) == code
+
+
+def test_a_load_as_text() -> None:
+    steps = profile.parse("24x60, 0.5x10")
+    assert [(s.rate_rps, s.duration_s) for s in steps] == [(24.0, 60.0), (0.5, 10.0)]
