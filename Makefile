@@ -51,7 +51,7 @@ stack-status: $(STAMP) ## what of the local stack runs
 stack-down: $(STAMP) ## stop the local stack and remove its data
 	@$(BIN)/python -m loadtests.stack down
 
-e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, judged (15 minutes)
+e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, judged (17 minutes)
 	@$(BIN)/python -m loadtests.e2e main
 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)

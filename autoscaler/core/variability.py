@@ -21,7 +21,7 @@ LOWEST, HIGHEST = 0.1, 16.0
 MIN_LOAD, MAX_LOAD = 0.3, 0.93
 # Requests after which an observation counts half: bursts raise v three times as fast as calm lowers it.
 RISE_REQUESTS, FALL_REQUESTS = 2000.0, 6000.0
-STALE_FACTOR = 4.0
+STALE_FACTOR = 2.0
 # Misses fewer than this are noise at the tail.
 MIN_MISSES = 5.0
 
@@ -54,7 +54,7 @@ def learn(
     implied = _from_mean(times, rate, queue_s)
     if miss_ratio is not None and miss_ratio * requests >= MIN_MISSES:
         # Summaries look back a minute, counters half: after a burst they still show it, so they are not taken for more
-        # than four times what the counters say now.
+        # than twice what the counters say now.
         told = _from_misses(times, rate, miss_ratio, threshold_s)
         implied = max(implied, min(told, STALE_FACTOR * implied))
     half = RISE_REQUESTS if implied > known.value else FALL_REQUESTS

@@ -39,7 +39,7 @@ MEASURED = ServiceTimes(batch_s=(0.052, 0.064))
 STEPS = (
     Step(duration_s=150.0, rate_rps=24.0),
     Step(duration_s=160.0, rate_rps=120.0),
-    Step(duration_s=260.0, rate_rps=16.0),
+    Step(duration_s=380.0, rate_rps=16.0),
     # Just more than one replica can do: an edit to 1 is then one below what the SLO needs.
     Step(duration_s=270.0, rate_rps=27.0),
 )
@@ -47,8 +47,8 @@ STEP_UP_S = 150.0
 KILL_LEADER_S = 285.0
 # Right after the load has fallen: the fewer replicas that are needed must wait until it is seen again.
 STOP_PROMETHEUS_S, START_PROMETHEUS_S = 316.0, 361.0
-EDIT_UP_S, FLOOR_S = 600.0, 60.0
-EDIT_DOWN_S = 770.0
+EDIT_UP_S, FLOOR_S = 720.0, 60.0
+EDIT_DOWN_S = 890.0
 EDIT_UP_TO = 3
 
 POLICY = f"""
