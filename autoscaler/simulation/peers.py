@@ -74,27 +74,28 @@ class Forescale:
         return decision.target
 
 
-def hpa_replicas(usages: list[float], *, unready: int, current: int, tolerance: float = 0.1) -> int:
-    """HPA's calculation for a metric of pods: `usages` is each ready pod's metric over its target.
+def hpa_replicas(
+    usages: list[float], *, missing: int = 0, pending: int = 0, current: int, tolerance: float = 0.1
+) -> int:
+    """HPA's calculation for a metric of pods: `usages` is the metric over its target, of each pod that has one.
 
-    ceil(pods x mean usage), unless the mean is within the tolerance of 1. While scaling up, pods that are not ready
-    count with a usage of 0; if that turns the direction, or brings it within the tolerance, nothing changes.
-    Kubernetes' documentation: at 200m for a target of 100m the replicas double, at 50m they halve.
+    ceil(pods x mean usage), unless the mean is within the tolerance of 1. `missing` pods run and show no metric: they
+    count as idle on the way up and as exactly at the target on the way down. `pending` pods don't run yet: idle on the
+    way up, ignored on the way down. If that turns the direction, or brings it within the tolerance, nothing changes;
+    nor does it where no pod has a metric. Bounds are the caller's.
     """
     if not usages:
         return current
     mean = sum(usages) / len(usages)
-    if abs(mean - 1.0) <= tolerance:
+    counted = [*usages, *([1.0 if mean < 1.0 else 0.0] * missing)]
+    if mean > 1.0:
+        counted += [0.0] * pending
+    careful = sum(counted) / len(counted)
+    if abs(careful - 1.0) <= tolerance or (mean - 1.0) * (careful - 1.0) < 0.0:
         return current
-    pods = len(usages)
-    if mean > 1.0 and unready:
-        pods += unready
-        mean = sum(usages) / pods
-        if mean <= 1.0 + tolerance:
-            return current
-    # Rounded at the ninth digit, so that 10 * 1.1 is 11 and not 12.
-    wanted = max(1, math.ceil(round(pods * mean, 9)))
-    return max(wanted, current) if mean > 1.0 else wanted
+    # Rounded at the ninth digit, so that 10 * 1.3 is 13 and not 14.
+    wanted = math.ceil(round(sum(counted), 9))
+    return max(wanted, current) if careful > 1.0 else min(wanted, current)
 
 
 # HPA's own defaults.
@@ -141,14 +142,18 @@ class HpaQueueComputeRatio:
         """HPA's order: ratio, stabilisation, rates, bounds."""
         now_s, workload = given.now_s, given.workloads[0]
         current = workload.replicas.desired
+        memory = self._memory
+        if not memory.recommended:
+            # HPA takes what it finds at its first sync for a recommendation, and so holds it for the window.
+            memory.recommended = (Recommended(at_s=now_s, replicas=current),)
         usages = [ratio / self._target for ratio in self._ratios(workload, now_s)]
         if not usages:
             return current
         lowest, highest = self._bounds
-        unready = max(0, current - len(usages))
-        wanted = hpa_replicas(usages, unready=unready, current=current)
+        live = sum(pod.deleted_s is None for pod in workload.pods)
+        # A modelled pod that starts loads its model: it runs, and shows no metric yet.
+        wanted = hpa_replicas(usages, missing=max(0, live - len(usages)), current=current)
         wanted = min(max(wanted, lowest), highest)
-        memory = self._memory
         after = stabilized(
             memory.recommended, now_s=now_s, current=current, wanted=wanted, up_s=0.0, down_s=300.0
         )

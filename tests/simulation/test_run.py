@@ -13,7 +13,7 @@ from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.simulation import demo
 from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster, Outage, Startup
-from autoscaler.simulation.peers import Forescale, Static, hpa_replicas
+from autoscaler.simulation.peers import Forescale, Static
 from autoscaler.simulation.run import run, score, static_peak
 from autoscaler.simulation.serving import ServingModel
 
@@ -87,23 +87,6 @@ def test_startups_are_drawn_alike_for_every_policy_and_spread_as_said() -> None:
     assert draws == [Startup(median_s=100.0, seed=1).draw_s(n) for n in range(4000)]
     assert np.median(draws) == pytest.approx(100.0, rel=0.03)
     assert np.quantile(draws, 0.99) == pytest.approx(230.0, rel=0.07)
-
-
-@pytest.mark.parametrize(
-    ("usages", "unready", "current", "wanted"),
-    [
-        pytest.param([2.0], 0, 1, 2, id="documentation: 200m for 100m doubles"),
-        pytest.param([0.5] * 4, 0, 4, 2, id="documentation: 50m for 100m halves"),
-        pytest.param([1.1] * 10, 0, 10, 10, id="within the tolerance"),
-        pytest.param([1.11] * 10, 0, 10, 12, id="just beyond it"),
-        pytest.param([3.0, 3.0], 2, 4, 6, id="unready pods count as idle on the way up"),
-        pytest.param([1.5, 1.5], 2, 4, 4, id="and so may stop it"),
-        pytest.param([0.5, 0.5], 2, 4, 1, id="but not on the way down"),
-        pytest.param([], 3, 3, 3, id="no metric, no change"),
-    ],
-)
-def test_hpa(usages: list[float], unready: int, current: int, wanted: int) -> None:
-    assert hpa_replicas(usages, unready=unready, current=current) == wanted
 
 
 def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
