@@ -50,7 +50,7 @@ class Startup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """No metrics from `start_s` to `end_s`."""
+    """No metrics from `start_s` to `end_s`; Triton's own API goes on to answer, as it does while Prometheus is away."""
 
     start_s: float
     end_s: float
@@ -119,9 +119,15 @@ class ModelledCluster:
 
     def advance(self, to_s: float, *, scraped: bool = True) -> None:
         """Lets time pass. With `scraped` the last scrape before `to_s` is read, for `tick_input`."""
+        # Pods that go are looked at as often as a kubelet would, whatever the period of the policy: all pay alike.
+        while any(pod.deleted_s is not None for pod in self._pods) and self.now_s + PROBE_S < to_s:
+            self._run_until(self.now_s + PROBE_S)
         if scraped:
             self._pool.run_until(max(self.now_s, to_s - SCRAPE_LAG_S))
             self._samples = tuple(self._sample(pod, to_s) for pod in self._serving(to_s))
+        self._run_until(to_s)
+
+    def _run_until(self, to_s: float) -> None:
         self._pool.run_until(to_s)
         self.now_s = to_s
         for pod in self._pods:
@@ -137,7 +143,7 @@ class ModelledCluster:
         for _ in range(replicas - len(live)):
             self._create(ready_s=None)
         # A ReplicaSet's order: not ready before ready, then the youngest.
-        doomed = sorted(live, key=lambda pod: (pod.ready_s <= self.now_s, -pod.created_s))
+        doomed = sorted(live, key=lambda pod: (pod.ready_s <= self.now_s, -pod.number))
         for pod in doomed[: max(0, len(live) - replicas)]:
             pod.deleted_s = self.now_s
             self._pool.stop_server(pod.server, self.now_s)
@@ -154,7 +160,7 @@ class ModelledCluster:
                     pods=tuple(self._status(pod) for pod in self._pods),
                     samples=() if blind else self._samples,
                     samples_error="no connection" if blind else None,
-                    profiles=() if blind else self._profiles(),
+                    profiles=self._profiles(),
                 ),
             ),
         )

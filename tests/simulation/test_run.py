@@ -12,7 +12,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.simulation import demo
-from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster, Outage, Startup
+from autoscaler.simulation.cluster import ModelledCluster, Startup
 from autoscaler.simulation.peers import Forescale, Static
 from autoscaler.simulation.run import run, score, static_peak
 from autoscaler.simulation.serving import ServingModel
@@ -23,70 +23,6 @@ MODEL = ServingModel(max_batch_size=2, batch_service_s=(0.052, 0.064))
 def arrivals(rate_rps: float, seconds: float, seed: int = 3) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.sort(rng.uniform(0.0, seconds, rng.poisson(rate_rps * seconds)))
-
-
-def cluster(
-    rate_rps: float = 40.0, *, replicas: int = 2, outages: tuple[Outage, ...] = ()
-) -> ModelledCluster:
-    return ModelledCluster(
-        demo.spec(),
-        MODEL,
-        arrivals(rate_rps, 600.0),
-        replicas=replicas,
-        startup=Startup(median_s=40.0),
-        outages=outages,
-    )
-
-
-def test_a_tick_shows_what_collectors_would() -> None:
-    world = cluster()
-    world.advance(30.0)
-    (given,) = world.tick_input().workloads
-    assert world.tick_input().now_s == EPOCH_S + 30.0
-    assert [pod.ready_s for pod in given.pods] == [EPOCH_S, EPOCH_S]
-    assert [sample.sampled_at_s for sample in given.samples] == [EPOCH_S + 29.0] * 2
-    done = sum(sample.models[0].success or 0.0 for sample in given.samples)
-    assert done == pytest.approx(40.0 * 29.0, rel=0.1)
-    assert given.profiles[0].models[0].max_batch_size == 2
-
-
-def test_an_outage_is_a_hole_with_a_reason() -> None:
-    world = cluster(outages=(Outage(start_s=20.0, end_s=40.0),))
-    world.advance(30.0)
-    (given,) = world.tick_input().workloads
-    assert (given.samples, given.samples_error) == ((), "no connection")
-    world.advance(40.0)
-    assert world.tick_input().workloads[0].samples_error is None
-
-
-def test_a_replica_is_paid_from_its_request_until_it_is_gone() -> None:
-    world = cluster(rate_rps=0.0)
-    world.advance(3600.0)
-    assert world.gpu_hours == pytest.approx(2.0)
-    world.set_replicas(3)
-    world.advance(7200.0)
-    world.set_replicas(1)
-    world.advance(7210.0)
-    assert world.gpu_hours == pytest.approx(2.0 + 3.0 + 10.0 * 3 / 3600.0, abs=0.01)
-
-
-def test_a_scale_down_takes_starting_pods_first_and_then_the_youngest() -> None:
-    world = cluster()
-    world.advance(10.0)
-    world.set_replicas(3)
-    world.advance(200.0)
-    world.set_replicas(5)
-    world.set_replicas(3)
-    assert [pod.number for pod in world.pods if pod.deleted_s is None] == [0, 1, 2]
-    world.set_replicas(2)
-    assert [pod.number for pod in world.pods if pod.deleted_s is None] == [0, 1]
-
-
-def test_startups_are_drawn_alike_for_every_policy_and_spread_as_said() -> None:
-    draws = [Startup(median_s=100.0, seed=1).draw_s(n) for n in range(4000)]
-    assert draws == [Startup(median_s=100.0, seed=1).draw_s(n) for n in range(4000)]
-    assert np.median(draws) == pytest.approx(100.0, rel=0.03)
-    assert np.quantile(draws, 0.99) == pytest.approx(230.0, rel=0.07)
 
 
 def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
