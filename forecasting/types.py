@@ -15,8 +15,9 @@ class Forecast:
     """What is expected after `cutoff`, step by step.
 
     `values[i, j]` is quantile `quantiles[j]` at `i + 1` steps after the cutoff; `maximum[i, j]` that of the highest
-    value within the next `i + 1` steps. Both have shape (horizon, len(quantiles)), never fall with the quantile and are
-    never negative; `maximum` never falls with the step.
+    value within the next `i + 1` steps. Both have shape (horizon, len(quantiles)), or (series, horizon, len(quantiles))
+    where many series were given together. They never fall with the quantile and are never negative; `maximum` never
+    falls with the step.
     """
 
     cutoff: float
@@ -29,7 +30,18 @@ class Forecast:
     @property
     def horizon(self) -> int:
         """Steps ahead."""
-        return int(self.values.shape[0])
+        return int(self.values.shape[-2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Quantiles at chosen steps and levels, for many origins: what models pass to each other.
+
+    Both arrays have shape (series, origins, steps, levels).
+    """
+
+    values: Array
+    maximum: Array
 
 
 class NotFittedError(ValueError):
