@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from autoscaler.core import brakes, demand
 from autoscaler.core.behavior import ScaleEvent
@@ -37,9 +36,6 @@ from autoscaler.core.types import (
 )
 from autoscaler.schedule import scheduled_floor
 
-if TYPE_CHECKING:
-    from forecasting.types import Forecast
-
 
 class DecisionEngine:
     """Turns what is seen into decisions, and remembers what it has to."""
@@ -49,6 +45,7 @@ class DecisionEngine:
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
         self._history: dict[WorkloadId, DemandHistory] = {}
+        self._forecasts: dict[WorkloadId, DemandForecast] = {}
 
     @property
     def config(self) -> EngineConfig:
@@ -63,11 +60,11 @@ class DecisionEngine:
         now_s = tick_input.now_s
         last_s = self._state.last_now_s
         stepped_back = last_s is not None and now_s < last_s
-        forecasts = {item.workload: item for item in tick_input.forecasts}
+        self._keep_forecasts(tick_input)
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
-                self._decide_one(given, forecasts.get(given.spec.id), now_s, stepped_back)
+                self._decide_one(given, self._forecasts.get(given.spec.id), now_s, stepped_back)
             )
         self._forget({given.spec.id for given in tick_input.workloads})
         decided, fleet = self._brake(tick_input, decided)
@@ -89,18 +86,35 @@ class DecisionEngine:
     def snapshot(self) -> EngineState:
         """Everything remembered but the raw history, as a value."""
         return replace(
-            self._state, workloads=tuple(self._memory[key] for key in sorted(self._memory))
+            self._state,
+            workloads=tuple(self._memory[key] for key in sorted(self._memory)),
+            forecasts=tuple(self._forecasts[key] for key in sorted(self._forecasts)),
         )
 
     def restore(self, state: EngineState) -> None:
         """Takes over what another engine remembered. History is filled anew from `backfill`."""
-        self._state = replace(state, workloads=())
+        self._state = replace(state, workloads=(), forecasts=())
         self._memory = {item.id: item for item in state.workloads}
+        self._forecasts = {item.workload: item for item in state.forecasts}
+
+    @property
+    def workloads(self) -> tuple[WorkloadId, ...]:
+        """All that the last tick had."""
+        return tuple(self._memory)
 
     def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
         """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
         history = self._history.get(workload)
         return history.series() if history else (0.0, array("f"))
+
+    def _keep_forecasts(self, tick_input: TickInput) -> None:
+        present = {given.spec.id for given in tick_input.workloads}
+        known = self._forecasts | {item.workload: item for item in tick_input.forecasts}
+        self._forecasts = {
+            key: item
+            for key, item in known.items()
+            if key in present and item.expires_s > tick_input.now_s
+        }
 
     def _decide_one(
         self,
@@ -206,26 +220,6 @@ class DecisionEngine:
                 continue
             changes.append((state.growth.minutes[-back][1], now_rps))
         return changes
-
-
-def demand_forecast(
-    forecast: Forecast, workload: WorkloadId, *, skill: float, lasts_s: float, model: str = ""
-) -> DemandForecast:
-    """A forecast of the library as the engine's value: the maximum over each horizon, plain floats.
-
-    `forecast.step` and `cutoff` are in seconds. `skill` is the pinball loss that it saved against the naive forecast
-    lately, 0 to 1; `lasts_s` seconds after its cutoff it is no longer believed.
-    """
-    return DemandForecast(
-        workload=workload,
-        cutoff_s=forecast.cutoff,
-        expires_s=forecast.cutoff + lasts_s,
-        horizons_s=tuple(forecast.step * (step + 1) for step in range(forecast.horizon)),
-        quantiles=forecast.quantiles,
-        values_rps=tuple(tuple(float(value) for value in row) for row in forecast.maximum),
-        skill=min(max(skill, 0.0), 1.0),
-        model=model,
-    )
 
 
 def _acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> WorkloadState:

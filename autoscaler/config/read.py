@@ -16,6 +16,7 @@ import yaml
 from autoscaler.config.rules import rule_problems
 from autoscaler.config.settings import (
     CheckpointSettings,
+    ForecastSettings,
     JournalSettings,
     KubernetesSettings,
     LeaderSettings,
@@ -44,7 +45,7 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
-    *(CheckpointSettings, NamespacePolicy, QuerySet, Settings),
+    *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 

@@ -24,9 +24,9 @@ class PrometheusSettings:
     bearer_token_file: str | None = None
     ca_file: str | None = None
     insecure_skip_verify: bool = False
-    backfill_s: float = 6 * 3600.0
-    """How far back a range query at start reaches; 0 asks for nothing. What was learned from the time before comes with
-    the checkpoint; a week of 1,000 workloads would be ten million points at once."""
+    backfill_s: float = 2 * 86400.0
+    """How far back a range query at start reaches; 0 asks for nothing. Two days show what repeats; a week of 1,000
+    workloads would be ten million points."""
     max_concurrent_queries: int = 8
 
 
@@ -89,6 +89,23 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastSettings:
+    """Who is forecast by what, and how often models learn anew. Forecasts count only as far as they were better than
+    the last value, so that none of this needs tuning."""
+
+    enabled: bool = True
+    own_models: int = 200
+    """Workloads that get a model of their own, the busiest first; fitting one takes most of a minute of one core a day.
+    The others share one."""
+    refit_s: float = 86400.0
+    """Of a workload's own model."""
+    fleet_refit_s: float = 6 * 3600.0
+    """Of the model that workloads share."""
+    lasts_s: float = 300.0
+    """A forecast that is not renewed is believed for so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamespacePolicy:
     """What the workloads of a namespace may ask for."""
 
@@ -140,6 +157,7 @@ class Settings:
     journal: JournalSettings = field(default_factory=JournalSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    forecast: ForecastSettings = field(default_factory=ForecastSettings)
     namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     """By name; `*` stands for every namespace that is not named."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from autoscaler.controller.ports import (
     Samples,
 )
 from autoscaler.core.types import (
+    DemandForecast,
     HistoryPoint,
     ServerProfile,
     TickInput,
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 BACKFILL_TIMEOUT_S = 120.0
 # Workloads asked about at once: their minutes are objects, and go into one line of the journal. After a failure they
 # are asked about again.
-BACKFILL_BATCH = 250
+BACKFILL_BATCH = 100
 BACKFILL_RETRY_S = 300.0
 
 
@@ -52,11 +53,13 @@ class Gatherer:
         collect_timeout_s: float,
         frozen: Callable[[], str | None],
         backfill: bool,
+        forecasts: Callable[[], tuple[DemandForecast, ...]] = tuple,
     ) -> None:
         self._cluster, self._measures, self._profiles = cluster, measures, profiles
         self._clock, self._metrics = clock, metrics
         self._collect_timeout_s = collect_timeout_s
         self._frozen = frozen
+        self._forecasts = forecasts
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
         self.refused: tuple[Refused, ...] = ()
 
@@ -77,6 +80,7 @@ class Gatherer:
             workloads=tuple(
                 _input(item, measured, profiles, history) for item in observation.workloads
             ),
+            forecasts=self._forecasts(),
             frozen=self._frozen(),
         )
 

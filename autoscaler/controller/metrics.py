@@ -104,6 +104,7 @@ class Metrics:
             "forescale_events_dropped_total", "Events that could not be written", registry=registry
         )
         self._records(registry)
+        self._forecasts(registry)
         self._leader(registry)
         for stage in STAGES:
             self.stage_seconds.labels(stage)
@@ -113,6 +114,26 @@ class Metrics:
             self.actions.labels(outcome.value)
         for reason in Reason:
             self.decisions.labels(reason.value)
+
+    def _forecasts(self, registry: CollectorRegistry) -> None:
+        self.forecast_workloads = Gauge(
+            "forescale_forecast_workloads",
+            "Workloads with a forecast, by the model that made it",
+            ["model"],
+            registry=registry,
+        )
+        self.forecast_failures = Counter(
+            "forescale_forecast_failures_total",
+            "Fits and forecasts that failed; the ones from before go on until they expire",
+            registry=registry,
+        )
+        self.forecast_late = Counter(
+            "forescale_forecast_late_total",
+            "Minutes without new forecasts because a fit took longer",
+            registry=registry,
+        )
+        for model in ("own", "fleet"):
+            self.forecast_workloads.labels(model).set(0)
 
     def _records(self, registry: CollectorRegistry) -> None:
         self.journal_failures = Counter(

@@ -23,6 +23,8 @@ from autoscaler.controller import sources
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
+from autoscaler.controller.forecast_worker import ProcessWorker
+from autoscaler.controller.forecasting import ForecastService
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
@@ -128,6 +130,11 @@ def build(
         metrics=metrics,
         offload=asyncio.to_thread,
     )
+    forecasts = (
+        ForecastService(ProcessWorker(settings.forecast), engine, clock, metrics)
+        if settings.forecast.enabled
+        else None
+    )
     parts = Parts(
         engine=engine,
         gatherer=Gatherer(
@@ -139,6 +146,7 @@ def build(
             collect_timeout_s=sources.collect_timeout_s(settings),
             frozen=frozen,
             backfill=settings.prometheus.backfill_s > 0.0,
+            forecasts=forecasts.take if forecasts else tuple,
         ),
         dispatcher=Dispatcher(
             actuator=ScaleActuator(client),
@@ -162,7 +170,11 @@ def build(
         archive=archive,
         announcer=announcer,
         cluster=cluster,
-        jobs={"kubernetes": collector.run, "triton": triton.run},
+        jobs={
+            "kubernetes": collector.run,
+            "triton": triton.run,
+            **({"forecasts": forecasts.run} if forecasts else {}),
+        },
         clock=clock,
         tick_s=settings.engine.tick_s,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core import behave, external, gates, learn, relief, size, skew
 from autoscaler.core.findings import facts, findings
-from autoscaler.core.need import Context, Need, assess, forecast_rps, objective_of
+from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
 from autoscaler.core.observe import View, observe
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import Minute, WorkloadState, Written
@@ -187,15 +187,15 @@ def _forecast_when_blind(
         view=View(ready=0, starting=0, covered=0, tracks=()),
         objective=LatencyObjective(form=SloForm.REQUESTS, ratio=0.95, threshold_s=float("inf")),
     )
-    ahead = forecast_rps(context, 0.0, 0.5)
+    ahead = forecast_ahead(context, 0.0, 0.5)
     if carried is None or ahead is None:
         return
-    floor = min(2 * current, size.replicas_for(ahead, carried))
+    floor = min(2 * current, size.replicas_for(ahead.rps, carried))
     trace.raise_to(
         "forecast",
         floor,
         Reason.FORECAST_DEMAND,
-        f"no data, and {ahead:.3g} rps forecast: at least {floor}",
+        f"no data, and {ahead.rps:.3g} rps forecast: at least {floor}",
     )
 
 

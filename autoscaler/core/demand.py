@@ -25,6 +25,7 @@ PRIOR_LEAD_S = 300.0
 # (share of the prior's weight, part of its rise)
 PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.10, 1.0))
 LONGEST_LEAD_MINUTES = 30
+FULL_TRUST_SKILL = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +109,27 @@ def level_rps(
     return max(stable_rps, fast_rps - 2.0 * spread)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """What a forecast says of one horizon and quantile, and the skill that it had there."""
+
+    rps: float
+    skill: float
+
+
 def forecast_at(
     horizons_s: tuple[float, ...],
     quantiles: tuple[float, ...],
     values_rps: tuple[tuple[float, ...], ...],
+    skills: tuple[tuple[float, ...], ...],
     *,
     lead_s: float,
     quantile: float,
-) -> float | None:
-    """The forecast's maximum over `lead_s` at `quantile`: the next horizon and quantile that it has at or above."""
+) -> Ahead | None:
+    """The forecast's maximum over `lead_s` at `quantile`: the next horizon and quantile that it has at or above.
+
+    None where it says nothing usable, or has not shown any skill there.
+    """
     row = next(
         (i for i, horizon in enumerate(horizons_s) if horizon >= lead_s), len(horizons_s) - 1
     )
@@ -124,4 +137,15 @@ def forecast_at(
     if row < 0 or column < 0:
         return None
     value = values_rps[row][column]
-    return value if math.isfinite(value) and value >= 0.0 else None
+    skill = skills[row][column] if skills else 0.0
+    usable = math.isfinite(value) and value >= 0.0 and skill > 0.0
+    return Ahead(rps=value, skill=min(skill, 1.0)) if usable else None
+
+
+def believed_rps(naive_rps: float, ahead: Ahead) -> float:
+    """The naive forecast's quantile moved towards a better forecast's, to the extent of its skill.
+
+    A tenth of the loss saved is twice what chance alone gives over a day of minutes: from there on it counts in full.
+    """
+    trust = min(1.0, ahead.skill / FULL_TRUST_SKILL)
+    return naive_rps + trust * (ahead.rps - naive_rps)

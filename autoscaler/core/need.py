@@ -109,20 +109,21 @@ def _upper(
     upper = level * demand.growth_ratio(
         state.growth, quantile=quantile, lead_s=lead_s + config.tick_s
     )
-    ahead = forecast_rps(context, lead_s + config.tick_s, quantile)
-    if ahead is not None and context.forecast is not None:
-        upper = max(upper, level + context.forecast.skill * (ahead - level))
-    return upper
+    ahead = forecast_ahead(context, lead_s + config.tick_s, quantile)
+    # What is there now is never forecast away.
+    return upper if ahead is None else max(level, demand.believed_rps(upper, ahead))
 
 
-def forecast_rps(context: Context, lead_s: float, quantile: float) -> float | None:
+def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.Ahead | None:
+    """The forecast's word on the highest demand over `lead_s`; None: there is none that counts."""
     forecast = context.forecast
-    if forecast is None or forecast.skill <= 0.0 or context.now_s >= forecast.expires_s:
+    if forecast is None or context.now_s >= forecast.expires_s:
         return None
     return demand.forecast_at(
         forecast.horizons_s,
         forecast.quantiles,
         forecast.values_rps,
+        forecast.skills,
         lead_s=lead_s,
         quantile=quantile,
     )

@@ -13,7 +13,7 @@ from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.signals import PodTrack
-from autoscaler.core.types import BatchTime, WorkloadId
+from autoscaler.core.types import BatchTime, DemandForecast, WorkloadId
 from autoscaler.core.variability import Variability
 
 STATE_VERSION = 1
@@ -139,3 +139,6 @@ class EngineState:
     last_now_s: float | None = None
     workloads: tuple[WorkloadState, ...] = ()
     fleet: FleetState = field(default_factory=FleetState)
+    forecasts: tuple[DemandForecast, ...] = ()
+    """The newest of each workload, until they expire. In a journal's snapshot, not in a checkpoint: they are made anew
+    every minute."""

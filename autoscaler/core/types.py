@@ -231,8 +231,9 @@ class DemandForecast:
     horizons_s: tuple[float, ...]
     quantiles: tuple[float, ...]
     values_rps: tuple[tuple[float, ...], ...]
-    skill: float = 0.0
-    """Pinball loss saved against the naive forecast lately, 0 (none) to 1: how far the forecast is believed."""
+    skills: tuple[tuple[float, ...], ...] = ()
+    """For each of `values_rps`, the share of the naive forecast's pinball loss that the issued forecasts saved lately:
+    0 (none) to 1. Decides how far the forecast is believed. Empty: not known, which is none."""
     model: str = ""
 
 
@@ -280,6 +281,7 @@ class TickInput:
     now_s: float
     workloads: tuple[WorkloadInput, ...]
     forecasts: tuple[DemandForecast, ...] = ()
+    """Those that are new since the last tick; the engine keeps each until it expires."""
     solver_results: tuple[SolverResult, ...] = ()
     frozen: str | None = None
     """Why all scaling is stopped by a person; None: it is not."""

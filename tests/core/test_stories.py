@@ -15,6 +15,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
+    DemandForecast,
     HistoryPoint,
     Mode,
     ModelCounters,
@@ -23,8 +24,7 @@ from autoscaler.core.types import (
     TickInput,
     TickResult,
 )
-from autoscaler.engine import DecisionEngine, demand_forecast
-from forecasting.naive import NaiveForecaster
+from autoscaler.engine import DecisionEngine
 from tests.core.story import START_S, Story, spec
 
 
@@ -340,33 +340,70 @@ def test_history_from_before_teaches_how_demand_rises() -> None:
     assert len(story.engine.history(story.spec.id)[1]) == 10080
 
 
+def forecast(story: Story, highest_rps: float, *, skill: float, cutoff_s: float) -> DemandForecast:
+    """`highest_rps` over the next quarter of an hour, at any quantile."""
+    return DemandForecast(
+        workload=story.spec.id,
+        cutoff_s=cutoff_s,
+        expires_s=cutoff_s + 600.0,
+        horizons_s=(300.0, 900.0),
+        quantiles=(0.5, 0.95, 0.99),
+        values_rps=((highest_rps,) * 3,) * 2,
+        skills=((skill,) * 3,) * 2,
+    )
+
+
 @pytest.mark.parametrize(
     ("skill", "target"),
     [
         pytest.param(0.0, 2, id="no skill, no say"),
-        pytest.param(0.5, 3, id="half believed"),
-        pytest.param(1.0, 4, id="believed"),
+        pytest.param(0.05, 3, id="half believed"),
+        pytest.param(0.1, 4, id="believed"),
+        pytest.param(0.9, 4, id="no more than believed"),
     ],
 )
 def test_a_forecast_raises_as_far_as_its_skill_goes(skill: float, target: int) -> None:
     story = Story(replicas=2)
     story.run(120, rate_rps=25)
-    steady = NaiveForecaster(step=60.0).fit([70.0] * 50, cutoff=story.now_s)
-    forecast = demand_forecast(
-        steady.predict(15, (0.5, 0.95, 0.99)), story.spec.id, skill=skill, lasts_s=600.0
-    )
+    told = forecast(story, 70.0, skill=skill, cutoff_s=story.now_s)
     story._pass(10.0)
-    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(forecast,))
+    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(told,))
     assert story.engine.tick(given).decisions[0].target == target
+
+
+def test_a_forecast_never_speaks_away_what_is_there() -> None:
+    story = Story(replicas=2)
+    story.run(120, rate_rps=25)
+    told = forecast(story, 0.0, skill=1.0, cutoff_s=story.now_s)
+    story._pass(10.0)
+    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(told,))
+    assert story.engine.tick(given).decisions[0].facts.upper_rps == pytest.approx(25.0, rel=0.05)
+
+
+def test_a_forecast_holds_until_it_expires_and_survives_a_restart() -> None:
+    story = Story(replicas=2)
+    story.run(120, rate_rps=25)
+    told = forecast(story, 70.0, skill=1.0, cutoff_s=story.now_s)
+    story._pass(10.0)
+    story.engine.tick(TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(told,)))
+    again = DecisionEngine(story.config)
+    again.restore(story.engine.snapshot())
+    for engine in (story.engine, again):
+        story._pass(10.0)
+        given = TickInput(now_s=story.now_s, workloads=(story.given(),))
+        assert engine.tick(given).decisions[0].facts.upper_rps == pytest.approx(70.0, rel=0.01)
+    story._pass(600.0)
+    later = TickInput(now_s=story.now_s, workloads=(story.given(),))
+    assert story.engine.tick(later).decisions[0].facts.upper_rps < 50.0
+    assert story.engine.snapshot().forecasts == ()
 
 
 def test_a_forecast_that_expired_says_nothing() -> None:
     story = Story(replicas=2)
     story.run(120, rate_rps=25)
-    steady = NaiveForecaster(step=60.0).fit([70.0] * 50, cutoff=story.now_s - 700.0)
-    forecast = demand_forecast(steady.predict(15, (0.99,)), story.spec.id, skill=1.0, lasts_s=600.0)
+    told = forecast(story, 70.0, skill=1.0, cutoff_s=story.now_s - 700.0)
     story._pass(10.0)
-    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(forecast,))
+    given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(told,))
     assert story.engine.tick(given).decisions[0].target == 2
 
 

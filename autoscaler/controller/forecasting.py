@@ -1,0 +1,144 @@
+"""Forecasts beside the loop: a worker process learns and forecasts, a tick takes what is there and waits for nothing.
+
+Every minute the worker is told the minutes that are new and answers with forecasts; between minutes it fits one model
+at a time. A fit that outlasts its minute makes that minute's forecasts late, a worker that dies is started anew and
+told everything again: meanwhile the forecasts from before hold until they expire, and then the engine's own rule does.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.clock import Clock
+from autoscaler.controller.forecast_worker import WorkerLost, advance, fit_next
+from autoscaler.controller.metrics import Metrics
+from autoscaler.core.types import DemandForecast, WorkloadId
+from autoscaler.forecasts import MINUTE_S, Minutes
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# After the minute's end, so that the tick that finishes it has run.
+AFTER_MINUTE_S = 12.0
+
+
+class HistorySource(Protocol):
+    """The part of DecisionEngine that is read here."""
+
+    @property
+    def workloads(self) -> tuple[WorkloadId, ...]:
+        """All that the last tick had."""
+        ...
+
+    def history(self, workload: WorkloadId) -> tuple[float, object]:
+        """(start of the first minute, values a minute)."""
+        ...
+
+
+class Worker(Protocol):
+    """Does one thing at a time, elsewhere."""
+
+    async def call(self, work: Callable[..., T], *given: object) -> T:
+        """What `work` returns. Raises WorkerLost; the next call then begins with a new worker."""
+        ...
+
+    def close(self) -> None:
+        """Ends it at once, whatever it does."""
+        ...
+
+
+class ForecastService:
+    """Runs for as long as the process lives."""
+
+    def __init__(
+        self, worker: Worker, engine: HistorySource, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._worker, self._engine = worker, engine
+        self._clock, self._metrics = clock, metrics
+        self._told: dict[WorkloadId, tuple[float, float]] = {}
+        """(first minute, end) of what the worker knows of each workload."""
+        self._ready: tuple[DemandForecast, ...] = ()
+
+    def take(self) -> tuple[DemandForecast, ...]:
+        """Forecasts that are new since the last call. No I/O, no waiting."""
+        ready, self._ready = self._ready, ()
+        return ready
+
+    async def run(self) -> None:
+        """Minute after minute; ends when it is cancelled, and the worker with it."""
+        try:
+            while True:
+                now_s = self._clock.now_s()
+                due_s = (now_s // MINUTE_S + 1.0) * MINUTE_S + AFTER_MINUTE_S
+                await self._clock.sleep(due_s - now_s)
+                await self.minute()
+        finally:
+            self._worker.close()
+
+    async def minute(self) -> None:
+        """Tells the worker what is new, takes its forecasts, and lets it fit until the next minute."""
+        if not self._engine.workloads:
+            return
+        begun_s = self._clock.now_s()
+        try:
+            await self._advance(begun_s)
+            await self._fit(begun_s)
+        except WorkerLost as error:
+            # A new one knows nothing of the past.
+            self._told = {}
+            self._count([str(error)])
+        late = int(self._clock.now_s() // MINUTE_S - begun_s // MINUTE_S) - 1
+        if late > 0:
+            self._metrics.forecast_late.inc(late)
+            log.warning("forecasts late", extra={"minutes": late})
+
+    async def _advance(self, now_s: float) -> None:
+        news = self._news(now_s)
+        present = frozenset(self._engine.workloads)
+        self._ready, failures = await self._worker.call(advance, news, present, now_s)
+        for key, minutes in news.items():
+            first_s, _ = self._told.get(key, (minutes.first_s, 0.0))
+            end_s = minutes.first_s + MINUTE_S * minutes.values.size
+            self._told[key] = (min(first_s, minutes.first_s), end_s)
+        self._told = {key: told for key, told in self._told.items() if key in present}
+        self._count(failures)
+        for model in ("own", "fleet"):
+            count = sum(item.model == model for item in self._ready)
+            self._metrics.forecast_workloads.labels(model).set(count)
+
+    async def _fit(self, begun_s: float) -> None:
+        while self._clock.now_s() // MINUTE_S == begun_s // MINUTE_S:
+            fitted, failures = await self._worker.call(fit_next, self._clock.now_s())
+            self._count(failures)
+            if not fitted:
+                return
+
+    def _news(self, now_s: float) -> dict[WorkloadId, Minutes]:
+        """Complete minutes that the worker was not told; everything where more of the past has come to light."""
+        news = {}
+        for key in self._engine.workloads:
+            first_s, series = self._engine.history(key)
+            values = np.asarray(series, dtype=np.float32)
+            known = np.flatnonzero(~np.isnan(values))
+            if not known.size:
+                continue
+            begin = int(known[0])
+            end = min(values.size, math.floor((now_s - first_s) / MINUTE_S))
+            told_first_s, told_end_s = self._told.get(key, (math.inf, -math.inf))
+            if first_s + MINUTE_S * begin >= told_first_s:
+                begin = max(begin, round((told_end_s - first_s) / MINUTE_S))
+            if begin < end:
+                part: NDArray[np.float32] = values[begin:end]
+                news[key] = Minutes(first_s=first_s + MINUTE_S * begin, values=part)
+        return news
+
+    def _count(self, failures: list[str]) -> None:
+        for failure in failures:
+            self._metrics.forecast_failures.inc()
+            log.warning("forecast failed", extra={"error": failure})

@@ -1,0 +1,242 @@
+"""Forecasts for a fleet: which model each workload gets, when it is fitted, and what it says each minute.
+
+Two kinds of model. A workload with a day of history gets an ensemble of its own, the busiest first, as many as the
+settings allow; all others, and new ones, are forecast by one model over the whole fleet. Both are judged by what they
+really issued. `advance` takes milliseconds a workload and `fit_next` seconds to a minute, so that whoever drives this
+can keep fits out of the way. It reads no clock: live it runs in a worker process, in a simulation beside the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.config.settings import ForecastSettings
+from autoscaler.core.types import DemandForecast, WorkloadId
+from forecasting import DampedHoltForecaster, EnsembleForecaster, PooledForecaster, Skill
+
+MINUTE_S = 60.0
+STEPS = (1, 3, 5, 10, 15, 30)
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+# What is asked for: the levels that sizing may provision for, between 0.80 and 0.98, and the median.
+QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+REACH_MINUTES = 14 * 1440
+OWN_MIN_MINUTES = 1440
+FLEET_MIN_MINUTES = 60
+# New workloads are taken into the fleet's model together, not each with a fit of its own.
+FLEET_SPACING_S = 600.0
+RETRY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minutes:
+    """Demand of consecutive minutes, the first beginning at `first_s`; NaN where nothing is known."""
+
+    first_s: float
+    values: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Past:
+    """All that is known of one workload's demand: minutes since the epoch, from `first` on."""
+
+    first: int
+    values: NDArray[np.float32]
+
+    @property
+    def end(self) -> int:
+        return self.first + self.values.size
+
+    def between(self, first: int, end: int) -> NDArray[np.float64]:
+        answer = np.full(max(0, end - first), np.nan)
+        low, high = max(first, self.first), min(end, self.end)
+        if low < high:
+            answer[low - first : high - first] = self.values[low - self.first : high - self.first]
+        return answer
+
+
+@dataclass(slots=True)
+class _Model:
+    """A fitted model, the workloads it speaks for in its order, and until which minute it was told."""
+
+    forecaster: EnsembleForecaster
+    members: tuple[WorkloadId, ...]
+    told: int
+    fitted_s: float
+
+
+class FleetForecaster:
+    """Holds the past and the models of every workload."""
+
+    def __init__(
+        self,
+        settings: ForecastSettings,
+        *,
+        own: Callable[[], EnsembleForecaster] | None = None,
+        fleet: Callable[[], EnsembleForecaster] | None = None,
+    ) -> None:
+        """`own` and `fleet` make the unfitted models; None: the product's."""
+        self._settings = settings
+        self._make_own, self._make_fleet = own or own_model, fleet or fleet_model
+        self._pasts: dict[WorkloadId, _Past] = {}
+        self._own: dict[WorkloadId, _Model] = {}
+        self._fleet: _Model | None = None
+        self._failed_s: dict[WorkloadId | None, float] = {}
+        """When a fit last failed; None stands for the fleet's."""
+        self.failures: list[str] = []
+        """Why fits failed since this was last emptied; the models from before go on."""
+
+    def advance(
+        self,
+        news: Mapping[WorkloadId, Minutes],
+        present: frozenset[WorkloadId],
+        now_s: float,
+    ) -> tuple[DemandForecast, ...]:
+        """Takes in new minutes, forgets workloads that are gone, and forecasts from the last complete minute."""
+        for key in self._pasts.keys() - present:
+            del self._pasts[key]
+            self._own.pop(key, None)
+        for key, minutes in news.items():
+            self._take(key, minutes)
+        end = int(now_s // MINUTE_S)
+        answers: dict[WorkloadId, DemandForecast] = {}
+        if self._fleet is not None:
+            answers |= self._forecasts(self._fleet, end)
+        for model in self._own.values():
+            answers |= self._forecasts(model, end)
+        return tuple(answers[key] for key in sorted(answers) if key in present)
+
+    def fit_next(self, now_s: float) -> bool:
+        """Fits the model that is most overdue; False if none is. A fit that fails leaves the model from before."""
+        if self._fleet_due(now_s):
+            self._fleet = self._fit(self._fleet, tuple(sorted(self._pasts)), now_s, fleet=True)
+            return True
+        key = self._own_due(now_s)
+        if key is None:
+            return False
+        fitted = self._fit(self._own.get(key), (key,), now_s, fleet=False)
+        if fitted is not None:
+            self._own[key] = fitted
+        return True
+
+    def _take(self, key: WorkloadId, minutes: Minutes) -> None:
+        first = round(minutes.first_s / MINUTE_S)
+        past = self._pasts.get(key)
+        if past is None or first < past.first:
+            # A backfill reaches further back than what was known: everything is told anew.
+            self._pasts[key] = _Past(first=first, values=minutes.values[-REACH_MINUTES:])
+            self._own.pop(key, None)
+            return
+        gap = np.full(max(0, first - past.end), np.nan, dtype=np.float32)
+        kept = past.values[: max(0, first - past.first)]
+        values = np.concatenate([kept, gap, minutes.values])[-REACH_MINUTES:]
+        end = max(past.end, first + minutes.values.size)
+        self._pasts[key] = _Past(first=end - values.size, values=values)
+
+    def _fleet_due(self, now_s: float) -> bool:
+        longest = max((past.values.size for past in self._pasts.values()), default=0)
+        if longest < FLEET_MIN_MINUTES:
+            return False
+        fleet = self._fleet
+        age_s = now_s - (fleet.fitted_s if fleet else float("-inf"))
+        new = self._pasts.keys() - frozenset(fleet.members if fleet else ())
+        wait_s = FLEET_SPACING_S if new else self._settings.fleet_refit_s
+        return age_s >= wait_s and now_s - self._failed_s.get(None, float("-inf")) >= RETRY_S
+
+    def _own_due(self, now_s: float) -> WorkloadId | None:
+        """The busiest among those without a model, else the one whose model is oldest, if that is too old."""
+        if len(self._own) < self._settings.own_models:
+            missing = [
+                (_mean(past), key)
+                for key, past in self._pasts.items()
+                if key not in self._own
+                and past.values.size >= OWN_MIN_MINUTES
+                and now_s - self._failed_s.get(key, float("-inf")) >= RETRY_S
+            ]
+            if missing:
+                return max(missing)[1]
+        overdue = [
+            (model.fitted_s, key)
+            for key, model in self._own.items()
+            if now_s - model.fitted_s >= self._settings.refit_s
+        ]
+        return min(overdue)[1] if overdue else None
+
+    def _fit(
+        self, before: _Model | None, members: tuple[WorkloadId, ...], now_s: float, *, fleet: bool
+    ) -> _Model | None:
+        end = int(now_s // MINUTE_S)
+        pasts = [self._pasts[key] for key in members]
+        first = max(end - REACH_MINUTES, min(past.first for past in pasts))
+        y = np.stack([past.between(first, end) for past in pasts])
+        if before is not None and before.members == members:
+            # About the same workloads: what the issued forecasts taught goes on.
+            forecaster = before.forecaster.set_params(warm_start=True)
+        else:
+            forecaster = self._make_fleet() if fleet else self._make_own()
+        try:
+            forecaster.fit(y, cutoff=MINUTE_S * (end - 1))
+        except Exception as error:  # noqa: BLE001 - the border of a fit: whatever it does, the others go on
+            self.failures.append(f"{members[0]}: {type(error).__name__}: {error}")
+            self._failed_s[None if fleet else members[0]] = now_s
+            return before and replace(before, fitted_s=now_s)
+        return _Model(forecaster=forecaster, members=members, told=end, fitted_s=now_s)
+
+    def _forecasts(self, model: _Model, end: int) -> dict[WorkloadId, DemandForecast]:
+        if end > model.told:
+            y = np.stack(
+                [
+                    self._pasts[key].between(model.told, end)
+                    if key in self._pasts
+                    else np.full(end - model.told, np.nan)
+                    for key in model.members
+                ]
+            )
+            model.forecaster.update(y)
+            model.told = end
+        forecast = model.forecaster.predict(STEPS[-1], QUANTILES)
+        skill = model.forecaster.skill()
+        rows = [step - 1 for step in STEPS]
+        return {
+            key: DemandForecast(
+                workload=key,
+                cutoff_s=MINUTE_S * end,
+                expires_s=MINUTE_S * end + self._settings.lasts_s,
+                horizons_s=tuple(MINUTE_S * step for step in STEPS),
+                quantiles=QUANTILES,
+                values_rps=_plain(forecast.maximum[i][rows]),
+                skills=_skills(skill, i),
+                model="own" if len(model.members) == 1 else "fleet",
+            )
+            for i, key in enumerate(model.members)
+        }
+
+
+def own_model() -> EnsembleForecaster:
+    """For one workload: every method."""
+    return EnsembleForecaster(steps=STEPS, levels=LEVELS)
+
+
+def fleet_model() -> EnsembleForecaster:
+    """For many workloads together: what is reckoned for all of them at once."""
+    experts = (DampedHoltForecaster(), PooledForecaster(steps=STEPS, levels=LEVELS))
+    return EnsembleForecaster(experts=experts, steps=STEPS, levels=LEVELS)
+
+
+def _mean(past: _Past) -> float:
+    known = past.values[~np.isnan(past.values)]
+    return float(known.mean()) if known.size else 0.0
+
+
+def _skills(skill: Skill, series: int) -> tuple[tuple[float, ...], ...]:
+    """By horizon and quantile, 0 where none is shown; a quantile between levels has the next higher one's."""
+    columns = [next(j for j, level in enumerate(LEVELS) if level >= q) for q in QUANTILES]
+    shown = np.nan_to_num(skill.maximum[series][:, columns], nan=0.0)
+    return _plain(np.clip(shown, 0.0, 1.0))
+
+
+def _plain(table: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in table)
