@@ -44,6 +44,8 @@ _TRACE_COLUMNS: dict[str, tuple[str, str]] = {
 _CRON_COLUMNS: dict[str, tuple[str, str]] = {
     name: (_FUNCTIONS, name) for name in ("f_83c5", "f_a4cd", "f_d213", "f_f444")
 }
+PROMISED = frozenset(_TRACE_COLUMNS)
+"""The series that the targets for the means are of."""
 QUICK = ("f_2aec", "nasa_http_jul95", "servegen_m-large_synth1min")
 """Of the four that design choices are made on."""
 

@@ -10,11 +10,10 @@ from rich.table import Table
 from loadtests.bench.forecast import subject
 from loadtests.bench.forecast.figures import (
     COVERAGE_RANGE,
-    MAE_TARGETS,
-    PINBALL_TARGETS,
     RELATIVE_ERROR_TARGETS,
     ScoresOf,
     mean_of_maxima,
+    mean_targets,
 )
 from loadtests.bench.forecast.protocol import HORIZONS, WINDOWS
 from loadtests.bench.forecast.run import Issues
@@ -64,9 +63,10 @@ def _means(judged: Sequence[str], methods: Sequence[str], scores: ScoresOf, titl
         "minutes ahead",
         [f"{ahead}" for ahead in HORIZONS],
     )
+    mae_targets, pinball_targets = mean_targets(judged)
     for label, targets, of in (
-        ("MAE", MAE_TARGETS, _mae),
-        ("pinball 0.95", PINBALL_TARGETS, _pinball_95),
+        ("MAE", mae_targets, _mae),
+        ("pinball 0.95", pinball_targets, _pinball_95),
     ):
         for method in methods:
             own = [scores[method, name] for name in judged]
@@ -76,7 +76,10 @@ def _means(judged: Sequence[str], methods: Sequence[str], scores: ScoresOf, titl
                 f"{label}, {method}",
                 *(_judged(means[ahead], judge.get(ahead)) for ahead in HORIZONS),
             )
-        table.add_row(f"{label}, to reach", *(_target(targets.get(ahead)) for ahead in HORIZONS))
+        if targets:
+            table.add_row(
+                f"{label}, to reach", *(_target(targets.get(ahead)) for ahead in HORIZONS)
+            )
         table.add_section()
     return table
 
