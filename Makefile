@@ -10,12 +10,14 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench bench-tick bench-relist bench-simulator update-golden clean
+        bench bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed \
+        bench-forecast-plot update-golden clean
 
 help: ## list every target
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "python3: none on PATH is 3.11 or newer; install python3 and python3-venv, or name one with make PYTHON=..."; exit 1; fi
@@ -23,6 +25,11 @@ $(STAMP): pyproject.toml
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
 	@touch $(STAMP)
+
+$(BENCH_STAMP): $(STAMP)
+	@echo "installing what forecasts are compared with ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $(BENCH_STAMP)
 
 venv: $(STAMP) ## the virtual environment with everything for development
 
@@ -57,7 +64,7 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-simulator ## every benchmark
+bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
@@ -67,6 +74,15 @@ bench-relist: $(STAMP) ## what reading 20,000 pods anew costs the event loop
 
 bench-simulator: $(STAMP) ## requests a second of the modelled cluster
 	@$(BIN)/python -m loadtests.bench.simulator
+
+bench-forecast: $(BENCH_STAMP) ## forecasts beside naive and statsforecast's methods (ARGS=--quick: three series)
+	@$(BIN)/python -m loadtests.bench.forecast $(ARGS)
+
+bench-forecast-speed: $(STAMP) ## seconds and memory of one model over 5,000 workloads
+	@$(BIN)/python -m loadtests.bench.forecast.speed
+
+bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
+	@$(BIN)/python -m loadtests.bench.forecast.plot
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden
