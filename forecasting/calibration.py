@@ -20,9 +20,9 @@ from forecasting.types import Array
 # Losses relative to the best are raised to this power: an expert 3 % worse weighs half of the best, one 12 % worse a
 # tenth.
 SHARPNESS = 20.0
-# A shift counts half when this many residuals lie beyond its level: of 576 in two days, 29 beyond 0.95 count three
-# quarters, the 6 beyond 0.99 a third.
-HALF_BELIEVED = 10.0
+# A shift counts half when this many residuals lie beyond its level: of 288 in a day, 14 beyond 0.95 count three quarters,
+# the 3 beyond 0.99 a third.
+HALF_BELIEVED = 5.0
 
 
 def pinball(outcome: Array, quantile: Array, levels: Array) -> Array:
@@ -126,7 +126,10 @@ class Calibration:
         return np.asarray(raw / raw.sum(axis=0))
 
     def shifts(self) -> Array:
-        """(S, 2, A, L): what is added so that each level covers what it should have covered lately."""
+        """(S, 2, A, L): what is added so that each level covers what it should have covered lately.
+
+        The median is left alone: it is where the experts agree best, and a day's bias is mostly chance.
+        """
         series, count = self._residuals.shape[:2]
         answer = np.zeros((series, 2, len(self.steps), len(self.levels)))
         if not count:
@@ -134,6 +137,8 @@ class Calibration:
         for kind in range(2):
             for a in range(len(self.steps)):
                 for i, level in enumerate(self.levels):
+                    if level <= 0.5:
+                        continue
                     residuals = self._residuals[:, :, kind, a, i]
                     beyond = (~np.isnan(residuals)).sum(axis=1) * min(level, 1.0 - level)
                     drawn = beyond / (beyond + HALF_BELIEVED)

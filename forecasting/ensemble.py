@@ -60,7 +60,7 @@ class EnsembleForecaster(BaseForecaster):
         steps: tuple[int, ...] = STEPS,
         levels: tuple[float, ...] = LEVELS,
         holdout: int = 1440,
-        window: int = 2880,
+        window: int = 1440,
         half_life: float = 1440.0,
         warm_start: bool = False,
         random_state: int = 0,

@@ -84,21 +84,21 @@ def test_the_shift_is_the_quantile_of_the_residuals_as_far_as_there_are_enough_o
     judged = calibration(levels=(0.5, 0.9))
     residuals = np.arange(101.0)[None, :, None, None, None].repeat(2, 2).repeat(2, 4)
     judged.remember(np.arange(101), residuals)
-    # Ranks 0.5 x (1 + 1/101) x 100 and 0.9 x (1 + 1/101) x 100 of 0, 1 ... 100; 50.5 and 10.1 residuals lie beyond.
-    expected = [50.495 * 50.5 / 60.5, 90.891 * 10.1 / 20.1]
+    # Rank 0.9 x (1 + 1/101) x 100 of 0, 1 ... 100; 10.1 residuals lie beyond. The median is left alone.
+    expected = [0.0, 90.891 * 10.1 / 15.1]
     assert judged.shifts()[0, 0, 0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_few_residuals_shift_little() -> None:
-    judged = calibration()
-    judged.remember(np.arange(5), np.full((1, 5, 2, 1, 1), 10.0))
+    judged = calibration(levels=(0.9,))
+    judged.remember(np.arange(10), np.full((1, 10, 2, 1, 1), 12.0))
     assert judged.shifts()[0, 0, 0, 0] == pytest.approx(
         2.0
-    )  # 2.5 beyond the median, of 10 that count half
+    )  # one beyond the level, five count half
 
 
 def test_old_residuals_are_forgotten() -> None:
-    judged = calibration()
+    judged = calibration(levels=(0.9,))
     judged.remember(np.arange(50), np.full((1, 50, 2, 1, 1), 10.0))
     judged.remember(np.arange(2000, 2050), np.full((1, 50, 2, 1, 1), 2.0))
-    assert judged.shifts()[0, 0, 0, 0] == pytest.approx(2.0 * 25.0 / 35.0)
+    assert judged.shifts()[0, 0, 0, 0] == pytest.approx(1.0)  # five beyond: half of 2
