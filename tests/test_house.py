@@ -12,7 +12,17 @@ import pytest
 from autoscaler.core.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("aiohttp", "kubernetes_asyncio", "msgspec", "numba", "numpy", "pydantic", "rich", "yaml")
+HEAVY = (
+    "aiohttp",
+    "kubernetes_asyncio",
+    "msgspec",
+    "numba",
+    "numpy",
+    "pydantic",
+    "rich",
+    "scipy",
+    "yaml",
+)
 
 
 def loaded(code: str) -> set[str]:

@@ -1,0 +1,153 @@
+"""From a question to a checked plan: which formulation, which proof."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from autoscaler.core.mig.geometry import Geometry
+from autoscaler.core.packing.certificate import Certificate
+from autoscaler.core.packing.columns import Packed, applies, pack_columns
+from autoscaler.core.packing.compact import PRICE, Counts, formulate, read
+from autoscaler.core.packing.plan import Drain, PackingPlan, Proof, check_plan
+from autoscaler.core.packing.problem import HeldGpu, PackingProblem, check_problem
+from autoscaler.core.packing.program import Limits, Solver
+from autoscaler.core.packing.supply import SHARE, shares
+from autoscaler.errors import PackingError, PackingInfeasible
+
+LIMITS = Limits()
+MOVE_PRICE = PRICE * 35 // 100
+"""A GPU is drained for two moves and not for three; docs/mig.md has what other prices cost."""
+# Beyond so many replicas to be chosen the whole program is not tried after the columns: their bound is tight by then.
+_SMALL = 2_000
+
+
+def pack(
+    problem: PackingProblem,
+    solver: Solver,
+    *,
+    limits: Limits = LIMITS,
+    move_price: int = MOVE_PRICE,
+) -> PackingPlan:
+    """All workloads onto the GPUs of least price, then with the least movement, then holding the least slices.
+
+    With GPUs in use, moves are weighed against GPUs by `move_price`, in parts of `PRICE`.
+
+    Raises:
+        PackingInvalid: the question contradicts itself.
+        PackingInfeasible: the demand does not fit onto the GPUs that there are.
+        PackingError: the solver found no plan within the limits, or one that does not hold.
+    """
+    check_problem(problem)
+    certificate, plan = None, None
+    if applies(problem):
+        packed = pack_columns(problem, solver, limits)
+        if packed is not None:
+            plan, certificate = _from_columns(problem, packed), packed.certificate
+            if plan.proof or sum(1 for _ in problem.variants()) > _SMALL:
+                return _checked(problem, plan)
+    whole = _from_compact(problem, solver, limits, move_price, certificate)
+    better = [found for found in (plan, whole) if found is not None]
+    return _checked(problem, min(better, key=lambda p: (p.price, -p.bound)))
+
+
+def _checked(problem: PackingProblem, plan: PackingPlan) -> PackingPlan:
+    faults = check_plan(problem, plan)
+    if faults:
+        raise PackingError(f"the solver's answer does not hold: {'; '.join(faults)}")
+    return plan
+
+
+def _from_columns(problem: PackingProblem, packed: Packed) -> PackingPlan:
+    prices = {cell.name: cell.price for cell in problem.cells}
+    price = sum(prices[cell] * count for (cell, _), count in packed.opened.items())
+    bound = packed.certificate.price_bound
+    return PackingPlan(
+        replicas=tuple(sorted(packed.replicas.items())),
+        opened=_opened(packed.opened),
+        price=price,
+        bound=bound,
+        proof=Proof.PRICES if price == bound else None,
+        certificate=packed.certificate,
+    )
+
+
+def _from_compact(
+    problem: PackingProblem,
+    solver: Solver,
+    limits: Limits,
+    move_price: int,
+    certificate: Certificate | None,
+) -> PackingPlan:
+    compact = formulate(problem, move_price=move_price)
+    solved = solver.solve(compact.program, limits)
+    if solved is None:
+        raise PackingInfeasible(
+            "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
+            f"({limits.nodes} nodes) are too low"
+        )
+    counts = read(compact, solved)
+    prices = {cell.name: cell.price for cell in problem.cells}
+    kept = _kept(problem, counts)
+    staying = {name for name, _ in kept}
+    price = sum(prices[cell] * count for (cell, _), count in counts.opened.items())
+    price += sum(prices[gpu.cell] for gpu in problem.held if gpu.name in staying)
+    bound = _price_bound(problem, solved.bound) if not problem.held else 0
+    if certificate is not None:
+        bound = max(bound, certificate.price_bound)
+    return PackingPlan(
+        replicas=tuple(sorted(counts.replicas.items())),
+        opened=_opened(counts.opened),
+        kept=kept,
+        drained=tuple(
+            Drain(gpu=gpu.name, cell=gpu.cell, replicas=gpu.replicas)
+            for gpu in problem.held
+            if gpu.name not in staying
+        ),
+        price=price,
+        bound=bound,
+        proof=Proof.SOLVER if price == bound else None,
+        certificate=certificate,
+    )
+
+
+def _price_bound(problem: PackingProblem, bound: float) -> int:
+    """Of the GPUs alone, from a bound that has the shares of held slices in it."""
+    most = SHARE * sum(cell.gpus for cell in problem.cells)
+    return max(0, -int(-(bound - most) // PRICE)) if bound > most else 0
+
+
+def _opened(
+    counts: dict[tuple[str, Geometry], int],
+) -> tuple[tuple[str, Geometry, int], ...]:
+    return tuple(sorted((cell, geometry, count) for (cell, geometry), count in counts.items()))
+
+
+def _kept(
+    problem: PackingProblem, counts: Counts
+) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    """What stays on each GPU. Of replicas that are only counted, those on the emptiest GPUs go first.
+
+    One order for all workloads: then what shrinks together leaves the same GPUs, and they empty by themselves.
+    """
+    left = Counter(counts.settled)
+    kept = []
+    for gpu in sorted(problem.held, key=lambda g: _fullness(problem, g), reverse=True):
+        if gpu.name in counts.drained:
+            continue
+        staying = []
+        for name, count in gpu.replicas:
+            if (gpu.name, name) in counts.kept or name not in left:
+                n = counts.kept.get((gpu.name, name), 0)
+            else:
+                n = min(count, left[name])
+                left[name] -= n
+            if n:
+                staying.append((name, n))
+        kept.append((gpu.name, tuple(staying)))
+    return tuple(sorted(kept))
+
+
+def _fullness(problem: PackingProblem, gpu: HeldGpu) -> tuple[int, str]:
+    share = shares(problem)
+    shapes = {variant.name: variant.shape for _, variant in problem.variants()}
+    return sum(share.get(shapes[name], 0) * n for name, n in gpu.replicas), gpu.name
