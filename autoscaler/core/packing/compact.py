@@ -21,6 +21,9 @@ from autoscaler.core.packing.supply import domains, shares, supply_rows
 PRICE = 1_000_000
 """Of one GPU of price 1, in what the program minimises."""
 
+MAX_DRAINABLE = 64
+"""GPUs looked at one by one in a program: its search is bounded, whatever the fleet."""
+
 
 @dataclass(slots=True)
 class Compact:
@@ -44,6 +47,8 @@ class Counts:
 
     replicas: dict[str, int]
     opened: dict[tuple[str, Geometry], int]
+    looked_at: frozenset[str]
+    """GPUs that might have been drained."""
     drained: frozenset[str]
     kept: dict[tuple[str, str], int]
     settled: dict[str, int]
@@ -68,6 +73,7 @@ def read(compact: Compact, solved: Solved) -> Counts:
     return Counts(
         replicas={name: n for name, place in compact.replicas.items() if (n := values[place])},
         opened={key: n for key, place in compact.opened.items() if (n := values[place])},
+        looked_at=frozenset(compact.stays),
         drained=frozenset(name for name, place in compact.stays.items() if not values[place]),
         kept={key: n for key, place in compact.kept.items() if (n := values[place])},
         settled={name: values[place] for name, place in compact.settled.items()},
@@ -90,22 +96,26 @@ def _surplus_mrps(workload: Workload, held: Counter[str]) -> int:
 def _drainable(
     problem: PackingProblem, held: Counter[str], lacking: set[str], move_price: int
 ) -> list[HeldGpu]:
-    """GPUs for which draining may pay: few of their replicas are still needed.
+    """GPUs for which draining may pay, the `MAX_DRAINABLE` that need the fewest moves.
 
     What a workload carries too much may go for nothing; each other replica is at least one move.
     """
     cells = {cell.name: cell for cell in problem.cells}
-    spare = {
-        variant.name: max(0, _surplus_mrps(workload, held)) // variant.capacity_mrps
-        for workload, variant in problem.variants()
-        if variant.capacity_mrps > 0
-    }
-    return [
-        gpu
+    spare = {}
+    for workload in problem.workloads:
+        surplus = max(0, _surplus_mrps(workload, held))
+        for variant in workload.variants:
+            if variant.capacity_mrps > 0:
+                spare[variant.name] = surplus // variant.capacity_mrps
+    moves = {
+        gpu.name: sum(max(0, n - spare.get(name, n)) for name, n in gpu.replicas)
         for gpu in problem.held
-        if move_price * sum(max(0, n - spare.get(name, n)) for name, n in gpu.replicas)
-        < PRICE * cells[gpu.cell].price
+    }
+    paying = [
+        gpu for gpu in problem.held if move_price * moves[gpu.name] < PRICE * cells[gpu.cell].price
     ]
+    paying.sort(key=lambda gpu: (moves[gpu.name], sum(n for _, n in gpu.replicas), gpu.name))
+    return paying[:MAX_DRAINABLE]
 
 
 def _add_idle_gpus(compact: Compact, problem: PackingProblem) -> None:

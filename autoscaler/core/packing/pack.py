@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.packing.certificate import Certificate
 from autoscaler.core.packing.columns import Packed, applies, pack_columns
-from autoscaler.core.packing.compact import PRICE, Counts, formulate, read
+from autoscaler.core.packing.compact import PRICE
 from autoscaler.core.packing.plan import Drain, PackingPlan, Proof, check_plan
-from autoscaler.core.packing.problem import HeldGpu, PackingProblem, check_problem
+from autoscaler.core.packing.problem import PackingProblem, check_problem
 from autoscaler.core.packing.program import Limits, Solver
-from autoscaler.core.packing.supply import SHARE, shares
+from autoscaler.core.packing.supply import SHARE
+from autoscaler.core.packing.today import repack
 from autoscaler.errors import PackingError, PackingInfeasible
 
 LIMITS = Limits()
-MOVE_PRICE = PRICE * 35 // 100
-"""A GPU is drained for two moves and not for three; docs/mig.md has what other prices cost."""
+MOVE_PRICE = PRICE * 7 // 10
+"""A GPU is drained for one move and not for two; docs/mig.md has what other prices cost."""
 # Beyond so many replicas to be chosen the whole program is not tried after the columns: their bound is tight by then.
 _SMALL = 2_000
 
@@ -78,30 +77,26 @@ def _from_compact(
     move_price: int,
     certificate: Certificate | None,
 ) -> PackingPlan:
-    compact = formulate(problem, move_price=move_price)
-    solved = solver.solve(compact.program, limits)
-    if solved is None:
+    repacked = repack(problem, solver, limits, move_price=move_price)
+    if repacked is None:
         raise PackingInfeasible(
             "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
             f"({limits.nodes} nodes) are too low"
         )
-    counts = read(compact, solved)
     prices = {cell.name: cell.price for cell in problem.cells}
-    kept = _kept(problem, counts)
-    staying = {name for name, _ in kept}
-    price = sum(prices[cell] * count for (cell, _), count in counts.opened.items())
-    price += sum(prices[gpu.cell] for gpu in problem.held if gpu.name in staying)
-    bound = _price_bound(problem, solved.bound) if not problem.held else 0
+    price = sum(prices[cell] * count for (cell, _), count in repacked.opened.items())
+    price += sum(prices[gpu.cell] for gpu in problem.held if gpu.name in repacked.kept)
+    bound = _price_bound(problem, repacked.bound) if not problem.held else 0
     if certificate is not None:
         bound = max(bound, certificate.price_bound)
     return PackingPlan(
-        replicas=tuple(sorted(counts.replicas.items())),
-        opened=_opened(counts.opened),
-        kept=kept,
+        replicas=tuple(sorted(repacked.replicas.items())),
+        opened=_opened(repacked.opened),
+        kept=tuple(sorted(repacked.kept.items())),
         drained=tuple(
             Drain(gpu=gpu.name, cell=gpu.cell, replicas=gpu.replicas)
             for gpu in problem.held
-            if gpu.name not in staying
+            if gpu.name not in repacked.kept
         ),
         price=price,
         bound=bound,
@@ -120,34 +115,3 @@ def _opened(
     counts: dict[tuple[str, Geometry], int],
 ) -> tuple[tuple[str, Geometry, int], ...]:
     return tuple(sorted((cell, geometry, count) for (cell, geometry), count in counts.items()))
-
-
-def _kept(
-    problem: PackingProblem, counts: Counts
-) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
-    """What stays on each GPU. Of replicas that are only counted, those on the emptiest GPUs go first.
-
-    One order for all workloads: then what shrinks together leaves the same GPUs, and they empty by themselves.
-    """
-    left = Counter(counts.settled)
-    kept = []
-    for gpu in sorted(problem.held, key=lambda g: _fullness(problem, g), reverse=True):
-        if gpu.name in counts.drained:
-            continue
-        staying = []
-        for name, count in gpu.replicas:
-            if (gpu.name, name) in counts.kept or name not in left:
-                n = counts.kept.get((gpu.name, name), 0)
-            else:
-                n = min(count, left[name])
-                left[name] -= n
-            if n:
-                staying.append((name, n))
-        kept.append((gpu.name, tuple(staying)))
-    return tuple(sorted(kept))
-
-
-def _fullness(problem: PackingProblem, gpu: HeldGpu) -> tuple[int, str]:
-    share = shares(problem)
-    shapes = {variant.name: variant.shape for _, variant in problem.variants()}
-    return sum(share.get(shapes[name], 0) * n for name, n in gpu.replicas), gpu.name

@@ -109,6 +109,14 @@ def test_small_changes_of_demand_move_nothing() -> None:
         assert (plan.opened, plan.drained) == ((), ())
 
 
+def test_a_large_fleet_is_looked_at_in_passes() -> None:
+    # Seventy GPUs with one replica each, sixty-four looked at in one program: ten can hold them all.
+    held = tuple(gpu(f"g{n:02}", SINGLES, bert_1g=1) for n in range(70))
+    plan = planned(held, workload("bert", 7000, {"1g": 100}), gpus=70)
+    assert (plan.price, len(plan.drained)) == (10, 60)
+    assert plan.replicas == (("bert-1g", 70),)
+
+
 # ---------------------------------------------------------------- nodes
 
 IDLE = (

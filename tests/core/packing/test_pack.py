@@ -177,7 +177,7 @@ capacities = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 1500), capacities), min_size=1, max_size=4))
 def test_plans_and_proofs_pass_a_check_that_shares_no_code(
     drawn: list[tuple[int, dict[str, int]]],
@@ -222,7 +222,7 @@ def test_any_prices_prove_a_true_bound() -> None:
         assert certify(problem, prices).price_bound <= plan.price
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 1500), capacities), min_size=1, max_size=3))
 def test_both_formulations_need_as_many_gpus(drawn: list[tuple[int, dict[str, int]]]) -> None:
     problem = PackingProblem(
