@@ -66,7 +66,8 @@ def test_targets_that_pages_name_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/capacity.md", "docs/decisions.md", "docs/policy.md"]
+    "page",
+    ["README.md", "docs/capacity.md", "docs/decisions.md", "docs/mig.md", "docs/policy.md"],
 )
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page

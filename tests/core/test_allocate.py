@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.allocate import Allocation, Claim, Gate, Stuck, allocate, ceiling
@@ -158,6 +158,7 @@ claims = st.lists(
 )
 
 
+@settings(deadline=None, derandomize=True)
 @given(claims, st.integers(0, 30))
 def test_nothing_is_given_that_is_not_there_nor_kept_that_could_be_given(
     drawn: list[Claim], gpus: int

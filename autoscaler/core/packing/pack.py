@@ -16,8 +16,8 @@ from autoscaler.errors import PackingError, PackingInfeasible
 LIMITS = Limits()
 MOVE_PRICE = PRICE * 7 // 10
 """A GPU is drained for one move and not for two; docs/mig.md has what other prices cost."""
-# Beyond so many replicas to be chosen the whole program is not tried after the columns: their bound is tight by then.
-_SMALL = 2_000
+# With more variants the whole program is not tried after the columns: it takes long, and their gap is small by then.
+_SMALL = 200
 
 
 def pack(
@@ -45,8 +45,13 @@ def pack(
             if plan.proof or sum(1 for _ in problem.variants()) > _SMALL:
                 return _checked(problem, plan)
     whole = _from_compact(problem, solver, limits, move_price, certificate)
-    better = [found for found in (plan, whole) if found is not None]
-    return _checked(problem, min(better, key=lambda p: (p.price, -p.bound)))
+    found = [one for one in (plan, whole) if one is not None]
+    if not found:
+        raise PackingInfeasible(
+            "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
+            f"({limits.nodes} nodes) are too low"
+        )
+    return _checked(problem, min(found, key=lambda one: (one.price, -one.bound)))
 
 
 def _checked(problem: PackingProblem, plan: PackingPlan) -> PackingPlan:
@@ -76,13 +81,10 @@ def _from_compact(
     limits: Limits,
     move_price: int,
     certificate: Certificate | None,
-) -> PackingPlan:
+) -> PackingPlan | None:
     repacked = repack(problem, solver, limits, move_price=move_price)
     if repacked is None:
-        raise PackingInfeasible(
-            "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
-            f"({limits.nodes} nodes) are too low"
-        )
+        return None
     prices = {cell.name: cell.price for cell in problem.cells}
     price = sum(prices[cell] * count for (cell, _), count in repacked.opened.items())
     price += sum(prices[gpu.cell] for gpu in problem.held if gpu.name in repacked.kept)

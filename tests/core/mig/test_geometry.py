@@ -6,7 +6,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.mig.catalogue import GPUS, find_gpu
@@ -298,6 +298,7 @@ def test_a_slice_in_use_that_is_not_there_is_refused() -> None:
 EVERY_A100 = list(layouts(A100, SINGLES))
 
 
+@settings(deadline=None, derandomize=True)
 @given(data=st.data())
 def test_no_slice_in_use_is_ever_destroyed(data: st.DataObject) -> None:
     state: GpuState = GpuState(layout=data.draw(st.sampled_from(EVERY_A100)))

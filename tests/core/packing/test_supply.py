@@ -126,7 +126,9 @@ def workloads(draw: st.DrawFn, number: int) -> Workload:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(
     drawn=st.tuples(workloads(0), workloads(1), workloads(2)),
     rng=st.randoms(use_true_random=False),
