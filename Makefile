@@ -68,7 +68,7 @@ bench-relist: $(STAMP) ## what reading 20,000 pods anew costs the event loop
 bench-simulator: $(STAMP) ## requests a second of the modelled cluster
 	@$(BIN)/python -m loadtests.bench.simulator
 
-bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and a day of moves (4 minutes)
+bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it

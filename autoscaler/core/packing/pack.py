@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.packing.certificate import Certificate
 from autoscaler.core.packing.columns import Packed, applies, pack_columns
@@ -47,10 +49,7 @@ def pack(
     whole = _from_compact(problem, solver, limits, move_price, certificate)
     found = [one for one in (plan, whole) if one is not None]
     if not found:
-        raise PackingInfeasible(
-            "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
-            f"({limits.nodes} nodes) are too low"
-        )
+        raise PackingInfeasible(_why_not(problem, solver, limits))
     return _checked(problem, min(found, key=lambda one: (one.price, -one.bound)))
 
 
@@ -59,6 +58,25 @@ def _checked(problem: PackingProblem, plan: PackingPlan) -> PackingPlan:
     if faults:
         raise PackingError(f"the solver's answer does not hold: {'; '.join(faults)}")
     return plan
+
+
+def _why_not(problem: PackingProblem, solver: Solver, limits: Limits) -> str:
+    """What stands in the way: too few GPUs, or only the slices that are in use."""
+    if problem.held:
+        try:
+            anew = pack(replace(problem, held=()), solver, limits=limits)
+        except PackingError:
+            pass
+        else:
+            gpus = sum(count for _, _, count in anew.opened)
+            return (
+                f"the demand would fit if GPUs in use were cut anew (GPUs needed then: {gpus}): "
+                "add one for the time of the change, or stop the replicas on one"
+            )
+    return (
+        "no plan was found: the demand does not fit onto the GPUs that there are, or the limits "
+        f"({limits.nodes} nodes) are too low"
+    )
 
 
 def _from_columns(problem: PackingProblem, packed: Packed) -> PackingPlan:

@@ -85,8 +85,15 @@ def test_a_geometry_is_not_changed_under_a_replica() -> None:
 def test_a_drained_gpu_is_not_idle_yet() -> None:
     # One GPU in all: the large model would need it recut, and the replica on it has nowhere to go.
     large = workload("large", 50, {"3g": 50})
-    with pytest.raises(PackingInfeasible, match="does not fit"):
+    with pytest.raises(
+        PackingInfeasible, match=r"would fit if GPUs in use were cut anew \(GPUs needed then: 1\)"
+    ):
         planned((gpu("g0", SINGLES, bert_1g=1),), bert(100), large, gpus=1)
+
+
+def test_too_few_gpus_are_said_to_be_too_few() -> None:
+    with pytest.raises(PackingInfeasible, match="does not fit onto the GPUs that there are"):
+        planned((gpu("g0", SINGLES, bert_1g=7),), bert(1500), gpus=1)
 
 
 def test_what_carries_nothing_any_more_goes() -> None:
