@@ -14,7 +14,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
         bench bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed \
-        bench-forecast-plot update-golden clean
+        bench-forecast-plot bench-packing update-golden clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed ## every benchmark
+bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed bench-packing ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
@@ -83,6 +83,9 @@ bench-forecast-speed: $(STAMP) ## seconds and memory of one model over 5,000 wor
 
 bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 	@$(BIN)/python -m loadtests.bench.forecast.plot
+
+bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
+	@$(BIN)/python -m loadtests.bench.packing
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

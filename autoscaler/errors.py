@@ -12,6 +12,15 @@
     │   ├── ActuationConflict  the object is not what the decision was made from: observe again
     │   ├── ActuationRejected  the API server refused it: will not heal by itself
     │   └── ActuationUnknown   no answer: it may have happened, so observe again and never repeat blindly
+    ├── GpuError               a GPU, its slices, or what is asked of them can't be used; never guessed around
+    │   ├── UnknownGpu         a product that no table and no node label describes
+    │   ├── UnknownProfile     a MIG profile that this GPU does not have
+    │   ├── IllegalLayout      slices that do not fit beside each other
+    │   ├── GpuFrozen          a slice of the GPU is in use, so its geometry stays
+    │   └── TableInvalid       a table of measured throughput that contradicts itself or lacks what is asked of it
+    ├── PackingError           workloads can't be packed as asked
+    │   ├── PackingInvalid     the question contradicts itself; carries every problem at once
+    │   └── PackingInfeasible  no layout carries the demand on the GPUs that there are
     └── LeadershipLost         another controller may be writing: stop at once
 
 Adapters translate the errors of their library into these, with `raise … from`.
@@ -88,6 +97,46 @@ class ActuationRejected(ActuationError):
 
 class ActuationUnknown(ActuationError):
     """No answer to a write: it may or may not have happened."""
+
+
+class GpuError(AutoscalerError):
+    """A GPU, its slices, or what is asked of them can't be used."""
+
+
+class UnknownGpu(GpuError):
+    """A GPU product that nothing describes."""
+
+
+class UnknownProfile(GpuError):
+    """A MIG profile that the GPU does not have."""
+
+
+class IllegalLayout(GpuError):
+    """Slices that do not fit beside each other on one GPU."""
+
+
+class GpuFrozen(GpuError):
+    """The geometry of a GPU with a slice in use was to change."""
+
+
+class TableInvalid(GpuError):
+    """A table of measured throughput contradicts itself, or lacks what is asked of it."""
+
+
+class PackingError(AutoscalerError):
+    """Workloads can't be packed as asked."""
+
+
+class PackingInvalid(PackingError):
+    """A question that contradicts itself; `problems` holds all that is wrong, not only the first."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class PackingInfeasible(PackingError):
+    """No layout carries the demand on the GPUs that there are."""
 
 
 class LeadershipLost(AutoscalerError):

@@ -12,7 +12,17 @@ import pytest
 from autoscaler.core.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("aiohttp", "kubernetes_asyncio", "msgspec", "numba", "numpy", "pydantic", "rich", "yaml")
+HEAVY = (
+    "aiohttp",
+    "kubernetes_asyncio",
+    "msgspec",
+    "numba",
+    "numpy",
+    "pydantic",
+    "rich",
+    "scipy",
+    "yaml",
+)
 
 
 def loaded(code: str) -> set[str]:
@@ -56,7 +66,8 @@ def test_targets_that_pages_name_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/capacity.md", "docs/decisions.md", "docs/policy.md"]
+    "page",
+    ["README.md", "docs/capacity.md", "docs/decisions.md", "docs/mig.md", "docs/policy.md"],
 )
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page

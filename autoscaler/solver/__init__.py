@@ -1,0 +1,1 @@
+"""Solvers for the core's integer programs; their libraries' types never leave."""
