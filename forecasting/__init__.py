@@ -11,7 +11,21 @@ Names are loaded when they are first used: importing the package loads neither n
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forecasting.base import Forecaster
+    from forecasting.boosted import BoostedForecaster
+    from forecasting.calibration import Skill, pinball
+    from forecasting.ensemble import EnsembleForecaster
+    from forecasting.history import Event
+    from forecasting.holt import DampedHoltForecaster
+    from forecasting.naive import NaiveForecaster
+    from forecasting.period import find_periods
+    from forecasting.pooled import PooledForecaster
+    from forecasting.seasonal import SeasonalNaiveForecaster
+    from forecasting.spikes import SpikeForecaster
+    from forecasting.types import Forecast, NotFittedError
 
 _HOMES = {
     "BoostedForecaster": "boosted",
@@ -30,7 +44,22 @@ _HOMES = {
     "pinball": "calibration",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = [
+    "BoostedForecaster",
+    "DampedHoltForecaster",
+    "EnsembleForecaster",
+    "Event",
+    "Forecast",
+    "Forecaster",
+    "NaiveForecaster",
+    "NotFittedError",
+    "PooledForecaster",
+    "SeasonalNaiveForecaster",
+    "Skill",
+    "SpikeForecaster",
+    "find_periods",
+    "pinball",
+]
 
 
 def __getattr__(name: str) -> Any:

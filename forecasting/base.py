@@ -25,18 +25,11 @@ STATE_VERSION = 1
 class Forecaster(Protocol):
     """Learns from a series and says what comes next."""
 
-    def fit(
-        self,
-        y: ArrayLike,
-        *,
-        cutoff: float = 0.0,
-        times: ArrayLike | None = None,
-        events: Sequence[Event] = (),
-    ) -> Self:
+    def fit(self, y: ArrayLike, *, cutoff: float = 0.0) -> Self:
         """Learns from `y`, whose last value was observed at `cutoff`."""
         ...
 
-    def update(self, y: ArrayLike, *, times: ArrayLike | None = None) -> Self:
+    def update(self, y: ArrayLike) -> Self:
         """Appends new observations cheaply, without learning anew."""
         ...
 

@@ -20,8 +20,8 @@ from forecasting.types import Array
 # Losses relative to the best are raised to this power: an expert 3 % worse weighs half of the best, one 12 % worse a
 # tenth.
 SHARPNESS = 20.0
-# A shift counts half when this many residuals lie beyond its level: of 288 in a day, 14 beyond 0.95 count three quarters,
-# the 3 beyond 0.99 a third.
+# A shift counts half when this many residuals lie beyond its level: of 288 in a day, 14 beyond 0.95 count three
+# quarters, the 3 beyond 0.99 a third.
 HALF_BELIEVED = 5.0
 
 

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from forecasting.types import Array
 
 
+# A day and an hour and a half: what most windows lie within.
+RECENT_STEPS = 1530
+
+
 class Lookback:
     """Reads of `values` (series, steps) as seen from `origins`; every answer is (series, origins).
 
@@ -54,18 +58,27 @@ class Lookback:
         start = np.maximum(end - width, 0)
         count = np.maximum(end - start, 0).astype(np.float64)
         count[end <= 0] = np.nan
-        if self._origins.size == 1:
+        first = self._summed_from
+        if self._origins.size == 1 and start[0] < first:
             part = self._y[:, start[0] : max(int(end[0]), 0)]
             total = (part * part if squared else part).sum(axis=1)[:, None]
             return total, count
         sums = self._cumulative(squared=squared)
         safe = np.maximum(end, 0)
-        return sums[:, safe] - sums[:, np.minimum(start, safe)], count
+        return sums[:, safe - first] - sums[:, np.minimum(start, safe) - first], count
+
+    @property
+    def _summed_from(self) -> int:
+        """Where sums begin: for one origin of a large fleet, those of the whole past would cost more than they save."""
+        return max(0, int(self._origins[0]) + 1 - RECENT_STEPS) if self._origins.size == 1 else 0
 
     def _cumulative(self, *, squared: bool) -> Array:
         kept = self._squares if squared else self._sums
         if kept is None:
-            y = self._y * self._y if squared else self._y
+            y = self._y[:, self._summed_from :]
+            if self._origins.size == 1:
+                y = y[:, :RECENT_STEPS]
+            y = y * y if squared else y
             kept = np.concatenate([np.zeros((len(y), 1)), np.cumsum(y, axis=1)], axis=1)
             if squared:
                 self._squares = kept

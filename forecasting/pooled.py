@@ -19,12 +19,13 @@ from forecasting.empirical import at_levels, at_steps
 from forecasting.features import WEEK, FeatureMaker, stacked
 from forecasting.history import History
 from forecasting.naive import NaiveForecaster
-from forecasting.trees import TREES, QuantileTrees
+from forecasting.trees import QuantileTrees
 from forecasting.types import Array, Grid
 
 # Rows for one level of one kind: enough for trees of this size, and a refit that ends within a minute.
 ROWS = 60_000
 LEAVES = 16
+FLEET_TREES = 50
 MIN_ROWS = 500
 # Features look back a week and two hours.
 CONTEXT_STEPS = WEEK + 120
@@ -47,7 +48,7 @@ class PooledForecaster(BaseForecaster):
         levels: tuple[float, ...] = LEVELS,
         rows: int = ROWS,
         reach: int = WEEK,
-        trees: int = TREES,
+        trees: int = FLEET_TREES,
         random_state: int = 0,
         step: float = 60.0,
     ) -> None:

@@ -166,8 +166,11 @@ def _size(
     reason = Reason.STEADY
     if wanted != current:
         reason = Reason.DEMAND_RISING if wanted > current else Reason.DEMAND_FALLING
+    told = ""
+    if need.ahead is not None:
+        told = f", forecast {need.ahead.rps:.3g} with {need.ahead.skill:.0%} skill"
     text = (
-        f"{upper:.3g} rps to be ready for ({level:.3g} now) at {need.carried.rps:.3g} rps a replica "
+        f"{upper:.3g} rps to be ready for ({level:.3g} now{told}) at {need.carried.rps:.3g} rps a replica "
         f"({need.carried.utilization_limit_ratio:.0%} busy)"
     )
     if state.skew_ratio > 1.0 and spread is not None:

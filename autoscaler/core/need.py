@@ -37,6 +37,8 @@ class Need:
     wanted: int | None
     suffering: bool
     """More requests missed the objective than it allows."""
+    ahead: demand.Ahead | None = None
+    """The forecast's word, where there was one that counts."""
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:
@@ -78,7 +80,7 @@ def assess(
     )
     spread = skew.measure(view, now_s=context.now_s, window_s=config.signals.rate_window_s)
     state = replace(state, skew_ratio=skew.allowance(state.skew_ratio, spread, suffering=suffering))
-    upper = _upper(level, state, context, objective, lead_s)
+    upper, ahead = _upper(level, state, context, objective, lead_s)
     backlog = _backlog_rps(view, carried, objective)
     wanted = None
     if carried is not None:
@@ -92,14 +94,18 @@ def assess(
         carried=carried,
         wanted=wanted,
         suffering=suffering,
+        ahead=ahead,
     )
     return need, spread, state
 
 
 def _upper(
     level: float, state: WorkloadState, context: Context, objective: LatencyObjective, lead_s: float
-) -> float:
-    """The demand to be ready for: the naive forecast's quantile over the lead time, or a better forecast's."""
+) -> tuple[float, demand.Ahead | None]:
+    """The demand to be ready for, and the forecast that counted in it.
+
+    The naive forecast's quantile over the lead time, moved towards a better forecast's as far as that has shown skill.
+    """
     config = context.config
     minutes = objective.form is SloForm.MINUTES
     budget = config.scaling_budget_minutes_ratio if minutes else config.scaling_budget_ratio
@@ -111,7 +117,7 @@ def _upper(
     )
     ahead = forecast_ahead(context, lead_s + config.tick_s, quantile)
     # What is there now is never forecast away.
-    return upper if ahead is None else max(level, demand.believed_rps(upper, ahead))
+    return (upper if ahead is None else max(level, demand.believed_rps(upper, ahead))), ahead
 
 
 def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.Ahead | None:

@@ -368,7 +368,9 @@ def test_a_forecast_raises_as_far_as_its_skill_goes(skill: float, target: int) -
     told = forecast(story, 70.0, skill=skill, cutoff_s=story.now_s)
     story._pass(10.0)
     given = TickInput(now_s=story.now_s, workloads=(story.given(),), forecasts=(told,))
-    assert story.engine.tick(given).decisions[0].target == target
+    decision = story.engine.tick(given).decisions[0]
+    assert decision.target == target
+    assert (f"forecast 70 with {skill:.0%} skill" in decision.steps[0].message) is (skill > 0.0)
 
 
 def test_a_forecast_never_speaks_away_what_is_there() -> None:
