@@ -119,6 +119,16 @@ def empty_state(
     )
 
 
+def clear_server(state: State, server: int) -> None:
+    """Makes the place of a server that has stopped and drained as one that was never used."""
+    for name, values in _server_arrays(1, state.batch_count.shape[1] - 1).items():
+        if name not in ("routable", "is_routable"):
+            getattr(state, name)[server] = values[0]
+    # Neither ready nor stopped at any time: the event loop passes over it.
+    state.stop_s[server] = -np.inf
+    state.pinned_to[state.pinned_to == server] = -1
+
+
 def _empty_tree(leaves: int) -> dict[str, NDArray[Any]]:
     """A tournament tree in which nothing is due: ties go to the left, so the leftmost leaf wins."""
     width = 1 << max(leaves - 1, 1).bit_length()
