@@ -58,8 +58,10 @@ class Totals:
     queue_s: float
     compute_s: float
     busy_s: float
+    ongoing_s: float
+    """Request-seconds in the servers, queued and running: as a proxy beside each server averages its concurrency."""
     ongoing: float
-    """Requests in the servers, queued and running."""
+    """Requests in them at that instant."""
     scraped: int
     """Pods that answered."""
     latency_p90_s: float | None
@@ -97,7 +99,7 @@ class ModelledCluster:
         self._gpu_s = 0.0
         self._seen: tuple[PodSample, ...] = ()
         self._totals: Totals | None = None
-        self._retired = np.zeros(4)
+        self._retired = np.zeros(5)
         self._backfill = scenario.demand.backfill(EPOCH_S)
         self.now_s = 0.0
         self.replicas = scenario.first_replicas if replicas is None else replicas
@@ -235,7 +237,8 @@ class ModelledCluster:
             pod.node.ready_s = pod.ready_s = now_s
         else:
             exact_s = max(now_s, pod.node.ready_s) + self._startup.draw_s(pod.number)
-            pod.ready_s = math.ceil(exact_s / PROBE_S) * PROBE_S
+            probed = self._startup.median_s > 0.0
+            pod.ready_s = math.ceil(exact_s / PROBE_S) * PROBE_S if probed else exact_s
         pod.server = self._pool.add_server(pod.ready_s)
         mean_s = self.scenario.failures.pod_mean_between_s
         if mean_s is not None:
@@ -261,13 +264,14 @@ class ModelledCluster:
         p90_s = math.nan
         if reads is Reads.LATENCY and servers:
             p90_s = float(self._pool.summaries_s(servers, (0.9,), pooled=True)[0, 0])
-        done, queue_s, compute_s, busy_s = counters.tolist()
+        done, queue_s, compute_s, busy_s, ongoing_s = counters.tolist()
         self._totals = Totals(
             at_s=at_s,
             done=done,
             queue_s=queue_s,
             compute_s=compute_s,
             busy_s=busy_s,
+            ongoing_s=ongoing_s,
             ongoing=float(scrape.outstanding.sum()),
             scraped=len(pods),
             latency_p90_s=None if math.isnan(p90_s) else p90_s,
@@ -325,6 +329,6 @@ class ModelledCluster:
 
 
 def _counters(scrape: Scrape) -> NDArray[np.float64]:
-    """Done, queue, compute and busy seconds, summed over the servers."""
-    columns = (scrape.success, scrape.queue_s, scrape.compute_s, scrape.busy_s)
+    """Done, and seconds of queue, compute, busy and request, summed over the servers."""
+    columns = (scrape.success, scrape.queue_s, scrape.compute_s, scrape.busy_s, scrape.ongoing_s)
     return np.array([float(values.sum()) for values in columns])

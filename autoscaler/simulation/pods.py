@@ -56,7 +56,7 @@ def samples(
     pods: Sequence[Pod], scrape: Scrape, summaries_s: NDArray[np.float64], at_s: float
 ) -> tuple[PodSample, ...]:
     """What each pod's server exported at `at_s`; the arrays have a place for each pod."""
-    columns = [values.tolist() for values in scrape[:9]]
+    columns = [values.tolist() for values in scrape[:8]]
     rows = zip(pods, summaries_s.tolist(), *columns, strict=True)
     return tuple(
         PodSample(
@@ -90,7 +90,6 @@ def samples(
             queue_s,
             compute_s,
             pending,
-            *_,
         ) in rows
     )
 

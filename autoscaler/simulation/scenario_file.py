@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterator
@@ -247,6 +248,26 @@ class _Reader:
         key = f"{section}.{name}"
         known = key if key in self._lines else section
         self._wrong(known, rest if known == key else str(error), "see docs/simulation.md")
+
+
+def simple_scenario(demand: Demand, *, slo: str, service_s: float) -> Scenario:
+    """A workload with one request at a time on each replica. Raises ConfigError for an SLO that can't be read.
+
+    It begins with what its first hour needs at 70 %, as a running workload would.
+    """
+    found = parse_slo(slo, "--slo")
+    if not isinstance(found, Slo):
+        raise ConfigError(found)
+    first_rps = float(demand.rates_rps[:3600].mean())
+    return Scenario(
+        name=demand.name,
+        spec=WorkloadSpec(id=WorkloadId(namespace="simulated", name="model"), slo=found),
+        server=ServingModel(max_batch_size=1, batch_service_s=(service_s,), service_cv=0.3),
+        demand=demand,
+        startup=Startup(median_s=100.0),
+        goal_ratio=goal_of(found),
+        first_replicas=max(1, math.ceil(first_rps * service_s / 0.7)),
+    )
 
 
 def goal_of(slo: Slo) -> float:

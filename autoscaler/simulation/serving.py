@@ -15,7 +15,7 @@ import importlib
 import math
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -308,8 +308,7 @@ class ServingPool:
         With `pooled` one row, of the requests of all of them.
         """
         state = self._state
-        recent = _compiled_module("serving_recent")
-        values, ends = recent.recent_latencies_s(
+        values, ends = _compiled_module("serving_recent").recent_latencies_s(
             state.arrival_s,
             state.following,
             state.latency_s,
@@ -320,8 +319,7 @@ class ServingPool:
             np.asarray(servers, dtype=np.int64),
             self._now_s - SUMMARY_WINDOW_S,
         )
-        parts = ends[-1:] if pooled else ends
-        return cast("NDArray[np.float64]", recent.ranked(values, parts, np.asarray(quantiles)))
+        return _ranked(values, ends[-1:] if pooled else ends, quantiles)
 
     def scrape(self, servers: Sequence[int]) -> Scrape:
         """The counters of several servers now, in the order in which they are named; see `counters`."""
@@ -342,6 +340,8 @@ class ServingPool:
             compute_s=state.compute_s[chosen],
             pending=state.queued[chosen],
             outstanding=state.outstanding[chosen],
+            ongoing_s=state.ongoing_s[chosen]
+            + state.outstanding[chosen] * (self._now_s - state.ongoing_until_s[chosen]),
             busy_s=busy_s,
         )
 
@@ -351,6 +351,24 @@ class ServingPool:
     def _require_time(self, name: str, at_s: float) -> None:
         allowed = f"finite and not before {self._now_s} s"
         require(self._now_s <= at_s < float("inf"), name, at_s, allowed)
+
+
+def _ranked(
+    values: NDArray[np.float32], ends: NDArray[np.int64], quantiles: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Nearest-rank quantiles of each part of `values`, which is sorted; NaN where the part is empty."""
+    # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
+    wanted = np.array(quantiles)
+    result = np.full((ends.size, wanted.size), np.nan)
+    start = 0
+    for place, end in enumerate(ends.tolist()):
+        if end > start:
+            part = values[start:end]
+            part.sort()
+            ranks = np.ceil(wanted * (end - start) - 1e-9).astype(np.int64)
+            result[place] = part[np.maximum(ranks, 1) - 1]
+        start = end
+    return result
 
 
 def _or_never(where: str, duration_s: float | None) -> float:

@@ -171,6 +171,13 @@ def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
 
 
 @compiled_part
+def _count_ongoing(state: Any, server: Any, t: Any) -> None:
+    """Adds up request-seconds until now, before the number of requests in a server changes."""
+    state.ongoing_s[server] += state.outstanding[server] * (t - state.ongoing_until_s[server])
+    state.ongoing_until_s[server] = t
+
+
+@compiled_part
 def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
     """Account for a batch as Triton does: each request adds the whole batch's compute time."""
     server = slot // setup.instances
@@ -189,6 +196,7 @@ def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
         queue_s += start_s - entered_s
         request = state.following[request]
     state.success[server] += count
+    _count_ongoing(state, server, t)
     state.outstanding[server] -= count
     state.request_s[server] += request_s
     state.queue_s[server] += queue_s
@@ -303,6 +311,7 @@ def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
     state.queue_tail[server] = request
     state.queued[server] += 1
     state.queued_items[server] += state.items[request] if setup.has_items else 1
+    _count_ongoing(state, server, t)
     state.outstanding[server] += 1
     if state.running[server] < setup.instances:
         _start_batches(setup, state, server, t)
@@ -376,6 +385,7 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
         request = state.following[request]
     if state.running[server] > 0:
         state.busy_s[server] += t - state.busy_since_s[server]
+    _count_ongoing(state, server, t)
     state.failure[server] += state.outstanding[server]
     state.outstanding[server] = 0
     state.running[server] = 0

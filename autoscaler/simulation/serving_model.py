@@ -125,6 +125,8 @@ class Scrape(NamedTuple):
     compute_s: NDArray[np.float64]
     pending: NDArray[np.int64]
     outstanding: NDArray[np.int64]
+    ongoing_s: NDArray[np.float64]
+    """Request-seconds: the integral of `outstanding`."""
     busy_s: NDArray[np.float64]
 
 

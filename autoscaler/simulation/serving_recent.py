@@ -55,24 +55,6 @@ def recent_latencies_s(
     return found[:count].copy(), ends
 
 
-@compiled
-def ranked(values: Any, ends: Any, quantiles: Any) -> Any:
-    """Nearest-rank quantiles of each part of `values`, a row for each; NaN where the part is empty. Sorts the parts."""
-    result = np.full((ends.size, quantiles.size), np.nan)
-    start = 0
-    for place in range(ends.size):
-        end = ends[place]
-        if end > start:
-            part = values[start:end]
-            part.sort()
-            for column in range(quantiles.size):
-                # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
-                rank = int(np.ceil(quantiles[column] * (end - start) - 1e-9))
-                result[place, column] = part[max(rank, 1) - 1]
-        start = end
-    return result
-
-
 @compiled_part
 def _is_over(arrival_s: Any, latency_s: Any, status: Any, request: Any, since_s: Any) -> Any:
     """Whether a request was finished before the window, or will never be."""

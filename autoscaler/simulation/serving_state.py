@@ -67,6 +67,8 @@ class State(NamedTuple):
     queued: NDArray[np.int64]  # s
     queued_items: NDArray[np.int64]  # s
     outstanding: NDArray[np.int64]  # s
+    ongoing_s: NDArray[np.float64]  # s: request-seconds until the time below
+    ongoing_until_s: NDArray[np.float64]  # s
     running: NDArray[np.int64]  # s: busy instances
     busy_since_s: NDArray[np.float64]  # s
     busy_s: NDArray[np.float64]  # s
@@ -153,6 +155,8 @@ def _server_arrays(servers: int, max_batch_size: int) -> dict[str, NDArray[Any]]
         "queued": np.zeros(servers, np.int64),
         "queued_items": np.zeros(servers, np.int64),
         "outstanding": np.zeros(servers, np.int64),
+        "ongoing_s": np.zeros(servers),
+        "ongoing_until_s": np.zeros(servers),
         "running": np.zeros(servers, np.int64),
         "busy_since_s": np.zeros(servers),
         "busy_s": np.zeros(servers),

@@ -16,7 +16,7 @@ from autoscaler.simulation.peers.rule import (
     MAX,
     MIN,
     ONGOING_S,
-    SEEN_S,
+    SECONDS,
     Rule,
     geometric,
 )
@@ -66,10 +66,10 @@ def _concurrency(
     memory: Any,
     settings: Any,
 ) -> Any:
-    if slow[SEEN_S] <= 0.0 or fast[SEEN_S] <= 0.0:
+    if slow[SECONDS] <= 0.0 or fast[SECONDS] <= 0.0:
         return replicas
-    stable = slow[ONGOING_S] / slow[SEEN_S]
-    panic = fast[ONGOING_S] / fast[SEEN_S]
+    stable = slow[ONGOING_S] / slow[SECONDS]
+    panic = fast[ONGOING_S] / fast[SECONDS]
     wanted = kpa_replicas(now_s, ready, stable, panic, settings[HEADROOM], MAX_UP_RATE, memory)
     return min(max(wanted, int(settings[MIN])), int(settings[MAX]))
 

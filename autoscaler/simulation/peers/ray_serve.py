@@ -15,7 +15,7 @@ from autoscaler.simulation.peers.rule import (
     MAX,
     MIN,
     ONGOING_S,
-    SEEN_S,
+    SECONDS,
     Rule,
     geometric,
 )
@@ -58,9 +58,9 @@ def _ongoing(
     memory: Any,
     settings: Any,
 ) -> Any:
-    if slow[SEEN_S] <= 0.0:
+    if slow[SECONDS] <= 0.0:
         return replicas
-    ongoing = slow[ONGOING_S] / slow[SEEN_S]
+    ongoing = slow[ONGOING_S] / slow[SECONDS]
     wanted = int(math.ceil(ongoing / settings[HEADROOM] - 1e-9))
     wanted = min(max(wanted, int(settings[MIN])), int(settings[MAX]))
     return delayed(now_s, replicas, wanted, memory)

@@ -24,7 +24,7 @@ from autoscaler.simulation.scenario import Scenario
 
 Decide = Callable[..., Any]
 
-# Running sums. Those of gauges are integrals over the time in which they were seen.
+# Running sums. POD_S and LATENCY_S2 are integrals of gauges over SEEN_S, the time in which they were seen.
 SECONDS, SEEN_S, DONE, QUEUE_S, COMPUTE_S, BUSY_S, ONGOING_S, POD_S, LATENCY_S2 = range(9)
 SUMS = 9
 
@@ -147,7 +147,7 @@ class History:
         row[SEEN_S] = last[SEEN_S] + seen_s
         row[DONE], row[QUEUE_S] = totals.done, totals.queue_s
         row[COMPUTE_S], row[BUSY_S] = totals.compute_s, totals.busy_s
-        row[ONGOING_S] = last[ONGOING_S] + seen_s * totals.ongoing
+        row[ONGOING_S] = totals.ongoing_s
         row[POD_S] = last[POD_S] + seen_s * totals.scraped
         latency_s = min(totals.latency_p90_s or 0.0, self._clamp_s)
         row[LATENCY_S2] = last[LATENCY_S2] + seen_s * latency_s

@@ -19,27 +19,29 @@ class Dashboard:
         self.up = True
         self.ongoing = 0.0
         self.latency_p90_s: float | None = None
-        self._sums = [0.0, 0.0, 0.0, 0.0]
+        self._sums = [0.0, 0.0, 0.0, 0.0, 0.0]
 
     def after(
         self, seconds: float, *, rps: float = 0.0, queue_ratio: float = 0.0, busy: float = 0.0
     ) -> Dashboard:
         """Lets time pass at a rate, a ratio of queue to compute time, and a busy share of each pod."""
         self.now_s += seconds
-        added = (rps, queue_ratio, 1.0, busy * (self.replicas - self.starting))
+        busy_pods = busy * (self.replicas - self.starting)
+        added = (rps, queue_ratio, 1.0, busy_pods, self.ongoing)
         self._sums = [old + seconds * new for old, new in zip(self._sums, added, strict=True)]
         return self
 
     def totals(self) -> Totals | None:
         if not self.up:
             return None
-        done, queue_s, compute_s, busy_s = self._sums
+        done, queue_s, compute_s, busy_s, ongoing_s = self._sums
         return Totals(
             at_s=self.now_s,
             done=done,
             queue_s=queue_s,
             compute_s=compute_s,
             busy_s=busy_s,
+            ongoing_s=ongoing_s,
             ongoing=self.ongoing,
             scraped=self.replicas - self.starting,
             latency_p90_s=self.latency_p90_s,
