@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench bench-tick bench-relist bench-simulator update-golden clean
+        bench bench-tick bench-relist bench-simulator bench-policies bench-policies-quick \
+        update-golden clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +58,7 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-simulator ## every benchmark
+bench: bench-tick bench-relist bench-simulator bench-policies ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
@@ -67,6 +68,12 @@ bench-relist: $(STAMP) ## what reading 20,000 pods anew costs the event loop
 
 bench-simulator: $(STAMP) ## requests a second of the modelled cluster
 	@$(BIN)/python -m loadtests.bench.simulator
+
+bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
+	@$(BIN)/python -m loadtests.bench.policies
+
+bench-policies-quick: $(STAMP) ## a subset of it, five minutes
+	@$(BIN)/python -m loadtests.bench.policies --quick
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -84,6 +84,9 @@ def _gamma(shape: Any, key: Any) -> Any:
         v = (1.0 + c * normal) ** 3
         u = 1.0 - _uniform(key, draw + 2)
         draw += 3
+        # The squeeze: it holds only where the exact test does, and spares its logarithms in 97 of 100 draws.
+        if u < 1.0 - 0.0331 * normal**4:
+            break
         if v > 0.0 and math.log(u) < 0.5 * normal * normal + d - d * v + d * math.log(v):
             break
     value = d * v

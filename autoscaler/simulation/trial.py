@@ -91,15 +91,14 @@ class Trial:
             factor *= NUDGE
         return None
 
-    def least_gpu_hours(self) -> float | None:
-        """With the true arrivals and the median start-up, by the fluid model; see `bounds`."""
+    def least_gpu_hours(self, startup_s: float | None = None) -> float | None:
+        """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`."""
         factor = self._least_factor()
         if factor is None:
             return None
         _, ready_at = self.fluid.clairvoyant(factor)
-        return gpu_hours_with_startups(
-            ready_at, tick_s=TICK_S, startup_s=self.scenario.startup.median_s
-        )
+        paid_s = self.scenario.startup.median_s if startup_s is None else startup_s
+        return gpu_hours_with_startups(ready_at, tick_s=TICK_S, startup_s=paid_s)
 
     def _least_factor(self) -> float | None:
         try:
