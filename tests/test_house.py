@@ -56,7 +56,14 @@ def test_targets_that_pages_name_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/capacity.md", "docs/decisions.md", "docs/policy.md"]
+    "page",
+    [
+        "README.md",
+        "docs/capacity.md",
+        "docs/decisions.md",
+        "docs/policy.md",
+        "docs/simulation.md",
+    ],
 )
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import typing
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from autoscaler.errors import ConfigError
-from autoscaler.simulation.scenario_file import read_scenario
+from autoscaler.simulation.scenario_file import Document, read_scenario
 from autoscaler.simulation.serving import Routing
 
 SMALL = """
@@ -82,6 +86,20 @@ def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
     demand = read_scenario(written(tmp_path, WHOLE)).demand
     points = [(p.minute_s, p.offered_rps) for p in demand.backfill(6000.0)]
     assert points == [(5880.0, pytest.approx(10.0)), (5940.0, pytest.approx(20.0))]
+
+
+def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert read_scenario(written(tmp_path, text)).name == "black friday"
+    content = yaml.safe_load(text)
+    told = typing.get_type_hints(Document)
+    for section, kind in told.items():
+        if is_dataclass(kind):
+            known = {item.name for item in fields(kind)}
+            # The other way to give demand, which can't stand beside the first.
+            assert known - {"trace"} == set(content[section]), section
+    assert set(content) == set(told)
 
 
 @pytest.mark.parametrize(

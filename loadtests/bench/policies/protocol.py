@@ -23,7 +23,7 @@ MAX_REPLICAS = 100
 FIRST_LOAD = 0.7
 
 ROOT = Path(__file__).parents[3]
-_MODEL = ("autoscaler/simulation", "loadtests/bench/policies/series.py")
+_MODEL = ("autoscaler/simulation", "loadtests/bench/policies")
 _ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/schedule.py", "forecasting")
 
 
