@@ -12,7 +12,7 @@ import pytest
 
 from autoscaler.simulation.peers.catalog import RULES
 from loadtests.bench.policies import cells, choose, series
-from loadtests.bench.policies.__main__ import bounds, curves, ours
+from loadtests.bench.policies.__main__ import bounds, curves, faults, ours
 from loadtests.bench.policies.figures import (
     figures_of,
     peers_figures,
@@ -123,14 +123,16 @@ def test_generated_series_stand_in_for_recorded_ones() -> None:
 
 
 @pytest.mark.usefixtures("generated")
-def test_the_whole_of_it_in_small(tmp_path: Path) -> None:
+def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(RULES) - {"static", "keda", "hpa-gpu"}:
+        monkeypatch.delitem(RULES, name)  # each is compiled for a second
     protocol = Protocol(
-        days=0.02, startups_s=(4.0, 100.0), seeds=(1,), names=("smooth", "hourly"), points=4
+        days=0.03, startups_s=(4.0, 100.0), seeds=(1,), names=("smooth", "hourly"), points=4
     )
     results = Results(protocol, tmp_path)
     folder = tmp_path / "cells"
     for plan in (
-        lambda: [*bounds(protocol), *curves(protocol), *ours(protocol)],
+        lambda: [*bounds(protocol), *curves(protocol), *ours(protocol), *faults(protocol)],
         lambda: tuned_points(results),
         lambda: confirmations(results),
     ):
@@ -171,5 +173,5 @@ def test_what_is_kept_is_not_computed_again(
     def refuse(_: Cell) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(cells, "_point", refuse)
+    monkeypatch.setitem(cells.KINDS, "point", refuse)
     cells.compute(cell, tmp_path)

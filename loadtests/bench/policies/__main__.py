@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = Results(protocol, KEPT)
     phases: tuple[tuple[str, Callable[[], list[Cell]]], ...] = (
         ("bounds and peers' curves", lambda: [*bounds(protocol), *curves(protocol)]),
-        ("forescale", lambda: ours(protocol)),
+        ("forescale", lambda: [*ours(protocol), *faults(protocol)]),
         ("peers as tuned", lambda: tuned_points(results)),
         *(("confirmed request by request", lambda: confirmations(results)),) * ROUNDS,
     )
@@ -101,6 +101,26 @@ def ours(protocol: Protocol) -> list[Cell]:
         for s in protocol.series
         for seed in (protocol.seeds if s.counted else protocol.seeds[:1])
         for startup_s in protocol.startups_s
+    ]
+
+
+def faults(protocol: Protocol) -> list[Cell]:
+    """forescale without metrics at the steepest rise of each counted series, and at a step of the load."""
+
+    def cell(kind: str, name: str, startup_s: float) -> Cell:
+        return Cell(
+            kind=kind,
+            series=name,
+            days=protocol.days,
+            seed=protocol.seeds[0],
+            startup_s=startup_s,
+            policy=FORESCALE,
+        )
+
+    counted = [s.name for s in protocol.series if s.counted]
+    return [
+        *(cell("outage", name, protocol.fault_startup_s) for name in counted),
+        *(cell("step", protocol.series[0].name, at_s) for at_s in protocol.startups_s),
     ]
 
 

@@ -17,6 +17,7 @@ from autoscaler.simulation.fluid import Point, point
 from autoscaler.simulation.peers.catalog import RULES
 from autoscaler.simulation.peers.rule import Rule
 from autoscaler.simulation.trial import Trial
+from loadtests.bench.policies import faults
 from loadtests.bench.policies.protocol import Cell, scenario
 
 # Between the thinnest setting that holds and the first that does not, so many halvings.
@@ -29,7 +30,7 @@ def compute(cell: Cell, folder: Path) -> None:
     if path.exists():
         return
     start_s = time.process_time()
-    found = {"bound": _bound, "curve": _curve, "point": _point, "run": _run}[cell.kind](cell)
+    found = KINDS[cell.kind](cell)
     content = {
         "cell": asdict(cell),
         "found": found,
@@ -138,6 +139,25 @@ def _run(cell: Cell) -> Any:
     return _figures(asdict(found))
 
 
+def _outage(cell: Cell) -> Any:
+    return _figures(faults.outage(_trial(cell)))
+
+
+def _step(cell: Cell) -> Any:
+    told = scenario(cell.series, days=cell.days, startup_s=cell.startup_s, part=cell.part)
+    return _figures(faults.step(told, cell.startup_s, cell.seed))
+
+
 def _figures(score: dict[str, Any]) -> dict[str, Any]:
     """Without the timeline, of which there would be too much."""
     return {key: value for key, value in score.items() if key != "replicas"}
+
+
+KINDS = {
+    "bound": _bound,
+    "curve": _curve,
+    "point": _point,
+    "run": _run,
+    "outage": _outage,
+    "step": _step,
+}

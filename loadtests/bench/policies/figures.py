@@ -22,6 +22,7 @@ LOWEST = {4.0: 0.99, 100.0: 0.985, 240.0: 0.985, 600.0: 0.975}
 HOLDING = {4.0: 7, 100.0: 6, 240.0: 6, 600.0: 5}
 # Percent of GPU-hours, by kind of the peers' setting.
 TO_SAVE = {"tuned": 15.0, "one for all": 35.0, "hindsight": 0.0}
+STEP_S = 25.0
 MINUTES = 60.0
 
 
@@ -40,6 +41,7 @@ def figures_of(results: Results) -> list[Figure]:
     pooled = _least_saved(results, startups_s, "one for all", TO_SAVE["one for all"])
     if pooled is not None:
         figures.append(pooled)
+    figures += _faults(results)
     figures.append(
         Figure(
             name="the whole comparison on two cores",
@@ -141,6 +143,39 @@ def _ours(results: Results, startup_s: float) -> Iterator[Figure]:
     )
 
 
+def _faults(results: Results) -> Iterator[Figure]:
+    pairs = {name: results.outage(name) for name in results.counted}
+    lost = {
+        name: usual["attainment_ratio"] - without["attainment_ratio"]
+        for name, (without, usual) in pairs.items()
+    }
+    worst = max(lost, key=lambda name: lost[name])
+    yield Figure(
+        name="metrics gone for 10 min at the steepest rise, attainment lost",
+        value=100.0 * max(lost[worst], 0.0),
+        unit="points",
+        target=1.0,
+        note=f"{worst}, start-up {results.protocol.fault_startup_s:g} s",
+    )
+    yield Figure(
+        name="metrics gone for 10 min, replicas lowered meanwhile",
+        value=float(sum(without["lowered"] for without, _ in pairs.values())),
+        unit="times",
+        target=0.0,
+        note=f"{len(pairs)} series",
+    )
+    for startup_s in results.protocol.startups_s:
+        asked_s = results.step(startup_s)["asked_s"]
+        if asked_s is not None:
+            yield Figure(
+                name=f"load x 4 at once, capacity asked for after, start-up {startup_s:g} s",
+                value=asked_s,
+                unit="s",
+                target=STEP_S,
+                note="two ticks and a scrape; the start-up comes on top",
+            )
+
+
 def _bounds(results: Results, startup_s: float) -> Iterator[Figure]:
     ratios = []
     for name in results.counted:
@@ -174,11 +209,11 @@ def _least_saved(
     startups_s: Sequence[float],
     kind: str,
     target: float | None,
-    names: Sequence[str] = tuple(RULES),
+    names: Sequence[str] = (),
 ) -> Figure | None:
-    """GPU-hours saved against the peer against which least is saved, over series and start-ups."""
+    """GPU-hours saved against the peer against which least is saved, of `names` or of all."""
     least: tuple[float, str, int, int] | None = None
-    for name in names:
+    for name in names or RULES:
         by_startup = [_outcomes(results, name, kind, startup_s) for startup_s in startups_s]
         if any(item is None for item in by_startup):
             continue

@@ -38,6 +38,8 @@ class Protocol:
     """Series; empty: all."""
     points: int = 24
     """Settings of each peer's sweep that are tried."""
+    fault_startup_s: float = 100.0
+    """The start-up under which metrics are taken away."""
 
     @property
     def series(self) -> tuple[series.Series, ...]:
@@ -51,7 +53,7 @@ QUICK_GENERATED = ("noisy", "hourly")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One step. `kind`: `bound`, `curve` or `point` (fluid model), or `run` (request by request)."""
+    """One step. `kind`: `curve` or `point` (fluid model); `bound`, `run`, `outage` or `step` (request by request)."""
 
     kind: str
     series: str

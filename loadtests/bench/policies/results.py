@@ -179,6 +179,24 @@ class Results:
         found = cells.read(cell, self._folder)
         return choose.outcome([found], headroom=headroom, source="requests")
 
+    def outage(self, series: str) -> tuple[Found, Found]:
+        """forescale without metrics for a while, and with them, under the same luck."""
+        startup_s, seed = self.protocol.fault_startup_s, self.protocol.seeds[0]
+        without, usual = (
+            cells.read(
+                self.cell(kind, series, seed, startup_s=startup_s, policy=FORESCALE), self._folder
+            )
+            for kind in ("outage", "run")
+        )
+        return without, usual
+
+    def step(self, startup_s: float) -> Found:
+        """forescale at a fourfold step of the load."""
+        first, seed = self.protocol.series[0].name, self.protocol.seeds[0]
+        cell = self.cell("step", first, seed, startup_s=startup_s, policy=FORESCALE)
+        found: Found = cells.read(cell, self._folder)
+        return found
+
     def cpu_s(self) -> float:
         """What everything that is kept took, of one core."""
         files = self._folder.glob("*.json")
