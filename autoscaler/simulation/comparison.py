@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from autoscaler.core.settings import EngineConfig
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.score import Score
 from autoscaler.simulation.trial import Trial
@@ -51,6 +52,7 @@ def compare(
     *,
     startups_s: Sequence[float],
     seeds: Sequence[int],
+    config: EngineConfig | None = None,
     step: Step = lambda _what, _share: None,
 ) -> Comparison:
     """Runs them one after the other. `policies` are (name, headroom), as `trial.parse_policy` gives them."""
@@ -64,7 +66,7 @@ def compare(
         bound: Score | None = None
         for place, startup_s in enumerate(startups_s):
             told = replace(scenario, startup=replace(scenario.startup, median_s=startup_s))
-            trial = Trial(told, seed, arrivals_s=arrivals_s)
+            trial = Trial(told, seed, arrivals_s=arrivals_s, config=config)
             if place == 0:
                 # Without a start-up of its own, the bound is the same for all of them.
                 bound = trial.clairvoyant(progress=_told(step, "clairvoyant", duration_s))

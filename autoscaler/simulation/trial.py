@@ -48,11 +48,21 @@ def parse_policy(text: str) -> tuple[str, float | None]:
 
 
 class Trial:
-    """Arrivals and start-ups are drawn from `seed`, alike for every policy. `arrivals_s`: those, if drawn before."""
+    """Arrivals and start-ups are drawn from `seed`, alike for every policy.
+
+    `arrivals_s`: those, if they were drawn before. `config`: forescale's.
+    """
 
     def __init__(
-        self, scenario: Scenario, seed: int, *, arrivals_s: NDArray[np.float64] | None = None
+        self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        arrivals_s: NDArray[np.float64] | None = None,
+        config: EngineConfig | None = None,
     ) -> None:
+        self._config = config or EngineConfig()
+        self._factor: float | None = None
         self.scenario = replace(scenario, startup=replace(scenario.startup, seed=seed))
         self.seed = seed
         self.arrivals_s = scenario.demand.arrivals(seed) if arrivals_s is None else arrivals_s
@@ -101,13 +111,16 @@ class Trial:
         return gpu_hours_with_startups(ready_at, tick_s=TICK_S, startup_s=paid_s)
 
     def _least_factor(self) -> float | None:
-        try:
-            return least_factor(
-                lambda factor: self.fluid.clairvoyant(factor)[0].attainment_ratio,
-                self.scenario.goal_ratio,
-            )
-        except ValueError:
-            return None
+        """Of the clairvoyant in the fluid model; None: none attains the goal."""
+        if self._factor is None:
+            try:
+                self._factor = least_factor(
+                    lambda factor: self.fluid.clairvoyant(factor)[0].attainment_ratio,
+                    self.scenario.goal_ratio,
+                )
+            except ValueError:
+                return None
+        return self._factor
 
     def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
         server, known = self.scenario.server, self.known
@@ -125,7 +138,7 @@ class Trial:
 
     def _peer(self, name: str, headroom: float | None) -> Policy:
         if name == FORESCALE:
-            return Forescale(DecisionEngine(EngineConfig()), keeps=False)
+            return Forescale(DecisionEngine(self._config), keeps=False)
         return RulePolicy(RULES[name], self.known, headroom=headroom)
 
     def _run(

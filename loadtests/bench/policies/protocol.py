@@ -36,7 +36,7 @@ class Protocol:
     seeds: tuple[int, ...] = (1, 2, 3)
     names: tuple[str, ...] = ()
     """Series; empty: all."""
-    points: int = 24
+    points: int = 14
     """Settings of each peer's sweep that are tried."""
     fault_startup_s: float = 100.0
     """The start-up under which metrics are taken away."""
