@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autoscaler.errors import ConfigError
+from autoscaler.simulation.scenario import past_of
 from autoscaler.simulation.traces import Trace, read_trace
 
 
@@ -110,3 +111,15 @@ def test_the_end_of_a_trace_by_second_and_scaled() -> None:
     assert last.per_second().tolist() == [2.0] * 60 + [3.0] * 60
     assert last.scaled(10.0).rates_rps.tolist() == [20.0, 30.0]
     assert trace.last(999.0).rates_rps.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "step_s", "minutes"),
+    [
+        pytest.param([1.0, 2.0], 60.0, [1.0, 2.0], id="minutes as they are"),
+        pytest.param([1.0, 3.0, 5.0], 30.0, [2.0], id="half minutes: means, and no half one"),
+        pytest.param([1.0, 2.0], 120.0, [1.0, 1.0, 2.0, 2.0], id="two minutes fill both"),
+    ],
+)
+def test_the_past_is_by_minute(rates: list[float], step_s: float, minutes: list[float]) -> None:
+    assert past_of(np.array(rates), step_s).tolist() == minutes
