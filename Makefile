@@ -14,7 +14,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
         bench bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed \
-        bench-forecast-plot bench-packing update-golden clean
+        bench-forecast-plot bench-packing bench-policies bench-policies-quick update-golden clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed bench-packing ## every benchmark
+bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed bench-packing bench-policies ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
@@ -86,6 +86,12 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
+
+bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
+	@$(BIN)/python -m loadtests.bench.policies
+
+bench-policies-quick: $(STAMP) ## a subset of it, five minutes
+	@$(BIN)/python -m loadtests.bench.policies --quick
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

@@ -24,6 +24,8 @@ COMMANDS = {
     "explain": "show every step of one workload's decision",
     "check-config": "say everything that is wrong with a policy file and annotations",
     "replay": "decide a journal's ticks again and show what differs",
+    "simulate": "run forescale and other autoscalers on a modelled cluster under a trace, a shape or a scenario",
+    "backtest": "run a journal's demand on a modelled cluster, with forescale and other autoscalers",
     "demo": "run the engine on a modelled cluster under a day of demand",
 }
 

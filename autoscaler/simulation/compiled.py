@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.extending
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,3 +36,12 @@ def compiled_part(function: Function) -> Function:
     """A function that only compiled code calls: it compiles in half the time without wrappers."""
     bare: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast(Function, numba.njit(**bare, **_WITHOUT_COUNTING)(function))
+
+
+def compilable(function: Function) -> Function:
+    """A function that stays Python's when Python calls it, and is compiled where compiled code does.
+
+    So that a peer's rule is written once, for the request-level simulator and for the fluid model.
+    """
+    marked: Function = numba.extending.register_jitable(function)
+    return marked

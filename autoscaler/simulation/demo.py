@@ -21,11 +21,18 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import LatencyObjective, Slo, SloForm, WorkloadId, WorkloadSpec
 from autoscaler.engine import DecisionEngine
 from autoscaler.simulation import shapes
-from autoscaler.simulation.arrivals import poisson_arrivals
-from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster, Outage, Startup
-from autoscaler.simulation.peers import Forescale, HpaQueueComputeRatio, Policy, Static
-from autoscaler.simulation.run import Score, run, static_peak
+from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster
+from autoscaler.simulation.nodes import Span
+from autoscaler.simulation.peers.forescale import Forescale
+from autoscaler.simulation.peers.hpa import QUEUE_COMPUTE
+from autoscaler.simulation.peers.policy import Policy
+from autoscaler.simulation.peers.rule import RulePolicy, known_of
+from autoscaler.simulation.peers.static import Static
+from autoscaler.simulation.run import run, static_peak
+from autoscaler.simulation.scenario import Demand, Scenario
+from autoscaler.simulation.score import Score
 from autoscaler.simulation.serving import ServingModel
+from autoscaler.simulation.startup import Startup
 
 HOUR_S = 3600.0
 GOAL, THRESHOLD_S = 0.99, 0.4
@@ -38,15 +45,18 @@ FIRST_REPLICAS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The demand, and what happens in it."""
+    """The scenario, its requests, and when the flash crowd comes."""
 
-    duration_s: float
+    scenario: Scenario
     arrivals_s: NDArray[np.float64]
-    outages: tuple[Outage, ...]
     flash_crowd_s: float | None
 
+    @property
+    def duration_s(self) -> float:
+        return self.scenario.demand.duration_s
 
-def make_day(*, hours: float, seed: int) -> Day:
+
+def make_day(*, hours: float, seed: int, startup_s: float = 80.0) -> Day:
     """Two humps and noise; at 14:00 a flash crowd to three times the demand, at 8:00 metrics are gone for a while."""
     duration_s = hours * HOUR_S
     crowd_s = FLASH_CROWD_H * HOUR_S if hours > FLASH_CROWD_H + 1.0 else None
@@ -55,14 +65,19 @@ def make_day(*, hours: float, seed: int) -> Day:
         shape = shape * shapes.flash_crowd(
             at_s=crowd_s, peak_ratio=3.0, rise_s=120.0, hold_s=600.0, decay_s=900.0
         )
-    rates = shape.sample(duration_s)
-    outage = Outage(start_s=OUTAGE_H * HOUR_S, end_s=OUTAGE_H * HOUR_S + OUTAGE_S)
-    return Day(
-        duration_s=duration_s,
-        arrivals_s=poisson_arrivals(rates, np.random.default_rng(seed)),
+    outage = Span(start_s=OUTAGE_H * HOUR_S, end_s=OUTAGE_H * HOUR_S + OUTAGE_S)
+    demand = Demand(name="a day", rates_rps=shape.sample(duration_s))
+    scenario = Scenario(
+        name="demo",
+        spec=spec(),
+        server=MODEL,
+        demand=demand,
+        startup=Startup(median_s=startup_s, seed=seed),
+        goal_ratio=GOAL,
+        first_replicas=FIRST_REPLICAS,
         outages=(outage,) if outage.end_s < duration_s else (),
-        flash_crowd_s=crowd_s,
     )
+    return Day(scenario=scenario, arrivals_s=demand.arrivals(seed), flash_crowd_s=crowd_s)
 
 
 def spec() -> WorkloadSpec:
@@ -93,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.seed < 0:
         parser.error(f"--seed: {given.seed}, 0 or more is allowed")
     console = Console(stderr=given.json)
-    day = make_day(hours=given.hours, seed=given.seed)
-    scores, forescale = _compare(day, Startup(median_s=given.startup_s, seed=given.seed), console)
+    day = make_day(hours=given.hours, seed=given.seed, startup_s=given.startup_s)
+    scores, forescale = _compare(day, console)
     if given.json:
         json.dump([asdict(score) for score in scores], sys.stdout, indent=1)
         print()
@@ -103,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _compare(day: Day, startup: Startup, console: Console) -> tuple[list[Score], Forescale]:
+def _compare(day: Day, console: Console) -> tuple[list[Score], Forescale]:
     columns = (TextColumn("{task.description:26}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("static peak: searching", total=None)
@@ -112,28 +127,20 @@ def _compare(day: Day, startup: Startup, console: Console) -> tuple[list[Score],
         forescale = Forescale(DecisionEngine(EngineConfig()))
         policies: list[Policy] = [
             forescale,
-            HpaQueueComputeRatio(max_replicas=2 * peak),
+            RulePolicy(QUEUE_COMPUTE, known_of(day.scenario, MODEL.capacity_rps)),
             Static(peak),
         ]
         scores = []
         for policy in policies:
             task = progress.add_task(policy.name, total=day.duration_s)
-            cluster = ModelledCluster(
-                spec(),
-                MODEL,
-                day.arrivals_s,
-                replicas=peak if isinstance(policy, Static) else FIRST_REPLICAS,
-                startup=startup,
-                outages=day.outages,
-            )
+            replicas = peak if isinstance(policy, Static) else FIRST_REPLICAS
+            cluster = ModelledCluster(day.scenario, day.arrivals_s, replicas=replicas)
             scores.append(
                 run(
                     policy,
                     cluster,
                     day.arrivals_s,
                     duration_s=day.duration_s,
-                    threshold_s=THRESHOLD_S,
-                    goal=GOAL,
                     progress=lambda now_s, task=task: progress.update(task, completed=now_s),  # type: ignore[misc]
                 )
             )
@@ -183,14 +190,10 @@ def _highest(score: Score, span: tuple[float, float]) -> int:
 
 
 def _outage(day: Day, forescale: Forescale) -> str:
-    if not day.outages:
+    if not day.scenario.outages:
         return ""
-    outage = day.outages[0]
-    inside = [
-        decision
-        for now_s, decision in forescale.decisions
-        if outage.start_s <= now_s - EPOCH_S < outage.end_s
-    ]
+    outage = day.scenario.outages[0]
+    inside = [decision for now_s, decision in forescale.decisions if outage.holds(now_s - EPOCH_S)]
     lowered = sum(1 for decision in inside if decision.target < decision.current)
     reason = inside[-1].reason if inside else "-"
     return (

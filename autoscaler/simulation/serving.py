@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from autoscaler.simulation.serving_model import (
     BatchStatistics,
     Routing,
+    Scrape,
     ServerCounters,
     ServingModel,
     Status,
@@ -32,6 +34,7 @@ from autoscaler.simulation.serving_state import (
     NEXT_ARRIVAL,
     SERVER_COUNT,
     Setup,
+    clear_server,
     empty_state,
 )
 
@@ -40,6 +43,7 @@ __all__ = [
     "SUMMARY_WINDOW_S",
     "BatchStatistics",
     "Routing",
+    "Scrape",
     "ServerCounters",
     "ServingModel",
     "ServingPool",
@@ -77,7 +81,7 @@ class ServingPool:
     connection named in `connection_of`, or else to one of `connections` at random; a connection
     that has lived `connection_life_s` (mean, exponential) or whose server stopped opens anew with
     its next request. A request that finds no server waits for the first, at most `hold_timeout_s`.
-    `max_servers` bounds the servers ever added. Raises ValueError for what can't be.
+    `max_servers` bounds the servers that are there at once: added and not retired. Raises ValueError for what can't be.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class ServingPool:
         self._sizes = np.arange(model.max_batch_size + 1)
         self._max_servers = max_servers
         self._now_s = 0.0
+        self._retired: list[int] = []
 
     @property
     def now_s(self) -> float:
@@ -138,7 +143,7 @@ class ServingPool:
 
     @property
     def servers(self) -> int:
-        """Servers ever added; their indexes are 0 to this, exclusive."""
+        """Servers added, a retired one's place counted once; their indexes are 0 to this, exclusive."""
         return int(self._state.cursor[SERVER_COUNT])
 
     @property
@@ -163,16 +168,16 @@ class ServingPool:
 
     @property
     def server_of(self) -> NDArray[np.int16]:
-        """Index of the server that each request was sent to; -1 where none yet."""
+        """Index of the server that each request was sent to; -1 where none yet. A retired one's is given again."""
         return _read_only(self._state.server)
 
     def add_server(self, ready_s: float, slowdown_ratio: float = 1.0) -> int:
-        """Add a server that takes traffic from `ready_s` on; its index.
+        """Add a server that takes traffic from `ready_s` on; its index, which may be that of a retired one.
 
         Its service times are `slowdown_ratio` times the model's. Raises ValueError for a time that
         has passed or one server too many.
         """
-        index = self.servers
+        index = self._retired[-1] if self._retired else self.servers
         require(
             index < self._max_servers,
             "add_server",
@@ -184,12 +189,24 @@ class ServingPool:
             0.0 < slowdown_ratio < float("inf"), "slowdown_ratio", slowdown_ratio, "more than 0"
         )
         state = self._state
+        if self._retired:
+            self._retired.pop()
         state.ready_s[index] = ready_s
         state.stop_s[index] = np.inf
         state.slowdown[index] = slowdown_ratio
-        state.cursor[SERVER_COUNT] = index + 1
+        state.cursor[SERVER_COUNT] = max(self.servers, index + 1)
         state.change_s[0] = min(state.change_s[0], ready_s)
         return index
+
+    def retire_server(self, index: int) -> None:
+        """Forget a server that has drained, so that its place is given to the next: long runs add thousands.
+
+        Its counters begin at 0 again. Raises ValueError for one that has not drained.
+        """
+        require(self.drained(index), "retire_server", f"server {index}", "one that has drained")
+        require(index not in self._retired, "retire_server", f"server {index}", "each once")
+        clear_server(self._state, index)
+        self._retired.append(index)
 
     def stop_server(self, index: int, at_s: float) -> None:
         """Send the server nothing from `at_s` on; it finishes what it has.
@@ -276,31 +293,57 @@ class ServingPool:
         self._require_server(index)
         for quantile in quantiles:
             require(0.0 < quantile <= 1.0, "quantiles", quantile, "more than 0, at most 1")
-        recent_s = self._recent_latencies_s(index)
-        if recent_s.size == 0:
-            return (None,) * len(quantiles)
-        recent_s.sort()
-        # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
-        ranks = (max(math.ceil(q * recent_s.size - 1e-9), 1) for q in quantiles)
-        return tuple(float(recent_s[rank - 1]) * 1e6 for rank in ranks)
+        (row,) = self.summaries_s((index,), quantiles)
+        return tuple(None if math.isnan(value) else value * 1e6 for value in row.tolist())
 
-    def _recent_latencies_s(self, index: int) -> NDArray[np.float32]:
+    def summaries_s(
+        self,
+        servers: Sequence[int],
+        quantiles: tuple[float, ...] = SUMMARY_QUANTILES,
+        *,
+        pooled: bool = False,
+    ) -> NDArray[np.float64]:
+        """Each server's latency quantiles of the last minute in seconds, a row for each; NaN where it finished none.
+
+        With `pooled` one row, of the requests of all of them.
+        """
         state = self._state
-        last = int(state.queue_tail[index])
-        if last < 0:
-            return np.empty(0, np.float32)
-        start, recent_s = _compiled_module("serving_recent").recent_latencies_s(
+        values, ends = _compiled_module("serving_recent").recent_latencies_s(
             state.arrival_s,
             state.following,
             state.latency_s,
             state.status,
-            float(state.ready_s[index]),
-            int(state.window_head[index]),
-            last,
+            state.ready_s,
+            state.window_head,
+            state.queue_tail,
+            np.asarray(servers, dtype=np.int64),
             self._now_s - SUMMARY_WINDOW_S,
         )
-        state.window_head[index] = start
-        return cast("NDArray[np.float32]", recent_s)
+        return _ranked(values, ends[-1:] if pooled else ends, quantiles)
+
+    def scrape(self, servers: Sequence[int]) -> Scrape:
+        """The counters of several servers now, in the order in which they are named; see `counters`."""
+        state = self._state
+        chosen = np.asarray(servers, dtype=np.int64)
+        running = state.running[chosen] > 0
+        busy_s = state.busy_s[chosen] + np.where(
+            running, self._now_s - state.busy_since_s[chosen], 0.0
+        )
+        counts = state.batch_count[chosen]
+        return Scrape(
+            success=state.success[chosen],
+            failure=state.failure[chosen],
+            inferences=counts @ self._sizes,
+            executions=counts.sum(axis=1),
+            request_s=state.request_s[chosen],
+            queue_s=state.queue_s[chosen],
+            compute_s=state.compute_s[chosen],
+            pending=state.queued[chosen],
+            outstanding=state.outstanding[chosen],
+            ongoing_s=state.ongoing_s[chosen]
+            + state.outstanding[chosen] * (self._now_s - state.ongoing_until_s[chosen]),
+            busy_s=busy_s,
+        )
 
     def _require_server(self, index: int) -> None:
         require(0 <= index < self.servers, "server", index, f"one of the {self.servers} added")
@@ -308,6 +351,24 @@ class ServingPool:
     def _require_time(self, name: str, at_s: float) -> None:
         allowed = f"finite and not before {self._now_s} s"
         require(self._now_s <= at_s < float("inf"), name, at_s, allowed)
+
+
+def _ranked(
+    values: NDArray[np.float32], ends: NDArray[np.int64], quantiles: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Nearest-rank quantiles of each part of `values`, which is sorted; NaN where the part is empty."""
+    # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
+    wanted = np.array(quantiles)
+    result = np.full((ends.size, wanted.size), np.nan)
+    start = 0
+    for place, end in enumerate(ends.tolist()):
+        if end > start:
+            part = values[start:end]
+            part.sort()
+            ranks = np.ceil(wanted * (end - start) - 1e-9).astype(np.int64)
+            result[place] = part[np.maximum(ranks, 1) - 1]
+        start = end
+    return result
 
 
 def _or_never(where: str, duration_s: float | None) -> float:

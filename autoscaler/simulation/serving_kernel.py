@@ -84,6 +84,9 @@ def _gamma(shape: Any, key: Any) -> Any:
         v = (1.0 + c * normal) ** 3
         u = 1.0 - _uniform(key, draw + 2)
         draw += 3
+        # The squeeze: it holds only where the exact test does, and spares its logarithms in 97 of 100 draws.
+        if u < 1.0 - 0.0331 * normal**4:
+            break
         if v > 0.0 and math.log(u) < 0.5 * normal * normal + d - d * v + d * math.log(v):
             break
     value = d * v
@@ -171,6 +174,13 @@ def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
 
 
 @compiled_part
+def _count_ongoing(state: Any, server: Any, t: Any) -> None:
+    """Adds up request-seconds until now, before the number of requests in a server changes."""
+    state.ongoing_s[server] += state.outstanding[server] * (t - state.ongoing_until_s[server])
+    state.ongoing_until_s[server] = t
+
+
+@compiled_part
 def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
     """Account for a batch as Triton does: each request adds the whole batch's compute time."""
     server = slot // setup.instances
@@ -189,6 +199,7 @@ def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
         queue_s += start_s - entered_s
         request = state.following[request]
     state.success[server] += count
+    _count_ongoing(state, server, t)
     state.outstanding[server] -= count
     state.request_s[server] += request_s
     state.queue_s[server] += queue_s
@@ -303,6 +314,7 @@ def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
     state.queue_tail[server] = request
     state.queued[server] += 1
     state.queued_items[server] += state.items[request] if setup.has_items else 1
+    _count_ongoing(state, server, t)
     state.outstanding[server] += 1
     if state.running[server] < setup.instances:
         _start_batches(setup, state, server, t)
@@ -376,6 +388,7 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
         request = state.following[request]
     if state.running[server] > 0:
         state.busy_s[server] += t - state.busy_since_s[server]
+    _count_ongoing(state, server, t)
     state.failure[server] += state.outstanding[server]
     state.outstanding[server] = 0
     state.running[server] = 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def require(holds: bool, where: str, given: object, allowed: str) -> None:
@@ -107,6 +111,23 @@ class ServerCounters:
     """Time in which at least one instance ran, running batches included: as a GPU's utilisation."""
     instance_busy_s: float
     """Time in which instances ran, running batches included, divided by the number of instances."""
+
+
+class Scrape(NamedTuple):
+    """Counters and gauges of several servers at one instant, a place for each: as `ServerCounters`, in seconds."""
+
+    success: NDArray[np.int64]
+    failure: NDArray[np.int64]
+    inferences: NDArray[np.int64]
+    executions: NDArray[np.int64]
+    request_s: NDArray[np.float64]
+    queue_s: NDArray[np.float64]
+    compute_s: NDArray[np.float64]
+    pending: NDArray[np.int64]
+    outstanding: NDArray[np.int64]
+    ongoing_s: NDArray[np.float64]
+    """Request-seconds: the integral of `outstanding`."""
+    busy_s: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,8 @@ class State(NamedTuple):
     queued: NDArray[np.int64]  # s
     queued_items: NDArray[np.int64]  # s
     outstanding: NDArray[np.int64]  # s
+    ongoing_s: NDArray[np.float64]  # s: request-seconds until the time below
+    ongoing_until_s: NDArray[np.float64]  # s
     running: NDArray[np.int64]  # s: busy instances
     busy_since_s: NDArray[np.float64]  # s
     busy_s: NDArray[np.float64]  # s
@@ -119,6 +121,16 @@ def empty_state(
     )
 
 
+def clear_server(state: State, server: int) -> None:
+    """Makes the place of a server that has stopped and drained as one that was never used."""
+    for name, values in _server_arrays(1, state.batch_count.shape[1] - 1).items():
+        if name not in ("routable", "is_routable"):
+            getattr(state, name)[server] = values[0]
+    # Neither ready nor stopped at any time: the event loop passes over it.
+    state.stop_s[server] = -np.inf
+    state.pinned_to[state.pinned_to == server] = -1
+
+
 def _empty_tree(leaves: int) -> dict[str, NDArray[Any]]:
     """A tournament tree in which nothing is due: ties go to the left, so the leftmost leaf wins."""
     width = 1 << max(leaves - 1, 1).bit_length()
@@ -143,6 +155,8 @@ def _server_arrays(servers: int, max_batch_size: int) -> dict[str, NDArray[Any]]
         "queued": np.zeros(servers, np.int64),
         "queued_items": np.zeros(servers, np.int64),
         "outstanding": np.zeros(servers, np.int64),
+        "ongoing_s": np.zeros(servers),
+        "ongoing_until_s": np.zeros(servers),
         "running": np.zeros(servers, np.int64),
         "busy_since_s": np.zeros(servers),
         "busy_s": np.zeros(servers),

@@ -37,8 +37,8 @@ class Figure:
         return self.value <= self.target if self.better == "lower" else self.value >= self.target
 
 
-def report(name: str, figures: Sequence[Figure]) -> None:
-    """Prints the table and writes build/bench/NAME.json."""
+def report(name: str, figures: Sequence[Figure], *, unshown: Sequence[Figure] = ()) -> None:
+    """Prints the table and writes build/bench/NAME.json, where those that would make the table too long are too."""
     table = Table(title=f"bench-{name}", show_edge=False, pad_edge=False)
     for column in ("figure", "value", "target", "", "note"):
         table.add_column(column, justify="right" if column in ("value", "target") else "left")
@@ -53,7 +53,11 @@ def report(name: str, figures: Sequence[Figure]) -> None:
         )
     Console().print(table)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    content = {"name": name, "commit": _commit(), "figures": [asdict(f) for f in figures]}
+    content = {
+        "name": name,
+        "commit": _commit(),
+        "figures": [asdict(f) for f in (*figures, *unshown)],
+    }
     (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

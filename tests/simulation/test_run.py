@@ -12,17 +12,13 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.simulation import demo
-from autoscaler.simulation.cluster import ModelledCluster, Startup
-from autoscaler.simulation.peers import Forescale, Static
-from autoscaler.simulation.run import run, score, static_peak
-from autoscaler.simulation.serving import ServingModel
-
-MODEL = ServingModel(max_batch_size=2, batch_service_s=(0.052, 0.064))
-
-
-def arrivals(rate_rps: float, seconds: float, seed: int = 3) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.uniform(0.0, seconds, rng.poisson(rate_rps * seconds)))
+from autoscaler.simulation.cluster import ModelledCluster
+from autoscaler.simulation.peers.forescale import Forescale
+from autoscaler.simulation.peers.static import Static
+from autoscaler.simulation.run import run, static_peak
+from autoscaler.simulation.score import minutes_of, score
+from autoscaler.simulation.startup import Startup
+from tests.simulation.worlds import MODEL, arrivals, scenario
 
 
 def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
@@ -30,10 +26,8 @@ def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
     fewest = static_peak(MODEL, due, threshold_s=0.3, goal=0.99)
     ratios = []
     for replicas in (fewest - 1, fewest):
-        world = ModelledCluster(
-            demo.spec(), MODEL, due, replicas=replicas, startup=Startup(median_s=1.0)
-        )
-        result = run(Static(replicas), world, due, duration_s=600.0, threshold_s=0.3, goal=0.99)
+        world = ModelledCluster(scenario(threshold_s=0.3), due, replicas=replicas)
+        result = run(Static(replicas), world, due, duration_s=600.0)
         ratios.append(result.worst_minute_ratio)
     assert fewest == 4
     assert ratios[0] < 0.99 <= ratios[1]
@@ -45,9 +39,7 @@ def test_a_score_by_hand() -> None:
     good = np.array([True] * 100 + [True, False] * 50)
     result = score(
         "by hand",
-        good,
-        due,
-        duration_s=120.0,
+        minutes_of(good, due, 120.0),
         goal=0.99,
         gpu_hours=1.0,
         replicas=((0.0, 1), (60.0, 2)),
@@ -55,6 +47,7 @@ def test_a_score_by_hand() -> None:
     assert result.attainment_ratio == 0.75
     assert (result.worst_minute_ratio, result.worst_minute_s) == (0.5, 60.0)
     assert (result.changes, result.longest_bad_s, result.good_windows_ratio) == (1, 60.0, 0.0)
+    assert result.worst_window_ratio == 0.75
 
 
 class Recording(DecisionEngine):
@@ -70,17 +63,31 @@ class Recording(DecisionEngine):
         return result
 
 
+class Told:
+    """A cluster of which only a recorded input is known."""
+
+    def __init__(self, given: TickInput) -> None:
+        self._given = given
+        self.now_s, self.replicas = given.now_s, given.workloads[0].replicas.desired
+
+    def tick_input(self) -> TickInput:
+        return self._given
+
+    def totals(self) -> None:
+        return None
+
+
 def test_the_same_decisions_simulated_and_from_the_journal() -> None:
     due = np.sort(np.concatenate([arrivals(30.0, 1200.0), 300.0 + arrivals(90.0, 400.0, seed=4)]))
     engine = Recording()
-    world = ModelledCluster(demo.spec(), MODEL, due, replicas=2, startup=Startup(median_s=30.0))
-    result = run(Forescale(engine), world, due, duration_s=1200.0, threshold_s=0.4, goal=0.99)
+    world = ModelledCluster(scenario(startup=Startup(median_s=30.0)), due, replicas=2)
+    result = run(Forescale(engine), world, due, duration_s=1200.0)
     assert result.changes >= 3
     again = Forescale(DecisionEngine(EngineConfig()))
     for asked, answered in engine.kept:
         given = codec.decode(asked, TickInput)
         before = codec.decode(answered, TickResult)
-        assert again.replicas(given) == before.decisions[0].target
+        assert again.replicas(Told(given)) == before.decisions[0].target
         assert again.decisions[-1][1] == before.decisions[0]
 
 

@@ -363,3 +363,65 @@ def test_time_does_not_go_back_and_servers_are_bounded():
         pool.counters(1)
     with pytest.raises(ValueError, match="read-only"):
         pool.latencies_s[...] = 0.0
+
+
+# ---------------------------------------------------------------- many servers at once, and one after the other
+
+
+def busy_pool() -> ServingPool:
+    due = np.sort(np.random.default_rng(5).uniform(0.0, 100.0, 900))
+    pool = ServingPool(ServingModel(max_batch_size=1, batch_service_s=(0.2,)), due, max_servers=3)
+    for _ in range(3):
+        pool.add_server(0.0)
+    pool.run_until(60.03)
+    return pool
+
+
+def test_a_scrape_of_several_servers_shows_what_each_would() -> None:
+    pool = busy_pool()
+    scrape = pool.scrape((2, 0))
+    for place, server in enumerate((2, 0)):
+        alone = pool.counters(server)
+        assert scrape.success[place] == alone.request_success
+        assert scrape.pending[place] == alone.pending
+        assert scrape.outstanding[place] == alone.outstanding
+        assert scrape.busy_s[place] == pytest.approx(alone.busy_s)
+        assert scrape.queue_s[place] * 1e6 == pytest.approx(alone.queue_duration_us, abs=1.0)
+    summaries = pool.summaries_s((2, 0))
+    assert [value * 1e6 for value in summaries[1].tolist()] == list(pool.latency_quantiles_us(0))
+
+
+def test_the_pooled_summary_is_over_the_requests_of_all() -> None:
+    pool = busy_pool()
+    finish_s = pool.arrivals_s + pool.latencies_s
+    recent = np.sort(np.asarray(pool.latencies_s)[(finish_s > 0.03) & ~np.isnan(finish_s)])
+    (row,) = pool.summaries_s((0, 1, 2), (0.9,), pooled=True).tolist()
+    assert row[0] == pytest.approx(float(recent[int(np.ceil(0.9 * recent.size)) - 1]))
+
+
+def test_request_seconds_are_the_integral_of_what_is_in_a_server() -> None:
+    pool = busy_pool()
+    in_system_s = np.minimum(pool.arrivals_s + np.asarray(pool.latencies_s), 60.03)
+    in_system_s = np.where(np.isnan(in_system_s), 60.03, in_system_s)
+    arrived = pool.arrivals_s <= 60.03
+    expected = (in_system_s - pool.arrivals_s)[arrived].sum()
+    assert pool.scrape((0, 1, 2)).ongoing_s.sum() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_retired_servers_place_is_given_again() -> None:
+    pool = busy_pool()
+    busy = next(server for server in range(3) if pool.outstanding(server) > 0)
+    pool.stop_server(busy, 60.03)
+    with pytest.raises(ValueError, match="one that has drained"):
+        pool.retire_server(busy)
+    pool.run_until(80.0)
+    pool.retire_server(busy)
+    with pytest.raises(ValueError, match="each once"):
+        pool.retire_server(busy)
+    pool.run_until(85.0)
+    assert pool.add_server(86.0) == busy
+    assert pool.servers == 3
+    assert pool.counters(busy).request_success == 0
+    pool.run_until(200.0)
+    assert pool.counters(busy).request_success > 20
+    assert (pool.status == Status.DONE).all()

@@ -1,0 +1,30 @@
+"""`forescale backtest JOURNAL`: the demand of a journal once more, on a modelled cluster, beside other autoscalers.
+
+Exits with 99 when forescale attained less than the goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from autoscaler.cli import side_by_side
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("journal", type=Path, help="a journal file, or a folder of them")
+    parser.add_argument("--workload", metavar="NAMESPACE/NAME", help="where there are several")
+    side_by_side.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Makes a scenario of the journal and runs every policy."""
+    from autoscaler.simulation.backtest import scenario_of
+    from autoscaler.simulation.journal_file import JournalInvalid, files_in
+
+    folder: Path = args.journal
+    files = files_in(folder) if folder.is_dir() else [folder]
+    if not files:
+        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
+    return side_by_side.run(args, scenario_of(files, args.workload))

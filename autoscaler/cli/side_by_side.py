@@ -1,0 +1,145 @@
+"""What `simulate` and `backtest` share: their options, the runs with a progress bar, and the table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoscaler.errors import ConfigError
+    from autoscaler.simulation.comparison import Comparison, Row
+    from autoscaler.simulation.scenario import Scenario
+
+DEFAULT_POLICIES = "forescale,keda,hpa-gpu,kpa,static"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of both."""
+    from pathlib import Path
+
+    parser.add_argument(
+        "--policies",
+        default=DEFAULT_POLICIES,
+        help="names with commas, a peer's with =HEADROOM where not its default (%(default)s)",
+    )
+    parser.add_argument("--startup", metavar="SECONDS", help="median start-ups with commas")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="runs with different luck (%(default)s)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="forescale's policy file")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace, scenario: Scenario) -> int:
+    """Runs every policy and shows what came of it; the exit code."""
+    from autoscaler.cli import MISSED, OK
+    from autoscaler.errors import AutoscalerError
+
+    try:
+        from autoscaler.simulation.trial import parse_policy
+    except ModuleNotFoundError as error:
+        raise AutoscalerError(
+            f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
+        ) from error
+    policies = [parse_policy(text) for text in args.policies.split(",")]
+    startups_s = _startups(args.startup) or [scenario.startup.median_s]
+    if not 1 <= args.seeds <= 100:
+        raise refusal("--seeds", args.seeds, "1 to 100")
+    found = _compared(args, scenario, policies, startups_s)
+    if args.json:
+        from autoscaler.codec import encode
+
+        print(encode(found).decode())
+    else:
+        _show(found)
+    ours = [row for row in found.rows if row.policy == "forescale"]
+    return MISSED if any(row.attainment_ratio < found.goal_ratio for row in ours) else OK
+
+
+def _startups(text: str | None) -> list[float]:
+    if text is None:
+        return []
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [-1.0]
+    if not all(0.0 <= value <= 7200.0 for value in values):
+        raise refusal("--startup", text, "seconds with commas, 0 to 7200")
+    return values
+
+
+def refusal(where: str, given: object, allowed: str) -> ConfigError:
+    from autoscaler.errors import ConfigError, Problem
+
+    return ConfigError((Problem(where, str(given), allowed),))
+
+
+def _compared(
+    args: argparse.Namespace,
+    scenario: Scenario,
+    policies: list[tuple[str, float | None]],
+    startups_s: list[float],
+) -> Comparison:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from autoscaler.cli.render import console
+    from autoscaler.config import load
+    from autoscaler.simulation.comparison import compare
+
+    config = load(args.config).engine if args.config else None
+
+    columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task("arrivals", total=1.0)
+
+        def step(what: str, share: float) -> None:
+            progress.update(task, description=what, completed=share)
+
+        return compare(
+            scenario,
+            policies,
+            startups_s=startups_s,
+            seeds=range(1, args.seeds + 1),
+            config=config,
+            step=step,
+        )
+
+
+def _show(found: Comparison) -> None:
+    from rich.table import Table
+
+    from autoscaler.cli.render import console
+
+    out = console()
+    out.print(
+        f"{found.scenario}: {found.duration_s / 3600:.1f} h, {found.requests:,.0f} requests, "
+        f"goal {found.goal_ratio:.2%} in time"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("POLICY", no_wrap=True)
+    for name in ("START-UP", "IN TIME", "GPU-H", "NODES' GPU-H", "CLAIRVOYANT", "CHANGES"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("5 MIN OK", "LONGEST BAD", "WORST 5 MIN"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*_cells(row, found.goal_ratio))
+    out.print(table)
+
+
+def _cells(row: Row, goal_ratio: float) -> tuple[str, ...]:
+    from autoscaler.cli.render import UNKNOWN
+
+    missed = row.attainment_ratio < goal_ratio
+    ratio, nodes = row.clairvoyant_ratio, row.node_gpu_hours
+    return (
+        row.policy,
+        f"{row.startup_s:g} s",
+        f"[red]{row.attainment_ratio:.2%}[/]" if missed else f"{row.attainment_ratio:.2%}",
+        f"{row.gpu_hours:.1f}",
+        UNKNOWN if nodes is None else f"{nodes:.1f}",
+        UNKNOWN if ratio is None else f"x {ratio:.2f}",
+        f"{row.changes:.0f}",
+        f"{row.good_windows_ratio:.1%}",
+        f"{row.longest_bad_s / 60:.0f} min",
+        f"{row.worst_window_ratio:.1%}",
+    )

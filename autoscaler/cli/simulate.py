@@ -1,0 +1,71 @@
+"""`forescale simulate DEMAND`: what forescale and other autoscalers do under a trace, a shape or a scenario.
+
+Exits with 99 when forescale attained less than the goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from autoscaler.cli import side_by_side
+
+if TYPE_CHECKING:
+    from autoscaler.simulation.scenario import Scenario
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument(
+        "demand",
+        metavar="DEMAND",
+        help="a scenario (.yaml), a trace (.csv, .csv.gz), or a shape such as 'diurnal(low_rps=20, high_rps=100)'",
+    )
+    side_by_side.add_arguments(parser)
+    only = parser.add_argument_group("for traces and shapes, which say nothing of the workload")
+    only.add_argument("--slo", help="as in the annotation (95%% < 1.1s)")
+    only.add_argument("--service-s", type=float, help="time of one request on one replica (0.1)")
+    only.add_argument("--column", help="which series of a trace that holds several")
+    only.add_argument("--last-days", type=float, help="run only the end of a trace")
+    only.add_argument("--hours", type=float, help="of a shape (24)")
+    only.add_argument("--peak-rps", type=float, help="scale the 99.9 %% minute to this")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs every policy and shows what came of it."""
+    return side_by_side.run(args, _scenario(args))
+
+
+def _scenario(args: argparse.Namespace) -> Scenario:
+    from pathlib import Path
+
+    from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
+    from autoscaler.simulation.scenario_file import read_scenario, simple_scenario
+
+    given = {
+        name: getattr(args, name)
+        for name in ("slo", "service_s", "column", "last_days", "hours", "peak_rps")
+        if getattr(args, name) is not None
+    }
+    if args.demand.endswith((".yaml", ".yml")):
+        if given:
+            raise side_by_side.refusal(
+                "--" + min(given).replace("_", "-"), "given", "a scenario file says it itself"
+            )
+        return read_scenario(Path(args.demand))
+    try:
+        if args.demand.endswith((".csv", ".csv.gz")):
+            demand = demand_of_trace(
+                Path(args.demand),
+                column=args.column,
+                last_days=args.last_days,
+                peak_rps=args.peak_rps,
+            )
+        else:
+            hours = 24.0 if args.hours is None else args.hours
+            demand = demand_of_shape(args.demand, hours=hours, peak_rps=args.peak_rps)
+        return simple_scenario(
+            demand, slo=args.slo or "95% < 1.1s", service_s=args.service_s or 0.1
+        )
+    except ValueError as error:
+        raise side_by_side.refusal("DEMAND", str(error), "see docs/simulation.md") from error

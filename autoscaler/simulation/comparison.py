@@ -1,0 +1,114 @@
+"""Policies side by side: every start-up, policy and seed, and what each comes to beside the clairvoyant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from autoscaler.core.settings import EngineConfig
+from autoscaler.simulation.scenario import Scenario
+from autoscaler.simulation.score import Score
+from autoscaler.simulation.trial import Trial
+
+Step = Callable[[str, float], None]
+"""Called with what is being run and how far it has come, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One policy under one start-up: means over the seeds, but for the worst, which are the worst of all seeds."""
+
+    startup_s: float
+    policy: str
+    seeds: int
+    attainment_ratio: float
+    gpu_hours: float
+    node_gpu_hours: float | None
+    clairvoyant_ratio: float | None
+    """GPU-hours over the clairvoyant's; None: that can't attain the goal."""
+    changes: float
+    good_windows_ratio: float
+    longest_bad_s: float
+    worst_window_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What `forescale simulate` tells."""
+
+    scenario: str
+    requests: float
+    duration_s: float
+    goal_ratio: float
+    rows: tuple[Row, ...]
+    scores: tuple[tuple[float, int, Score], ...]
+    """(start-up, seed, score) of every run."""
+
+
+def compare(
+    scenario: Scenario,
+    policies: Sequence[tuple[str, float | None]],
+    *,
+    startups_s: Sequence[float],
+    seeds: Sequence[int],
+    config: EngineConfig | None = None,
+    step: Step = lambda _what, _share: None,
+) -> Comparison:
+    """Runs them one after the other. `policies` are (name, headroom), as `trial.parse_policy` gives them."""
+    duration_s = scenario.demand.duration_s
+    ratios: dict[tuple[float, int], list[float | None]] = {}
+    scores: list[tuple[float, int, Score]] = []
+    requests = 0
+    for seed in seeds:
+        arrivals_s = scenario.demand.arrivals(seed)
+        requests += arrivals_s.size
+        bound: Score | None = None
+        for place, startup_s in enumerate(startups_s):
+            told = replace(scenario, startup=replace(scenario.startup, median_s=startup_s))
+            trial = Trial(told, seed, arrivals_s=arrivals_s, config=config)
+            if place == 0:
+                # Without a start-up of its own, the bound is the same for all of them.
+                bound = trial.clairvoyant(progress=_told(step, "clairvoyant", duration_s))
+            for number, (name, headroom) in enumerate(policies):
+                what = f"{name}, start-up {startup_s:g} s, seed {seed}"
+                found = trial.score(name, headroom, progress=_told(step, what, duration_s))
+                scores.append((startup_s, seed, found))
+                ratio = None if bound is None else found.gpu_hours / bound.gpu_hours
+                ratios.setdefault((startup_s, number), []).append(ratio)
+    rows = []
+    for startup_s in startups_s:
+        found_here = [score for at_s, _, score in scores if at_s == startup_s]
+        for number in range(len(policies)):
+            found_of = found_here[number :: len(policies)]
+            rows.append(_row(startup_s, found_of, ratios[startup_s, number]))
+    return Comparison(
+        scenario=scenario.name,
+        requests=requests / len(seeds),
+        duration_s=duration_s,
+        goal_ratio=scenario.goal_ratio,
+        rows=tuple(rows),
+        scores=tuple(scores),
+    )
+
+
+def _told(step: Step, what: str, duration_s: float) -> Callable[[float], None]:
+    return lambda now_s: step(what, now_s / duration_s)
+
+
+def _row(startup_s: float, scores: Sequence[Score], ratios: Sequence[float | None]) -> Row:
+    nodes = [score.node_gpu_hours for score in scores if score.node_gpu_hours is not None]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return Row(
+        startup_s=startup_s,
+        policy=scores[0].policy,
+        seeds=len(scores),
+        attainment_ratio=fmean(score.attainment_ratio for score in scores),
+        gpu_hours=fmean(score.gpu_hours for score in scores),
+        node_gpu_hours=fmean(nodes) if nodes else None,
+        clairvoyant_ratio=fmean(known) if len(known) == len(scores) else None,
+        changes=fmean(score.changes for score in scores),
+        good_windows_ratio=fmean(score.good_windows_ratio for score in scores),
+        longest_bad_s=max(score.longest_bad_s for score in scores),
+        worst_window_ratio=min(score.worst_window_ratio for score in scores),
+    )

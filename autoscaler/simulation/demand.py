@@ -1,0 +1,99 @@
+"""Demand made of what a person names: a shape or a trace, scaled, and cut into what is run and what lies before it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.simulation.scenario import Demand, past_of
+from autoscaler.simulation.shape_text import parse_shape
+from autoscaler.simulation.traces import Trace, read_trace
+
+HOUR_S, DAY_S = 3600.0, 86400.0
+MOST_HOURS = 24.0 * 31
+# One minute in a thousand lies above it, so that a single wild minute does not set the scale.
+PEAK_QUANTILE = 0.999
+
+
+def demand_of_shape(
+    text: str,
+    *,
+    hours: float,
+    peak_rps: float | None = None,
+    dispersion: float = 1.0,
+    burst_s: int = 1,
+) -> Demand:
+    """So many hours of a shape. Raises ValueError for what can't be."""
+    if not 0.0 < hours <= MOST_HOURS:
+        raise ValueError(f"hours: {hours}, more than 0, at most {MOST_HOURS:g}")
+    rates = parse_shape(text).sample(hours * HOUR_S)
+    return Demand(
+        name=text,
+        rates_rps=rates * _factor(rates, peak_rps),
+        dispersion=dispersion,
+        burst_s=burst_s,
+    )
+
+
+def demand_of_trace(
+    path: Path,
+    *,
+    column: str | None = None,
+    last_days: float | None = None,
+    peak_rps: float | None = None,
+    dispersion: float = 1.0,
+    burst_s: int = 1,
+) -> Demand:
+    """A trace, or its end; what lies before the end is the past.
+
+    `peak_rps` scales the 99.9 % minute of what is run. Raises ConfigError for a file that can't be read and ValueError
+    for what can't be.
+    """
+    trace = read_trace(path, column)
+    return cut(
+        trace,
+        last_days=last_days,
+        peak_rps=peak_rps,
+        dispersion=dispersion,
+        burst_s=burst_s,
+    )
+
+
+def cut(
+    trace: Trace,
+    *,
+    last_days: float | None = None,
+    peak_rps: float | None = None,
+    dispersion: float = 1.0,
+    burst_s: int = 1,
+) -> Demand:
+    """The end of a trace to be run, the rest as its past; see `demand_of_trace`."""
+    if last_days is not None and not 0.0 < last_days < math.inf:
+        raise ValueError(f"last_days: {last_days}, more than 0")
+    run = trace if last_days is None else trace.last(last_days * DAY_S)
+    if peak_rps is not None and run.arrivals_s is not None:
+        raise ValueError(f"peak_rps: {peak_rps}, single requests can't be scaled")
+    factor = _factor(run.rates_rps, peak_rps)
+    before = trace.rates_rps[: trace.rates_rps.size - run.rates_rps.size]
+    return Demand(
+        name=trace.name,
+        rates_rps=run.per_second() * factor,
+        arrivals_s=run.arrivals_s,
+        past_rps=past_of(before * factor, trace.step_s),
+        dispersion=dispersion,
+        burst_s=burst_s,
+    )
+
+
+def _factor(rates_rps: NDArray[np.float64], peak_rps: float | None) -> float:
+    if peak_rps is None:
+        return 1.0
+    if not 0.0 < peak_rps < math.inf:
+        raise ValueError(f"peak_rps: {peak_rps}, more than 0")
+    peak = float(np.quantile(rates_rps, PEAK_QUANTILE))
+    if peak <= 0.0:
+        raise ValueError(f"peak_rps: {peak_rps}, the demand has no peak that could be scaled")
+    return peak_rps / peak

@@ -1,0 +1,127 @@
+"""Nodes under the modelled pods: asked for when a pod finds no GPU, booted, paid for, removed when long empty.
+
+As a node autoscaler does it, in its simplest form: a pod goes to the fullest node that has a free GPU; a node that has
+been empty for `unneeded_s` goes. Pods are never moved, so a node with one pod stays.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """From `start_s` until `end_s`, exclusive. Raises ValueError where it ends before it starts."""
+
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start_s < self.end_s:
+            raise ValueError(
+                f"start_s {self.start_s} to end_s {self.end_s}: 0 or later, and ascending"
+            )
+
+    def holds(self, now_s: float) -> bool:
+        """Whether `now_s` lies in it."""
+        return self.start_s <= now_s < self.end_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """One pool of equal nodes. Raises ValueError where the numbers can't be."""
+
+    gpus: int = 8
+    boot_s: float = 0.0
+    """From the request for a node until pods run on it. 0: the start-up of a replica includes it."""
+    unneeded_s: float = 600.0
+    """The node autoscaler's default: how long a node must be empty before it goes."""
+    most: int | None = None
+    """Nodes that may be had; None: no limit."""
+    stock_outs: tuple[Span, ...] = ()
+    """When no node is given out."""
+
+    def __post_init__(self) -> None:
+        if self.gpus < 1:
+            raise ValueError(f"gpus: {self.gpus}, at least 1")
+        if not 0.0 <= self.boot_s < math.inf or not 0.0 <= self.unneeded_s < math.inf:
+            raise ValueError(f"boot_s {self.boot_s}, unneeded_s {self.unneeded_s}: 0 or more")
+        if self.most is not None and self.most < 1:
+            raise ValueError(f"most: {self.most}, at least 1, or none")
+
+
+@dataclass(slots=True)
+class Node:
+    """One node; `empty_s` since when no pod is on it."""
+
+    number: int
+    requested_s: float
+    ready_s: float
+    pods: int = 0
+    empty_s: float | None = None
+
+
+class NodePool:
+    """The nodes of one run. Its calls come in the order of their times."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._nodes: list[Node] = []
+        self._asked = 0
+        self._paid_s = 0.0
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Those that are there as of the last call."""
+        return tuple(self._nodes)
+
+    def place(self, now_s: float) -> Node | None:
+        """A place for a pod, on a node that may still boot; None: there is none, and none can be had."""
+        self._expire(now_s)
+        free = [node for node in self._nodes if node.pods < self._settings.gpus]
+        node = max(
+            free, key=lambda item: (item.ready_s <= now_s, item.pods, -item.number), default=None
+        )
+        node = node or self._ask(now_s)
+        if node is not None:
+            node.pods += 1
+            node.empty_s = None
+        return node
+
+    def release(self, node: Node, now_s: float) -> None:
+        """A pod on it is gone."""
+        node.pods -= 1
+        if node.pods == 0:
+            node.empty_s = now_s
+
+    def lose(self, node: Node, now_s: float) -> None:
+        """The node is gone at once, with what was on it."""
+        self._nodes.remove(node)
+        self._paid_s += now_s - node.requested_s
+
+    def gpu_hours(self, now_s: float) -> float:
+        """Of all its GPUs, from the request for each node until it was gone."""
+        self._expire(now_s)
+        open_s = sum(now_s - node.requested_s for node in self._nodes)
+        return (self._paid_s + open_s) * self._settings.gpus / 3600.0
+
+    def _ask(self, now_s: float) -> Node | None:
+        settings = self._settings
+        full = settings.most is not None and len(self._nodes) >= settings.most
+        if full or any(span.holds(now_s) for span in settings.stock_outs):
+            return None
+        node = Node(number=self._asked, requested_s=now_s, ready_s=now_s + settings.boot_s)
+        self._asked += 1
+        self._nodes.append(node)
+        return node
+
+    def _expire(self, now_s: float) -> None:
+        kept = []
+        for node in self._nodes:
+            gone_s = math.inf if node.empty_s is None else node.empty_s + self._settings.unneeded_s
+            if gone_s <= now_s:
+                self._paid_s += gone_s - node.requested_s
+            else:
+                kept.append(node)
+        self._nodes = kept

@@ -1,0 +1,33 @@
+"""forescale itself: the engine, driven as the controller drives it; every action is carried out at once."""
+
+from __future__ import annotations
+
+from autoscaler.core.types import ActionResult, Decision, Outcome
+from autoscaler.engine import DecisionEngine
+from autoscaler.simulation.cluster import Reads
+from autoscaler.simulation.peers.policy import Seen
+
+
+class Forescale:
+    """One engine for one run. `keeps`: with every decision, which a run over days has no room for."""
+
+    name = "forescale"
+    reads: Reads | None = Reads.SAMPLES
+
+    def __init__(self, engine: DecisionEngine, *, keeps: bool = True) -> None:
+        self.engine = engine
+        self.period_s = engine.config.tick_s
+        self.decisions: list[tuple[float, Decision]] = []
+        self._keeps = keeps
+
+    def replicas(self, seen: Seen) -> int:
+        """The engine's target."""
+        given = seen.tick_input()
+        result = self.engine.tick(given)
+        self.engine.acknowledge(
+            tuple(ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions)
+        )
+        decision = result.decisions[0]
+        if self._keeps:
+            self.decisions.append((given.now_s, decision))
+        return decision.target

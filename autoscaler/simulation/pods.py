@@ -1,0 +1,99 @@
+"""Pods of the modelled cluster, and how collectors would tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.core.types import ModelCounters, PodSample, PodStatus
+from autoscaler.simulation.nodes import Node
+from autoscaler.simulation.serving import SUMMARY_QUANTILES, Scrape
+
+EPOCH_S = 1_767_225_600.0  # a Thursday's midnight, UTC
+MODEL = "model"
+
+
+@dataclass(slots=True)
+class Pod:
+    """One replica. It has a node and a server from when there is a place for it."""
+
+    number: int
+    created_s: float
+    ready_s: float = np.inf
+    node: Node | None = None
+    server: int | None = None
+    deleted_s: float | None = None
+    fails_s: float = np.inf
+
+    @property
+    def name(self) -> str:
+        return f"pod-{self.number}"
+
+    def serves(self, now_s: float) -> bool:
+        """Whether it takes traffic."""
+        return self.ready_s <= now_s and self.deleted_s is None
+
+    def status(self, now_s: float) -> PodStatus:
+        """As the API server shows it."""
+        ready_s = EPOCH_S + self.ready_s if self.ready_s <= now_s else None
+        placed = self.node is not None and self.node.ready_s <= now_s
+        return PodStatus(
+            name=self.name,
+            template_hash="v1",
+            created_s=EPOCH_S + self.created_s,
+            ready_s=ready_s,
+            # Those that were there from the start tell no start-up time.
+            first_ready_s=ready_s if self.ready_s > 0.0 else None,
+            deleted_s=None if self.deleted_s is None else EPOCH_S + self.deleted_s,
+            unschedulable=not placed,
+        )
+
+
+def samples(
+    pods: Sequence[Pod], scrape: Scrape, summaries_s: NDArray[np.float64], at_s: float
+) -> tuple[PodSample, ...]:
+    """What each pod's server exported at `at_s`; the arrays have a place for each pod."""
+    columns = [values.tolist() for values in scrape[:8]]
+    rows = zip(pods, summaries_s.tolist(), *columns, strict=True)
+    return tuple(
+        PodSample(
+            pod=pod.name,
+            sampled_at_s=EPOCH_S + at_s,
+            models=(
+                ModelCounters(
+                    model=MODEL,
+                    success=float(success),
+                    failure=float(failure),
+                    inferences=float(inferences),
+                    executions=float(executions),
+                    pending=float(pending),
+                    request_s=_counted_s(request_s),
+                    queue_s=_counted_s(queue_s),
+                    compute_s=_counted_s(compute_s),
+                    latency_quantiles=()
+                    if latency_s[0] != latency_s[0]
+                    else tuple(zip(SUMMARY_QUANTILES, latency_s, strict=True)),
+                ),
+            ),
+        )
+        for (
+            pod,
+            latency_s,
+            success,
+            failure,
+            inferences,
+            executions,
+            request_s,
+            queue_s,
+            compute_s,
+            pending,
+        ) in rows
+    )
+
+
+def _counted_s(value_s: float) -> float:
+    """Triton counts whole microseconds."""
+    return round(value_s * 1e6) / 1e6

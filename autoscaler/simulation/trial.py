@@ -1,0 +1,159 @@
+"""One scenario with one seed: its requests, and what each policy comes to under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscaler.core.settings import EngineConfig
+from autoscaler.engine import DecisionEngine
+from autoscaler.errors import ConfigError, Problem
+from autoscaler.simulation.bounds import TICK_S, Clairvoyant, gpu_hours_with_startups, least_factor
+from autoscaler.simulation.cluster import ModelledCluster
+from autoscaler.simulation.fluid import FluidModel
+from autoscaler.simulation.load_test import carried_rps
+from autoscaler.simulation.peers.catalog import FORESCALE, RULES
+from autoscaler.simulation.peers.forescale import Forescale
+from autoscaler.simulation.peers.policy import Policy
+from autoscaler.simulation.peers.rule import Known, RulePolicy, known_of
+from autoscaler.simulation.run import run
+from autoscaler.simulation.scenario import Scenario
+from autoscaler.simulation.score import Score
+
+# The fluid model is a little kinder than the request-level one: so much more is tried until the goal holds there.
+NUDGE = 1.01
+MOST_NUDGES = 6
+
+Progress = Callable[[float], None]
+
+
+def parse_policy(text: str) -> tuple[str, float | None]:
+    """(name, headroom) of `keda` or `keda=0.6`. Raises ConfigError."""
+    name, given, value = text.strip().partition("=")
+    allowed = f"one of {', '.join((FORESCALE, *RULES))}, a peer's with =HEADROOM"
+    if name not in (FORESCALE, *RULES) or (name == FORESCALE and given):
+        raise ConfigError((Problem("--policies", repr(text), allowed),))
+    if not given:
+        return name, None
+    try:
+        headroom = float(value)
+    except ValueError:
+        headroom = float("nan")
+    if not 0.0 < headroom < float("inf"):
+        raise ConfigError((Problem("--policies", repr(text), "a headroom is more than 0"),))
+    return name, headroom
+
+
+class Trial:
+    """Arrivals and start-ups are drawn from `seed`, alike for every policy.
+
+    `arrivals_s`: those, if they were drawn before. `config`: forescale's.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        arrivals_s: NDArray[np.float64] | None = None,
+        config: EngineConfig | None = None,
+    ) -> None:
+        self._config = config or EngineConfig()
+        self._factor: float | None = None
+        self.scenario = replace(scenario, startup=replace(scenario.startup, seed=seed))
+        self.seed = seed
+        self.arrivals_s = scenario.demand.arrivals(seed) if arrivals_s is None else arrivals_s
+        objective = scenario.spec.slo.objectives[0]
+        capacity = carried_rps(scenario.server, objective.threshold_s, scenario.goal_ratio)
+        self.known: Known = known_of(scenario, capacity)
+        self.fluid = FluidModel(self.scenario, self.arrivals_s, self.known)
+
+    def score(
+        self, name: str, headroom: float | None = None, *, progress: Progress = lambda _: None
+    ) -> Score:
+        """Of one policy, request by request."""
+        if name == "static":
+            headroom = float(self.static_peak()) if headroom is None else headroom
+            return self._run(self._peer(name, headroom), int(headroom), progress)
+        return self._run(self._peer(name, headroom), None, progress)
+
+    def static_peak(self) -> int:
+        """The fewest replicas that attain the goal in every minute, by the fluid model."""
+        low, high = 0, self.known.max_replicas
+        while high - low > 1:
+            middle = (low + high) // 2
+            held = self.fluid.run(RULES["static"], float(middle)).worst_minute_ratio
+            low, high = (low, middle) if held >= self.scenario.goal_ratio else (middle, high)
+        return high
+
+    def clairvoyant(self, *, progress: Progress = lambda _: None) -> Score | None:
+        """The denominator; None: it can't attain the goal either."""
+        factor = self._least_factor()
+        for _ in range(MOST_NUDGES):
+            if factor is None:
+                return None
+            found = self._run_clairvoyant(factor, progress)
+            if found.attainment_ratio >= self.scenario.goal_ratio:
+                return found
+            factor *= NUDGE
+        return None
+
+    def least_gpu_hours(self, startup_s: float | None = None) -> float | None:
+        """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`."""
+        factor = self._least_factor()
+        if factor is None:
+            return None
+        _, ready_at = self.fluid.clairvoyant(factor)
+        paid_s = self.scenario.startup.median_s if startup_s is None else startup_s
+        return gpu_hours_with_startups(ready_at, tick_s=TICK_S, startup_s=paid_s)
+
+    def _least_factor(self) -> float | None:
+        """Of the clairvoyant in the fluid model; None: none attains the goal."""
+        if self._factor is None:
+            try:
+                self._factor = least_factor(
+                    lambda factor: self.fluid.clairvoyant(factor)[0].attainment_ratio,
+                    self.scenario.goal_ratio,
+                )
+            except ValueError:
+                return None
+        return self._factor
+
+    def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
+        server, known = self.scenario.server, self.known
+        at_once = replace(self.scenario.startup, median_s=0.0)
+        world = replace(self.scenario, startup=at_once)
+        policy = Clairvoyant(
+            self.arrivals_s,
+            factor=factor,
+            replica_rps=server.capacity_rps,
+            least=known.min_replicas,
+            most=known.max_replicas,
+            end_s=self.scenario.demand.duration_s,
+        )
+        return self._run(policy, None, progress, world)
+
+    def _peer(self, name: str, headroom: float | None) -> Policy:
+        if name == FORESCALE:
+            return Forescale(DecisionEngine(self._config), keeps=False)
+        return RulePolicy(RULES[name], self.known, headroom=headroom)
+
+    def _run(
+        self,
+        policy: Policy,
+        replicas: int | None,
+        progress: Progress,
+        scenario: Scenario | None = None,
+    ) -> Score:
+        told = scenario or self.scenario
+        cluster = ModelledCluster(told, self.arrivals_s, replicas=replicas, seed=self.seed)
+        return run(
+            policy,
+            cluster,
+            self.arrivals_s,
+            duration_s=told.demand.duration_s,
+            progress=progress,
+        )

@@ -1,0 +1,128 @@
+"""Runs the comparison: `python -m loadtests.bench.policies [--quick]`. What is done already is not done again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from autoscaler.simulation.peers.catalog import FORESCALE, RULES
+from loadtests.bench.policies import series
+from loadtests.bench.policies.figures import figures_of, peers_figures, peers_table, write_curves
+from loadtests.bench.policies.protocol import (
+    QUICK,
+    QUICK_GENERATED,
+    QUICK_RECORDED,
+    Cell,
+    Protocol,
+)
+from loadtests.bench.policies.results import Results
+from loadtests.bench.policies.settings import confirmations, tuned_points
+from loadtests.bench.policies.workers import compute
+from loadtests.bench.report import FOLDER, report
+
+KEPT = FOLDER / "policies"
+WORKERS = 2
+# A peer's setting that fails when it is confirmed gives way to its next best, so many times.
+ROUNDS = 4
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Computes what is missing, phase by phase, and reports."""
+    parser = argparse.ArgumentParser(prog="bench-policies", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a subset, five minutes")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes (%(default)s)")
+    given = parser.parse_args(argv)
+    protocol = QUICK if given.quick else Protocol()
+    if given.quick:
+        names = QUICK_RECORDED if series.are_recorded() else QUICK_GENERATED
+        protocol = replace(protocol, names=names)
+    console = Console(stderr=True)
+    if not series.are_recorded():
+        console.print(f"{series.FOLDER}: no recorded traces there; generated demand is used.")
+    results = Results(protocol, KEPT)
+    phases: tuple[tuple[str, Callable[[], list[Cell]]], ...] = (
+        ("bounds and peers' curves", lambda: [*bounds(protocol), *curves(protocol)]),
+        ("forescale", lambda: [*ours(protocol), *faults(protocol)]),
+        ("peers as tuned", lambda: tuned_points(results)),
+        *(("confirmed request by request", lambda: confirmations(results)),) * ROUNDS,
+    )
+    for text, planned in phases:
+        compute(text, planned(), KEPT / "cells", workers=given.workers, console=console)
+    write_curves(results, KEPT)
+    name = "policies-quick" if given.quick else "policies"
+    Console().print(peers_table(results))
+    report(name, figures_of(results), unshown=peers_figures(results))
+
+
+def bounds(protocol: Protocol) -> list[Cell]:
+    """The clairvoyant, for every series and seed."""
+    return [
+        Cell(kind="bound", series=s.name, days=protocol.days, seed=seed)
+        for s in protocol.series
+        for seed in protocol.seeds
+    ]
+
+
+def curves(protocol: Protocol) -> list[Cell]:
+    """Every peer's curve on the days of the test, and on those before with one seed."""
+    return [
+        Cell(
+            kind="curve",
+            series=s.name,
+            days=protocol.days,
+            seed=seed,
+            startup_s=startup_s,
+            policy=name,
+            part=part,
+            points=protocol.points,
+        )
+        for s in protocol.series
+        for part in ("test", "train")
+        for seed in (protocol.seeds if part == "test" else protocol.seeds[:1])
+        for startup_s in protocol.startups_s
+        for name in RULES
+    ]
+
+
+def ours(protocol: Protocol) -> list[Cell]:
+    """forescale at its defaults; of the series that are only shown, one seed."""
+    return [
+        Cell(
+            kind="run",
+            series=s.name,
+            days=protocol.days,
+            seed=seed,
+            startup_s=startup_s,
+            policy=FORESCALE,
+        )
+        for s in protocol.series
+        for seed in (protocol.seeds if s.counted else protocol.seeds[:1])
+        for startup_s in protocol.startups_s
+    ]
+
+
+def faults(protocol: Protocol) -> list[Cell]:
+    """forescale without metrics at the steepest rise of each counted series, and at a step of the load."""
+
+    def cell(kind: str, name: str, startup_s: float) -> Cell:
+        return Cell(
+            kind=kind,
+            series=name,
+            days=protocol.days,
+            seed=protocol.seeds[0],
+            startup_s=startup_s,
+            policy=FORESCALE,
+        )
+
+    counted = [s.name for s in protocol.series if s.counted]
+    return [
+        *(cell("outage", name, protocol.fault_startup_s) for name in counted),
+        *(cell("step", protocol.series[0].name, at_s) for at_s in protocol.startups_s),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The protocol: what is compared, and the single steps - cells - that it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from autoscaler.core.slo import parse_slo
+from autoscaler.core.types import Slo, WorkloadId, WorkloadSpec
+from autoscaler.simulation.scenario import Scenario
+from autoscaler.simulation.scenario_file import goal_of
+from autoscaler.simulation.serving import ServingModel
+from autoscaler.simulation.startup import Startup
+from loadtests.bench.policies import series
+
+SLO = "95% < 1.1s"
+SERVICE_S, SERVICE_CV = 0.1, 0.3
+MAX_REPLICAS = 100
+# A run begins with what its first hour needs when 70 % busy, whatever the policy.
+FIRST_LOAD = 0.7
+
+ROOT = Path(__file__).parents[3]
+_MODEL = ("autoscaler/simulation", "loadtests/bench/policies")
+_ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/schedule.py", "forecasting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How much is compared."""
+
+    days: float = 3.0
+    startups_s: tuple[float, ...] = (4.0, 100.0, 240.0, 600.0)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    names: tuple[str, ...] = ()
+    """Series; empty: all."""
+    points: int = 14
+    """Settings of each peer's sweep that are tried."""
+    fault_startup_s: float = 100.0
+    """The start-up under which metrics are taken away."""
+
+    @property
+    def series(self) -> tuple[series.Series, ...]:
+        return tuple(s for s in series.all_series() if not self.names or s.name in self.names)
+
+
+QUICK = Protocol(days=1.0, startups_s=(100.0,), seeds=(1,), points=12)
+QUICK_RECORDED = ("azure_llm", "f_e369")
+QUICK_GENERATED = ("noisy", "hourly")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One step. `kind`: `curve` or `point` (fluid model); `bound`, `run`, `outage` or `step` (request by request)."""
+
+    kind: str
+    series: str
+    days: float
+    seed: int
+    startup_s: float = 0.0
+    policy: str = ""
+    headroom: float | None = None
+    part: str = "test"
+    points: int = 0
+
+    def path(self, folder: Path) -> Path:
+        """Where its result is kept: another version of the code, or another parameter, is another file."""
+        told = json.dumps([asdict(self), version(self.policy == "forescale")], sort_keys=True)
+        key = hashlib.sha256(told.encode()).hexdigest()[:20]
+        return folder / f"{self.kind}-{self.series}-{key}.json"
+
+
+@cache
+def version(with_engine: bool) -> str:
+    """A hash of the code that a result depends on."""
+    digest = hashlib.sha256()
+    for place in (*_MODEL, *(_ENGINE if with_engine else ())):
+        path = ROOT / place
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def scenario(name: str, *, days: float, startup_s: float, part: str) -> Scenario:
+    """The workload of the comparison under one series."""
+    slo = parse_slo(SLO, "slo")
+    assert isinstance(slo, Slo)
+    demand = series.demand(name, days=days, part=part)
+    first_rps = float(demand.rates_rps[:3600].mean())
+    return Scenario(
+        name=name,
+        spec=WorkloadSpec(
+            id=WorkloadId(namespace="bench", name=name), slo=slo, max_replicas=MAX_REPLICAS
+        ),
+        server=ServingModel(max_batch_size=1, batch_service_s=(SERVICE_S,), service_cv=SERVICE_CV),
+        demand=demand,
+        startup=Startup(median_s=startup_s),
+        goal_ratio=goal_of(slo),
+        first_replicas=max(1, round(first_rps * SERVICE_S / FIRST_LOAD + 0.5)),
+    )

@@ -1,0 +1,116 @@
+"""Policies side by side, and the command that shows them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import main
+from autoscaler.errors import ConfigError
+from autoscaler.simulation.comparison import compare
+from autoscaler.simulation.trial import Trial, parse_policy
+from tests.simulation.test_fluid import RISE, world
+
+QUARTER = world((0.0, 40.0), (600.0, 90.0), hours=0.5, replicas=6)
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("forescale", ("forescale", None)),
+        ("keda=0.6", ("keda", 0.6)),
+        (" kpa ", ("kpa", None)),
+    ],
+)
+def test_a_policy_as_people_write_it(text: str, parsed: tuple[str, float | None]) -> None:
+    assert parse_policy(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["keda=", "keda=-1", "keda=x", "forescale=2", "vpa", "keda=nan"])
+def test_a_policy_that_can_not_be(text: str) -> None:
+    with pytest.raises(ConfigError, match="--policies"):
+        parse_policy(text)
+
+
+def test_every_start_up_policy_and_seed_is_run_beside_one_clairvoyant() -> None:
+    seen: set[str] = set()
+    found = compare(
+        QUARTER,
+        [("keda", None), ("keda", 0.3), ("static", None)],
+        startups_s=(4.0, 240.0),
+        seeds=(1, 2),
+        step=lambda what, _share: seen.add(what),
+    )
+    assert [(row.startup_s, row.policy) for row in found.rows] == [
+        (startup_s, policy)
+        for startup_s in (4.0, 240.0)
+        for policy in ("KEDA requests/s (0.7)", "KEDA requests/s (0.3)", "static (10)")
+    ]
+    assert len(found.scores) == 12
+    fast, slow = found.rows[0], found.rows[3]
+    assert fast.attainment_ratio > slow.attainment_ratio
+    thin, lavish = found.rows[3], found.rows[4]
+    assert lavish.clairvoyant_ratio is not None
+    assert thin.clairvoyant_ratio is not None
+    assert lavish.clairvoyant_ratio > thin.clairvoyant_ratio > 1.0
+    assert "clairvoyant" in seen
+
+
+def test_the_static_peak_holds_every_minute_and_one_fewer_does_not() -> None:
+    trial = Trial(RISE, 1)
+    peak = trial.static_peak()
+    assert trial.score("static").worst_minute_ratio >= 0.99
+    assert trial.score("static", float(peak - 2)).worst_minute_ratio < 0.99
+
+
+def test_the_command_shows_a_table_or_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["simulate", "constant(40)", "--hours", "0.5", "--policies", "keda,hpa-gpu=0.5"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "KEDA requests/s (0.7)" in told
+    assert "HPA GPU utilisation (0.5)" in told
+    assert main([*arguments, "--json", "--startup", "4,100"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["startup_s"] for row in rows] == [4.0, 4.0, 100.0, 100.0]
+    trace = tmp_path / "demand.csv"
+    trace.write_text("minute,count\n" + "".join(f"{minute},2400\n" for minute in range(30)))
+    assert main(["simulate", str(trace), "--policies", "keda"]) == 0
+    assert "demand: 0.5 h, 72," in capsys.readouterr().out
+
+
+def test_forescale_below_its_goal_is_exit_code_99(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text(
+        """
+workload: {slo: "99% < 1s", max_replicas: 2}
+demand: {shape: constant(40), hours: 0.2}
+server: {batch_service_s: [0.1]}
+startup: {median_s: 60}
+"""
+    )
+    assert main(["simulate", str(path), "--policies", "forescale"]) == 99
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nothing.csv"], "nothing.csv: No such file"),
+        (["nothing.yaml"], "nothing.yaml: No such file"),
+        (["sine(3)"], "not a shape"),
+        (["constant(3)", "--policies", "keda,vpa"], "--policies: 'vpa', one of forescale, static"),
+        (["constant(3)", "--startup", "soon"], "--startup: soon, seconds with commas"),
+        (["constant(3)", "--seeds", "0"], "--seeds: 0, 1 to 100"),
+        (["constant(3)", "--slo", "fast"], "--slo: "),
+        (["constant(3)", "--service-s", "-1"], "batch_service_s"),
+        (["x.yaml", "--slo", "99% < 1s"], "a scenario file says it itself"),
+    ],
+)
+def test_what_can_not_be_is_exit_code_2(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *arguments]) == 2
+    assert told in capsys.readouterr().err

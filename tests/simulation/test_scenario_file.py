@@ -1,0 +1,162 @@
+"""Scenario files: what they say, and every problem with its line."""
+
+from __future__ import annotations
+
+import re
+import typing
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from autoscaler.errors import ConfigError
+from autoscaler.simulation.scenario_file import Document, read_scenario
+from autoscaler.simulation.serving import Routing
+
+SMALL = """
+workload: {slo: "95% < 1.1s"}
+demand: {shape: "constant(50)", hours: 1}
+server: {batch_service_s: [0.1]}
+startup: {median_s: 100}
+"""
+
+WHOLE = """
+name: black friday
+workload:
+  name: bert
+  slo: p95 < 200ms
+  min_replicas: 2
+  max_replicas: 40
+  first_replicas: 4
+demand:
+  trace: demand.csv
+  column: chat
+  last_days: 0.0007
+  peak_rps: 30
+server:
+  batch_service_s: [0.08, 0.1]
+  instances: 2
+  service_cv: 0.3
+balancing: {routing: pinned, connections: 8, connection_life_s: 60}
+startup: {median_s: 240, p99_ratio: 3}
+nodes:
+  boot_s: 180
+  most: 10
+  stock_outs: [{start_s: 600, end_s: 1200}]
+outages:
+  - {start_s: 100, end_s: 700}
+failures: {pod_mean_between_s: 86400, node_losses_s: [50]}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "scenario.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_smallest_file(tmp_path: Path) -> None:
+    scenario = read_scenario(written(tmp_path, SMALL))
+    assert scenario.name == "scenario"
+    assert scenario.threshold_s == 1.1
+    # Of the 5 % that may miss, a fifth is scaling's.
+    assert scenario.goal_ratio == pytest.approx(0.99)
+    assert scenario.demand.rates_rps.tolist() == [50.0] * 3600
+    assert scenario.nodes.gpus == 8
+
+
+def test_a_file_with_everything(tmp_path: Path) -> None:
+    (tmp_path / "demand.csv").write_text("minute,chat\n0,60\n1,120\n2,180\n")
+    scenario = read_scenario(written(tmp_path, WHOLE))
+    assert (scenario.name, str(scenario.spec.id)) == ("black friday", "simulated/bert")
+    assert scenario.goal_ratio == 0.95
+    # One minute is run, at 3 rps, scaled to 30; what lies before it is the past.
+    assert np.allclose(scenario.demand.rates_rps, 30.0)
+    assert scenario.demand.past_rps.tolist() == pytest.approx([10.0, 20.0])
+    assert scenario.server.max_batch_size == 2
+    assert scenario.routing is Routing.PINNED
+    assert scenario.nodes.stock_outs[0].holds(600.0)
+    assert scenario.failures.node_losses_s == (50.0,)
+
+
+def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "demand.csv").write_text("minute,chat\n0,60\n1,120\n2,180\n")
+    demand = read_scenario(written(tmp_path, WHOLE)).demand
+    points = [(p.minute_s, p.offered_rps) for p in demand.backfill(6000.0)]
+    assert points == [(5880.0, pytest.approx(10.0)), (5940.0, pytest.approx(20.0))]
+
+
+def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert read_scenario(written(tmp_path, text)).name == "black friday"
+    content = yaml.safe_load(text)
+    told = typing.get_type_hints(Document)
+    for section, kind in told.items():
+        if is_dataclass(kind):
+            known = {item.name for item in fields(kind)}
+            # The other way to give demand, which can't stand beside the first.
+            assert known - {"trace"} == set(content[section]), section
+    assert set(content) == set(told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(("hours: 1", "hour: 1"), [":3: demand.hour: is not known, did you"], id="key"),
+        pytest.param(
+            ("startup:", "start_up:"),
+            [":5: start_up: is not known, did you mean startup?", "startup: is missing"],
+            id="section",
+        ),
+        pytest.param(
+            ("median_s: 100", "median_s: soon"), [":5: startup.median_s: 'soon'"], id="no number"
+        ),
+        pytest.param(
+            ("median_s: 100", "median_s: -1"), [":5: startup.median_s: -1.0, 0 or"], id="below 0"
+        ),
+        pytest.param(("95% < 1.1s", "fast"), [":2: workload.slo: "], id="slo"),
+        pytest.param(("[0.1]", "[]"), [":4: server"], id="no service time"),
+        pytest.param(("constant(50)", "cosine(50)"), [":3: demand: 'cosine': not a"], id="shape"),
+        pytest.param(("hours: 1", "hours: -1"), [":3: demand.hours: -1.0, more"], id="hours"),
+        pytest.param(("hours: 1", "hours: 1, trace: x.csv"), [":3: demand: both"], id="both"),
+        pytest.param(
+            ('shape: "constant(50)"', "trace: no.csv"), ["no.csv: No such file"], id="no trace"
+        ),
+        pytest.param(
+            ('"95% < 1.1s"', '"95% < 1.1s", min_replicas: 0, goal_ratio: 2'),
+            [":2: workload.min_replicas: 0", ":2: workload.goal_ratio: 2.0"],
+            id="several",
+        ),
+        pytest.param(
+            ("\nstartup", "\noutages: [{start_s: 9, end_s: 5}]\nstartup"),
+            [":5: outages.0: start_s 9.0 to end_s 5.0"],
+            id="a span backwards",
+        ),
+        pytest.param(
+            ("\nstartup", "\nnodes: {gpu: 4}\nstartup"),
+            [":5: nodes.gpu: is not known, did you mean gpus?"],
+            id="nested key",
+        ),
+        pytest.param(("demand:", "server: {}\ndemand:"), ["is given twice"], id="twice"),
+        pytest.param((SMALL, ""), ["is empty, must be a mapping"], id="empty"),
+        pytest.param((SMALL, "- 1"), ["a list, must be a mapping"], id="a list"),
+        pytest.param((SMALL, "a: [1"), [":1: "], id="no YAML"),
+    ],
+)
+def test_every_problem_is_told_with_its_line(
+    tmp_path: Path, change: tuple[str, str], told: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_scenario(written(tmp_path, SMALL.replace(*change)))
+    problems = [str(problem) for problem in refused.value.problems]
+    assert len(problems) == len(told), problems
+    missing = [text for text in told if not any(text in problem for problem in problems)]
+    assert missing == [], problems
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        read_scenario(tmp_path / "none.yaml")
