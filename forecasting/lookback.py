@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from forecasting.types import Array
 
-
 # A day and an hour and a half: what most windows lie within.
 RECENT_STEPS = 1530
 

@@ -94,9 +94,9 @@ class ForecastSettings:
     the last value, so that none of this needs tuning."""
 
     enabled: bool = True
-    own_models: int = 200
-    """Workloads that get a model of their own, the busiest first; fitting one takes most of a minute of one core a day.
-    The others share one."""
+    own_models: int = 100
+    """Workloads that get a model of their own, the busiest first. Each takes a minute of one core a day to fit and a
+    tenth of a second a minute to ask. The others share one."""
     refit_s: float = 86400.0
     """Of a workload's own model."""
     fleet_refit_s: float = 6 * 3600.0
