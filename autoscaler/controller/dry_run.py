@@ -15,7 +15,7 @@ from autoscaler.controller.checkpoint import unpack
 from autoscaler.controller.deadline import within
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.ports import Refused
+from autoscaler.controller.ports import Observation, Refused
 from autoscaler.controller.wiring import store_of
 from autoscaler.core.types import TickRecord
 from autoscaler.engine import DecisionEngine
@@ -47,6 +47,17 @@ async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool
         return await _look(settings, clock, client, prometheus, wait_s=wait_s, cold=cold)
     finally:
         prometheus.close()
+        await client.close()
+
+
+async def list_workloads(settings: Settings, clock: Clock) -> Observation:
+    """Every annotated workload, without asking Prometheus. Raises SourceError as `run_dry`."""
+    client = await sources.connect_kubernetes(settings)
+    try:
+        collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+        await _list(collector, client)
+        return sources.ClusterView(collector).observe()
+    finally:
         await client.close()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
@@ -22,6 +22,8 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import Problem
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -181,4 +183,12 @@ class CheckpointStore(Protocol):
 
     async def load(self) -> bytes | None:
         """None: there is none. May raise SourceError or OSError."""
+        ...
+
+
+class Offload(Protocol):
+    """Runs something that blocks or computes without stopping the event loop."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns."""
         ...

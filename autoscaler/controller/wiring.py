@@ -20,6 +20,7 @@ from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.triton import TritonCollector
 from autoscaler.config import Settings
 from autoscaler.controller import sources
+from autoscaler.controller.accounts import AccountKeeper, Accounts
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
@@ -33,6 +34,7 @@ from autoscaler.controller.notes import Announcer
 from autoscaler.controller.ports import CheckpointStore
 from autoscaler.controller.process import Process
 from autoscaler.controller.server import Health, Server, build_app
+from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.engine import DecisionEngine
 
 log = logging.getLogger(__name__)
@@ -118,6 +120,8 @@ def build(
         metrics=metrics,
         clock=clock,
     )
+    accounts = Accounts(stale_after_s=settings.engine.signals.stale_after_s)
+    metrics.registry.register(SloSeries(accounts))
     archive = Archive(
         engine=engine,
         journal=_journal(settings, identity),
@@ -127,6 +131,13 @@ def build(
         clock=clock,
         metrics=metrics,
         offload=asyncio.to_thread,
+        accounts=AccountKeeper(
+            accounts,
+            account_store_of(settings, client),
+            leadership=leadership,
+            clock=clock,
+            offload=asyncio.to_thread,
+        ),
     )
     parts = Parts(
         engine=engine,
@@ -167,7 +178,9 @@ def build(
         tick_s=settings.engine.tick_s,
     )
     health = Health(stuck=process.stuck, not_ready=process.not_ready, last=lambda: loop.last)
-    app = build_app(metrics=metrics, leadership=leadership, health=health)
+    app = build_app(
+        metrics=metrics, leadership=leadership, health=health, compliance=accounts.compliance
+    )
     return Built(process=process, server=Server(app, settings.server))
 
 
@@ -177,6 +190,15 @@ def store_of(settings: Settings, client: KubernetesClient) -> CheckpointStore:
         return FileCheckpoint(Path(settings.checkpoint.path))
     return ConfigMapCheckpoint(
         KubeMaps(client, own_namespace(settings)), settings.checkpoint.config_map
+    )
+
+
+def account_store_of(settings: Settings, client: KubernetesClient) -> CheckpointStore:
+    """Where SLO accounting is kept: beside the engine's memory."""
+    if settings.checkpoint.path is not None:
+        return FileCheckpoint(Path(f"{settings.checkpoint.path}.slo"))
+    return ConfigMapCheckpoint(
+        KubeMaps(client, own_namespace(settings)), f"{settings.checkpoint.config_map}-slo"
     )
 
 

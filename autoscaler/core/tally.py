@@ -1,0 +1,190 @@
+"""How many requests ended between two scrapes, and how many of them missed an objective: what SLO accounting counts.
+
+A request counts once: as missed if it was slow, failed, or still waits and waited longer than the objective allows.
+The last is seen in the backlog: first come, first served, so those beyond the last `rate x threshold` are late already.
+When it drains, its slow answers are not counted a second time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, PodStatus
+from autoscaler.core.violations import MissShare, misses_between, misses_from_quantiles
+
+# What a pod counted over a longer time than this can't be laid to a minute: that time stays unknown.
+LONGEST_SPAN_S = 120.0
+
+
+class LatencySource(StrEnum):
+    """Where the share of slow requests is read, the most exact first."""
+
+    HISTOGRAM = "histogram"
+    """The server's own histogram: exact where a bucket ends at the threshold, else bounded by its two neighbours."""
+    SUMMARY = "summary"
+    """Quantiles of each replica, weighted by its requests: an estimate, on which no budget is steered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Requests that ended, and bounds of how many of them missed: 0 <= low <= estimate <= high <= requests."""
+
+    requests: float = 0.0
+    low: float = 0.0
+    estimate: float = 0.0
+    high: float = 0.0
+    source: LatencySource | None = None
+    """The least exact that took part; None: no request ended."""
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            requests=self.requests + other.requests,
+            low=self.low + other.low,
+            estimate=self.estimate + other.estimate,
+            high=self.high + other.high,
+            source=_least_exact(self.source, other.source),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The last scrape of one pod, from which the next is counted."""
+
+    pod: str
+    sampled_at_s: float
+    models: tuple[ModelCounters, ...] = ()
+    overdue: tuple[tuple[str, int, float], ...] = ()
+    """(model, index of the objective, requests that still wait and have been counted as missed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTally:
+    """What one pod did since its last scrape, for each objective. None: unknown."""
+
+    seen: Seen
+    tallies: tuple[Tally | None, ...]
+
+
+def tally_pod(
+    before: Seen | None,
+    sample: PodSample,
+    *,
+    pod: PodStatus,
+    objectives: tuple[LatencyObjective, ...],
+    model: str | None,
+    watched_since_s: float | None,
+) -> PodTally:
+    """The pod's tallies up to `sample`, over all its models or the one that is named.
+
+    `watched_since_s` is when the workload was last looked at: a pod that has become ready since then, and has not
+    restarted, began to count at zero.
+    """
+    models = tuple(m for m in sample.models if model is None or m.model == model)
+    since_s = before.sampled_at_s if before else None
+    from_zero = False
+    if before is None and watched_since_s is not None and pod.ready_s is not None:
+        from_zero = pod.ready_s >= watched_since_s and pod.restarts == 0
+        since_s = pod.ready_s if from_zero else None
+    span_s = None if since_s is None else sample.sampled_at_s - since_s
+    if before is not None and span_s is not None and span_s <= 0.0:
+        return PodTally(seen=before, tallies=(Tally(),) * len(objectives))
+    earlier = {entry.model: entry for entry in before.models} if before else {}
+    waited = {(name, index): count for name, index, count in (before.overdue if before else ())}
+    known = span_s is not None and 0.0 < span_s <= LONGEST_SPAN_S
+    tallies: list[Tally | None] = []
+    overdue: list[tuple[str, int, float]] = []
+    for index, objective in enumerate(objectives):
+        total: Tally | None = Tally() if known and models else None
+        for now in models:
+            last = earlier.get(now.model) or (_fresh(now.model) if from_zero else None)
+            if last is None or span_s is None or not known:
+                total = None
+                continue
+            late = _overdue(last, now, objective, span_s)
+            overdue.append((now.model, index, late))
+            part = _tally(last, now, objective, late - waited.get((now.model, index), 0.0))
+            total = None if part is None or total is None else total.plus(part)
+        tallies.append(total)
+    seen = Seen(
+        pod=sample.pod, sampled_at_s=sample.sampled_at_s, models=models, overdue=tuple(overdue)
+    )
+    return PodTally(seen=seen, tallies=tuple(tallies))
+
+
+def _tally(
+    last: ModelCounters, now: ModelCounters, objective: LatencyObjective, overdue_growth: float
+) -> Tally | None:
+    success = _rise(last.success, now.success)
+    if success is None:
+        return None
+    # The series of failures appears with the first of them.
+    failed = _rise(last.failure or 0.0, now.failure) or 0.0
+    share, source = _share(last, now, objective)
+    if share is None:
+        if success > 0.0:
+            return None
+        share = MissShare(low=0.0, estimate=0.0, high=0.0)
+    extra = failed + overdue_growth
+    requests = max(0.0, success + extra)
+
+    def missed(ratio: float) -> float:
+        return min(requests, max(0.0, ratio * success + extra))
+
+    return Tally(
+        requests=requests,
+        low=missed(share.low),
+        estimate=missed(share.estimate),
+        high=missed(share.high),
+        source=source if success > 0.0 else None,
+    )
+
+
+def _share(
+    last: ModelCounters, now: ModelCounters, objective: LatencyObjective
+) -> tuple[MissShare | None, LatencySource]:
+    """The share of the answered requests that were slow."""
+    if objective.signal == "latency":
+        if now.latency_buckets:
+            share = misses_between(last.latency_buckets, now.latency_buckets, objective.threshold_s)
+            return share, LatencySource.HISTOGRAM
+        return (
+            misses_from_quantiles(now.latency_quantiles, objective.threshold_s),
+            LatencySource.SUMMARY,
+        )
+    return None, LatencySource.HISTOGRAM
+
+
+def _overdue(
+    last: ModelCounters, now: ModelCounters, objective: LatencyObjective, span_s: float
+) -> float:
+    """Requests that wait and have done so for longer than the threshold.
+
+    At 100 arrivals a second and a threshold of 300 ms, 30 waiting are on time and of 80 the first 50 are late.
+    """
+    pending = now.pending
+    if pending is None or not math.isfinite(pending) or objective.signal == "tpot":
+        return 0.0
+    before = last.pending if last.pending is not None and math.isfinite(last.pending) else 0.0
+    arrived = (_rise(last.success, now.success) or 0.0) + max(0.0, pending - before)
+    return max(0.0, pending - arrived / span_s * objective.threshold_s)
+
+
+def _fresh(model: str) -> ModelCounters:
+    """Of a server that has just started."""
+    return ModelCounters(model=model, success=0.0, failure=0.0, pending=0.0)
+
+
+def _rise(last: float | None, now: float | None) -> float | None:
+    """Increase of a counter; one that fell was reset and has counted `now` since."""
+    if now is None or last is None or not (math.isfinite(now) and math.isfinite(last)) or now < 0.0:
+        return None
+    return now - last if now >= last else now
+
+
+def _least_exact(a: LatencySource | None, b: LatencySource | None) -> LatencySource | None:
+    order = list(LatencySource)
+    known = [source for source in (a, b) if source is not None]
+    return max(known, key=order.index) if known else None
