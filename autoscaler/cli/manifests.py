@@ -66,6 +66,7 @@ def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
 def _check_object(
     file: Path, document: dict[str, Any], settings: Settings
 ) -> Iterator[WorkloadSpec | Problem]:
+    from autoscaler.collectors.detect import detect
     from autoscaler.collectors.presets import presets
     from autoscaler.core.annotations import PREFIX, SLO, Defaults, Shape, parse_workload
     from autoscaler.core.types import WorkloadId, WorkloadSpec
@@ -86,6 +87,8 @@ def _check_object(
         )
         return
     policy = settings.namespace(key.namespace)
+    spec = document.get("spec") or {}
+    detected = detect(spec.get("template") or {}) if isinstance(spec, dict) else None
     parsed = parse_workload(
         key,
         annotations,
@@ -95,7 +98,12 @@ def _check_object(
             max_replicas=policy.max_replicas,
             engines=tuple(sorted(presets(settings.queries))),
         ),
-        shape=Shape(api_version=str(document.get("apiVersion") or ""), gpus_per_replica=1.0),
+        shape=Shape(
+            api_version=str(document.get("apiVersion") or ""),
+            gpus_per_replica=1.0,
+            engine=detected.engine if detected else None,
+            engine_from=detected.by if detected else "",
+        ),
     )
     if isinstance(parsed, WorkloadSpec):
         yield parsed

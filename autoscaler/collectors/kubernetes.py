@@ -17,7 +17,7 @@ from autoscaler.collectors import projection
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
 from autoscaler.collectors.triton import Endpoint
-from autoscaler.core.annotations import Defaults, Shape, parse_workload
+from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
 from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
 from autoscaler.errors import Problem
 
@@ -130,13 +130,14 @@ class KubernetesCollector:
         return tuple(sorted(seen, key=lambda item: item.id))
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Ready pods of annotated objects with their addresses, the oldest first."""
+        """Ready Triton pods of annotated objects with their addresses, the oldest first."""
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
             view = owners.get(pod.owner_uid)
             if (
                 view is None
+                or not _is_triton(view)
                 or not pod.ip
                 or pod.status.ready_s is None
                 or pod.status.deleted_s is not None
@@ -188,6 +189,13 @@ class KubernetesCollector:
         return {uid: view.template_hash for uid, view in newest.items()}
 
 
+def _is_triton(view: TargetView) -> bool:
+    """Only Triton is asked for its statistics; where nothing says what it is, it is asked too."""
+    named = view.annotations.get(f"{PREFIX}engine")
+    told = named or (view.engine.engine if view.engine else "triton")
+    return told == "triton"
+
+
 def _id(view: TargetView) -> WorkloadId:
     return WorkloadId(namespace=view.namespace, name=view.name, kind=view.kind)
 
@@ -205,7 +213,12 @@ def _seen(
         _id(view),
         view.annotations,
         defaults=defaults,
-        shape=Shape(api_version=view.api_version, gpus_per_replica=view.gpus_per_replica),
+        shape=Shape(
+            api_version=view.api_version,
+            gpus_per_replica=view.gpus_per_replica,
+            engine=view.engine.engine if view.engine else None,
+            engine_from=view.engine.by if view.engine else "",
+        ),
     )
     return Seen(
         id=_id(view),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from autoscaler.collectors.detect import Detected, detect
 from autoscaler.core.annotations import PREFIX
 from autoscaler.core.types import PodStatus
 
@@ -33,6 +34,8 @@ class TargetView:
     """A StatefulSet's newest template; a Deployment's is its newest ReplicaSet's."""
     gpus_per_replica: float
     blocked: str | None
+    engine: Detected | None = None
+    """As the pod template tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ def target(raw: Object, kind: str) -> TargetView | None:
         update_revision=str(status.get("updateRevision") or ""),
         gpus_per_replica=gpus(spec.get("template") or {}),
         blocked=_blocked(status),
+        engine=detect(spec.get("template") or {}),
     )
 
 

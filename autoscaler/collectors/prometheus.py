@@ -13,9 +13,16 @@ from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
 from autoscaler.collectors import exposition
-from autoscaler.collectors.exposition import COUNTERS, TIMES, PodKey, Table
-from autoscaler.collectors.presets import GPU_BUSY, Preset, is_per_workload, presets
+from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, PodKey, Table
+from autoscaler.collectors.presets import (
+    BUILT_IN,
+    GPU_BUSY,
+    Preset,
+    is_per_workload,
+    presets,
+)
 from autoscaler.config import QuerySet
+from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
 from autoscaler.errors import SourceError
 
@@ -60,19 +67,30 @@ class PrometheusCollector:
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
         busy = await self._busy(at_s)
-        for engine in sorted({spec.engine for spec in workloads}):
+        for engine, own in self._by_engine(workloads):
             preset = self._presets.get(engine)
-            own = tuple(spec for spec in workloads if spec.engine == engine)
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
                 continue
             answers, failed = await self._ask(preset, at_s, own)
             problems += failed
-            part, twice = _samples(answers, preset, busy)
+            part, twice = _samples(engine, answers, preset, busy)
             found.update(part)
             doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
         return Collected(samples=found, error=error, errors=errors, doubled=frozenset(doubled))
+
+    def _by_engine(
+        self, workloads: tuple[WorkloadSpec, ...]
+    ) -> list[tuple[str, tuple[WorkloadSpec, ...]]]:
+        """The workloads of each engine. One whose engine is only assumed may be of any that is built in."""
+        engines = {spec.engine for spec in workloads}
+        if any(spec.engine_from == ASSUMED for spec in workloads):
+            engines |= BUILT_IN.keys()
+        return [
+            (engine, tuple(s for s in workloads if engine == s.engine or s.engine_from == ASSUMED))
+            for engine in sorted(engines)
+        ]
 
     async def _busy(self, at_s: float) -> dict[PodKey, float]:
         try:
@@ -131,14 +149,13 @@ def _queries(preset: Preset, workloads: tuple[WorkloadSpec, ...]) -> list[tuple[
     """(signal, PromQL); a query that names the workload once for each of them, any other once."""
     told = preset.queries
     found: list[tuple[str, str]] = []
-    for signal in (*COUNTERS, "latency_quantiles", "latency_buckets"):
+    for signal in (*COUNTERS, "latency_quantiles", *BUCKETS):
         promql = getattr(told, signal)
-        if promql is None:
-            continue
-        for text in _for_workloads(promql, workloads):
-            found.append((signal, text))
-            if signal == "success":
-                found.append(("at", f"timestamp({text})"))
+        if promql is not None:
+            found += [(signal, text) for text in _for_workloads(promql, workloads)]
+    scraped = preset.scraped or told.success or told.inferences
+    if scraped is not None:
+        found += [("at", f"timestamp({text})") for text in _for_workloads(scraped, workloads)]
     return found
 
 
@@ -152,11 +169,19 @@ def _for_workloads(promql: str, workloads: tuple[WorkloadSpec, ...]) -> list[str
 
 
 def _samples(
-    series: Mapping[str, tuple[Series, ...]], preset: Preset, busy: Mapping[PodKey, float]
+    engine: str,
+    series: Mapping[str, tuple[Series, ...]],
+    preset: Preset,
+    busy: Mapping[PodKey, float],
 ) -> tuple[dict[PodKey, PodSample], set[PodKey]]:
     unit = preset.queries.seconds_per_unit
     tables: dict[str, Table] = {
-        name: exposition.counter_table(series[name], preset, scale=unit if name in TIMES else 1.0)
+        name: exposition.counter_table(
+            series[name],
+            preset,
+            scale=unit if name in TIMES else 1.0,
+            highest=name in SHARES,
+        )
         for name in COUNTERS
         if name in series
     }
@@ -165,15 +190,21 @@ def _samples(
         exposition.curve_table(
             series.get("latency_quantiles", ()), preset, label="quantile", x_scale=1.0, y_scale=unit
         ),
-        exposition.curve_table(
-            series.get("latency_buckets", ()),
-            preset,
-            label="le",
-            x_scale=preset.seconds_per_le,
-            y_scale=1.0,
-        ),
+        {
+            name: exposition.curve_table(
+                series[name],
+                preset,
+                label="le",
+                x_scale=preset.seconds_per_le,
+                y_scale=1.0,
+                add=True,
+            )
+            for name in BUCKETS
+            if name in series
+        },
         exposition.scrape_times(series.get("at", ()), preset),
         busy,
+        engine=engine,
     )
     doubled = {pod for table in tables.values() for pod in table.doubled}
     return found, doubled

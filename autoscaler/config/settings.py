@@ -122,6 +122,16 @@ class QuerySet:
     """With a label `quantile`."""
     latency_buckets: str | None = None
     """With a label `le`."""
+    ttft_buckets: str | None = None
+    """Time to the first token, with a label `le`."""
+    tpot_buckets: str | None = None
+    """Each request's mean time per output token, with a label `le`."""
+    token_s: str | None = None
+    """Time between tokens, added up over all tokens; `inferences` then counts tokens."""
+    running: str | None = None
+    """Gauge: sequences in the batch."""
+    cache_ratio: str | None = None
+    """Gauge: share of the key-value cache in use, 0 to 1."""
     seconds_per_unit: float = 1.0
     """Of the time counters and quantiles; 1e-6 for microseconds."""
     namespace_label: str = "namespace"

@@ -27,6 +27,8 @@ KEYS = (
     "startup-time",
     "pause",
 )
+ASSUMED = "assumed"
+"""Nothing says which engine it is: Triton, unless the metrics that are scraped are another's."""
 T = TypeVar("T")
 
 
@@ -47,6 +49,9 @@ class Shape:
 
     api_version: str
     gpus_per_replica: float
+    engine: str | None = None
+    """As the pod template tells, and by what; None: it does not tell."""
+    engine_from: str = ""
 
 
 def parse_workload(
@@ -70,7 +75,7 @@ def parse_workload(
     priority = reader.integer("priority", 0)
     startup_s = reader.seconds("startup-time")
     schedule = reader.schedule()
-    engine = own.get("engine", "triton")
+    engine, engine_from = _engine(own, shape, defaults)
     if engine not in defaults.engines:
         reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
     if lowest is not None and lowest < 1:
@@ -88,12 +93,22 @@ def parse_workload(
         min_replicas=1 if lowest is None else lowest,
         max_replicas=highest,
         engine=engine,
+        engine_from=engine_from,
         model=own.get("model"),
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
         gpus_per_replica=shape.gpus_per_replica,
     )
+
+
+def _engine(own: Mapping[str, str], shape: Shape, defaults: Defaults) -> tuple[str, str]:
+    """(engine, what it is known by): the annotation, else the pod template, else Triton until a scrape tells."""
+    if "engine" in own:
+        return own["engine"], "annotation"
+    if shape.engine in defaults.engines and shape.engine is not None:
+        return shape.engine, shape.engine_from
+    return "triton", ASSUMED
 
 
 _FLOOR = re.compile(

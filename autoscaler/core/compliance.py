@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from autoscaler.core.latency import LatencySource
 from autoscaler.core.ledger import DAY_S, HOUR_S, Account, Ledger, Step, target_ratio
 from autoscaler.core.slo import window_text
-from autoscaler.core.tally import LatencySource
 from autoscaler.core.types import LatencyObjective, Slo, WorkloadId
 
 

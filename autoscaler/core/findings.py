@@ -19,7 +19,8 @@ def findings(
             Finding(
                 reason=Reason.SLO_UNATTAINABLE,
                 message=(
-                    f"a request takes {need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
+                    f"a {'token' if need.carried.tokens else 'request'} takes "
+                    f"{need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
                     f"{objective.threshold_s * 1000:.0f} ms: no number of replicas meets it; sized for a short queue"
                 ),
             )

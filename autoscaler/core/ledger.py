@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.latency import LatencySource
 from autoscaler.core.slo import objective_text
-from autoscaler.core.tally import LatencySource, Seen, Tally, tally_pod
+from autoscaler.core.tally import Seen, Tally, tally_pod
 from autoscaler.core.types import LatencyObjective, Slo, SloForm, WorkloadId, WorkloadInput
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0

@@ -13,7 +13,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
 from autoscaler.core.state import Slot, WorkloadState
-from autoscaler.core.types import PodSample, PodStatus, WorkloadInput
+from autoscaler.core.types import PodSample, PodStatus, Slo, WorkloadInput
 from autoscaler.core.violations import MissShare, pooled
 
 
@@ -49,6 +49,8 @@ class View:
     unknown_message: str = ""
     notes: tuple[tuple[Reason, str], ...] = ()
     ready_pods: tuple[PodStatus, ...] = field(default=())
+    slo: Slo | None = None
+    """What it is judged by."""
 
     @property
     def coverage_ratio(self) -> float | None:
@@ -104,6 +106,7 @@ def observe(
         unknown_message=message,
         notes=notes,
         ready_pods=ready,
+        slo=given.spec.slo,
     )
 
 
@@ -134,7 +137,6 @@ def _advanced(
     settings: SignalSettings,
 ) -> tuple[PodTrack, ...]:
     before = {track.pod: track for track in state.pods}
-    threshold_s = given.spec.slo.objectives[0].threshold_s
     tracks = []
     for pod in given.pods:
         track, sample = before.get(pod.name), by_pod.get(pod.name)
@@ -146,7 +148,7 @@ def _advanced(
                 sample,
                 pod=pod,
                 window_s=settings.rate_window_s,
-                threshold_s=threshold_s,
+                slo=given.spec.slo,
                 watched_from_start=pod.name in state.seen_pods and pod.restarts == 0,
             )
         if track is not None:
@@ -257,6 +259,10 @@ def _queue_ratio(loads: tuple[PodLoad, ...]) -> float | None:
     """The queue's share of the mean latency, over all requests."""
     queue = total = 0.0
     for m in _each_model(loads):
+        if m.queue_ratio is not None:
+            queue += m.queue_ratio * m.requests
+            total += m.requests
+            continue
         if m.queue_s is None or m.compute_s is None:
             continue
         queue += m.queue_s * m.requests

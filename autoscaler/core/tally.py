@@ -9,22 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
+from autoscaler.core.latency import LatencySource, miss_share
 from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, PodStatus
-from autoscaler.core.violations import MissShare, misses_between, misses_from_quantiles
+from autoscaler.core.violations import MissShare
 
 # What a pod counted over a longer time than this can't be laid to a minute: that time stays unknown.
 LONGEST_SPAN_S = 120.0
-
-
-class LatencySource(StrEnum):
-    """Where the share of slow requests is read, the most exact first."""
-
-    HISTOGRAM = "histogram"
-    """The server's own histogram: exact where a bucket ends at the threshold, else bounded by its two neighbours."""
-    SUMMARY = "summary"
-    """Quantiles of each replica, weighted by its requests: an estimate, on which no budget is steered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +113,7 @@ def _tally(
         return None
     # The series of failures appears with the first of them.
     failed = _rise(last.failure or 0.0, now.failure) or 0.0
-    share, source = _share(last, now, objective)
+    share, source = miss_share(last, now, objective)
     if share is None:
         if success > 0.0:
             return None
@@ -140,21 +131,6 @@ def _tally(
         high=missed(share.high),
         source=source if success > 0.0 else None,
     )
-
-
-def _share(
-    last: ModelCounters, now: ModelCounters, objective: LatencyObjective
-) -> tuple[MissShare | None, LatencySource]:
-    """The share of the answered requests that were slow."""
-    if objective.signal == "latency":
-        if now.latency_buckets:
-            share = misses_between(last.latency_buckets, now.latency_buckets, objective.threshold_s)
-            return share, LatencySource.HISTOGRAM
-        return (
-            misses_from_quantiles(now.latency_quantiles, objective.threshold_s),
-            LatencySource.SUMMARY,
-        )
-    return None, LatencySource.HISTOGRAM
 
 
 def _overdue(

@@ -98,6 +98,8 @@ class WorkloadSpec:
     min_replicas: int = 1
     max_replicas: int | None = None
     engine: str = "triton"
+    engine_from: str = "assumed"
+    """What it is known by: `annotation`, the part of the pod template or the metric that told, or `assumed`."""
     model: str | None = None
     """Judge only this model of a multi-model server; None: all."""
     startup_time_s: float | None = None
@@ -181,6 +183,16 @@ class ModelCounters:
     """(quantile, seconds) of recent requests, ascending; summaries of this pod alone."""
     latency_buckets: tuple[tuple[float, float], ...] = ()
     """(upper bound in seconds, cumulative count) of a histogram, ascending, +Inf as a bound of 1e308."""
+    ttft_buckets: tuple[tuple[float, float], ...] = ()
+    """The same for the time to the first token, and"""
+    tpot_buckets: tuple[tuple[float, float], ...] = ()
+    """for each request's mean time per output token."""
+    token_s: float | None = None
+    """Engines that generate tokens, whose `inferences` are tokens: time between tokens, added up over all tokens."""
+    running: float | None = None
+    """Gauge: sequences in the batch now."""
+    cache_ratio: float | None = None
+    """Gauge: share of the key-value cache in use, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +204,8 @@ class PodSample:
     models: tuple[ModelCounters, ...] = ()
     gpu_busy_ratio: float | None = None
     """Secondary signal only: DCGM's, 0 to 1."""
+    engine: str = ""
+    """Whose metrics these are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.core.tally import LatencySource, Seen, Tally, tally_pod
+from autoscaler.core.latency import LatencySource
+from autoscaler.core.tally import Seen, Tally, tally_pod
 from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, PodStatus, SloForm
 
 OBJECTIVE = LatencyObjective(form=SloForm.REQUESTS, ratio=0.99, threshold_s=0.3)
