@@ -13,6 +13,11 @@ from rich.text import Text
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
 
 UNKNOWN = "-"
+SOURCES = {
+    "gateway": "gateway's histogram",
+    "histogram": "servers' histogram",
+    "summary": "servers' summaries",
+}
 # Without a terminal (a file, a CI log) there is no width to fit into.
 PLAIN_WIDTH = 200
 
@@ -96,6 +101,9 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     if facts.violated_low_ratio is not None and facts.violated_high_ratio is not None:
         low, high = share(facts.violated_low_ratio), share(facts.violated_high_ratio)
         violated += f" (between {low} and {high})"
+    if facts.violated_from is not None:
+        estimated = ", an estimate" if facts.violated_from == "summary" else ""
+        violated += f", from the {SOURCES[facts.violated_from]}{estimated}"
     unit = "tokens/s" if spec.engine == "vllm" else "inferences/s"
     rows = (
         ("engine", f"{spec.engine}, known by {spec.engine_from}"),

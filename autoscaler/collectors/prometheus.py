@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
-from autoscaler.collectors import exposition
+from autoscaler.collectors import exposition, gateways
 from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, PodKey, Table
 from autoscaler.collectors.presets import (
     BUILT_IN,
@@ -21,7 +21,7 @@ from autoscaler.collectors.presets import (
     is_per_workload,
     presets,
 )
-from autoscaler.config import QuerySet
+from autoscaler.config import GatewayQueries, QuerySet
 from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
 from autoscaler.errors import SourceError
@@ -29,6 +29,7 @@ from autoscaler.errors import SourceError
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
 PIECE_S = 6 * 3600.0
 STEP_S = 60.0
+LOOK_FOR_GATEWAYS_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Collected:
     error: str | None = None
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
     doubled: frozenset[PodKey] = frozenset()
+    gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
+    """What a gateway's or mesh's instances have counted of each workload's requests."""
 
 
 class PrometheusCollector:
@@ -50,10 +53,17 @@ class PrometheusCollector:
         *,
         custom: Mapping[str, QuerySet] | None = None,
         backfill_s: float = 0.0,
+        gateway: str = "none",
+        custom_gateways: Mapping[str, GatewayQueries] | None = None,
     ) -> None:
+        """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them."""
         self._client = client
         self._presets = presets(custom or {})
         self._backfill_s = backfill_s
+        self._gateway = gateway
+        self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
+        self._found_gateways: tuple[str, ...] = ()
+        self._looked_at_s = float("-inf")
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -78,7 +88,46 @@ class PrometheusCollector:
             found.update(part)
             doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
-        return Collected(samples=found, error=error, errors=errors, doubled=frozenset(doubled))
+        return Collected(
+            samples=found,
+            error=error,
+            errors=errors,
+            doubled=frozenset(doubled),
+            gateway=await self._at_gateways(at_s, workloads),
+        )
+
+    async def _at_gateways(
+        self, at_s: float, workloads: tuple[WorkloadSpec, ...]
+    ) -> dict[WorkloadId, tuple[PodSample, ...]]:
+        """Empty where there is none or it can't be read: the servers' own figures stand in."""
+        told: dict[WorkloadId, tuple[PodSample, ...]] = {}
+        if not workloads:
+            return told
+        try:
+            for name in await self._present_gateways(at_s):
+                queries = self._gateways[name]
+                at = f"timestamp({gateways.selector(queries, workloads, only_le='+Inf')})"
+                series, times = await asyncio.gather(
+                    self._client.query(gateways.selector(queries, workloads), at_s),
+                    self._client.query(at, at_s),
+                )
+                told = {**gateways.samples(series, times, queries, workloads), **told}
+        except SourceError:
+            return {}
+        return told
+
+    async def _present_gateways(self, at_s: float) -> tuple[str, ...]:
+        """The one that is configured; with `auto` those built-in ones that anything is scraped of, looked up rarely."""
+        if self._gateway != "auto":
+            return () if self._gateway == "none" else (self._gateway,)
+        if at_s - self._looked_at_s >= LOOK_FOR_GATEWAYS_S:
+            self._looked_at_s = at_s
+            answers = {
+                name: await self._client.query(f"group({queries.metric})", at_s)
+                for name, queries in gateways.BUILT_IN.items()
+            }
+            self._found_gateways = tuple(name for name, answer in answers.items() if answer)
+        return self._found_gateways
 
     def _by_engine(
         self, workloads: tuple[WorkloadSpec, ...]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoscaler.config.settings import (
     CheckpointSettings,
+    GatewayQueries,
     JournalSettings,
     KubernetesSettings,
     LeaderSettings,
@@ -22,6 +23,7 @@ from autoscaler.config.settings import (
 
 __all__ = [
     "CheckpointSettings",
+    "GatewayQueries",
     "JournalSettings",
     "KubernetesSettings",
     "LeaderSettings",

@@ -16,6 +16,7 @@ import yaml
 from autoscaler.config.rules import rule_problems
 from autoscaler.config.settings import (
     CheckpointSettings,
+    GatewayQueries,
     JournalSettings,
     KubernetesSettings,
     LeaderSettings,
@@ -44,7 +45,7 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
-    *(CheckpointSettings, NamespacePolicy, QuerySet, Settings),
+    *(CheckpointSettings, NamespacePolicy, QuerySet, GatewayQueries, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 
@@ -249,7 +250,11 @@ def _nearest(loc: tuple[object, ...]) -> str:
     return f"allowed here: {', '.join(siblings)}" if siblings else "remove it"
 
 
-_ENTRIES: dict[str, object] = {"namespaces": NamespacePolicy(), "queries": QuerySet()}
+_ENTRIES: dict[str, object] = {
+    "namespaces": NamespacePolicy(),
+    "queries": QuerySet(),
+    "gateways": GatewayQueries(),
+}
 
 
 def _keys_at(loc: tuple[object, ...]) -> list[str]:

@@ -140,6 +140,24 @@ class QuerySet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayQueries:
+    """A gateway's or mesh's latency histogram that names the workload a request went to."""
+
+    metric: str = ""
+    """Its `_bucket` series."""
+    where: str = ""
+    """Label matchers that are always added, such as `reporter="source"`."""
+    namespace_label: str = "destination_workload_namespace"
+    workload_label: str = "destination_workload"
+    code_label: str = "response_code"
+    failed_codes: str = "0|429|5.."
+    """A regular expression: what a client sees as failed. `0` is Envoy's for a connection that broke."""
+    instance_label: str = "pod"
+    """What tells one instance of the gateway from another."""
+    seconds_per_le: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set."""
 
@@ -154,6 +172,11 @@ class Settings:
     """By name; `*` stands for every namespace that is not named."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)
     """By the name that `forescale.io/engine` gives."""
+    gateway: str = "auto"
+    """Whose histogram latency is read from first: `istio`, `linkerd`, a name of `gateways`, `none`; `auto` takes those
+    that are built in and scraped."""
+    gateways: Mapping[str, GatewayQueries] = field(default_factory=dict)
+    """Others, by name."""
     freeze: str | None = None
     """Why all scaling is stopped; None: it is not."""
 

@@ -132,6 +132,7 @@ def _input(
         doubled_pods=tuple(
             pod.name for pod in item.pods if (key.namespace, pod.name) in measured.doubled
         ),
+        gateway=measured.gateway.get(key, ()),
         profiles=profiles.get(key, ()),
         backfill=history.get(key, ()),
     )

@@ -96,6 +96,11 @@ class Measured(Protocol):
         """The same for single workloads."""
         ...
 
+    @property
+    def gateway(self) -> Mapping[WorkloadId, tuple[PodSample, ...]]:
+        """What a gateway's instances have counted of each workload's requests."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -105,6 +110,7 @@ class Samples:
     error: str | None = None
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
     doubled: frozenset[tuple[str, str]] = frozenset()
+    gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
 
 
 class ClusterSource(Protocol):

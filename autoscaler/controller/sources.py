@@ -115,7 +115,11 @@ def connect_prometheus(settings: Settings) -> PrometheusClient:
 def measures(settings: Settings, client: PrometheusClient) -> PrometheusCollector:
     """The collector with the SRE's own queries."""
     return PrometheusCollector(
-        client, custom=settings.queries, backfill_s=settings.prometheus.backfill_s
+        client,
+        custom=settings.queries,
+        backfill_s=settings.prometheus.backfill_s,
+        gateway=settings.gateway,
+        custom_gateways=settings.gateways,
     )
 
 

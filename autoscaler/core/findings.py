@@ -64,6 +64,7 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
         violated_ratio=misses.estimate if misses else None,
         violated_low_ratio=misses.low if misses else None,
         violated_high_ratio=misses.high if misses else None,
+        violated_from=view.misses_from.value if misses and view.misses_from else None,
         skew_ratio=spread.ratio if spread else None,
         lead_time_s=lead_s,
         ready=view.ready,

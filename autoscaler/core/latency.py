@@ -14,6 +14,8 @@ from autoscaler.core.violations import MissShare, Points, misses_between, misses
 class LatencySource(StrEnum):
     """Where the share of slow requests is read, the most exact first."""
 
+    GATEWAY = "gateway"
+    """A gateway's or mesh's histogram with a bucket at the threshold: exact, and with all that a client waits for."""
     HISTOGRAM = "histogram"
     """The server's own histogram: exact where a bucket ends at the threshold, else bounded by its two neighbours."""
     SUMMARY = "summary"
@@ -32,6 +34,14 @@ def miss_share(
         return None, LatencySource.HISTOGRAM
     share = misses_from_quantiles(now.latency_quantiles, objective.threshold_s)
     return share, LatencySource.SUMMARY
+
+
+def is_exact(counters: ModelCounters, objective: LatencyObjective) -> bool:
+    """Whether a histogram has a bucket that ends at the threshold."""
+    return any(
+        abs(bound - objective.threshold_s) <= 1e-6 * objective.threshold_s
+        for bound, _ in _buckets(counters, objective.signal)
+    )
 
 
 def _buckets(counters: ModelCounters, signal: str) -> Points:

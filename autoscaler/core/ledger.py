@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.gateway import at_gateway, preferred
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.slo import objective_text
 from autoscaler.core.tally import Seen, Tally, tally_pod
@@ -113,12 +114,14 @@ class Account:
     watched_since_s: float | None = None
     """Since when without a gap. Neither this nor `seen` is kept over a restart: the time between is unknown."""
     seen: tuple[Seen, ...] = ()
-    """The last scrapes."""
+    """The last scrapes of pods, and"""
+    gateway_seen: tuple[Seen, ...] = ()
+    """of a gateway's instances."""
 
     def resting(self) -> Account:
         """What is worth keeping over a restart."""
         ledgers = tuple(replace(ledger, total=Step(start_s=0.0)) for ledger in self.ledgers)
-        return replace(self, watched_since_s=None, seen=(), ledgers=ledgers)
+        return replace(self, watched_since_s=None, seen=(), gateway_seen=(), ledgers=ledgers)
 
 
 def advance(
@@ -132,19 +135,24 @@ def advance(
     span_s = 0.0 if account is None else now_s - account.at_s
     followed = account is not None and 0.0 <= span_s <= LONGEST_TICK_S
     since_s = account.watched_since_s if account is not None and followed else None
-    before = account.seen if account is not None and followed else ()
+    kept = account if account is not None and followed else None
+    fresh_from_s = now_s - stale_after_s
     tallies, tellers, seen = _tallies(
-        given, before, since_s=since_s, fresh_from_s=now_s - stale_after_s
+        given, kept.seen if kept else (), since_s=since_s, fresh_from_s=fresh_from_s
+    )
+    told, gateway_seen = at_gateway(
+        given, kept.gateway_seen if kept else (), fresh_from_s=fresh_from_s
     )
     known = {ledger.objective: ledger for ledger in account.ledgers} if account else {}
     # A workload that is switched off has no requests to be judged.
     seconds = 0.0 if given.replicas.desired == 0 else max(0.0, span_s)
     ledgers = []
-    for objective, tally, pods in zip(slo.objectives, tallies, tellers, strict=True):
+    for index, objective in enumerate(slo.objectives):
         ledger = known.get(objective_text(objective)) or _opened(objective)
-        told = tally if since_s is not None and _covered(given, pods, now_s) else None
+        own = tallies[index] if _covered(given, tellers[index], now_s) else None
+        tally = preferred(told[index], own) if since_s is not None else None
         ledger = _sized(ledger, slo.window_s)
-        ledgers.append(_filled(ledger, objective, told, now_s=now_s, seconds=seconds))
+        ledgers.append(_filled(ledger, objective, tally, now_s=now_s, seconds=seconds))
     return Account(
         workload=given.spec.id,
         slo=slo,
@@ -152,6 +160,7 @@ def advance(
         ledgers=tuple(ledgers),
         watched_since_s=now_s if since_s is None else since_s,
         seen=seen,
+        gateway_seen=gateway_seen,
     )
 
 

@@ -84,6 +84,8 @@ class ModelLoad:
     """The rate hardly changed within the window and no backlog drained: its waits can be learned from."""
     draining: bool
     """A backlog is being worked off: a balancer rightly sends it less than the others."""
+    histogram: bool = False
+    """The misses are a histogram's, not a summary's."""
     tokens: bool = False
     """It generates tokens: inferences are tokens, a batch is the sequences that run together, and `compute_s` is the
     time of one step, in which each of them gains a token."""
@@ -242,6 +244,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         misses=track.misses,
         steady=_is_steady(recent, inferences / span_s),
         draining=sum(item.pending_growth for item in recent) < -(0.1 * requests + 3.0),
+        histogram=bool(track.last.latency_buckets),
         tokens=work.tokens,
         running=track.last.running,
         cache_ratio=track.last.cache_ratio,

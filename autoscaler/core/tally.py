@@ -63,20 +63,20 @@ def tally_pod(
     before: Seen | None,
     sample: PodSample,
     *,
-    pod: PodStatus,
+    pod: PodStatus | None,
     objectives: tuple[LatencyObjective, ...],
     model: str | None,
     watched_since_s: float | None,
 ) -> PodTally:
     """The pod's tallies up to `sample`, over all its models or the one that is named.
 
-    `watched_since_s` is when the workload was last looked at: a pod that has become ready since then, and has not
-    restarted, began to count at zero.
+    `watched_since_s` is since when the workload has been looked at: a pod that has become ready since then, and has not
+    restarted, began to count at zero. None as `pod`: a gateway's instance, of which nothing is known.
     """
     models = tuple(m for m in sample.models if model is None or m.model == model)
     since_s = before.sampled_at_s if before else None
     from_zero = False
-    if before is None and watched_since_s is not None and pod.ready_s is not None:
+    if before is None and watched_since_s is not None and pod and pod.ready_s is not None:
         from_zero = pod.ready_s >= watched_since_s and pod.restarts == 0
         since_s = pod.ready_s if from_zero else None
     span_s = None if since_s is None else sample.sampled_at_s - since_s

@@ -282,6 +282,8 @@ class WorkloadInput:
     """Why there are no samples or not all, as a sentence; None: the source answered."""
     doubled_pods: tuple[str, ...] = ()
     """Pods of which the source had two scrapes; the collector kept one."""
+    gateway: tuple[PodSample, ...] = ()
+    """What each instance of a gateway or mesh has counted of this workload's requests, as a client sees them."""
     profiles: tuple[ServerProfile, ...] = ()
     backfill: tuple[HistoryPoint, ...] = ()
     """History from before this process, given once."""
@@ -351,6 +353,8 @@ class Facts:
     violated_low_ratio: float | None = None
     violated_high_ratio: float | None = None
     """Share of recent requests that missed the objective: estimate and bounds."""
+    violated_from: str | None = None
+    """Where that was read: `gateway`, `histogram`, or `summary`, which is an estimate."""
     skew_ratio: float | None = None
     """The busiest pod's load over the mean."""
     lead_time_s: float | None = None

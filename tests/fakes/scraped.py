@@ -1,4 +1,4 @@
-"""A Prometheus over what it has scraped: instant queries of plain selectors, `or` and `timestamp()`, over real HTTP."""
+"""A Prometheus over what it has scraped: instant queries of selectors, `or`, `group()` and `timestamp()`."""
 
 from __future__ import annotations
 
@@ -64,6 +64,10 @@ class ScrapedPrometheus(PrometheusApi):
             for found in self._select(inner):
                 # As Prometheus: the sample's time of a plain selector, the query's time of anything else.
                 yield self._series(found, found.at_s if plain else self.now_s)
+            return
+        if query.startswith("group("):
+            for found in list(self._select(query.removeprefix("group(").removesuffix(")")))[:1]:
+                yield self._series(Scraped(labels={}, value=1.0, at_s=found.at_s), 1.0)
             return
         for found in self._select(query):
             yield self._series(found, found.value)
