@@ -40,7 +40,7 @@ def selector(
 ) -> str:
     """The series of these workloads; of one bucket where `only_le` names it."""
     namespaces = sorted({spec.id.namespace for spec in workloads})
-    names = sorted({spec.id.name.replace(".", "[.]") for spec in workloads})
+    names = sorted({_name(spec).replace(".", "[.]") for spec in workloads})
     matchers = [
         queries.where,
         f'{queries.namespace_label}=~"{"|".join(namespaces)}"',
@@ -84,9 +84,14 @@ def samples(
     told: dict[WorkloadId, list[PodSample]] = {}
     for spec in workloads:
         for key in sorted(counts):
-            if key[:2] == (spec.id.namespace, spec.id.name) and key in scraped:
+            if key[:2] == (spec.id.namespace, _name(spec)) and key in scraped:
                 told.setdefault(spec.id, []).append(_sample(key, counts[key], scraped[key]))
     return {workload: tuple(found) for workload, found in told.items()}
+
+
+def _name(spec: WorkloadSpec) -> str:
+    """As a mesh knows the workload: by the Deployment that runs the pods."""
+    return spec.pods_of or spec.id.name
 
 
 def _sample(key: Key, counts: _Counts, at_s: float) -> PodSample:

@@ -176,7 +176,7 @@ class PrometheusCollector:
         Raises SourceError.
         """
         points: dict[tuple[str, str], list[HistoryPoint]] = {}
-        wanted = {(spec.id.namespace, spec.id.name) for spec in workloads}
+        wanted = {(spec.id.namespace, spec.pods_of or spec.id.name) for spec in workloads}
         for preset in {id(p): p for s in workloads if (p := self._presets.get(s.engine))}.values():
             if preset.backfill is None or self._backfill_s <= 0.0:
                 continue
@@ -190,7 +190,8 @@ class PrometheusCollector:
                 _add_points(points, series, wanted)
                 start_s += PIECE_S
         return {
-            spec.id: tuple(points.get((spec.id.namespace, spec.id.name), ())) for spec in workloads
+            spec.id: tuple(points.get((spec.id.namespace, spec.pods_of or spec.id.name), ()))
+            for spec in workloads
         }
 
 
@@ -212,7 +213,9 @@ def _for_workloads(promql: str, workloads: tuple[WorkloadSpec, ...]) -> list[str
     if not is_per_workload(promql):
         return [promql]
     return [
-        Template(promql).safe_substitute(namespace=spec.id.namespace, name=spec.id.name)
+        Template(promql).safe_substitute(
+            namespace=spec.id.namespace, name=spec.pods_of or spec.id.name
+        )
         for spec in workloads
     ]
 

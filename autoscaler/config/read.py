@@ -18,6 +18,7 @@ from autoscaler.config.settings import (
     CheckpointSettings,
     GatewayQueries,
     JournalSettings,
+    KServeSettings,
     KubernetesSettings,
     LeaderSettings,
     NamespacePolicy,
@@ -45,7 +46,7 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
-    *(CheckpointSettings, NamespacePolicy, QuerySet, GatewayQueries, Settings),
+    *(CheckpointSettings, NamespacePolicy, QuerySet, GatewayQueries, KServeSettings, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 

@@ -158,6 +158,15 @@ class GatewayQueries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KServeSettings:
+    """How InferenceServices are scaled; their mode and class decide the rest."""
+
+    patch_revisions: bool = False
+    """Knative mode: write the scale of the live Revision as its annotations. Knative takes them over from 1.21 on; an
+    older one does not, and a change of the service itself would start all of its pods anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set."""
 
@@ -168,6 +177,7 @@ class Settings:
     journal: JournalSettings = field(default_factory=JournalSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    kserve: KServeSettings = field(default_factory=KServeSettings)
     namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     """By name; `*` stands for every namespace that is not named."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)

@@ -54,7 +54,7 @@ async def list_workloads(settings: Settings, clock: Clock) -> Observation:
     """Every annotated workload, without asking Prometheus. Raises SourceError as `run_dry`."""
     client = await sources.connect_kubernetes(settings)
     try:
-        collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+        collector = sources.collector(settings, client, clock)
         await _list(collector, client)
         return sources.ClusterView(collector).observe()
     finally:
@@ -70,7 +70,7 @@ async def _look(
     wait_s: float,
     cold: bool,
 ) -> DryRun:
-    collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+    collector = sources.collector(settings, client, clock)
     triton = TritonCollector(collector.endpoints, clock)
     gatherer = Gatherer(
         cluster=sources.ClusterView(collector),

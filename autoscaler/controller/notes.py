@@ -120,7 +120,7 @@ def _of_refused(refused: tuple[Refused, ...]) -> Iterator[tuple[Note, Topic]]:
             note = Note(
                 workload=item.workload,
                 api_version=item.api_version,
-                reason=Reason.INVALID_ANNOTATION.value,
+                reason=item.reason.value,
                 message=str(problem),
                 severity=Severity.WARNING,
             )

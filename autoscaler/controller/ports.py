@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from autoscaler.core.reasons import Reason
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
     ActionResult,
@@ -63,6 +64,7 @@ class Refused:
     workload: WorkloadId
     api_version: str
     problems: tuple[Problem, ...]
+    reason: Reason = Reason.INVALID_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

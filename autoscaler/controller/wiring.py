@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscaler.actuators.events import EventWriter
+from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
-from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.triton import TritonCollector
 from autoscaler.config import Settings
 from autoscaler.controller import sources
@@ -109,7 +109,7 @@ def build(
     engine = DecisionEngine(settings.engine)
     leadership = _leadership(settings, clock, client, identity, metrics)
     metrics.watch_leading(leadership.is_leading)
-    collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+    collector = sources.collector(settings, client, clock)
     triton = TritonCollector(collector.endpoints, clock)
     cluster = sources.ClusterView(collector)
     announcer = Announcer(
@@ -152,7 +152,7 @@ def build(
             backfill=settings.prometheus.backfill_s > 0.0,
         ),
         dispatcher=Dispatcher(
-            actuator=ScaleActuator(client),
+            actuator=KServeActuator(client, ScaleActuator(client), collector.write_of),
             leadership=leadership,
             clock=clock,
             metrics=metrics,

@@ -52,6 +52,9 @@ class Shape:
     engine: str | None = None
     """As the pod template tells, and by what; None: it does not tell."""
     engine_from: str = ""
+    pods_of: str | None = None
+    max_replicas: int | None = None
+    """The object's own ceiling, for workloads that name none; never above it."""
 
 
 def parse_workload(
@@ -71,7 +74,7 @@ def parse_workload(
     mode = reader.choice("mode", Mode, defaults.mode)
     pause = reader.choice("pause", Pause, Pause.NONE)
     lowest = reader.integer("min-replicas", 1)
-    highest = reader.integer("max-replicas", defaults.max_replicas)
+    highest = _ceiling(reader.integer("max-replicas", defaults.max_replicas), shape)
     priority = reader.integer("priority", 0)
     startup_s = reader.seconds("startup-time")
     schedule = reader.schedule()
@@ -98,8 +101,14 @@ def parse_workload(
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
+        pods_of=shape.pods_of,
         gpus_per_replica=shape.gpus_per_replica,
     )
+
+
+def _ceiling(asked: int | None, shape: Shape) -> int | None:
+    known = [value for value in (asked, shape.max_replicas) if value is not None]
+    return min(known) if known else None
 
 
 def _engine(own: Mapping[str, str], shape: Shape, defaults: Defaults) -> tuple[str, str]:

@@ -106,6 +106,8 @@ class WorkloadSpec:
     """Seed for time-to-ready; None: the policy's."""
     priority: int = 0
     schedule: tuple[ScheduledFloor, ...] = ()
+    pods_of: str | None = None
+    """Name of the Deployment that the pods are named after, where it is not the workload itself."""
     gpus_per_replica: float = 1.0
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
 
@@ -142,6 +144,8 @@ class ReplicaStatus:
     """Hash of the newest pod template, by which capacity is remembered."""
     held_by: str | None = None
     """Another autoscaler that owns the scale, as `HorizontalPodAutoscaler ns/name`."""
+    hand_over: str = "delete it"
+    """What a person does to hand the scale over from who holds it."""
     blocked: str | None = None
     """Why pods can't be made (quota, FailedCreate), in Kubernetes' words."""
 

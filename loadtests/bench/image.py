@@ -81,7 +81,8 @@ class Builder:
     def build(self, stage: Stage) -> Path:
         """The stage's root."""
         root = self._folder / stage.name
-        shutil.copytree(self._base(stage.base), root, symlinks=True)
+        # cp, since it copies devices as devices: reading /dev/full does not end.
+        _run(["cp", "--archive", str(self._base(stage.base)), str(root)])
         self._roots[stage.name] = root
         environment, directory = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, "/"
         for instruction, argument in stage.steps:
@@ -121,9 +122,11 @@ class Builder:
         for name in names:
             given = source / name.lstrip("/")
             if given.is_dir():
-                # .dockerignore keeps bytecode of the context out; of a stage everything comes along.
-                skip = shutil.ignore_patterns("__pycache__") if source == self._context else None
-                shutil.copytree(given, into, symlinks=True, ignore=skip)
+                into.mkdir(parents=True, exist_ok=True)
+                _run(["cp", "--archive", f"{given}/.", str(into)])
+                if source == self._context:  # .dockerignore keeps its bytecode out
+                    for cache in list(into.rglob("__pycache__")):
+                        shutil.rmtree(cache)
             else:
                 shutil.copy2(given, into / given.name if into.is_dir() else into)
 
@@ -182,7 +185,8 @@ def weigh(stage: Stage, root: Path) -> list[Figure]:
     environment = _variables(stage.last("ENV"))
     user = stage.last("USER")
     version = _chroot(root, "forescale --version", environment, "/", user).strip()
-    find = "find /opt /usr /etc /var/lib -xdev -writable -not -type l"
+    # Folders that it may not even look into are no concern.
+    find = "find /opt /usr /etc /var/lib -xdev -writable -not -type l 2>/dev/null || true"
     writable = _chroot(root, find, environment, "/", user).splitlines()
     return [
         Figure(

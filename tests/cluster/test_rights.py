@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,17 @@ import yaml
 
 from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.scale import ScaleActuator
-from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome, SetReplicas, Severity, WorkloadId
-from autoscaler.errors import ActuationRejected, SourceDenied
+from autoscaler.errors import ActuationRejected, SourceDenied, SourceMissing
 from loadtests.stack.errors import StackError
 from loadtests.stack.stack import ROOT, Stack
 
 BASE = ROOT / "deploy" / "kustomize" / "base"
+COMPONENTS = sorted((ROOT / "deploy" / "kustomize" / "components").glob("k*/rbac.yaml"))
 NAMESPACE = "forescale"
 WORKLOADS = """
 apiVersion: v1
@@ -64,16 +66,18 @@ Use = Callable[[KubernetesClient], Awaitable[None]]
 
 def listing(path: str) -> Use:
     async def use(client: KubernetesClient) -> None:
-        async for _ in client.pages(path):
-            return
+        with suppress(SourceMissing):  # not installed: it was allowed to ask
+            async for _ in client.pages(path):
+                return
 
     return use
 
 
 def watching(path: str) -> Use:
     async def use(client: KubernetesClient) -> None:
-        async for _ in client.watch(path, "0"):
-            return
+        with suppress(SourceMissing):
+            async for _ in client.watch(path, "0"):
+                return
 
     return use
 
@@ -94,6 +98,19 @@ def scaling(kind: str) -> Use:
             raise ActuationRejected(done.message)
         # A conflict has passed the authorizer: another case has scaled it already.
         assert done.outcome in (Outcome.APPLIED, Outcome.CONFLICT)
+
+    return use
+
+
+def patching(path: str) -> Use:
+    """An object of KServe or Knative, which are not installed here: 404 comes after the authorizer."""
+
+    async def use(client: KubernetesClient) -> None:
+        try:
+            await client.write("PATCH", path, [], content=JSON_PATCH)
+        except ActuationRejected as error:
+            if "404" not in str(error):
+                raise
 
     return use
 
@@ -157,12 +174,17 @@ WATCHED = {
     "replicasets": "/apis/apps/v1/replicasets",
     "pods": "/api/v1/pods",
     "horizontalpodautoscalers": "/apis/autoscaling/v2/horizontalpodautoscalers",
+    "inferenceservices": "/apis/serving.kserve.io/v1beta1/inferenceservices",
 }
 USES: dict[Right, Use] = {
     **{("list", resource): listing(path) for resource, path in WATCHED.items()},
     **{("watch", resource): watching(path) for resource, path in WATCHED.items()},
     ("patch", "deployments/scale"): scaling("Deployment"),
     ("patch", "statefulsets/scale"): scaling("StatefulSet"),
+    ("patch", "inferenceservices"): patching(
+        "/apis/serving.kserve.io/v1beta1/namespaces/rights/inferenceservices/a"
+    ),
+    ("patch", "revisions"): patching("/apis/serving.knative.dev/v1/namespaces/rights/revisions/a"),
     ("create", "events"): telling,
     ("create", "leases"): lease_created,
     ("get", "leases"): lease_read,
@@ -177,9 +199,14 @@ USES: dict[Right, Use] = {
 
 
 def roles() -> dict[str, dict[str, Any]]:
-    """ClusterRole and Role of the base, by kind."""
+    """ClusterRole and Role of the base, by kind; the opt-in components' rules are in the ClusterRole."""
     documents = yaml.safe_load_all((BASE / "rbac.yaml").read_text())
-    return {d["kind"]: d for d in documents if d["kind"] in ("ClusterRole", "Role")}
+    found = {d["kind"]: d for d in documents if d["kind"] in ("ClusterRole", "Role")}
+    for path in COMPONENTS:
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] == "ClusterRole":
+                found["ClusterRole"]["rules"] += document["rules"]
+    return found
 
 
 def granted() -> set[Right]:
@@ -249,6 +276,8 @@ def installed(real_stack: Stack) -> Iterator[Installed]:
     real_stack.kubectl(
         "scale", "deployment", "forescale", f"--namespace={NAMESPACE}", "--replicas=0"
     )
+    for path in COMPONENTS:
+        real_stack.kubectl("apply", "-f", str(path))
     real_stack.kubectl("apply", "-f", "-", stdin=WORKLOADS)
     own = {
         "apiVersion": "v1",

@@ -29,7 +29,10 @@ def rights(role: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_the_cluster_role_grants_exactly_this(rendered: list[dict[str, Any]]) -> None:
-    watched = ("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers")
+    watched = (
+        *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
+        "inferenceservices",
+    )
     assert rights(of_kind(rendered, "ClusterRole")) == {
         *((verb, resource) for verb in ("list", "watch") for resource in watched),
         ("patch", "deployments/scale"),

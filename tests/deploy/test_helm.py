@@ -66,6 +66,23 @@ def test_the_chart_grants_what_the_base_grants(
     assert of_kind(chart(helm), kind)[part] == of_kind(rendered, kind)[part]
 
 
+def test_the_chart_grants_what_the_components_grant_and_only_when_asked(
+    helm: Path, tmp_path: Path
+) -> None:
+    assert len([o for o in chart(helm) if o["kind"] == "ClusterRole"]) == 1
+    on = ("--set", "kserve.writeMinReplicas=true", "--set", "kserve.patchRevisions=true")
+    roles = {
+        o["metadata"]["name"]: o["rules"] for o in chart(helm, *on) if o["kind"] == "ClusterRole"
+    }
+    for name in ("kserve", "knative"):
+        text = (DEPLOY / "kustomize" / "components" / name / "rbac.yaml").read_text()
+        role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
+        assert roles[role["metadata"]["name"]] == role["rules"]
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(chart(helm, *on), "forescale-policy")["policy.yaml"])
+    assert load(path, {}, {}).kserve.patch_revisions is True
+
+
 def without_labels(value: Any) -> Any:
     """Labels and the selectors by them differ: a chart has several releases."""
     if isinstance(value, dict):

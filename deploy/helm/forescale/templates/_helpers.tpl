@@ -17,6 +17,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "forescale.policy" -}}
-{{- $own := dict "leader" (dict "lease_name" (include "forescale.name" .)) "checkpoint" (dict "config_map" (printf "%s-state" (include "forescale.name" .))) -}}
+{{- $own := dict "leader" (dict "lease_name" (include "forescale.name" .)) "checkpoint" (dict "config_map" (printf "%s-state" (include "forescale.name" .))) "kserve" (dict "patch_revisions" .Values.kserve.patchRevisions) -}}
 {{- toYaml (mustMergeOverwrite $own (deepCopy .Values.policy)) }}
 {{- end }}
