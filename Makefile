@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench bench-tick bench-relist bench-image bench-simulator update-golden clean
+        bench bench-tick bench-relist bench-image bench-simulator update-golden docs-reference clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-image: $(STAMP) ## the Dockerfile's steps in a Debian root, and their weig
 
 bench-simulator: $(STAMP) ## requests a second of the modelled cluster
 	@$(BIN)/python -m loadtests.bench.simulator
+
+docs-reference: $(STAMP) ## write docs/reference anew from the code
+	@$(BIN)/python -m autoscaler.controller.reference docs/reference
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

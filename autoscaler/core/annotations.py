@@ -14,19 +14,67 @@ from autoscaler.errors import Problem
 
 PREFIX = "forescale.io/"
 SLO = PREFIX + "slo"
-KEYS = (
-    "slo",
-    "mode",
-    "min-replicas",
-    "max-replicas",
-    "engine",
-    "model",
-    "variant-group",
-    "priority",
-    "schedule",
-    "startup-time",
-    "pause",
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One annotation, as the reference tells it."""
+
+    value: str
+    default: str
+    meaning: str
+    example: str
+
+
+KEYS = {
+    "slo": Key(
+        "one or more objectives, then `for` a share and `over` a window",
+        "-",
+        "`pN < T` is judged minute by minute, `N% < T` over the window as a whole; `latency` (the default), `ttft` or "
+        "`tpot` before the sign. Its presence opts the workload in",
+        "99% < 300ms",
+    ),
+    "mode": Key(
+        "`auto`, `recommend`, `off`",
+        "the policy's, `auto`",
+        "`recommend` decides and writes nothing; `off` does not decide either",
+        "recommend",
+    ),
+    "min-replicas": Key("a whole number from 1", "1", "never fewer", "2"),
+    "max-replicas": Key("a whole number", "the policy's, 100", "never more", "12"),
+    "pause": Key("`up`, `down`, `all`, `none`", "`none`", "stops that direction", "down"),
+    "schedule": Key(
+        "`REPLICAS @ CRON for TIME in ZONE`, several separated by `;`",
+        "-",
+        "at least so many for so long from each time that the cron expression names",
+        "4 @ 0 8 * * mon-fri for 10h in Europe/Berlin",
+    ),
+    "startup-time": Key(
+        "a time up to two hours",
+        "the policy's, 120 s",
+        "seed for the time to ready, until it was measured",
+        "4m",
+    ),
+    "engine": Key(
+        "`triton`, `vllm`, `kserve`, or a name of the policy's `queries`",
+        "detected",
+        "whose metrics tell of the load",
+        "vllm",
+    ),
+    "model": Key("a name", "all", "which model of a multi-model server is judged", "bert"),
+    "priority": Key(
+        "a whole number",
+        "0",
+        "who goes first when the fleet's brakes bind; capped by the policy",
+        "10",
+    ),
+    "variant-group": Key(
+        "a name",
+        "-",
+        "joins Deployments that serve one model on different shapes; kept for that, without effect yet",
+        "llama-70b",
+    ),
+}
 ASSUMED = "assumed"
 """Nothing says which engine it is: Triton, unless the metrics that are scraped are another's."""
 T = TypeVar("T")
