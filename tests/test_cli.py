@@ -259,6 +259,8 @@ def test_compliance_comes_from_one_place(
 def test_bounds_are_shown_where_it_is_not_exact() -> None:
     told = Bounds(low=0.991, estimate=0.995, high=0.9975)
     assert between(told, 100.0, " %", digits=4) == "99.5 % (99.1 to 99.75)"
+    spent = Bounds(low=-28.3, estimate=-18.7, high=-10.7)
+    assert between(spent, 100.0, " %", digits=3) == "-1,870 % (-2,830 to -1,070)"
     assert between(Bounds(low=0.5, estimate=0.5, high=0.5), 1.0, "", digits=3) == "0.5"
     assert between(Bounds(low=0.0, estimate=None, high=1.0), 1.0, "", digits=3) == "-"
 

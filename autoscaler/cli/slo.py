@@ -84,9 +84,14 @@ def between(bounds: Bounds, scale: float, unit: str, *, digits: int) -> str:
     if bounds.estimate is None:
         return UNKNOWN
     low, told, high = (
-        f"{value * scale:.{digits}g}" for value in (bounds.low, bounds.estimate, bounds.high)
+        _number(value * scale, digits) for value in (bounds.low, bounds.estimate, bounds.high)
     )
     return f"{told}{unit}" if low == high else f"{told}{unit} ({low} to {high})"
+
+
+def _number(value: float, digits: int) -> str:
+    """So many digits, and never a power of ten: -1,870, not -1.87e+03."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 
 
 def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
