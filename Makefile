@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench bench-tick bench-relist bench-image bench-simulator update-golden docs-reference clean
+        bench bench-tick bench-relist bench-slo bench-image bench-simulator update-golden docs-reference clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,13 +57,16 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-image bench-simulator ## every benchmark
+bench: bench-tick bench-relist bench-slo bench-image bench-simulator ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
 
 bench-relist: $(STAMP) ## what reading 20,000 pods anew costs the event loop
 	@$(BIN)/python -m loadtests.bench.relist
+
+bench-slo: $(STAMP) ## what SLO accounting costs a tick, and its store
+	@$(BIN)/python -m loadtests.bench.slo
 
 bench-image: $(STAMP) ## the Dockerfile's steps in a Debian root, and their weight (as root; 3 minutes)
 	@$(BIN)/python -m loadtests.bench.image

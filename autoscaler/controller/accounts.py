@@ -74,19 +74,19 @@ class Accounts:
         self._present: frozenset[WorkloadId] = frozenset()
 
     def take(self, given: TickInput) -> None:
-        """After every tick."""
+        """After every tick. Whoever asks meanwhile is told of the tick before."""
         before = self._accounts
-        self._present = frozenset(item.spec.id for item in given.workloads)
-        self._accounts = {
+        fresh = {
             key: account
             for key, account in before.items()
             if given.now_s - account.at_s < ABSENT_KEPT_S
         }
         for item in given.workloads:
             key = item.spec.id
-            self._accounts[key] = advance(
+            fresh[key] = advance(
                 before.get(key), item, given.now_s, stale_after_s=self._stale_after_s
             )
+        self._accounts, self._present = fresh, frozenset(item.spec.id for item in given.workloads)
 
     def clear(self) -> None:
         """This process watches no more."""
@@ -102,11 +102,12 @@ class Accounts:
 
     def compliance(self) -> tuple[WorkloadCompliance, ...]:
         """What those of the last tick say now."""
-        return tuple(compliance_of(self._accounts[key]) for key in sorted(self._present))
+        return tuple(compliance_of(account) for account in self.totals())
 
     def totals(self) -> tuple[Account, ...]:
         """The accounts of the last tick, for their counters."""
-        return tuple(self._accounts[key] for key in sorted(self._present))
+        accounts = self._accounts
+        return tuple(accounts[key] for key in sorted(self._present) if key in accounts)
 
 
 class AccountKeeper:
@@ -136,9 +137,9 @@ class AccountKeeper:
         except (AutoscalerError, OSError, TimeoutError) as error:
             log.warning("SLO accounts not taken over", extra={"error": str(error) or "no answer"})
 
-    def keep(self, given: TickInput) -> None:
-        """After every tick; saving goes on in the background."""
-        self._accounts.take(given)
+    async def keep(self, given: TickInput) -> None:
+        """After every tick, beside the event loop; saving goes on in the background."""
+        await self._offload(lambda: self._accounts.take(given))
         now_s = self._clock.monotonic_s()
         idle = self._saving is None or self._saving.done()
         if idle and now_s - self._saved_at_s >= SAVE_EVERY_S:

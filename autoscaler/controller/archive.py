@@ -69,7 +69,7 @@ class Archive:
     async def keep(self, record: TickRecord) -> None:
         """After every tick."""
         if self._accounts is not None:
-            self._accounts.keep(record.input)
+            await self._accounts.keep(record.input)
         journal = self._journal
         if journal is not None:
             await self._journaled(lambda: journal.append(record, self._engine.snapshot))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from autoscaler.core.gateway import at_gateway, preferred
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.slo import objective_text
-from autoscaler.core.tally import Seen, Tally, tally_pod
+from autoscaler.core.tally import NOTHING, Seen, Tally, tally_pod
 from autoscaler.core.types import LatencyObjective, Slo, SloForm, WorkloadId, WorkloadInput
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
@@ -191,7 +191,7 @@ def _tallies(
     objectives = given.spec.slo.objectives
     pods = {pod.name: pod for pod in given.pods}
     seen = {entry.pod: entry for entry in before if entry.pod in pods}
-    totals = [Tally() for _ in objectives]
+    totals = [NOTHING for _ in objectives]
     tellers: tuple[set[str], ...] = tuple(set() for _ in objectives)
     for sample in given.samples:
         pod = pods.get(sample.pod)

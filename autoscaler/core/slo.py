@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from autoscaler.core.types import LatencyObjective, Slo, SloForm
 from autoscaler.errors import Problem
@@ -81,6 +82,7 @@ def _objective(part: str, where: str) -> LatencyObjective | Problem:
     )
 
 
+@lru_cache(maxsize=1024)
 def objective_text(objective: LatencyObjective) -> str:
     """One objective in one spelling, whatever the user's: `p95 < 200ms`, `99% < 0.3s` as `99% < 300ms`."""
     share = f"{round(objective.ratio * 100.0, 6):g}"

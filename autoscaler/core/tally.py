@@ -16,6 +16,7 @@ from autoscaler.core.violations import MissShare
 
 # What a pod counted over a longer time than this can't be laid to a minute: that time stays unknown.
 LONGEST_SPAN_S = 120.0
+_ORDER = {source: rank for rank, source in enumerate(LatencySource)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,10 @@ class Tally:
 
     def plus(self, other: Tally) -> Tally:
         """Both together."""
+        if not self.requests:
+            return other if other.requests else self
+        if not other.requests:
+            return self
         return Tally(
             requests=self.requests + other.requests,
             low=self.low + other.low,
@@ -38,6 +43,10 @@ class Tally:
             high=self.high + other.high,
             source=_least_exact(self.source, other.source),
         )
+
+
+NOTHING = Tally()
+NO_MISS = MissShare(low=0.0, estimate=0.0, high=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +90,14 @@ def tally_pod(
         since_s = pod.ready_s if from_zero else None
     span_s = None if since_s is None else sample.sampled_at_s - since_s
     if before is not None and span_s is not None and span_s <= 0.0:
-        return PodTally(seen=before, tallies=(Tally(),) * len(objectives))
+        return PodTally(seen=before, tallies=(NOTHING,) * len(objectives))
     earlier = {entry.model: entry for entry in before.models} if before else {}
     waited = {(name, index): count for name, index, count in (before.overdue if before else ())}
     known = span_s is not None and 0.0 < span_s <= LONGEST_SPAN_S
     tallies: list[Tally | None] = []
     overdue: list[tuple[str, int, float]] = []
     for index, objective in enumerate(objectives):
-        total: Tally | None = Tally() if known and models else None
+        total: Tally | None = NOTHING if known and models else None
         for now in models:
             last = earlier.get(now.model) or (_fresh(now.model) if from_zero else None)
             if last is None or span_s is None or not known:
@@ -113,13 +122,14 @@ def _tally(
         return None
     # The series of failures appears with the first of them.
     failed = _rise(last.failure or 0.0, now.failure) or 0.0
-    share, source = miss_share(last, now, objective)
+    # Without an answer there is no share of slow ones; a summary would still tell of earlier requests.
+    share, source = miss_share(last, now, objective) if success else (NO_MISS, None)
     if share is None:
-        if success > 0.0:
-            return None
-        share = MissShare(low=0.0, estimate=0.0, high=0.0)
+        return None
     extra = failed + overdue_growth
     requests = max(0.0, success + extra)
+    if not requests:
+        return NOTHING
 
     def missed(ratio: float) -> float:
         return min(requests, max(0.0, ratio * success + extra))
@@ -129,7 +139,7 @@ def _tally(
         low=missed(share.low),
         estimate=missed(share.estimate),
         high=missed(share.high),
-        source=source if success > 0.0 else None,
+        source=source,
     )
 
 
@@ -161,6 +171,6 @@ def _rise(last: float | None, now: float | None) -> float | None:
 
 
 def _least_exact(a: LatencySource | None, b: LatencySource | None) -> LatencySource | None:
-    order = list(LatencySource)
-    known = [source for source in (a, b) if source is not None]
-    return max(known, key=order.index) if known else None
+    if a is b or b is None:
+        return a
+    return b if a is None or _ORDER[b] > _ORDER[a] else a

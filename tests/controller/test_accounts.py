@@ -132,12 +132,12 @@ async def test_the_next_leader_takes_the_accounts_over() -> None:
     first, second = Kept(), Kept()
     await first.keeper.begin()
     service = Service(slo("99% < 200ms"))
-    first.keeper.keep(watched(service, first.accounts, 600, slow=0.02))
+    await first.keeper.keep(watched(service, first.accounts, 600, slow=0.02))
     await first.keeper.finish()
     second.store.data = first.store.data
     await second.keeper.begin()
     service.serve(10.0)
-    second.keeper.keep(TickInput(now_s=service.now_s, workloads=(service.given(),)))
+    await second.keeper.keep(TickInput(now_s=service.now_s, workloads=(service.given(),)))
     (told,) = second.accounts.compliance()
     assert told.objectives[0].windows[0].burn_rate.estimate == pytest.approx(2.0)
 
@@ -146,16 +146,16 @@ async def test_it_is_saved_every_ten_minutes_and_only_by_the_leader() -> None:
     kept = Kept()
     await kept.keeper.begin()
     given = TickInput(now_s=START_S, workloads=())
-    kept.keeper.keep(given)
+    await kept.keeper.keep(given)
     await settle()
     assert kept.store.saves == 0
     await kept.clock.advance(SAVE_EVERY_S)
-    kept.keeper.keep(given)
+    await kept.keeper.keep(given)
     await settle()
     assert kept.store.saves == 1
     kept.leadership.leading = False
     await kept.clock.advance(SAVE_EVERY_S)
-    kept.keeper.keep(given)
+    await kept.keeper.keep(given)
     await kept.keeper.finish()
     assert kept.store.saves == 1
 
@@ -165,7 +165,7 @@ async def test_a_store_that_fails_stops_nothing() -> None:
     kept.store.error = SourceUnavailable("no answer")
     await kept.keeper.begin()
     service = Service(slo("99% < 200ms"))
-    kept.keeper.keep(watched(service, kept.accounts, 600))
+    await kept.keeper.keep(watched(service, kept.accounts, 600))
     await kept.keeper.finish()
     assert kept.accounts.compliance() != ()
 
