@@ -77,23 +77,28 @@ class PrometheusCollector:
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
         busy = await self._busy(at_s)
-        for engine, own in self._by_engine(workloads):
+        engines = sorted({spec.engine for spec in workloads})
+        for engine in [*engines, *(name for name in BUILT_IN if name not in engines)]:
+            own = tuple(spec for spec in workloads if spec.engine == engine)
+            if not own:
+                # Whose engine nothing has told may run this one, if its pods were not seen by another's metrics.
+                own = () if problems else _unseen(workloads, found)
             preset = self._presets.get(engine)
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
-                continue
-            answers, failed = await self._ask(preset, at_s, own)
-            problems += failed
-            part, twice = _samples(engine, answers, preset, busy)
-            found.update(part)
-            doubled |= twice
+            elif own:
+                answers, failed = await self._ask(preset, at_s, own)
+                problems += failed
+                part, twice = _samples(engine, answers, preset, busy)
+                found.update({pod: sample for pod, sample in part.items() if pod not in found})
+                doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
         return Collected(
             samples=found,
             error=error,
             errors=errors,
             doubled=frozenset(doubled),
-            gateway=await self._at_gateways(at_s, workloads),
+            gateway={} if error else await self._at_gateways(at_s, workloads),
         )
 
     async def _at_gateways(
@@ -121,25 +126,13 @@ class PrometheusCollector:
         if self._gateway != "auto":
             return () if self._gateway == "none" else (self._gateway,)
         if at_s - self._looked_at_s >= LOOK_FOR_GATEWAYS_S:
-            self._looked_at_s = at_s
             answers = {
                 name: await self._client.query(f"group({queries.metric})", at_s)
                 for name, queries in gateways.BUILT_IN.items()
             }
+            self._looked_at_s = at_s
             self._found_gateways = tuple(name for name, answer in answers.items() if answer)
         return self._found_gateways
-
-    def _by_engine(
-        self, workloads: tuple[WorkloadSpec, ...]
-    ) -> list[tuple[str, tuple[WorkloadSpec, ...]]]:
-        """The workloads of each engine. One whose engine is only assumed may be of any that is built in."""
-        engines = {spec.engine for spec in workloads}
-        if any(spec.engine_from == ASSUMED for spec in workloads):
-            engines |= BUILT_IN.keys()
-        return [
-            (engine, tuple(s for s in workloads if engine == s.engine or s.engine_from == ASSUMED))
-            for engine in sorted(engines)
-        ]
 
     async def _busy(self, at_s: float) -> dict[PodKey, float]:
         try:
@@ -193,6 +186,18 @@ class PrometheusCollector:
             spec.id: tuple(points.get((spec.id.namespace, spec.pods_of or spec.id.name), ()))
             for spec in workloads
         }
+
+
+def _unseen(
+    workloads: tuple[WorkloadSpec, ...], found: Mapping[PodKey, PodSample]
+) -> tuple[WorkloadSpec, ...]:
+    """Workloads of an assumed engine in namespaces in which it has no pod."""
+    seen = {(namespace, sample.engine) for (namespace, _), sample in found.items()}
+    return tuple(
+        spec
+        for spec in workloads
+        if spec.engine_from == ASSUMED and (spec.id.namespace, spec.engine) not in seen
+    )
 
 
 def _queries(preset: Preset, workloads: tuple[WorkloadSpec, ...]) -> list[tuple[str, str]]:

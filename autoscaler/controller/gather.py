@@ -121,7 +121,13 @@ def _input(
 ) -> WorkloadInput:
     key = item.spec.id
     found = (measured.samples.get((key.namespace, pod.name)) for pod in item.pods)
-    samples = tuple(sample for sample in found if sample is not None)
+    # Another engine's metrics of the same pods are not those that this workload is judged by.
+    samples = tuple(
+        sample
+        for sample in found
+        if sample is not None
+        and (item.spec.engine_from == ASSUMED or sample.engine in ("", item.spec.engine))
+    )
     return WorkloadInput(
         spec=_with_engine(item.spec, samples),
         replicas=item.replicas,
