@@ -12,9 +12,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
+BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
+           bench-packing bench-policies
+
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed \
-        bench-forecast-plot bench-packing bench-policies bench-policies-quick update-golden clean
+        bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,13 +66,19 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
-bench: bench-tick bench-relist bench-simulator bench-forecast bench-forecast-speed bench-packing bench-policies ## every benchmark
+bench: $(BENCHES) ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
 	@$(BIN)/python -m loadtests.bench.tick
 
 bench-relist: $(STAMP) ## what reading 20,000 pods anew costs the event loop
 	@$(BIN)/python -m loadtests.bench.relist
+
+bench-slo: $(STAMP) ## what SLO accounting costs a tick, and its store
+	@$(BIN)/python -m loadtests.bench.slo
+
+bench-image: $(STAMP) ## the Dockerfile's steps in a Debian root, and their weight (as root; 3 minutes)
+	@$(BIN)/python -m loadtests.bench.image
 
 bench-simulator: $(STAMP) ## requests a second of the modelled cluster
 	@$(BIN)/python -m loadtests.bench.simulator
@@ -92,6 +100,9 @@ bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; g
 
 bench-policies-quick: $(STAMP) ## a subset of it, five minutes
 	@$(BIN)/python -m loadtests.bench.policies --quick
+
+docs-reference: $(STAMP) ## write docs/reference anew from the code
+	@$(BIN)/python -m autoscaler.controller.reference docs/reference
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

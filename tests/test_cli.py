@@ -16,8 +16,10 @@ import pytest
 from autoscaler.cli import COMMANDS, main
 from autoscaler.cli.explain import unknown_workload
 from autoscaler.cli.render import duration, number, share
+from autoscaler.cli.slo import between
 from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
+from autoscaler.core.compliance import Bounds
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.fakes.recorded import RecordedStory
 
@@ -220,6 +222,49 @@ def test_replay_as_json(journal: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(out)[0]["ticks"] == 60
 
 
+# ---------------------------------------------------------------- slo
+
+
+def test_compliance_is_counted_from_a_journal(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The story's servers tell no latency, so nothing is known of how many were slow."""
+    code, out, _ = forescale(capsys, "slo", "--journal", str(journal), "--json")
+    assert code == 0
+    (told,) = json.loads(out)["workloads"]
+    (objective,) = told["objectives"]
+    assert [window["window"] for window in objective["windows"]] == ["1h", "24h", "28d"]
+    assert objective["windows"][0]["known_ratio"] == 0.0
+    code, out, _ = forescale(capsys, "slo", "--journal", str(journal.parent))
+    assert code == 0
+    assert "BUDGET LEFT" in out
+    assert "team/bert" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((), "slo: neither is given, give --controller or --journal"),
+        (("--controller", "http://127.0.0.1:1", "--journal", "x"), "slo: both are given"),
+    ],
+)
+def test_compliance_comes_from_one_place(
+    argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = forescale(capsys, "slo", *argv)
+    assert code == 2
+    assert said in err
+
+
+def test_bounds_are_shown_where_it_is_not_exact() -> None:
+    told = Bounds(low=0.991, estimate=0.995, high=0.9975)
+    assert between(told, 100.0, " %", digits=4) == "99.5 % (99.1 to 99.75)"
+    spent = Bounds(low=-28.3, estimate=-18.7, high=-10.7)
+    assert between(spent, 100.0, " %", digits=3) == "-1,870 % (-2,830 to -1,070)"
+    assert between(Bounds(low=0.5, estimate=0.5, high=0.5), 1.0, "", digits=3) == "0.5"
+    assert between(Bounds(low=0.0, estimate=None, high=1.0), 1.0, "", digits=3) == "-"
+
+
 # ---------------------------------------------------------------- explain
 
 
@@ -328,3 +373,73 @@ def test_explain_of_a_controller_that_answers_oddly(
 )
 def test_numbers_have_units_and_unknown_is_a_dash(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+# ---------------------------------------------------------------- rules
+
+ANNOTATED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: bert, namespace: team, annotations: {forescale.io/slo: "99% < 200ms, 90% < 50ms"}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: llm, namespace: team, annotations: {forescale.io/slo: "p95 < 2s"}}
+"""
+
+
+def test_rules_come_in_a_group_for_each_workload(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "team.yaml"
+    path.write_text(ANNOTATED)
+    code, out, _ = forescale(capsys, "rules", "--manifests", str(path), "--json")
+    assert code == 0
+    groups = {group["name"]: group["rules"] for group in json.loads(out)["groups"]}
+    assert list(groups) == ["forescale/team/bert", "forescale/team/statefulset/llm"]
+    objectives = {rule["labels"]["objective"] for rule in groups["forescale/team/bert"]}
+    assert objectives == {"99% < 200ms", "90% < 50ms"}
+
+
+def test_rules_of_one_workload_as_the_operators_resource(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "team.yaml"
+    path.write_text(ANNOTATED)
+    argv = ("team/bert", "--manifests", str(path), "--prometheus-rule", "--json")
+    code, out, _ = forescale(capsys, "rules", *argv)
+    assert code == 0
+    document = json.loads(out)
+    assert document["kind"] == "PrometheusRule"
+    assert [group["name"] for group in document["spec"]["groups"]] == ["forescale/team/bert"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("team/brt",), 1, "team/brt: is not known, did you mean team/bert?"),
+        (("--output", "x", "--json"), 2, "--output: with --json, writes plain rule files only"),
+    ],
+)
+def test_rules_that_can_not_be_written(
+    argv: tuple[str, ...],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "team.yaml"
+    path.write_text(ANNOTATED)
+    got, _, err = forescale(capsys, "rules", *argv, "--manifests", str(path))
+    assert got == code
+    assert said in err
+
+
+def test_a_mistake_in_a_manifest_stops_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "team.yaml"
+    path.write_text(ANNOTATED.replace("p95 < 2s", "fast"))
+    code, _, err = forescale(capsys, "rules", "--manifests", str(path))
+    assert code == 2
+    assert "'fast' is no objective" in err

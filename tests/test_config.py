@@ -126,6 +126,19 @@ promethes: {url: x}
             "a tick must end before the next",
         ),
         (
+            "gateway: traefik",
+            "policy.yaml: gateway: 'traefik', must be one of auto, none, istio, linkerd",
+        ),
+        (
+            "gateways: {edge: {metric: edge_seconds}}",
+            "policy.yaml: gateways.edge.metric: 'edge_seconds', must be the name of a histogram's series, "
+            "which ends with _bucket",
+        ),
+        (
+            "gateways: {edge: {metric: e_bucket, failed_codes: '5['}}",
+            "policy.yaml: gateways.edge.failed_codes: '5[', unterminated character set at position 1",
+        ),
+        (
             "leader: {duration_s: 10}",
             "policy.yaml: leader: retry_s 2, renew_deadline_s 10, duration_s 10, must be retry_s < renew_deadline_s "
             "< duration_s: a leader has to stop before others take over",

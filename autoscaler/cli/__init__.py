@@ -22,6 +22,8 @@ COMMANDS = {
     "run": "run the controller",
     "plan": "decide once, change nothing, show the table",
     "explain": "show every step of one workload's decision",
+    "slo": "show compliance, error budget and burn rate of every objective",
+    "rules": "write Prometheus rules and burn-rate alerts for annotated workloads",
     "check-config": "say everything that is wrong with a policy file and annotations",
     "replay": "decide a journal's ticks again and show what differs",
     "simulate": "run forescale and other autoscalers on a modelled cluster under a trace, a shape or a scenario",

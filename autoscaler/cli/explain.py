@@ -73,39 +73,16 @@ def unknown_workload(given: str, names: list[str]) -> str:
 
 def _page(args: argparse.Namespace) -> DecisionsPage:
     if args.controller:
-        return _from_controller(args.controller)
+        from autoscaler.cli.controller import ask
+        from autoscaler.controller.server import DecisionsPage
+
+        return ask(args.controller, "/debug/decisions", DecisionsPage)
     if args.journal:
         return _from_journal(args.journal, args.at)
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 
     return page_of(dry_run(args).record, leader=None)
-
-
-def _from_controller(url: str) -> DecisionsPage:
-    import urllib.error
-    import urllib.request
-
-    from autoscaler.codec import decode
-    from autoscaler.controller.server import DecisionsPage
-
-    address = url.rstrip("/") + "/debug/decisions"
-    if not address.startswith(("http://", "https://")):
-        raise ConfigError(
-            (Problem("--controller", repr(url), "must be like http://127.0.0.1:8080"),)
-        )
-    try:
-        with urllib.request.urlopen(address, timeout=10.0) as response:
-            return decode(response.read(), DecisionsPage)
-    except urllib.error.HTTPError as error:
-        said = error.read(300).decode(errors="replace").strip()
-        raise AutoscalerError(f"{address}: HTTP {error.code}: {said}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise AutoscalerError(
-            f"{address}: {reason}, name the address of a running controller "
-            "(kubectl port-forward deploy/forescale 8080)"
-        ) from error
 
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:

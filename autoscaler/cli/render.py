@@ -13,6 +13,11 @@ from rich.text import Text
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
 
 UNKNOWN = "-"
+SOURCES = {
+    "gateway": "gateway's histogram",
+    "histogram": "servers' histogram",
+    "summary": "servers' summaries",
+}
 # Without a terminal (a file, a CI log) there is no width to fit into.
 PLAIN_WIDTH = 200
 
@@ -27,7 +32,7 @@ def console(*, stderr: bool = False) -> Console:
 def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
     """What `plan` shows."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("WORKLOAD", "SLO", "MODE", "NOW", "TARGET", "REASON"):
+    for name in ("WORKLOAD", "SLO", "ENGINE", "MODE", "NOW", "TARGET", "REASON"):
         table.add_column(name, no_wrap=True)
     for name in ("DEMAND/S", "FOR/S", "ONE REPLICA/S", "LATENCY", "VIOLATED"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -36,6 +41,7 @@ def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
         table.add_row(
             str(decision.workload),
             spec.slo.text,
+            f"{spec.engine} ({spec.engine_from.split()[0]})",
             decision.mode.value,
             str(decision.current),
             Text(str(decision.target), style="bold" if decision.target != decision.current else ""),
@@ -95,10 +101,15 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     if facts.violated_low_ratio is not None and facts.violated_high_ratio is not None:
         low, high = share(facts.violated_low_ratio), share(facts.violated_high_ratio)
         violated += f" (between {low} and {high})"
+    if facts.violated_from is not None:
+        estimated = ", an estimate" if facts.violated_from == "summary" else ""
+        violated += f", from the {SOURCES[facts.violated_from]}{estimated}"
+    unit = "tokens/s" if spec.engine == "vllm" else "inferences/s"
     rows = (
-        ("demand", f"{number(facts.offered_rps)} inferences/s arriving"),
-        ("provided for", f"{number(facts.upper_rps)} inferences/s, over the lead time"),
-        ("one replica", f"carries {number(facts.capacity_rps)} inferences/s within the SLO"),
+        ("engine", f"{spec.engine}, known by {spec.engine_from}"),
+        ("demand", f"{number(facts.offered_rps)} {unit} arriving"),
+        ("provided for", f"{number(facts.upper_rps)} {unit}, over the lead time"),
+        ("one replica", f"carries {number(facts.capacity_rps)} {unit} within the SLO"),
         ("busy replicas", f"{number(facts.work_ratio)} replicas' work is asked for"),
         ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
         ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.presets import NAMESPACE_LABELS, POD_LABELS, Preset
@@ -15,11 +16,19 @@ from autoscaler.core.types import ModelCounters, PodSample
 
 PodKey = tuple[str, str]
 ModelKey = tuple[str, str, str]
+Curve = tuple[tuple[float, float], ...]
 
-# Series of one counter that differ in these are parts of a whole and add up.
-PARTS = ("reason", "version")
-TIMES = ("request_s", "queue_s", "compute_s")
-COUNTERS = ("success", "failure", "inferences", "executions", "pending", *TIMES)
+# Series of one counter that differ in these are parts of a whole and add up: Triton's reasons and versions, vLLM's
+# reasons and its engines, of which a data-parallel server has several.
+PARTS = ("reason", "version", "finished_reason", "engine")
+TIMES = ("request_s", "queue_s", "compute_s", "token_s")
+# Shares of a whole: of several parts the fullest counts.
+SHARES = ("cache_ratio",)
+COUNTERS = (
+    *("success", "failure", "inferences", "executions", "pending", "running"),
+    *(*SHARES, *TIMES),
+)
+BUCKETS = ("latency_buckets", "ttft_buckets", "tpot_buckets")
 
 
 @dataclass(slots=True)
@@ -39,8 +48,10 @@ def pod_of(labels: Mapping[str, str], preset: Preset) -> PodKey | None:
     return (namespace, pod) if namespace and pod else None
 
 
-def counter_table(series: Sequence[Series], preset: Preset, *, scale: float = 1.0) -> Table:
-    """Sums over parts, the larger of two doubles: a counter that is behind was scraped earlier."""
+def counter_table(
+    series: Sequence[Series], preset: Preset, *, scale: float = 1.0, highest: bool = False
+) -> Table:
+    """Sums over parts, or their highest; the larger of two doubles: a counter that is behind was scraped earlier."""
     parts: dict[ModelKey, dict[tuple[str, ...], float | None]] = {}
     table = Table()
     for entry in series:
@@ -58,15 +69,25 @@ def counter_table(series: Sequence[Series], preset: Preset, *, scale: float = 1.
         known[part] = value
     for key, found in parts.items():
         numbers = [value for value in found.values() if value is not None]
-        table.values[key] = sum(numbers) if len(numbers) == len(found) else None
+        whole = (max(numbers) if highest else sum(numbers)) if numbers else None
+        table.values[key] = whole if len(numbers) == len(found) else None
     return table
 
 
 def curve_table(
-    series: Sequence[Series], preset: Preset, *, label: str, x_scale: float, y_scale: float
-) -> dict[ModelKey, tuple[tuple[float, float], ...]]:
-    """Quantiles or buckets: (x from the label, value), ascending; of doubles the first."""
-    curves: dict[ModelKey, dict[float, float]] = {}
+    series: Sequence[Series],
+    preset: Preset,
+    *,
+    label: str,
+    x_scale: float,
+    y_scale: float,
+    add: bool = False,
+) -> dict[ModelKey, Curve]:
+    """Quantiles or buckets: (x from the label, value), ascending; of doubles the first.
+
+    `add`: parts of a whole add up, as a histogram's do and quantiles do not.
+    """
+    curves: dict[ModelKey, dict[float, dict[tuple[str, ...], float]]] = {}
     for entry in series:
         pod = pod_of(entry.labels, preset)
         if pod is None or entry.value is None or label not in entry.labels:
@@ -76,10 +97,13 @@ def curve_table(
         except ValueError:
             continue
         x = 1e308 if x == float("inf") else x * x_scale
-        curves.setdefault((*pod, _model(entry.labels, preset)), {}).setdefault(
-            x, entry.value * y_scale
-        )
-    return {key: tuple(sorted(points.items())) for key, points in curves.items()}
+        part = tuple(entry.labels.get(name, "") for name in PARTS) if add else ()
+        curve = curves.setdefault((*pod, _model(entry.labels, preset)), {})
+        curve.setdefault(x, {}).setdefault(part, entry.value * y_scale)
+    return {
+        key: tuple((x, sum(parts.values())) for x, parts in sorted(points.items()))
+        for key, points in curves.items()
+    }
 
 
 def _model(labels: Mapping[str, str], preset: Preset) -> str:
@@ -89,22 +113,25 @@ def _model(labels: Mapping[str, str], preset: Preset) -> str:
 
 def samples(
     counters: Mapping[str, Table],
-    quantiles: Mapping[ModelKey, tuple[tuple[float, float], ...]],
-    buckets: Mapping[ModelKey, tuple[tuple[float, float], ...]],
+    quantiles: Mapping[ModelKey, Curve],
+    buckets: Mapping[str, Mapping[ModelKey, Curve]],
     times: Mapping[PodKey, float],
     busy: Mapping[PodKey, float],
+    *,
+    engine: str = "",
 ) -> dict[PodKey, PodSample]:
-    """One sample for each pod whose scrape time is known; a pod without one can't be told from a stale one."""
+    """One sample for each pod whose scrape time is known; a pod without one can't be told from a stale one.
+
+    `buckets` holds each of `BUCKETS` that was told.
+    """
     models: dict[PodKey, dict[str, ModelCounters]] = {}
     keys = {key for table in counters.values() for key in table.values}
     for namespace, pod, model in sorted(keys):
         key = (namespace, pod, model)
-        told = {name: counters[name].values.get(key) for name in COUNTERS if name in counters}
+        told: dict[str, Any] = {name: table.values.get(key) for name, table in counters.items()}
+        told |= {name: table.get(key, ()) for name, table in buckets.items()}
         models.setdefault((namespace, pod), {})[model] = ModelCounters(
-            model=model,
-            latency_quantiles=quantiles.get(key, ()),
-            latency_buckets=buckets.get(key, ()),
-            **told,
+            model=model, latency_quantiles=quantiles.get(key, ()), **told
         )
     return {
         pod: PodSample(
@@ -112,6 +139,7 @@ def samples(
             sampled_at_s=times[pod],
             models=tuple(by_name.values()),
             gpu_busy_ratio=busy.get(pod),
+            engine=engine,
         )
         for pod, by_name in models.items()
         if pod in times

@@ -2,7 +2,7 @@
 
 Deployments, StatefulSets and pods are watched whole and projected at once - their specs and states are needed -
 ReplicaSets by their metadata alone. Needs `list` and `watch` on deployments, statefulsets and replicasets (apps),
-horizontalpodautoscalers (autoscaling) and pods.
+horizontalpodautoscalers (autoscaling), pods, and inferenceservices (serving.kserve.io), which need not be installed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
 from autoscaler.clock import Clock
-from autoscaler.collectors import projection
+from autoscaler.collectors import kserve, projection
+from autoscaler.collectors.kserve import ServiceView
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
 from autoscaler.collectors.triton import Endpoint
-from autoscaler.core.annotations import Defaults, Shape, parse_workload
+from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
+from autoscaler.core.reasons import Reason
 from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
+from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
 
 
@@ -34,16 +37,35 @@ class Seen:
     replicas: ReplicaStatus
     pods: tuple[PodStatus, ...]
     pods_known: bool
+    reason: Reason = Reason.INVALID_ANNOTATION
+    """What is wrong, if `problems` says that something is."""
 
 
 class KubernetesCollector:
     """Watches one cluster."""
 
     def __init__(
-        self, client: KubernetesClient, clock: Clock, *, defaults: Callable[[str], Defaults | None]
+        self,
+        client: KubernetesClient,
+        clock: Clock,
+        *,
+        defaults: Callable[[str], Defaults | None],
+        knative_follows: bool = False,
     ) -> None:
-        """`defaults` gives a namespace's policy; None: its annotations have no effect."""
+        """`defaults` gives a namespace's policy; None: its annotations have no effect.
+
+        `knative_follows` says that Knative takes over annotations of a Revision that is live.
+        """
         self._defaults = defaults
+        self._knative_follows = knative_follows
+        self._writes: dict[WorkloadId, ReplicaWrite] = {}
+        self._services: Mirror[ServiceView] = Mirror(
+            client,
+            f"/apis/{kserve.API_VERSION}/inferenceservices",
+            kserve.service,
+            clock,
+            optional=True,
+        )
         self._targets: tuple[Mirror[TargetView], ...] = (
             Mirror(
                 client,
@@ -78,10 +100,15 @@ class KubernetesCollector:
     def mirrors(
         self,
     ) -> tuple[
-        Mirror[TargetView] | Mirror[ReplicaSetView] | Mirror[PodView] | Mirror[HolderView], ...
+        Mirror[TargetView]
+        | Mirror[ReplicaSetView]
+        | Mirror[PodView]
+        | Mirror[HolderView]
+        | Mirror[ServiceView],
+        ...,
     ]:
         """Everything that is watched."""
-        return (*self._targets, self._replica_sets, self._pods, self._holders)
+        return (*self._targets, self._replica_sets, self._pods, self._holders, self._services)
 
     @property
     def synced(self) -> bool:
@@ -116,7 +143,7 @@ class KubernetesCollector:
         for mirror in self._targets:
             for view in mirror.objects.values():
                 defaults = self._defaults(view.namespace)
-                if defaults is not None:
+                if defaults is not None and view.service is None:
                     seen.append(
                         _seen(
                             view,
@@ -127,16 +154,55 @@ class KubernetesCollector:
                             pods_known=known,
                         )
                     )
+        seen += self._seen_services(pods, templates, pods_known=known)
         return tuple(sorted(seen, key=lambda item: item.id))
 
+    def write_of(self, workload: WorkloadId) -> ReplicaWrite | None:
+        """Where the replicas of an InferenceService go, as of the last `observe`; None: not to be written."""
+        return self._writes.get(workload)
+
+    def _seen_services(
+        self,
+        pods: dict[str, tuple[PodStatus, ...]],
+        templates: dict[str, str],
+        *,
+        pods_known: bool,
+    ) -> list[Seen]:
+        made = [
+            view
+            for mirror in self._targets
+            for view in mirror.objects.values()
+            if view.service is not None and view.predictor
+        ]
+        seen, self._writes = [], {}
+        for service in self._services.objects.values():
+            defaults = self._defaults(service.namespace)
+            if defaults is None:
+                continue
+            own = [v for v in made if (v.namespace, v.service) == (service.namespace, service.name)]
+            found = _seen_service(
+                service,
+                own,
+                defaults,
+                pods,
+                templates,
+                pods_known=pods_known,
+                knative_follows=self._knative_follows,
+            )
+            seen.append(found.seen)
+            if found.write is not None:
+                self._writes[service.id] = found.write
+        return seen
+
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Ready pods of annotated objects with their addresses, the oldest first."""
+        """Ready Triton pods of annotated objects with their addresses, the oldest first."""
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
             view = owners.get(pod.owner_uid)
             if (
                 view is None
+                or not _is_triton(view)
                 or not pod.ip
                 or pod.status.ready_s is None
                 or pod.status.deleted_s is not None
@@ -145,7 +211,7 @@ class KubernetesCollector:
             found.append((pod.status.created_s, pod.status.name, view, pod))
         return tuple(
             Endpoint(
-                workload=_id(view), pod=name, template_hash=pod.status.template_hash, ip=pod.ip
+                workload=_managed(view), pod=name, template_hash=pod.status.template_hash, ip=pod.ip
             )
             for _, name, view, pod in sorted(found, key=lambda item: item[:2])
         )
@@ -156,6 +222,9 @@ class KubernetesCollector:
             for view in mirror.objects.values():
                 if _id(view) == workload:
                     return view.uid
+        for service in self._services.objects.values():
+            if service.id == workload:
+                return service.uid
         return None
 
     def _owners(self) -> dict[str, TargetView]:
@@ -188,8 +257,87 @@ class KubernetesCollector:
         return {uid: view.template_hash for uid, view in newest.items()}
 
 
+def _is_triton(view: TargetView) -> bool:
+    """Only Triton is asked for its statistics; where nothing says what it is, it is asked too."""
+    named = view.annotations.get(f"{PREFIX}engine")
+    told = named or (view.engine.engine if view.engine else "triton")
+    return told == "triton"
+
+
 def _id(view: TargetView) -> WorkloadId:
     return WorkloadId(namespace=view.namespace, name=view.name, kind=view.kind)
+
+
+def _managed(view: TargetView) -> WorkloadId:
+    """The object that people know: what KServe made belongs to its InferenceService."""
+    if view.service is None:
+        return _id(view)
+    return WorkloadId(namespace=view.namespace, name=view.service, kind=kserve.KIND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SeenService:
+    seen: Seen
+    write: ReplicaWrite | None
+
+
+def _seen_service(
+    service: ServiceView,
+    made: list[TargetView],
+    defaults: Defaults,
+    pods: dict[str, tuple[PodStatus, ...]],
+    templates: dict[str, str],
+    *,
+    pods_known: bool,
+    knative_follows: bool,
+) -> _SeenService:
+    """A service with the pods of its predictor: of several Deployments (Knative's Revisions) the newest is live."""
+    alive = sorted(made, key=lambda v: (v.desired > 0, v.name))
+    live = alive[-1] if alive else None
+    resolved = kserve.resolve(
+        service,
+        deployment=live.name if live else None,
+        revision=live.revision if live else None,
+        knative_follows=knative_follows,
+    )
+    parsed = parse_workload(
+        service.id,
+        service.annotations,
+        defaults=defaults,
+        shape=Shape(
+            api_version=kserve.API_VERSION,
+            gpus_per_replica=live.gpus_per_replica if live else 1.0,
+            engine=live.engine.engine if live and live.engine else None,
+            engine_from=live.engine.by if live and live.engine else "",
+            pods_of=live.name if live else None,
+            max_replicas=service.max_replicas,
+        ),
+    )
+    problems: tuple[Problem, ...] = (resolved.problem,) if resolved.problem else ()
+    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
+    if not isinstance(parsed, WorkloadSpec):
+        problems, reason = parsed, Reason.INVALID_ANNOTATION
+    return _SeenService(
+        seen=Seen(
+            id=service.id,
+            api_version=kserve.API_VERSION,
+            uid=service.uid,
+            spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+            problems=problems,
+            reason=reason,
+            replicas=ReplicaStatus(
+                desired=sum(view.desired for view in made),
+                rollout=any(view.rolling for view in made) or sum(v.desired > 0 for v in made) > 1,
+                template_hash=templates.get(live.uid, "") if live else "",
+                held_by=resolved.held_by,
+                hand_over=resolved.hand_over,
+                blocked=live.blocked if live else None,
+            ),
+            pods=tuple(pod for view in made for pod in pods.get(view.uid, ())),
+            pods_known=pods_known,
+        ),
+        write=resolved.write,
+    )
 
 
 def _seen(
@@ -205,7 +353,12 @@ def _seen(
         _id(view),
         view.annotations,
         defaults=defaults,
-        shape=Shape(api_version=view.api_version, gpus_per_replica=view.gpus_per_replica),
+        shape=Shape(
+            api_version=view.api_version,
+            gpus_per_replica=view.gpus_per_replica,
+            engine=view.engine.engine if view.engine else None,
+            engine_from=view.engine.by if view.engine else "",
+        ),
     )
     return Seen(
         id=_id(view),

@@ -12,11 +12,13 @@ from typing import Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
-from autoscaler.errors import SourceError, SourceExpired, SourceUnavailable
+from autoscaler.errors import SourceError, SourceExpired, SourceMissing, SourceUnavailable
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
 
+# A kind of object that the cluster does not know may be installed later.
+LOOK_AGAIN_S = 300.0
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -32,13 +34,16 @@ class Mirror(Generic[V]):
         *,
         list_accept: str = JSON,
         watch_accept: str = JSON,
+        optional: bool = False,
     ) -> None:
+        """`optional`: the cluster need not know this kind of object; there are none then, until it is installed."""
         self._client = client
         self.path = path
         self._project = project
         self._clock = clock
         self._list_accept = list_accept
         self._watch_accept = watch_accept
+        self._optional = optional
         self._objects: dict[str, V] = {}
         self.synced = False
         """It was listed once: before, an absence says nothing."""
@@ -57,6 +62,9 @@ class Mirror(Generic[V]):
             try:
                 version = await self.relist()
                 failures = 0
+                if version is None:
+                    await self._clock.sleep(LOOK_AGAIN_S)
+                    continue
                 await self._follow(version)
             except SourceError as error:
                 self.error = str(error)
@@ -67,14 +75,22 @@ class Mirror(Generic[V]):
                 failures += 1
                 await self._clock.sleep(wait_s)
 
-    async def relist(self) -> str:
-        """Reads everything anew and returns the version to watch from; the old state stays until all of it is read."""
+    async def relist(self) -> str | None:
+        """Reads everything anew and returns the version to watch from; the old state stays until all of it is read.
+
+        None: the cluster does not know this kind of object, and need not.
+        """
         fresh: dict[str, V] = {}
-        version = ""
-        async for page in self._client.pages(self.path, accept=self._list_accept):
-            items, version = page
-            for item in items:
-                self._put(fresh, item)
+        version: str | None = ""
+        try:
+            async for page in self._client.pages(self.path, accept=self._list_accept):
+                items, version = page
+                for item in items:
+                    self._put(fresh, item)
+        except SourceMissing:
+            if not self._optional:
+                raise
+            version = None
         self._objects = fresh
         self.synced = True
         self.error = None

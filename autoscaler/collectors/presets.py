@@ -25,6 +25,9 @@ class Preset:
     """Of a histogram's `le` label."""
     backfill: str | None = None
     """Counter of inferences whose rate is the demand of the past."""
+    scraped: str | None = None
+    """A series that every server exports from its start, by whose time a scrape is known; None: `success`. A plain
+    selector, since timestamp() of any other expression is the time of the query."""
 
 
 TRITON = Preset(
@@ -45,6 +48,56 @@ TRITON = Preset(
     backfill="nv_inference_count",
 )
 
+
+def _vllm(name: str, labels: str = "") -> str:
+    """vLLM's own name, or the one that KServe's LLMInferenceService gives it; one selector, not `or`."""
+    return f'{{__name__=~"(kserve_)?vllm:{name}"{labels}}}'
+
+
+VLLM = Preset(
+    queries=QuerySet(
+        success=_vllm("request_success_total", ',finished_reason!~"abort|error"'),
+        failure=_vllm("request_success_total", ',finished_reason=~"abort|error"'),
+        # The demand is tokens: answers differ in length a thousandfold, tokens cost about the same.
+        inferences=_vllm("generation_tokens_total"),
+        pending=_vllm("num_requests_waiting"),
+        # What a queue lengthens is the time to the first token; the answer goes on at the pace of the batch.
+        request_s=_vllm("time_to_first_token_seconds_sum"),
+        queue_s=_vllm("request_queue_time_seconds_sum"),
+        latency_buckets=_vllm("e2e_request_latency_seconds_bucket"),
+        ttft_buckets=_vllm("time_to_first_token_seconds_bucket"),
+        # Each request's own mean, where there is one: the objective is about requests, not about tokens.
+        tpot_buckets=(
+            f"{_vllm('request_time_per_output_token_seconds_bucket')} or "
+            f"{_vllm('time_per_output_token_seconds_bucket')}"
+        ),
+        token_s=(
+            f"{_vllm('inter_token_latency_seconds_sum')} or "
+            f"{_vllm('time_per_output_token_seconds_sum')}"
+        ),
+        running=_vllm("num_requests_running"),
+        cache_ratio=_vllm("(kv|gpu)_cache_usage_perc"),
+        model_label="model_name",
+    ),
+    backfill=_vllm("generation_tokens_total"),
+    scraped=_vllm("num_requests_running"),
+)
+
+# KServe's Python server: one prediction at a time in each pod, timed without the wait for its turn. Requests that raise
+# are timed like the others, so failures show at the gateway only.
+KSERVE = Preset(
+    queries=QuerySet(
+        success="request_predict_seconds_count",
+        executions="request_predict_seconds_count",
+        compute_s="request_predict_seconds_sum",
+        latency_buckets="request_predict_seconds_bucket",
+        model_label="model_name",
+    ),
+    backfill="request_predict_seconds_count",
+)
+
+BUILT_IN: Mapping[str, Preset] = {"triton": TRITON, "vllm": VLLM, "kserve": KSERVE}
+
 # Names of both generations of DCGM, per slice where MIG is on. Secondary only: on mixed geometries it is wrong.
 GPU_BUSY = "DCGM_FI_PROF_GR_ENGINE_ACTIVE or DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"
 
@@ -57,7 +110,7 @@ def presets(custom: Mapping[str, QuerySet]) -> dict[str, Preset]:
         )
         for name, queries in custom.items()
     }
-    return {"triton": TRITON, **own}
+    return {**BUILT_IN, **own}
 
 
 def is_per_workload(promql: str) -> bool:

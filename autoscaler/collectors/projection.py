@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from autoscaler.collectors.detect import Detected, detect
+from autoscaler.collectors.kserve import KIND as SERVICE_KIND
+from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
 from autoscaler.core.annotations import PREFIX
 from autoscaler.core.types import PodStatus
 
@@ -33,6 +36,14 @@ class TargetView:
     """A StatefulSet's newest template; a Deployment's is its newest ReplicaSet's."""
     gpus_per_replica: float
     blocked: str | None
+    engine: Detected | None = None
+    """As the pod template tells."""
+    service: str | None = None
+    """The InferenceService for which KServe made it, by name: its annotations are copies, and its owner is managed."""
+    predictor: bool = False
+    """It runs the service's predictor, not a transformer or an explainer."""
+    revision: str | None = None
+    """The Knative Revision that it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +91,9 @@ def target(raw: Object, kind: str) -> TargetView | None:
     """None: it carries no annotation of forescale."""
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     own = {k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(PREFIX)}
-    if not own:
+    labels = metadata.get("labels") or {}
+    service = _service(metadata, labels)
+    if not own and service is None:
         return None
     updated = int(status.get("updatedReplicas") or 0)
     current = int(status.get("replicas") or 0)
@@ -98,7 +111,26 @@ def target(raw: Object, kind: str) -> TargetView | None:
         update_revision=str(status.get("updateRevision") or ""),
         gpus_per_replica=gpus(spec.get("template") or {}),
         blocked=_blocked(status),
+        engine=detect(spec.get("template") or {}),
+        service=service,
+        predictor=service is not None and _is_predictor(metadata["name"], labels),
+        revision=labels.get(REVISION_LABEL),
     )
+
+
+def _service(metadata: Object, labels: Object) -> str | None:
+    """KServe owns what it makes itself; what Knative makes for it has KServe's label."""
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == SERVICE_KIND:
+            return str(owner["name"])
+        if owner.get("controller") and owner.get("kind") == "Revision":
+            return labels.get(SERVICE_LABEL)
+    return None
+
+
+def _is_predictor(name: str, labels: Object) -> bool:
+    component = labels.get("component")
+    return component == "predictor" if component else "-predictor" in name
 
 
 def _blocked(status: Object) -> str | None:

@@ -12,16 +12,24 @@ from dataclasses import dataclass, field
 from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
-from autoscaler.collectors import exposition
-from autoscaler.collectors.exposition import COUNTERS, TIMES, PodKey, Table
-from autoscaler.collectors.presets import GPU_BUSY, Preset, is_per_workload, presets
-from autoscaler.config import QuerySet
+from autoscaler.collectors import exposition, gateways
+from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, PodKey, Table
+from autoscaler.collectors.presets import (
+    BUILT_IN,
+    GPU_BUSY,
+    Preset,
+    is_per_workload,
+    presets,
+)
+from autoscaler.config import GatewayQueries, QuerySet
+from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
 from autoscaler.errors import SourceError
 
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
 PIECE_S = 6 * 3600.0
 STEP_S = 60.0
+LOOK_FOR_GATEWAYS_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,8 @@ class Collected:
     error: str | None = None
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
     doubled: frozenset[PodKey] = frozenset()
+    gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
+    """What a gateway's or mesh's instances have counted of each workload's requests."""
 
 
 class PrometheusCollector:
@@ -43,10 +53,17 @@ class PrometheusCollector:
         *,
         custom: Mapping[str, QuerySet] | None = None,
         backfill_s: float = 0.0,
+        gateway: str = "none",
+        custom_gateways: Mapping[str, GatewayQueries] | None = None,
     ) -> None:
+        """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them."""
         self._client = client
         self._presets = presets(custom or {})
         self._backfill_s = backfill_s
+        self._gateway = gateway
+        self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
+        self._found_gateways: tuple[str, ...] = ()
+        self._looked_at_s = float("-inf")
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -60,19 +77,62 @@ class PrometheusCollector:
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
         busy = await self._busy(at_s)
-        for engine in sorted({spec.engine for spec in workloads}):
-            preset = self._presets.get(engine)
+        engines = sorted({spec.engine for spec in workloads})
+        for engine in [*engines, *(name for name in BUILT_IN if name not in engines)]:
             own = tuple(spec for spec in workloads if spec.engine == engine)
+            if not own:
+                # Whose engine nothing has told may run this one, if its pods were not seen by another's metrics.
+                own = () if problems else _unseen(workloads, found)
+            preset = self._presets.get(engine)
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
-                continue
-            answers, failed = await self._ask(preset, at_s, own)
-            problems += failed
-            part, twice = _samples(answers, preset, busy)
-            found.update(part)
-            doubled |= twice
+            elif own:
+                answers, failed = await self._ask(preset, at_s, own)
+                problems += failed
+                part, twice = _samples(engine, answers, preset, busy)
+                found.update({pod: sample for pod, sample in part.items() if pod not in found})
+                doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
-        return Collected(samples=found, error=error, errors=errors, doubled=frozenset(doubled))
+        return Collected(
+            samples=found,
+            error=error,
+            errors=errors,
+            doubled=frozenset(doubled),
+            gateway={} if error else await self._at_gateways(at_s, workloads),
+        )
+
+    async def _at_gateways(
+        self, at_s: float, workloads: tuple[WorkloadSpec, ...]
+    ) -> dict[WorkloadId, tuple[PodSample, ...]]:
+        """Empty where there is none or it can't be read: the servers' own figures stand in."""
+        told: dict[WorkloadId, tuple[PodSample, ...]] = {}
+        if not workloads:
+            return told
+        try:
+            for name in await self._present_gateways(at_s):
+                queries = self._gateways[name]
+                at = f"timestamp({gateways.selector(queries, workloads, only_le='+Inf')})"
+                series, times = await asyncio.gather(
+                    self._client.query(gateways.selector(queries, workloads), at_s),
+                    self._client.query(at, at_s),
+                )
+                told = {**gateways.samples(series, times, queries, workloads), **told}
+        except SourceError:
+            return {}
+        return told
+
+    async def _present_gateways(self, at_s: float) -> tuple[str, ...]:
+        """The one that is configured; with `auto` those built-in ones that anything is scraped of, looked up rarely."""
+        if self._gateway != "auto":
+            return () if self._gateway == "none" else (self._gateway,)
+        if at_s - self._looked_at_s >= LOOK_FOR_GATEWAYS_S:
+            answers = {
+                name: await self._client.query(f"group({queries.metric})", at_s)
+                for name, queries in gateways.BUILT_IN.items()
+            }
+            self._looked_at_s = at_s
+            self._found_gateways = tuple(name for name, answer in answers.items() if answer)
+        return self._found_gateways
 
     async def _busy(self, at_s: float) -> dict[PodKey, float]:
         try:
@@ -109,7 +169,7 @@ class PrometheusCollector:
         Raises SourceError.
         """
         points: dict[tuple[str, str], list[HistoryPoint]] = {}
-        wanted = {(spec.id.namespace, spec.id.name) for spec in workloads}
+        wanted = {(spec.id.namespace, spec.pods_of or spec.id.name) for spec in workloads}
         for preset in {id(p): p for s in workloads if (p := self._presets.get(s.engine))}.values():
             if preset.backfill is None or self._backfill_s <= 0.0:
                 continue
@@ -123,22 +183,34 @@ class PrometheusCollector:
                 _add_points(points, series, wanted)
                 start_s += PIECE_S
         return {
-            spec.id: tuple(points.get((spec.id.namespace, spec.id.name), ())) for spec in workloads
+            spec.id: tuple(points.get((spec.id.namespace, spec.pods_of or spec.id.name), ()))
+            for spec in workloads
         }
+
+
+def _unseen(
+    workloads: tuple[WorkloadSpec, ...], found: Mapping[PodKey, PodSample]
+) -> tuple[WorkloadSpec, ...]:
+    """Workloads of an assumed engine in namespaces in which it has no pod."""
+    seen = {(namespace, sample.engine) for (namespace, _), sample in found.items()}
+    return tuple(
+        spec
+        for spec in workloads
+        if spec.engine_from == ASSUMED and (spec.id.namespace, spec.engine) not in seen
+    )
 
 
 def _queries(preset: Preset, workloads: tuple[WorkloadSpec, ...]) -> list[tuple[str, str]]:
     """(signal, PromQL); a query that names the workload once for each of them, any other once."""
     told = preset.queries
     found: list[tuple[str, str]] = []
-    for signal in (*COUNTERS, "latency_quantiles", "latency_buckets"):
+    for signal in (*COUNTERS, "latency_quantiles", *BUCKETS):
         promql = getattr(told, signal)
-        if promql is None:
-            continue
-        for text in _for_workloads(promql, workloads):
-            found.append((signal, text))
-            if signal == "success":
-                found.append(("at", f"timestamp({text})"))
+        if promql is not None:
+            found += [(signal, text) for text in _for_workloads(promql, workloads)]
+    scraped = preset.scraped or told.success or told.inferences
+    if scraped is not None:
+        found += [("at", f"timestamp({text})") for text in _for_workloads(scraped, workloads)]
     return found
 
 
@@ -146,17 +218,27 @@ def _for_workloads(promql: str, workloads: tuple[WorkloadSpec, ...]) -> list[str
     if not is_per_workload(promql):
         return [promql]
     return [
-        Template(promql).safe_substitute(namespace=spec.id.namespace, name=spec.id.name)
+        Template(promql).safe_substitute(
+            namespace=spec.id.namespace, name=spec.pods_of or spec.id.name
+        )
         for spec in workloads
     ]
 
 
 def _samples(
-    series: Mapping[str, tuple[Series, ...]], preset: Preset, busy: Mapping[PodKey, float]
+    engine: str,
+    series: Mapping[str, tuple[Series, ...]],
+    preset: Preset,
+    busy: Mapping[PodKey, float],
 ) -> tuple[dict[PodKey, PodSample], set[PodKey]]:
     unit = preset.queries.seconds_per_unit
     tables: dict[str, Table] = {
-        name: exposition.counter_table(series[name], preset, scale=unit if name in TIMES else 1.0)
+        name: exposition.counter_table(
+            series[name],
+            preset,
+            scale=unit if name in TIMES else 1.0,
+            highest=name in SHARES,
+        )
         for name in COUNTERS
         if name in series
     }
@@ -165,15 +247,21 @@ def _samples(
         exposition.curve_table(
             series.get("latency_quantiles", ()), preset, label="quantile", x_scale=1.0, y_scale=unit
         ),
-        exposition.curve_table(
-            series.get("latency_buckets", ()),
-            preset,
-            label="le",
-            x_scale=preset.seconds_per_le,
-            y_scale=1.0,
-        ),
+        {
+            name: exposition.curve_table(
+                series[name],
+                preset,
+                label="le",
+                x_scale=preset.seconds_per_le,
+                y_scale=1.0,
+                add=True,
+            )
+            for name in BUCKETS
+            if name in series
+        },
         exposition.scrape_times(series.get("at", ()), preset),
         busy,
+        engine=engine,
     )
     doubled = {pod for table in tables.values() for pod in table.doubled}
     return found, doubled

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from autoscaler.config.settings import (
     CheckpointSettings,
+    GatewayQueries,
     JournalSettings,
+    KServeSettings,
     KubernetesSettings,
     LeaderSettings,
     NamespacePolicy,
@@ -22,7 +24,9 @@ from autoscaler.config.settings import (
 
 __all__ = [
     "CheckpointSettings",
+    "GatewayQueries",
     "JournalSettings",
+    "KServeSettings",
     "KubernetesSettings",
     "LeaderSettings",
     "NamespacePolicy",

@@ -17,7 +17,9 @@ from autoscaler.config.rules import rule_problems
 from autoscaler.config.settings import (
     CheckpointSettings,
     ForecastSettings,
+    GatewayQueries,
     JournalSettings,
+    KServeSettings,
     KubernetesSettings,
     LeaderSettings,
     NamespacePolicy,
@@ -45,7 +47,8 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
-    *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, Settings),
+    *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, GatewayQueries),
+    *(KServeSettings, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 
@@ -250,7 +253,11 @@ def _nearest(loc: tuple[object, ...]) -> str:
     return f"allowed here: {', '.join(siblings)}" if siblings else "remove it"
 
 
-_ENTRIES: dict[str, object] = {"namespaces": NamespacePolicy(), "queries": QuerySet()}
+_ENTRIES: dict[str, object] = {
+    "namespaces": NamespacePolicy(),
+    "queries": QuerySet(),
+    "gateways": GatewayQueries(),
+}
 
 
 def _keys_at(loc: tuple[object, ...]) -> list[str]:

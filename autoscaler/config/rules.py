@@ -11,6 +11,7 @@ from autoscaler.core.settings import EngineConfig, ScalingRules
 from autoscaler.errors import Problem
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
 
@@ -46,8 +47,27 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
                 "has neither success nor inferences",
                 "one of them must be given: without it there is no demand to size for",
             )
+    yield from _gateways(settings)
     if settings.freeze is not None and not settings.freeze.strip():
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def _gateways(settings: Settings) -> Iterator[Problem]:
+    for name, queries in settings.gateways.items():
+        yield from _positive(f"gateways.{name}.seconds_per_le", queries.seconds_per_le)
+        if not re.fullmatch(r"[a-zA-Z_:][\w:]*_bucket", queries.metric):
+            yield Problem(
+                f"gateways.{name}.metric",
+                repr(queries.metric),
+                "must be the name of a histogram's series, which ends with _bucket",
+            )
+        try:
+            re.compile(queries.failed_codes)
+        except re.error as error:
+            yield Problem(f"gateways.{name}.failed_codes", repr(queries.failed_codes), str(error))
+    known = ("auto", "none", *BUILT_IN_GATEWAYS, *settings.gateways)
+    if settings.gateway not in known:
+        yield Problem("gateway", repr(settings.gateway), f"must be one of {', '.join(known)}")
 
 
 def _engine(engine: EngineConfig) -> Iterator[Problem]:

@@ -139,11 +139,48 @@ class QuerySet:
     """With a label `quantile`."""
     latency_buckets: str | None = None
     """With a label `le`."""
+    ttft_buckets: str | None = None
+    """Time to the first token, with a label `le`."""
+    tpot_buckets: str | None = None
+    """Each request's mean time per output token, with a label `le`."""
+    token_s: str | None = None
+    """Time between tokens, added up over all tokens; `inferences` then counts tokens."""
+    running: str | None = None
+    """Gauge: sequences in the batch."""
+    cache_ratio: str | None = None
+    """Gauge: share of the key-value cache in use, 0 to 1."""
     seconds_per_unit: float = 1.0
     """Of the time counters and quantiles; 1e-6 for microseconds."""
     namespace_label: str = "namespace"
     pod_label: str = "pod"
     model_label: str | None = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayQueries:
+    """A gateway's or mesh's latency histogram that names the workload a request went to."""
+
+    metric: str = ""
+    """Its `_bucket` series."""
+    where: str = ""
+    """Label matchers that are always added, such as `reporter="source"`."""
+    namespace_label: str = "destination_workload_namespace"
+    workload_label: str = "destination_workload"
+    code_label: str = "response_code"
+    failed_codes: str = "0|429|5.."
+    """A regular expression: what a client sees as failed. `0` is Envoy's for a connection that broke."""
+    instance_label: str = "pod"
+    """What tells one instance of the gateway from another."""
+    seconds_per_le: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KServeSettings:
+    """How InferenceServices are scaled; their mode and class decide the rest."""
+
+    patch_revisions: bool = False
+    """Knative mode: write the scale of the live Revision as its annotations. Knative takes them over from 1.21 on; an
+    older one does not, and a change of the service itself would start all of its pods anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +195,16 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     forecast: ForecastSettings = field(default_factory=ForecastSettings)
+    kserve: KServeSettings = field(default_factory=KServeSettings)
     namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     """By name; `*` stands for every namespace that is not named."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)
     """By the name that `forescale.io/engine` gives."""
+    gateway: str = "auto"
+    """Whose histogram latency is read from first: `istio`, `linkerd`, a name of `gateways`, `none`; `auto` takes those
+    that are built in and scraped."""
+    gateways: Mapping[str, GatewayQueries] = field(default_factory=dict)
+    """Others, by name."""
     freeze: str | None = None
     """Why all scaling is stopped; None: it is not."""
 

@@ -1,37 +1,31 @@
-"""Keeps what a tick leaves behind: the journal's line at once, a checkpoint every minute. Neither may stop control."""
+"""Keeps what a tick leaves behind: the SLO accounts and the journal's line at once, a checkpoint every minute.
+
+None of them may stop control.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable
 
 from autoscaler.clock import Clock
+from autoscaler.controller.accounts import AccountKeeper
 from autoscaler.controller.checkpoint import pack, unpack
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.ports import CheckpointStore, Engine
+from autoscaler.controller.ports import CheckpointStore, Engine, Offload
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import AutoscalerError
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 # Of a shutdown's 30 s, and of a start: longer than a slow API server, shorter than patience.
 SAVE_TIMEOUT_S = 8.0
 LOAD_TIMEOUT_S = 10.0
-
-
-class Offload(Protocol):
-    """Runs something that blocks or computes without stopping the event loop."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """What `work` returns."""
-        ...
 
 
 class Archive:
@@ -48,8 +42,10 @@ class Archive:
         clock: Clock,
         metrics: Metrics,
         offload: Offload,
+        accounts: AccountKeeper | None = None,
     ) -> None:
         self._engine, self._journal, self._store = engine, journal, store
+        self._accounts = accounts
         self._interval_s = interval_s
         self._leadership, self._clock, self._metrics = leadership, clock, metrics
         self._offload = offload
@@ -60,6 +56,8 @@ class Archive:
     async def begin(self) -> None:
         """Takes over what the leader before has left, and opens the journal."""
         await self._restore()
+        if self._accounts is not None:
+            await self._accounts.begin()
         self._saved_at_s = self._clock.monotonic_s()
         journal, now_s = self._journal, self._clock.now_s()
         if journal is None:
@@ -70,6 +68,8 @@ class Archive:
 
     async def keep(self, record: TickRecord) -> None:
         """After every tick."""
+        if self._accounts is not None:
+            await self._accounts.keep(record.input)
         journal = self._journal
         if journal is not None:
             await self._journaled(lambda: journal.append(record, self._engine.snapshot))
@@ -87,6 +87,8 @@ class Archive:
         self._stop_tasks()
         if self._leadership.is_leading():
             await self._save(self._engine.snapshot())
+            if self._accounts is not None:
+                await self._accounts.finish()
         await self.close()
 
     async def close(self) -> None:
@@ -99,6 +101,8 @@ class Archive:
         for task in (self._saving, self._tidying):
             if task is not None:
                 task.cancel()
+        if self._accounts is not None:
+            self._accounts.stop()
 
     async def _restore(self) -> None:
         try:

@@ -15,7 +15,7 @@ from autoscaler.controller.checkpoint import unpack
 from autoscaler.controller.deadline import within
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.ports import Refused
+from autoscaler.controller.ports import Observation, Refused
 from autoscaler.controller.wiring import store_of
 from autoscaler.core.types import TickRecord
 from autoscaler.engine import DecisionEngine
@@ -50,6 +50,17 @@ async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool
         await client.close()
 
 
+async def list_workloads(settings: Settings, clock: Clock) -> Observation:
+    """Every annotated workload, without asking Prometheus. Raises SourceError as `run_dry`."""
+    client = await sources.connect_kubernetes(settings)
+    try:
+        collector = sources.collector(settings, client, clock)
+        await _list(collector, client)
+        return sources.ClusterView(collector).observe()
+    finally:
+        await client.close()
+
+
 async def _look(
     settings: Settings,
     clock: Clock,
@@ -59,7 +70,7 @@ async def _look(
     wait_s: float,
     cold: bool,
 ) -> DryRun:
-    collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+    collector = sources.collector(settings, client, clock)
     triton = TritonCollector(collector.endpoints, clock)
     gatherer = Gatherer(
         cluster=sources.ClusterView(collector),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
@@ -18,9 +19,11 @@ from autoscaler.controller.ports import (
     Refused,
     Samples,
 )
+from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.types import (
     DemandForecast,
     HistoryPoint,
+    PodSample,
     ServerProfile,
     TickInput,
     WorkloadId,
@@ -121,20 +124,36 @@ def _input(
     history: Mapping[WorkloadId, tuple[HistoryPoint, ...]],
 ) -> WorkloadInput:
     key = item.spec.id
-    samples = (measured.samples.get((key.namespace, pod.name)) for pod in item.pods)
+    found = (measured.samples.get((key.namespace, pod.name)) for pod in item.pods)
+    # Another engine's metrics of the same pods are not those that this workload is judged by.
+    samples = tuple(
+        sample
+        for sample in found
+        if sample is not None
+        and (item.spec.engine_from == ASSUMED or sample.engine in ("", item.spec.engine))
+    )
     return WorkloadInput(
-        spec=item.spec,
+        spec=_with_engine(item.spec, samples),
         replicas=item.replicas,
         pods=item.pods,
         pods_known=item.pods_known,
-        samples=tuple(sample for sample in samples if sample is not None),
+        samples=samples,
         samples_error=measured.error or measured.errors.get(key),
         doubled_pods=tuple(
             pod.name for pod in item.pods if (key.namespace, pod.name) in measured.doubled
         ),
+        gateway=measured.gateway.get(key, ()),
         profiles=profiles.get(key, ()),
         backfill=history.get(key, ()),
     )
+
+
+def _with_engine(spec: WorkloadSpec, samples: tuple[PodSample, ...]) -> WorkloadSpec:
+    """With the engine whose metrics are scraped, where nothing else told which it is."""
+    engines = {sample.engine for sample in samples if sample.engine}
+    if spec.engine_from != ASSUMED or len(engines) != 1:
+        return spec
+    return replace(spec, engine=engines.pop(), engine_from="metrics that are scraped")
 
 
 class Backfill:

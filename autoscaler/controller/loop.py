@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from autoscaler.clock import Clock
 from autoscaler.controller.actuate import Dispatcher
-from autoscaler.controller.archive import Archive, Offload
+from autoscaler.controller.archive import Archive
 from autoscaler.controller.deadline import unless
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Announcer, Notebook
-from autoscaler.controller.ports import Engine
+from autoscaler.controller.ports import Engine, Offload
 from autoscaler.core.types import Outcome, TickRecord
 from autoscaler.errors import LeadershipLost
 

@@ -25,7 +25,7 @@ QUEUE_LENGTH = 1000
 SEND_TIMEOUT_S = 4.0
 
 # Holds that ask for a person; the others are everyday rules.
-_NOTABLE = frozenset(
+NOTABLE = frozenset(
     {
         Reason.NO_DATA,
         Reason.STALE_DATA,
@@ -39,7 +39,7 @@ _NOTABLE = frozenset(
         Reason.FROZEN,
     }
 )
-_REFUSALS = {
+REFUSALS = {
     Outcome.CONFLICT: "ScaleConflict",
     Outcome.REJECTED: "ScaleRejected",
     Outcome.UNKNOWN: "ScaleUnknown",
@@ -85,7 +85,7 @@ def _of_action(result: ActionResult) -> Note:
         reason, text = action.reason.value, f"Scaled from {change}: {action.message}"
         severity = Severity.NORMAL
     else:
-        reason, text = _REFUSALS[result.outcome], f"Not scaled from {change}: {result.message}"
+        reason, text = REFUSALS[result.outcome], f"Not scaled from {change}: {result.message}"
         severity = Severity.WARNING
     return Note(
         workload=action.workload,
@@ -101,7 +101,7 @@ def _conditions(
 ) -> Iterator[tuple[Note, Topic]]:
     for decision in record.result.decisions:
         told = [(f.reason, f.message, f.severity) for f in decision.findings]
-        if decision.reason in _NOTABLE:
+        if decision.reason in NOTABLE:
             told.append((decision.reason, decision.message, Severity.WARNING))
         for reason, message, severity in told:
             note = Note(
@@ -120,7 +120,7 @@ def _of_refused(refused: tuple[Refused, ...]) -> Iterator[tuple[Note, Topic]]:
             note = Note(
                 workload=item.workload,
                 api_version=item.api_version,
-                reason=Reason.INVALID_ANNOTATION.value,
+                reason=item.reason.value,
                 message=str(problem),
                 severity=Severity.WARNING,
             )

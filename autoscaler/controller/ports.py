@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from autoscaler.core.reasons import Reason
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
     ActionResult,
@@ -22,6 +23,8 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import Problem
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -61,6 +64,7 @@ class Refused:
     workload: WorkloadId
     api_version: str
     problems: tuple[Problem, ...]
+    reason: Reason = Reason.INVALID_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,11 @@ class Measured(Protocol):
         """The same for single workloads."""
         ...
 
+    @property
+    def gateway(self) -> Mapping[WorkloadId, tuple[PodSample, ...]]:
+        """What a gateway's instances have counted of each workload's requests."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -103,6 +112,7 @@ class Samples:
     error: str | None = None
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
     doubled: frozenset[tuple[str, str]] = frozenset()
+    gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
 
 
 class ClusterSource(Protocol):
@@ -181,4 +191,12 @@ class CheckpointStore(Protocol):
 
     async def load(self) -> bytes | None:
         """None: there is none. May raise SourceError or OSError."""
+        ...
+
+
+class Offload(Protocol):
+    """Runs something that blocks or computes without stopping the event loop."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns."""
         ...

@@ -16,6 +16,7 @@ from autoscaler.codec import encode
 from autoscaler.config import ServerSettings
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
+from autoscaler.core.compliance import WorkloadCompliance
 from autoscaler.core.types import Decision, Finding, TickRecord, WorkloadSpec
 from autoscaler.errors import AutoscalerError
 
@@ -43,7 +44,20 @@ class DecisionsPage:
     fleet: tuple[Finding, ...]
 
 
-def build_app(*, metrics: Metrics, leadership: Leadership, health: Health) -> web.Application:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompliancePage:
+    """/debug/slo: every objective's compliance and budget."""
+
+    workloads: tuple[WorkloadCompliance, ...]
+
+
+def build_app(
+    *,
+    metrics: Metrics,
+    leadership: Leadership,
+    health: Health,
+    compliance: Callable[[], tuple[WorkloadCompliance, ...]] = tuple,
+) -> web.Application:
     """All routes."""
 
     async def livez(request: web.Request) -> web.Response:
@@ -55,12 +69,15 @@ def build_app(*, metrics: Metrics, leadership: Leadership, health: Health) -> we
     async def decisions(request: web.Request) -> web.Response:
         record = health.last()
         if record is None or not leadership.is_leading():
-            holder = leadership.holder or "nobody yet"
-            text = f"this one does not lead; the leader is {holder}"
-            return _json({"error": text, "leader": leadership.holder}, status=503)
+            return _follower(leadership)
         return _json(
             page_of(record, leader=leadership.holder, only=request.query.getall("workload", []))
         )
+
+    async def slo(request: web.Request) -> web.Response:
+        if not leadership.is_leading():
+            return _follower(leadership)
+        return _json(CompliancePage(workloads=compliance()))
 
     async def tick(request: web.Request) -> web.Response:
         record = health.last()
@@ -73,6 +90,7 @@ def build_app(*, metrics: Metrics, leadership: Leadership, health: Health) -> we
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", make_aiohttp_handler(metrics.registry))
     app.router.add_get("/debug/decisions", decisions)
+    app.router.add_get("/debug/slo", slo)
     app.router.add_get("/debug/tick", tick)
     return app
 
@@ -126,6 +144,12 @@ def _verdict(problem: str | None) -> web.Response:
     if problem is None:
         return web.Response(text="ok\n")
     return web.Response(text=f"{problem}\n", status=503)
+
+
+def _follower(leadership: Leadership) -> web.Response:
+    holder = leadership.holder or "nobody yet"
+    text = f"this one does not lead; the leader is {holder}"
+    return _json({"error": text, "leader": leadership.holder}, status=503)
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:

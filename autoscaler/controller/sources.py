@@ -47,7 +47,12 @@ class ClusterView:
                 if item.spec is not None
             ),
             refused=tuple(
-                Refused(workload=item.id, api_version=item.api_version, problems=item.problems)
+                Refused(
+                    workload=item.id,
+                    api_version=item.api_version,
+                    problems=item.problems,
+                    reason=item.reason,
+                )
                 for item in seen
                 if item.problems
             ),
@@ -90,6 +95,16 @@ def defaults_for(settings: Settings) -> Callable[[str], Defaults | None]:
     return of
 
 
+def collector(settings: Settings, client: KubernetesClient, clock: Clock) -> KubernetesCollector:
+    """The cluster's workloads, by the policy."""
+    return KubernetesCollector(
+        client,
+        clock,
+        defaults=defaults_for(settings),
+        knative_follows=settings.kserve.patch_revisions,
+    )
+
+
 async def connect_kubernetes(settings: Settings) -> KubernetesClient:
     """Raises SourceInvalid: no usable configuration."""
     return await KubernetesClient.connect(
@@ -115,7 +130,11 @@ def connect_prometheus(settings: Settings) -> PrometheusClient:
 def measures(settings: Settings, client: PrometheusClient) -> PrometheusCollector:
     """The collector with the SRE's own queries."""
     return PrometheusCollector(
-        client, custom=settings.queries, backfill_s=settings.prometheus.backfill_s
+        client,
+        custom=settings.queries,
+        backfill_s=settings.prometheus.backfill_s,
+        gateway=settings.gateway,
+        custom_gateways=settings.gateways,
     )
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscaler.actuators.events import EventWriter
+from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
-from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.triton import TritonCollector
 from autoscaler.config import Settings
 from autoscaler.controller import sources
+from autoscaler.controller.accounts import AccountKeeper, Accounts
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
@@ -35,6 +36,7 @@ from autoscaler.controller.notes import Announcer
 from autoscaler.controller.ports import CheckpointStore
 from autoscaler.controller.process import Process
 from autoscaler.controller.server import Health, Server, build_app
+from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.engine import DecisionEngine
 
 log = logging.getLogger(__name__)
@@ -109,7 +111,7 @@ def build(
     engine = DecisionEngine(settings.engine)
     leadership = _leadership(settings, clock, client, identity, metrics)
     metrics.watch_leading(leadership.is_leading)
-    collector = KubernetesCollector(client, clock, defaults=sources.defaults_for(settings))
+    collector = sources.collector(settings, client, clock)
     triton = TritonCollector(collector.endpoints, clock)
     cluster = sources.ClusterView(collector)
     announcer = Announcer(
@@ -120,6 +122,8 @@ def build(
         metrics=metrics,
         clock=clock,
     )
+    accounts = Accounts(stale_after_s=settings.engine.signals.stale_after_s)
+    metrics.registry.register(SloSeries(accounts))
     archive = Archive(
         engine=engine,
         journal=_journal(settings, identity),
@@ -129,6 +133,13 @@ def build(
         clock=clock,
         metrics=metrics,
         offload=asyncio.to_thread,
+        accounts=AccountKeeper(
+            accounts,
+            account_store_of(settings, client),
+            leadership=leadership,
+            clock=clock,
+            offload=asyncio.to_thread,
+        ),
     )
     forecasts = (
         ForecastService(ProcessWorker(settings.forecast), engine, clock, metrics)
@@ -149,7 +160,7 @@ def build(
             forecasts=forecasts.take if forecasts else tuple,
         ),
         dispatcher=Dispatcher(
-            actuator=ScaleActuator(client),
+            actuator=KServeActuator(client, ScaleActuator(client), collector.write_of),
             leadership=leadership,
             clock=clock,
             metrics=metrics,
@@ -179,7 +190,9 @@ def build(
         tick_s=settings.engine.tick_s,
     )
     health = Health(stuck=process.stuck, not_ready=process.not_ready, last=lambda: loop.last)
-    app = build_app(metrics=metrics, leadership=leadership, health=health)
+    app = build_app(
+        metrics=metrics, leadership=leadership, health=health, compliance=accounts.compliance
+    )
     return Built(process=process, server=Server(app, settings.server))
 
 
@@ -189,6 +202,15 @@ def store_of(settings: Settings, client: KubernetesClient) -> CheckpointStore:
         return FileCheckpoint(Path(settings.checkpoint.path))
     return ConfigMapCheckpoint(
         KubeMaps(client, own_namespace(settings)), settings.checkpoint.config_map
+    )
+
+
+def account_store_of(settings: Settings, client: KubernetesClient) -> CheckpointStore:
+    """Where SLO accounting is kept: beside the engine's memory."""
+    if settings.checkpoint.path is not None:
+        return FileCheckpoint(Path(f"{settings.checkpoint.path}.slo"))
+    return ConfigMapCheckpoint(
+        KubeMaps(client, own_namespace(settings)), f"{settings.checkpoint.config_map}-slo"
     )
 
 

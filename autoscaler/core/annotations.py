@@ -14,19 +14,69 @@ from autoscaler.errors import Problem
 
 PREFIX = "forescale.io/"
 SLO = PREFIX + "slo"
-KEYS = (
-    "slo",
-    "mode",
-    "min-replicas",
-    "max-replicas",
-    "engine",
-    "model",
-    "variant-group",
-    "priority",
-    "schedule",
-    "startup-time",
-    "pause",
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One annotation, as the reference tells it."""
+
+    value: str
+    default: str
+    meaning: str
+    example: str
+
+
+KEYS = {
+    "slo": Key(
+        "one or more objectives, then `for` a share and `over` a window",
+        "-",
+        "`pN < T` is judged minute by minute, `N% < T` over the window as a whole; `latency` (the default), `ttft` or "
+        "`tpot` before the sign. Its presence opts the workload in",
+        "99% < 300ms",
+    ),
+    "mode": Key(
+        "`auto`, `recommend`, `off`",
+        "the policy's, `auto`",
+        "`recommend` decides and writes nothing; `off` does not decide either",
+        "recommend",
+    ),
+    "min-replicas": Key("a whole number from 1", "1", "never fewer", "2"),
+    "max-replicas": Key("a whole number", "the policy's, 100", "never more", "12"),
+    "pause": Key("`up`, `down`, `all`, `none`", "`none`", "stops that direction", "down"),
+    "schedule": Key(
+        "`REPLICAS @ CRON for TIME in ZONE`, several separated by `;`",
+        "-",
+        "at least so many for so long from each time that the cron expression names",
+        "4 @ 0 8 * * mon-fri for 10h in Europe/Berlin",
+    ),
+    "startup-time": Key(
+        "a time up to two hours",
+        "the policy's, 120 s",
+        "seed for the time to ready, until it was measured",
+        "4m",
+    ),
+    "engine": Key(
+        "`triton`, `vllm`, `kserve`, or a name of the policy's `queries`",
+        "detected",
+        "whose metrics tell of the load",
+        "vllm",
+    ),
+    "model": Key("a name", "all", "which model of a multi-model server is judged", "bert"),
+    "priority": Key(
+        "a whole number",
+        "0",
+        "who goes first when the fleet's brakes bind; capped by the policy",
+        "10",
+    ),
+    "variant-group": Key(
+        "a name",
+        "-",
+        "joins Deployments that serve one model on different shapes; kept for that, without effect yet",
+        "llama-70b",
+    ),
+}
+ASSUMED = "assumed"
+"""Nothing says which engine it is: Triton, unless the metrics that are scraped are another's."""
 T = TypeVar("T")
 
 
@@ -47,6 +97,12 @@ class Shape:
 
     api_version: str
     gpus_per_replica: float
+    engine: str | None = None
+    """As the pod template tells, and by what; None: it does not tell."""
+    engine_from: str = ""
+    pods_of: str | None = None
+    max_replicas: int | None = None
+    """The object's own ceiling, for workloads that name none; never above it."""
 
 
 def parse_workload(
@@ -66,11 +122,11 @@ def parse_workload(
     mode = reader.choice("mode", Mode, defaults.mode)
     pause = reader.choice("pause", Pause, Pause.NONE)
     lowest = reader.integer("min-replicas", 1)
-    highest = reader.integer("max-replicas", defaults.max_replicas)
+    highest = _ceiling(reader.integer("max-replicas", defaults.max_replicas), shape)
     priority = reader.integer("priority", 0)
     startup_s = reader.seconds("startup-time")
     schedule = reader.schedule()
-    engine = own.get("engine", "triton")
+    engine, engine_from = _engine(own, shape, defaults)
     if engine not in defaults.engines:
         reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
     if lowest is not None and lowest < 1:
@@ -88,12 +144,28 @@ def parse_workload(
         min_replicas=1 if lowest is None else lowest,
         max_replicas=highest,
         engine=engine,
+        engine_from=engine_from,
         model=own.get("model"),
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
+        pods_of=shape.pods_of,
         gpus_per_replica=shape.gpus_per_replica,
     )
+
+
+def _ceiling(asked: int | None, shape: Shape) -> int | None:
+    known = [value for value in (asked, shape.max_replicas) if value is not None]
+    return min(known) if known else None
+
+
+def _engine(own: Mapping[str, str], shape: Shape, defaults: Defaults) -> tuple[str, str]:
+    """(engine, what it is known by): the annotation, else the pod template, else Triton until a scrape tells."""
+    if "engine" in own:
+        return own["engine"], "annotation"
+    if shape.engine in defaults.engines and shape.engine is not None:
+        return shape.engine, shape.engine_from
+    return "triton", ASSUMED
 
 
 _FLOOR = re.compile(

@@ -99,6 +99,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         state,
         first_seen_s=now_s,
         pods=(),
+        gateways=(),
         slots=(),
         minute=None,
         recommended=(),
@@ -135,6 +136,7 @@ def _learned(
     return replace(
         state,
         pods=view.tracks,
+        gateways=view.gateways,
         slots=view.slots,
         seen_pods=learn.seen_pods(state, given),
         lead_times=learn.lead_times(state.lead_times, given.pods),

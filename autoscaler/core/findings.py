@@ -19,7 +19,8 @@ def findings(
             Finding(
                 reason=Reason.SLO_UNATTAINABLE,
                 message=(
-                    f"a request takes {need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
+                    f"a {'token' if need.carried.tokens else 'request'} takes "
+                    f"{need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
                     f"{objective.threshold_s * 1000:.0f} ms: no number of replicas meets it; sized for a short queue"
                 ),
             )
@@ -63,6 +64,7 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
         violated_ratio=misses.estimate if misses else None,
         violated_low_ratio=misses.low if misses else None,
         violated_high_ratio=misses.high if misses else None,
+        violated_from=view.misses_from.value if misses and view.misses_from else None,
         skew_ratio=spread.ratio if spread else None,
         lead_time_s=lead_s,
         ready=view.ready,

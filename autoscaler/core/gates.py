@@ -24,8 +24,8 @@ def apply(trace: Trace, given: WorkloadInput, *, current: int) -> None:
             "gates",
             current,
             Reason.HELD_BY_OTHER,
-            f"{replicas.held_by} scales this object; delete it to hand over, or set forescale.io/mode: recommend "
-            "to compare first",
+            f"{replicas.held_by} scales this object; {replicas.hand_over} to hand over, or set "
+            "forescale.io/mode: recommend to compare first",
         )
     _pause(trace, spec.pause, current)
 

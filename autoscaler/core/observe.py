@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from autoscaler.core.gateway import judges, represents
+from autoscaler.core.latency import LatencySource, main_objective
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
 from autoscaler.core.state import Slot, WorkloadState
-from autoscaler.core.types import PodSample, PodStatus, WorkloadInput
+from autoscaler.core.types import PodSample, PodStatus, Slo, WorkloadInput
 from autoscaler.core.violations import MissShare, pooled
 
 
@@ -41,6 +43,8 @@ class View:
     models: tuple[ModelDemand, ...] = ()
     pending: float | None = None
     misses: MissShare | None = None
+    misses_from: LatencySource | None = None
+    gateways: tuple[PodTrack, ...] = ()
     queue_ratio: float | None = None
     latency_s: float | None = None
     """Of the slowest pod, at the first quantile that it exports at or above the objective's."""
@@ -49,6 +53,8 @@ class View:
     unknown_message: str = ""
     notes: tuple[tuple[Reason, str], ...] = ()
     ready_pods: tuple[PodStatus, ...] = field(default=())
+    slo: Slo | None = None
+    """What it is judged by."""
 
     @property
     def coverage_ratio(self) -> float | None:
@@ -86,6 +92,11 @@ def observe(
     unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
     if unknown is None and newest is not None:
         slots = _slots(slots, loads, unseen, at_s=newest, window_s=settings.rate_window_s)
+    misses, misses_from = _misses(loads, given.spec.slo)
+    gateways = _at_gateways(given, state, now_s=now_s, settings=settings)
+    seen_by_clients = _gateway_misses(gateways, loads, settings)
+    if seen_by_clients is not None:
+        misses, misses_from = seen_by_clients, LatencySource.GATEWAY
     return View(
         ready=len(ready),
         starting=starting,
@@ -96,7 +107,9 @@ def observe(
         loads=loads,
         models=_demand(slots) if unknown is None else (),
         pending=_sum_pending(loads),
-        misses=_misses(loads),
+        misses=misses,
+        misses_from=misses_from,
+        gateways=gateways,
         queue_ratio=_queue_ratio(loads),
         latency_s=_latency_s(fresh, given.spec.slo.objectives[0].ratio, given.spec.model),
         sample_age_s=None if newest is None else max(0.0, now_s - newest),
@@ -104,6 +117,7 @@ def observe(
         unknown_message=message,
         notes=notes,
         ready_pods=ready,
+        slo=given.spec.slo,
     )
 
 
@@ -134,7 +148,6 @@ def _advanced(
     settings: SignalSettings,
 ) -> tuple[PodTrack, ...]:
     before = {track.pod: track for track in state.pods}
-    threshold_s = given.spec.slo.objectives[0].threshold_s
     tracks = []
     for pod in given.pods:
         track, sample = before.get(pod.name), by_pod.get(pod.name)
@@ -146,7 +159,7 @@ def _advanced(
                 sample,
                 pod=pod,
                 window_s=settings.rate_window_s,
-                threshold_s=threshold_s,
+                slo=given.spec.slo,
                 watched_from_start=pod.name in state.seen_pods and pod.restarts == 0,
             )
         if track is not None:
@@ -232,10 +245,53 @@ def _sum_pending(loads: tuple[PodLoad, ...]) -> float | None:
     return sum(known) if known else None
 
 
-def _misses(loads: tuple[PodLoad, ...]) -> MissShare | None:
+def _misses(loads: tuple[PodLoad, ...], slo: Slo) -> tuple[MissShare | None, LatencySource | None]:
     models = _each_model(loads)
     shares = [(m.misses, m.requests) for m in models if m.misses is not None]
-    return pooled(shares, sum(m.failures for m in models)) if shares else None
+    if not shares:
+        return None, None
+    summaries = main_objective(slo).signal == "latency" and not all(m.histogram for m in models)
+    source = LatencySource.SUMMARY if summaries else LatencySource.HISTOGRAM
+    return pooled(shares, sum(m.failures for m in models)), source
+
+
+def _at_gateways(
+    given: WorkloadInput, state: WorkloadState, *, now_s: float, settings: SignalSettings
+) -> tuple[PodTrack, ...]:
+    """The tracks of a gateway's instances that were scraped lately and judge the main objective exactly."""
+    before = {track.pod: track for track in state.gateways}
+    objective = main_objective(given.spec.slo)
+    return tuple(
+        advance(
+            before.get(sample.pod),
+            sample,
+            pod=PodStatus(name=sample.pod, created_s=0.0),
+            window_s=settings.rate_window_s,
+            slo=given.spec.slo,
+            watched_from_start=False,
+        )
+        for sample in given.gateway
+        if judges(sample, objective)
+        and is_fresh(sample.sampled_at_s, now_s, settings.stale_after_s)
+    )
+
+
+def _gateway_misses(
+    tracks: tuple[PodTrack, ...], loads: tuple[PodLoad, ...], settings: SignalSettings
+) -> MissShare | None:
+    """Share of requests that missed as clients saw it; None: no gateway tells, or it sees too few of them."""
+    passed = [
+        load
+        for track in tracks
+        if (load := pod_load(track, model=None, panic_window_s=settings.panic_window_s))
+    ]
+    models = _each_model(tuple(passed))
+    shares = [(m.misses, m.requests) for m in models if m.misses is not None]
+    failures = sum(m.failures for m in models)
+    served = sum(m.requests for m in _each_model(loads))
+    if not shares or not represents(sum(m.requests for m in models) + failures, served):
+        return None
+    return pooled(shares, failures)
 
 
 def _latency_s(tracks: list[PodTrack], ratio: float, model: str | None) -> float | None:
@@ -257,6 +313,10 @@ def _queue_ratio(loads: tuple[PodLoad, ...]) -> float | None:
     """The queue's share of the mean latency, over all requests."""
     queue = total = 0.0
     for m in _each_model(loads):
+        if m.queue_ratio is not None:
+            queue += m.queue_ratio * m.requests
+            total += m.requests
+            continue
         if m.queue_s is None or m.compute_s is None:
             continue
         queue += m.queue_s * m.requests

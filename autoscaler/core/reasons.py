@@ -53,5 +53,6 @@ class Reason(StrEnum):
     UNEVEN_LOAD = "UnevenLoad"
     EXTERNAL_EDIT = "ExternalEdit"
     INVALID_ANNOTATION = "InvalidAnnotation"
+    UNSUPPORTED = "Unsupported"
     DUPLICATE_SAMPLE = "DuplicateSample"
     UNSCHEDULABLE = "Unschedulable"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from autoscaler.core.types import ModelCounters, PodSample, PodStatus
-from autoscaler.core.violations import MissShare, misses_between, misses_from_quantiles
+from autoscaler.core.latency import worst_share
+from autoscaler.core.types import ModelCounters, PodSample, PodStatus, Slo
+from autoscaler.core.violations import MissShare
 
 # A scrape may carry a time slightly ahead of the controller's clock; more than this is a wrong clock.
 FUTURE_TOLERANCE_S = 5.0
@@ -34,6 +35,7 @@ class Increment:
     queue_s: float | None
     compute_s: float | None
     request_s: float | None
+    token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class ModelTrack:
     last: ModelCounters
     recent: tuple[Increment, ...] = ()
     misses: MissShare | None = None
-    """Share of its latest requests that took longer than the objective allows."""
+    """Share of its latest requests that took longer than the objective allows; of several objectives, of the one that
+    is closest to its limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,15 @@ class ModelLoad:
     """The rate hardly changed within the window and no backlog drained: its waits can be learned from."""
     draining: bool
     """A backlog is being worked off: a balancer rightly sends it less than the others."""
+    histogram: bool = False
+    """The misses are a histogram's, not a summary's."""
+    tokens: bool = False
+    """It generates tokens: inferences are tokens, a batch is the sequences that run together, and `compute_s` is the
+    time of one step, in which each of them gains a token."""
+    running: float | None = None
+    cache_ratio: float | None = None
+    queue_ratio: float | None = None
+    """Of a token generator: the queue's share of the time to the first token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +109,7 @@ def advance(
     *,
     pod: PodStatus,
     window_s: float,
-    threshold_s: float,
+    slo: Slo,
     watched_from_start: bool,
 ) -> PodTrack:
     """The track with `sample` taken in.
@@ -117,7 +129,7 @@ def advance(
             counters,
             span_s=None if since_s is None else sample.sampled_at_s - since_s,
             window_s=window_s,
-            threshold_s=threshold_s,
+            slo=slo,
             from_zero=watched_from_start and track is None,
         )
         for counters in sample.models
@@ -131,7 +143,7 @@ def _advance_model(
     *,
     span_s: float | None,
     window_s: float,
-    threshold_s: float,
+    slo: Slo,
     from_zero: bool,
 ) -> ModelTrack:
     last = before.last if before else None
@@ -141,13 +153,7 @@ def _advance_model(
     recent = before.recent if before else ()
     if increment is not None:
         recent = _within(recent, window_s - increment.span_s) + (increment,)
-    if now.latency_buckets:
-        misses = misses_between(
-            last.latency_buckets if last else (), now.latency_buckets, threshold_s
-        )
-    else:
-        misses = misses_from_quantiles(now.latency_quantiles, threshold_s)
-    return ModelTrack(last=now, recent=recent, misses=misses)
+    return ModelTrack(last=now, recent=recent, misses=worst_share(last, now, slo))
 
 
 def _within(recent: tuple[Increment, ...], window_s: float) -> tuple[Increment, ...]:
@@ -176,6 +182,7 @@ def _increment(last: ModelCounters, now: ModelCounters, span_s: float) -> Increm
         queue_s=_rise(last.queue_s, now.queue_s),
         compute_s=_rise(last.compute_s, now.compute_s),
         request_s=_rise(last.request_s, now.request_s),
+        token_s=_rise(last.token_s, now.token_s),
     )
 
 
@@ -219,13 +226,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     inferences = sum(item.inferences for item in recent)
     items = inferences / requests if requests > 0.0 else 1.0
     fast = _within(recent, panic_window_s) or recent[-1:]
-    executions = _total([item.executions for item in recent])
-    queue_s = _mean_per_request([item.queue_s for item in recent], requests)
-    compute_s = _mean_per_request([item.compute_s for item in recent], requests)
-    request_s = _mean_per_request([item.request_s for item in recent], requests)
-    overhead_s = None
-    if queue_s is not None and compute_s is not None and request_s is not None:
-        overhead_s = max(0.0, request_s - queue_s - compute_s)
+    work = _work(recent, requests, inferences, span_s)
     pending = track.last.pending
     return ModelLoad(
         model=track.last.model,
@@ -235,14 +236,62 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         requests=requests,
         failures=sum(item.failures for item in recent),
         items_per_request=items,
-        mean_batch=inferences / executions if executions else None,
-        queue_s=queue_s,
-        compute_s=compute_s,
-        overhead_s=overhead_s,
+        mean_batch=work.mean_batch,
+        queue_s=work.queue_s,
+        compute_s=work.compute_s,
+        overhead_s=work.overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
         steady=_is_steady(recent, inferences / span_s),
         draining=sum(item.pending_growth for item in recent) < -(0.1 * requests + 3.0),
+        histogram=bool(track.last.latency_buckets),
+        tokens=work.tokens,
+        running=track.last.running,
+        cache_ratio=track.last.cache_ratio,
+        queue_ratio=work.queue_ratio,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What the window says of batches and their times."""
+
+    mean_batch: float | None
+    queue_s: float | None
+    compute_s: float | None
+    overhead_s: float | None
+    tokens: bool = False
+    queue_ratio: float | None = None
+
+
+def _work(
+    recent: tuple[Increment, ...], requests: float, inferences: float, span_s: float
+) -> _Work:
+    queue_s = _mean_per_request([item.queue_s for item in recent], requests)
+    request_s = _mean_per_request([item.request_s for item in recent], requests)
+    token_s = _total([item.token_s for item in recent])
+    if token_s is not None:
+        # Little's law: the time that all tokens took together, over the time that passed, is how many ran together.
+        return _Work(
+            mean_batch=token_s / span_s if token_s > 0.0 else None,
+            queue_s=None,
+            compute_s=token_s / inferences if inferences > 0.0 else None,
+            overhead_s=None,
+            tokens=True,
+            queue_ratio=min(1.0, queue_s / request_s)
+            if queue_s is not None and request_s
+            else None,
+        )
+    executions = _total([item.executions for item in recent])
+    compute_s = _mean_per_request([item.compute_s for item in recent], requests)
+    overhead_s = None
+    if queue_s is not None and compute_s is not None and request_s is not None:
+        overhead_s = max(0.0, request_s - queue_s - compute_s)
+    return _Work(
+        mean_batch=inferences / executions if executions else None,
+        queue_s=queue_s,
+        compute_s=compute_s,
+        overhead_s=overhead_s,
     )
 
 

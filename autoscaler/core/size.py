@@ -13,6 +13,7 @@ from autoscaler.core.observe import View
 from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, miss_probability, utilization_limit
 from autoscaler.core.service_time import ServiceTimes, service_times
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
+from autoscaler.core.token_capacity import TokenCapacity, token_capacity
 from autoscaler.core.types import LatencyObjective
 
 # Models with less of the work than this do not decide how busy a replica may be.
@@ -34,6 +35,8 @@ class Capacity:
     """The pod template whose times these are."""
     dominant: ServiceTimes
     """Times of the model with the most work."""
+    tokens: TokenCapacity | None = None
+    """Of an engine that generates tokens; an inference is a token then."""
 
     @property
     def rps(self) -> float:
@@ -55,6 +58,8 @@ def capacity(
     entry = _knowledge(templates, template_hash)
     if entry is None:
         return None
+    if any(model.tokens for load in view.loads for model in load.models):
+        return _token_capacity(entry, view)
     shares = {item.model: item.stable_rps for item in view.models}
     known = [(m, t) for m in entry.models if (t := service_times(m.service)) is not None]
     if not known:
@@ -79,6 +84,25 @@ def capacity(
         known_from=entry.template_hash,
         dominant=dominant[1],
     )
+
+
+def _token_capacity(entry: TemplateKnowledge, view: View) -> Capacity | None:
+    """Of the model with the most tokens: such a server holds one, and adapters of it share its batch."""
+    rates = {item.model: item.stable_rps for item in view.models}
+    for model in sorted(entry.models, key=lambda m: rates.get(m.model, 0.0), reverse=True):
+        told = token_capacity(model, view)
+        if told is not None:
+            return Capacity(
+                utilization_limit_ratio=told.tokens_rps / told.most_rps,
+                work_s_per_inference=1.0 / told.most_rps,
+                attainable=told.attainable,
+                service_s=told.steps.batch_s[0],
+                variability=told.variability,
+                known_from=entry.template_hash,
+                dominant=told.steps,
+                tokens=told,
+            )
+    return None
 
 
 def _knowledge(
@@ -118,6 +142,11 @@ def counterfactual(
     load = demand_rps * carried.work_s_per_inference / fewer
     if load >= 1.0:
         return f"{fewer} would be overloaded: {load:.0%} of what they can do at full batches"
+    if carried.tokens is not None:
+        return (
+            f"{fewer} would run at {load:.0%} of the {carried.tokens.most_rps:.0f} tokens a second that "
+            f"{carried.tokens.limited_by} allows, without room for arrivals that come together"
+        )
     missed = miss_probability(
         carried.dominant, load / carried.dominant.work_s, objective.threshold_s, carried.variability
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from autoscaler.core.types import LatencyObjective, Slo, SloForm
 from autoscaler.errors import Problem
@@ -79,3 +80,23 @@ def _objective(part: str, where: str) -> LatencyObjective | Problem:
         threshold_s=threshold_s,
         signal=signal or "latency",
     )
+
+
+@lru_cache(maxsize=1024)
+def objective_text(objective: LatencyObjective) -> str:
+    """One objective in one spelling, whatever the user's: `p95 < 200ms`, `99% < 0.3s` as `99% < 300ms`."""
+    share = f"{round(objective.ratio * 100.0, 6):g}"
+    level = f"p{share}" if objective.form is SloForm.MINUTES else f"{share}%"
+    signal = "" if objective.signal == "latency" else f" {objective.signal}"
+    threshold_s = objective.threshold_s
+    told = f"{threshold_s:g}s" if threshold_s >= 1.0 else f"{round(threshold_s * 1000.0, 6):g}ms"
+    return f"{level}{signal} < {told}"
+
+
+def window_text(window_s: float) -> str:
+    """A window as Prometheus writes durations: whole days, else hours, else minutes. A day is `24h`."""
+    if window_s % 86400.0 == 0.0 and window_s > 86400.0:
+        return f"{window_s / 86400.0:.0f}d"
+    if window_s % 3600.0 == 0.0:
+        return f"{window_s / 3600.0:.0f}h"
+    return f"{round(window_s / 60.0)}m"

@@ -94,6 +94,8 @@ class WorkloadState:
     id: WorkloadId
     first_seen_s: float
     pods: tuple[PodTrack, ...] = ()
+    gateways: tuple[PodTrack, ...] = ()
+    """Instances of a gateway or mesh, as far as they judge this workload's objective."""
     slots: tuple[Slot, ...] = ()
     """Demand of the last scrapes, oldest first, for the length of the rate window."""
     seen_pods: tuple[str, ...] = ()

@@ -98,12 +98,16 @@ class WorkloadSpec:
     min_replicas: int = 1
     max_replicas: int | None = None
     engine: str = "triton"
+    engine_from: str = "assumed"
+    """What it is known by: `annotation`, the part of the pod template or the metric that told, or `assumed`."""
     model: str | None = None
     """Judge only this model of a multi-model server; None: all."""
     startup_time_s: float | None = None
     """Seed for time-to-ready; None: the policy's."""
     priority: int = 0
     schedule: tuple[ScheduledFloor, ...] = ()
+    pods_of: str | None = None
+    """Name of the Deployment that the pods are named after, where it is not the workload itself."""
     gpus_per_replica: float = 1.0
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
 
@@ -140,6 +144,8 @@ class ReplicaStatus:
     """Hash of the newest pod template, by which capacity is remembered."""
     held_by: str | None = None
     """Another autoscaler that owns the scale, as `HorizontalPodAutoscaler ns/name`."""
+    hand_over: str = "delete it"
+    """What a person does to hand the scale over from who holds it."""
     blocked: str | None = None
     """Why pods can't be made (quota, FailedCreate), in Kubernetes' words."""
 
@@ -181,6 +187,16 @@ class ModelCounters:
     """(quantile, seconds) of recent requests, ascending; summaries of this pod alone."""
     latency_buckets: tuple[tuple[float, float], ...] = ()
     """(upper bound in seconds, cumulative count) of a histogram, ascending, +Inf as a bound of 1e308."""
+    ttft_buckets: tuple[tuple[float, float], ...] = ()
+    """The same for the time to the first token, and"""
+    tpot_buckets: tuple[tuple[float, float], ...] = ()
+    """for each request's mean time per output token."""
+    token_s: float | None = None
+    """Engines that generate tokens, whose `inferences` are tokens: time between tokens, added up over all tokens."""
+    running: float | None = None
+    """Gauge: sequences in the batch now."""
+    cache_ratio: float | None = None
+    """Gauge: share of the key-value cache in use, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +208,8 @@ class PodSample:
     models: tuple[ModelCounters, ...] = ()
     gpu_busy_ratio: float | None = None
     """Secondary signal only: DCGM's, 0 to 1."""
+    engine: str = ""
+    """Whose metrics these are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +287,8 @@ class WorkloadInput:
     """Why there are no samples or not all, as a sentence; None: the source answered."""
     doubled_pods: tuple[str, ...] = ()
     """Pods of which the source had two scrapes; the collector kept one."""
+    gateway: tuple[PodSample, ...] = ()
+    """What each instance of a gateway or mesh has counted of this workload's requests, as a client sees them."""
     profiles: tuple[ServerProfile, ...] = ()
     backfill: tuple[HistoryPoint, ...] = ()
     """History from before this process, given once."""
@@ -339,6 +359,8 @@ class Facts:
     violated_low_ratio: float | None = None
     violated_high_ratio: float | None = None
     """Share of recent requests that missed the objective: estimate and bounds."""
+    violated_from: str | None = None
+    """Where that was read: `gateway`, `histogram`, or `summary`, which is an estimate."""
     skew_ratio: float | None = None
     """The busiest pod's load over the mean."""
     lead_time_s: float | None = None

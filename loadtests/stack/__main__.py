@@ -7,7 +7,7 @@ import sys
 
 from loadtests.stack.errors import StackError
 from loadtests.stack.stack import Stack
-from loadtests.stack.toolbox import find_or_make
+from loadtests.stack.toolbox import find_helm, find_or_make
 
 UP = """
 The stack is up.
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     down.add_argument("--purge", action="store_true", help="remove the logs too")
     down.add_argument("--quiet", action="store_true")
     given = parser.parse_args(arguments)
-    stack = Stack(say=lambda text: print(text, flush=True))
+    stack = Stack(say=_say)
     try:
         return _run(stack, given)
     except StackError as error:
@@ -42,9 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def _run(stack: Stack, given: argparse.Namespace) -> int:
     if given.command == "tools":
-        find_or_make(lambda text: print(text, flush=True))
+        find_or_make(_say)
+        find_helm(_say)
     elif given.command == "up":
         stack.up(nodes=given.nodes, gpus_per_node=given.gpus_per_node)
         print(UP.format(kubeconfig=stack.kubeconfig, prometheus=stack.prometheus_url))

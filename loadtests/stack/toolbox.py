@@ -76,6 +76,11 @@ def find_or_make(say: Say) -> Toolbox:
     )
 
 
+def find_helm(say: Say) -> Path:
+    """For the chart's tests; not a part of the stack. Raises ToolMissing."""
+    return _go_program("helm", "helm", "helm.sh/helm/v3/cmd/helm", say)
+
+
 def _found(name: str) -> Path | None:
     """As envtest does: KUBEBUILDER_ASSETS first, then PATH."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from autoscaler.collectors.mirror import Mirror
-from autoscaler.errors import SourceExpired, SourceUnavailable
+from autoscaler.errors import SourceExpired, SourceMissing, SourceUnavailable
 from tests.fakes.clock import FakeClock
 
 Event = tuple[str, dict[str, Any]] | Exception
@@ -107,3 +107,38 @@ async def test_an_object_that_can_not_be_read_stops_no_other() -> None:
 async def test_what_projects_to_nothing_is_dropped() -> None:
     api = FakeApi([[item("a", "1", 1)]], [[("MODIFIED", item("a", "11", -1))]])
     assert dict((await mirrored(api)).objects) == {}
+
+
+class Unknown(FakeApi):
+    """A cluster that does not know the kind of object until it is installed."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__([[item("a", "1", 5)]], [])
+        self.looks = looks
+
+    async def pages(
+        self, path: str, *, accept: str
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        self.looks -= 1
+        if self.looks >= 0:
+            self.asked.append("404")
+            raise SourceMissing("no such kind")
+        async for page in super().pages(path, accept=accept):
+            yield page
+
+
+async def test_a_kind_that_need_not_be_there_is_looked_for_again() -> None:
+    api = Unknown(2)
+    mirror: Mirror[int] = Mirror(
+        api,  # type: ignore[arg-type]
+        "/things",
+        lambda raw, before: raw["value"],
+        FakeClock(),
+        optional=True,
+    )
+    await mirror.relist()
+    assert (mirror.synced, mirror.error, dict(mirror.objects)) == (True, None, {})
+    task = asyncio.create_task(mirror.run())
+    await asyncio.gather(task, return_exceptions=True)
+    assert api.asked == ["404", "404", "list", "watch 10"]
+    assert mirror.objects == {"a": 5}

@@ -109,7 +109,7 @@ async def test_plan_and_explain_against_a_cluster(tmp_path: Path) -> None:
         put_pods(w.api, "bert", 2)
         code, out, err = await w.end(await w.start("plan", "--wait", "0"))
         assert (code, err) == (0, "")
-        assert "team/bert  99% < 300ms  auto  2    2       NoData" in out
+        assert "team/bert  99% < 300ms  triton (assumed)  auto  2    2       NoData" in out
         assert "! team/odd forescale.io/slo: 'fast' is no objective" in out
         code, out, _ = await w.end(await w.start("plan", "--wait", "0", "--json"))
         assert json.loads(out)["decisions"][0]["target"] == 2

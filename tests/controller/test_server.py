@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 
+from autoscaler.codec import decode
 from autoscaler.config import ServerSettings
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.server import Health, Server, build_app
+from autoscaler.controller.server import CompliancePage, Health, Server, build_app
+from autoscaler.core.compliance import WorkloadCompliance
 from autoscaler.core.types import TickRecord
+from tests.controller.test_accounts import an_hour
 from tests.fakes.controller import FakeLeadership
 from tests.fakes.recorded import RecordedStory
 
@@ -28,8 +31,14 @@ class Site:
         self.metrics, self.leadership = Metrics(), FakeLeadership()
         self.stuck: str | None = None
         self.last: TickRecord | None = None
+        self.compliance: tuple[WorkloadCompliance, ...] = ()
         health = Health(stuck=lambda: self.stuck, not_ready=lambda: None, last=lambda: self.last)
-        app = build_app(metrics=self.metrics, leadership=self.leadership, health=health)
+        app = build_app(
+            metrics=self.metrics,
+            leadership=self.leadership,
+            health=health,
+            compliance=lambda: self.compliance,
+        )
         self.server = Server(app, ServerSettings(bind="127.0.0.1", port=0))
 
     async def get(self, *paths: str) -> list[Answer]:
@@ -123,3 +132,16 @@ def test_what_is_unknown_has_no_series_and_its_hold_grows() -> None:
     held_s = value("forescale_workload_unknown_hold_seconds", labels)
     assert held_s is not None
     assert held_s >= 120.0
+
+
+async def test_compliance_is_shown_by_the_leader_alone() -> None:
+    site = Site()
+    accounts, _ = an_hour()
+    site.compliance = accounts.compliance()
+    (follower,) = await site.get("/debug/slo")
+    assert follower.status == 503
+    assert "the leader is other" in follower.text
+    leader = Site()
+    leader.compliance, leader.leadership.leading = accounts.compliance(), True
+    (told,) = await leader.get("/debug/slo")
+    assert decode(told.text, CompliancePage).workloads == accounts.compliance()

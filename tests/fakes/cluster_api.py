@@ -68,8 +68,9 @@ class ClusterApi:
     def _get(self, path: str) -> web.Response:
         if path in self.objects:
             return web.json_response(self.objects[path])
-        if path.rsplit("/", 1)[-1] in _PLURALS:
-            items = [o for p, o in self.objects.items() if _collection(p) == path]
+        items = [o for p, o in self.objects.items() if _collection(p) == path]
+        plural = path.rsplit("/", 1)[-1]
+        if plural in _PLURALS or (plural in _OPTIONAL and items):
             return web.json_response(
                 {"metadata": {"resourceVersion": str(self._version)}, "items": items}
             )
@@ -134,6 +135,8 @@ _PLURALS = {
     *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
     *("leases", "configmaps", "events"),
 }
+# Kinds that a cluster need not know: 404 until there is one.
+_OPTIONAL = {"inferenceservices"}
 
 
 def _collection(path: str) -> str:

@@ -1,0 +1,40 @@
+"""Asks a running controller for one of its pages."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from autoscaler.errors import AutoscalerError, ConfigError, Problem
+
+T = TypeVar("T")
+
+
+def ask(url: str, path: str, type_: type[T]) -> T:
+    """The page at `path`, such as /debug/decisions.
+
+    Raises:
+        ConfigError: `url` is no address.
+        AutoscalerError: no answer, or not this page's; the message says what to do.
+    """
+    import urllib.error
+    import urllib.request
+
+    from autoscaler.codec import decode
+
+    address = url.rstrip("/") + path
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(
+            (Problem("--controller", repr(url), "must be like http://127.0.0.1:8080"),)
+        )
+    try:
+        with urllib.request.urlopen(address, timeout=10.0) as response:
+            return decode(response.read(), type_)
+    except urllib.error.HTTPError as error:
+        said = error.read(300).decode(errors="replace").strip()
+        raise AutoscalerError(f"{address}: HTTP {error.code}: {said}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise AutoscalerError(
+            f"{address}: {reason}, name the address of a running controller "
+            "(kubectl port-forward deploy/forescale 8080)"
+        ) from error

@@ -1,0 +1,84 @@
+"""The pages of docs/reference, made from the code: `make docs-reference` writes them, a test holds them current."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from autoscaler.controller.accounts import Accounts
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.slo_metrics import SloSeries
+from autoscaler.core.annotations import KEYS, PREFIX
+
+MADE = "<!-- Made from the code by `make docs-reference`. -->"
+
+
+def annotations_page() -> str:
+    """Every annotation."""
+    lines = [
+        "# Annotations",
+        MADE,
+        "",
+        f"On a Deployment, StatefulSet or KServe InferenceService, with the prefix `{PREFIX}`. What is unknown or",
+        "malformed raises a Warning Event `InvalidAnnotation` that names the key, what was given and what is allowed,",
+        "and leaves the workload as it is. How each value is read:",
+        "[core/annotations.py](../../autoscaler/core/annotations.py).",
+        "",
+        "| key | value | default | meaning | example |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{name}` | {key.value} | {key.default} | {key.meaning} | `{key.example}` |"
+        for name, key in KEYS.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """Every metric of the controller."""
+    registry = Metrics().registry
+    registry.register(SloSeries(Accounts(stale_after_s=30.0)))
+    lines = [
+        "# Metrics",
+        MADE,
+        "",
+        "At `/metrics` of each controller. Series of a workload are the leader's, made from its last tick, and end",
+        "with the workload; what is unknown has no series. Scrape with `honorLabels: true`. Where they are made:",
+        "[controller/metrics.py](../../autoscaler/controller/metrics.py),",
+        "[controller/slo_metrics.py](../../autoscaler/controller/slo_metrics.py).",
+        "",
+        "| metric | type | labels | what it is |",
+        "|---|---|---|---|",
+    ]
+    lines += [_row(family) for family in sorted(_families(registry), key=lambda f: f.name)]
+    return "\n".join(lines) + "\n"
+
+
+def _families(registry: CollectorRegistry) -> list[Metric]:
+    return list(registry.collect())
+
+
+def _row(family: Metric) -> str:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    told: set[str] = set(getattr(family, "_labelnames", ()))
+    told |= {label for sample in family.samples for label in sample.labels}
+    labels = ", ".join(f"`{label}`" for label in sorted(told - {"le"}))
+    return f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+
+
+PAGES = {"annotations.md": annotations_page, "metrics.md": metrics_page}
+
+
+def main(folder: Path) -> None:
+    """Writes all pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+        print(folder / name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,129 @@
+"""Step 3 for engines that generate tokens with continuous batching: how many sequences may run at once on one replica.
+
+A step gives each of the B running sequences one token and takes the longer the more there are: B / step(B) tokens a
+second. step(B) is learned from the tokens themselves - the mean time between tokens, and by Little's law the mean count
+of sequences that ran - and is continued as a straight line, no further than to twice what was seen.
+
+What limits B is the first of: the step that the objective on the time per token allows, the key-value cache, the batch
+that the engine was seen to fill while others waited, and what was learned. How many sequences run varies as a Poisson
+number, so that a mean of B - z sqrt(B) keeps below B for the objective's share of the time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from autoscaler.core.latency import main_objective
+from autoscaler.core.observe import View
+from autoscaler.core.service_time import ServiceTimes, service_times
+from autoscaler.core.signals import ModelLoad
+from autoscaler.core.state import ModelKnowledge
+from autoscaler.core.types import LatencyObjective
+
+# vLLM preempts sequences when its cache is full; below that, long answers still grow.
+FULL_CACHE_RATIO = 0.9
+# A cache that is hardly used tells nothing about what a sequence takes of it.
+MIN_CACHE_RATIO = 0.02
+TRUST_RATIO = 2.0
+# A server that has just begun to be seen may run this many, whatever was learned.
+FEWEST_TRUSTED = 8
+MOST_SEQUENCES = 1024
+# A whole answer of mean length must fit into an objective on whole requests this many times: answers differ in length.
+ANSWER_SPREAD = 2.0
+# Of the fast rate, whose scatter level_rps() weighs.
+FAST_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCapacity:
+    """What one replica carries."""
+
+    tokens_rps: float
+    """Tokens a second that leave room for the scatter of arrivals."""
+    most_rps: float
+    """Tokens a second at the limit itself."""
+    sequences: float
+    """Mean number of sequences at `tokens_rps`."""
+    limited_by: str
+    attainable: bool
+    steps: ServiceTimes
+    """Time of a step by the number of sequences, up to the limit."""
+    variability: float
+    """Scatter of the token rate over a fast window, as a multiple of Poisson's: it is sequences that come by chance."""
+
+
+def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
+    """None: no step was timed yet."""
+    seen = [item.batch_size for item in model.service.evidence]
+    if not seen or view.slo is None:
+        return None
+    trusted = min(MOST_SEQUENCES, max(FEWEST_TRUSTED, math.ceil(TRUST_RATIO * max(seen))))
+    steps = service_times(replace(model.service, max_batch_size=trusted))
+    if steps is None:
+        return None
+    loads = [m for load in view.loads for m in load.models if m.model == model.model]
+    limits = {"what was seen so far": trusted, **_limits(loads)}
+    attainable = True
+    for objective in view.slo.objectives:
+        allowed_s = _allowed_step_s(objective, loads)
+        if allowed_s is None:
+            continue
+        within = sum(1 for seconds in steps.batch_s if seconds <= allowed_s)
+        attainable = attainable and within > 0
+        if within < trusted:
+            limits[f"{allowed_s * 1000:.3g} ms a token"] = within
+    name = min(limits, key=lambda key: limits[key])
+    limit = max(1, limits[name])
+    mean = _with_room(limit, main_objective(view.slo).ratio)
+    at_limit = steps.batch_s[limit - 1]
+    return TokenCapacity(
+        tokens_rps=mean / _between(steps.batch_s, mean),
+        most_rps=limit / at_limit,
+        sequences=mean,
+        limited_by=name,
+        attainable=attainable,
+        steps=replace(steps, batch_s=steps.batch_s[:limit]),
+        variability=max(1.0, FAST_WINDOW_S / at_limit),
+    )
+
+
+def _limits(loads: list[ModelLoad]) -> dict[str, int]:
+    """What the running replicas show of their own limits."""
+    limits: dict[str, int] = {}
+    running = [m for m in loads if m.running is not None and m.running >= 1.0]
+    cached = [m for m in running if m.cache_ratio is not None and m.cache_ratio >= MIN_CACHE_RATIO]
+    if cached:
+        each = sum(m.cache_ratio or 0.0 for m in cached) / sum(m.running or 0.0 for m in cached)
+        limits["the key-value cache"] = max(1, math.floor(FULL_CACHE_RATIO / each))
+    full = [m.running for m in running if m.pending is not None and m.pending >= 1.0 and m.running]
+    if full:
+        limits["the engine's batch"] = max(1, math.floor(max(full)))
+    return limits
+
+
+def _allowed_step_s(objective: LatencyObjective, loads: list[ModelLoad]) -> float | None:
+    """How long a step may take. None: this objective does not say."""
+    if objective.signal == "tpot":
+        return objective.threshold_s
+    if objective.signal == "latency":
+        requests = sum(m.requests for m in loads)
+        tokens = sum(m.requests * m.items_per_request for m in loads)
+        return objective.threshold_s * requests / (ANSWER_SPREAD * tokens) if tokens > 0.0 else None
+    return None
+
+
+def _with_room(limit: int, ratio: float) -> float:
+    """The mean m with m + z sqrt(m) = limit: 64 slots and 99 % leave a mean of 48."""
+    z = NormalDist().inv_cdf(min(max(ratio, 0.5), 0.9999))
+    root = (math.sqrt(z * z + 4.0 * limit) - z) / 2.0
+    return max(1.0, root * root) if limit > 1 else 1.0
+
+
+def _between(steps: tuple[float, ...], sequences: float) -> float:
+    """The time of a step with a fractional mean number of sequences."""
+    below = min(max(1, math.floor(sequences)), len(steps))
+    above = min(below + 1, len(steps))
+    share = min(max(sequences - below, 0.0), 1.0)
+    return steps[below - 1] + share * (steps[above - 1] - steps[below - 1])

@@ -1,0 +1,1 @@
+"""Prometheus rules for error budgets, written from what forescale itself exports."""

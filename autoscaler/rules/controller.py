@@ -1,0 +1,189 @@
+"""Alerts on forescale itself: is there one that leads, does it tick, does it know, may it write."""
+
+from __future__ import annotations
+
+from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
+
+TICK = "forescale_tick_last_completed_timestamp_seconds"
+HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
+
+RULES = (
+    Rule(
+        alert="ForescaleAbsent",
+        expr="absent(forescale_build_info)",
+        for_="5m",
+        labels={"severity": "page"},
+        annotations={
+            "summary": "no forescale is scraped",
+            "description": "workloads stay as they are; nothing reacts to demand",
+        },
+    ),
+    Rule(
+        alert="ForescaleNotLeading",
+        expr="sum(forescale_leader_leading) < 1",
+        for_="2m",
+        labels={"severity": "page"},
+        annotations={
+            "summary": "forescale runs and none of it leads",
+            "description": "see the Lease forescale, and whether the API server can be reached",
+        },
+    ),
+    Rule(
+        alert="ForescaleNotTicking",
+        expr=f"time() - max({TICK}) > 120 and sum(forescale_leader_leading) > 0",
+        for_="1m",
+        labels={"severity": "page"},
+        annotations={
+            "summary": "the leading forescale decides nothing",
+            "description": "no tick was completed for two minutes; see its log",
+        },
+    ),
+    Rule(
+        alert="ForescaleTicksLate",
+        expr="sum(rate(forescale_tick_overruns_total[15m])) / sum(rate(forescale_tick_runs_total[15m])) > 0.1",
+        for_="15m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "more than a tenth of the ticks are left out",
+            "description": "see forescale_tick_stage_duration_seconds for the part that is slow",
+        },
+    ),
+    Rule(
+        alert="ForescaleTicksFailing",
+        expr="sum(increase(forescale_tick_failures_total[15m])) > 2",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "ticks end with an error",
+            "description": "see the log; workloads stay as they are meanwhile",
+        },
+    ),
+    Rule(
+        alert="ForescaleWorkloadUnknown",
+        expr="max by (namespace, kind, name) (forescale_workload_unknown_hold_seconds) > 600",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "{{ $labels.namespace }}/{{ $labels.name }} is held, something is unknown",
+            "description": "held for more than ten minutes; `forescale explain` says what is missing",
+        },
+    ),
+    Rule(
+        alert="ForescaleWritesRefused",
+        expr='sum(increase(forescale_actuation_actions_total{outcome=~"Rejected|Unknown"}[15m])) > 3',
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "the API server does not carry out what forescale asks for",
+            "description": "see the Events ScaleRejected and ScaleUnknown at the workloads",
+        },
+    ),
+    Rule(
+        alert="ForescaleWorkloadsRefused",
+        expr="max(forescale_fleet_refused_workloads) > 0",
+        for_="15m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "annotations that can't be followed",
+            "description": "the workloads are left alone; Events InvalidAnnotation say what is allowed",
+        },
+    ),
+    Rule(
+        alert="ForescaleFrozen",
+        expr="max(forescale_fleet_frozen) > 0",
+        for_="1h",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "all scaling has been frozen for an hour",
+            "description": "a person set `freeze` in the policy; take it out when the reason is gone",
+        },
+    ),
+    Rule(
+        alert="ForescaleMemoryNotSaved",
+        expr="sum(increase(forescale_checkpoint_failures_total[15m])) > 5",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "what was learned is not saved",
+            "description": "a failover would start cold: slower to scale down, and with seeds for what is known",
+        },
+    ),
+    Rule(
+        alert="ForescaleJournalNotWritten",
+        expr="sum(increase(forescale_journal_failures_total[15m])) > 5",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "ticks are not written down",
+            "description": "decisions go on; `explain --journal` and `replay` will lack this time",
+        },
+    ),
+)
+
+
+def controller_group() -> Group:
+    """All of them."""
+    return Group(name="forescale/controller", rules=RULES)
+
+
+def controller_tests() -> tuple[UnitTest, ...]:
+    """A forescale that is well, and for each alert one that is not."""
+    end = 90
+    well = {
+        'forescale_build_info{version="0"}': f"1x{end}",
+        'forescale_leader_leading{pod="a"}': f"1x{end}",
+        'forescale_leader_leading{pod="b"}': f"0x{end}",
+        TICK: f"0+60x{end}",
+        "forescale_tick_runs_total": f"0+6x{end}",
+        "forescale_tick_overruns_total": f"0x{end}",
+        "forescale_tick_failures_total": f"0x{end}",
+        HELD: f"0x{end}",
+        'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
+        "forescale_fleet_refused_workloads": f"0x{end}",
+        "forescale_fleet_frozen": f"0x{end}",
+        "forescale_checkpoint_failures_total": f"0x{end}",
+        "forescale_journal_failures_total": f"0x{end}",
+    }
+    ill: dict[str, dict[str, str | None]] = {
+        "ForescaleAbsent": {'forescale_build_info{version="0"}': None},
+        "ForescaleNotLeading": {'forescale_leader_leading{pod="a"}': f"0x{end}"},
+        "ForescaleNotTicking": {TICK: f"0x{end}"},
+        "ForescaleTicksLate": {"forescale_tick_overruns_total": f"0+1x{end}"},
+        "ForescaleTicksFailing": {"forescale_tick_failures_total": f"0+1x{end}"},
+        "ForescaleWorkloadUnknown": {HELD: f"0+60x{end}"},
+        "ForescaleWritesRefused": {
+            'forescale_actuation_actions_total{outcome="Rejected"}': f"0+1x{end}"
+        },
+        "ForescaleWorkloadsRefused": {"forescale_fleet_refused_workloads": f"1x{end}"},
+        "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
+        "ForescaleMemoryNotSaved": {"forescale_checkpoint_failures_total": f"0+1x{end}"},
+        "ForescaleJournalNotWritten": {"forescale_journal_failures_total": f"0+1x{end}"},
+    }
+    tests = [
+        UnitTest(
+            name="forescale is well",
+            series=well,
+            checks=tuple(AlertCheck(at=f"{end}m", alert=rule.alert or "") for rule in RULES),
+        )
+    ]
+    for rule in RULES:
+        name = rule.alert or ""
+        series = {k: v for k, v in {**well, **ill[name]}.items() if v is not None}
+        tests.append(
+            UnitTest(
+                name=name,
+                series=series,
+                checks=(AlertCheck(at=f"{end}m", alert=name, fire=(_as_fired(rule),)),),
+            )
+        )
+    return tuple(tests)
+
+
+def _as_fired(rule: Rule) -> Rule:
+    """With the labels of the series, and the template filled in."""
+    if rule.alert != "ForescaleWorkloadUnknown":
+        return rule
+    return Rule(
+        alert=rule.alert,
+        expr=rule.expr,
+        labels={**rule.labels, "namespace": "team", "kind": "Deployment", "name": "bert"},
+        annotations={
+            **rule.annotations,
+            "summary": "team/bert is held, something is unknown",
+        },
+    )

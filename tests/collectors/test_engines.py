@@ -1,0 +1,226 @@
+"""Other engines than Triton, by what they expose: recorded samples, and a stand-in that batches while it is watched."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.collectors.prometheus import Collected, PrometheusCollector
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slo import parse_slo
+from autoscaler.core.types import (
+    Decision,
+    ModelCounters,
+    PodStatus,
+    ReplicaStatus,
+    Slo,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
+from autoscaler.engine import DecisionEngine
+from loadtests.engines.vllm import Engine, Speed
+from tests.fakes.scraped import ScrapedPrometheus
+
+SAMPLES = Path(__file__).parent / "samples"
+INF = 1e308
+
+
+def spec(engine: str, slo: str = "p95 < 1s", engine_from: str = "annotation") -> WorkloadSpec:
+    parsed = parse_slo(slo, "test")
+    assert isinstance(parsed, Slo)
+    return WorkloadSpec(
+        id=WorkloadId(namespace="team", name="llm"),
+        slo=parsed,
+        engine=engine,
+        engine_from=engine_from,
+    )
+
+
+async def collected(source: ScrapedPrometheus, asked: WorkloadSpec, at_s: float) -> Collected:
+    async with source.serving():
+        client = PrometheusClient(source.url, timeout_s=5.0)
+        try:
+            return await PrometheusCollector(client).collect(at_s, (asked,))
+        finally:
+            client.close()
+
+
+async def only_model(exposition: str, asked: WorkloadSpec) -> ModelCounters:
+    source = ScrapedPrometheus()
+    source.scrape("llm-0", exposition, 1000.0)
+    told = await collected(source, asked, 1003.0)
+    assert told.error is None
+    sample = told.samples[("team", "llm-0")]
+    assert sample.sampled_at_s == 1000.0
+    (model,) = sample.models
+    return model
+
+
+VLLM = ModelCounters(
+    model="llama",
+    success=250.0,
+    failure=5.0,
+    inferences=50_000.0,
+    pending=3.0,
+    request_s=130.0,
+    queue_s=65.0,
+    latency_buckets=((10.0, 230.0), (INF, 250.0)),
+    ttft_buckets=((0.5, 180.0), (2.5, 245.0), (INF, 250.0)),
+    tpot_buckets=((0.05, 240.0), (INF, 250.0)),
+    token_s=1500.0,
+    running=12.0,
+    cache_ratio=0.36,
+)
+
+
+async def test_vllm_by_its_own_names() -> None:
+    assert await only_model((SAMPLES / "vllm.txt").read_text(), spec("vllm")) == VLLM
+
+
+async def test_vllm_by_the_names_that_kserve_gives_it() -> None:
+    renamed = (SAMPLES / "vllm.txt").read_text().replace("vllm:", "kserve_vllm:")
+    assert await only_model(renamed, spec("vllm")) == VLLM
+
+
+async def test_vllm_of_before_its_metrics_were_renamed() -> None:
+    """The time per token was told over all tokens only, and the cache was the GPU's."""
+    older = (
+        (SAMPLES / "vllm.txt")
+        .read_text()
+        .replace("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
+        .replace("vllm:request_time_per_output_token_seconds", "vllm:left_out_seconds")
+        .replace("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds")
+    )
+    told = await only_model(older, spec("vllm"))
+    assert (told.cache_ratio, told.token_s) == (0.36, 1500.0)
+    assert told.tpot_buckets == ((0.05, 49_000.0), (INF, 49_750.0))
+
+
+async def test_the_engines_of_a_data_parallel_server_are_one() -> None:
+    text = (SAMPLES / "vllm.txt").read_text()
+    second = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    told = await only_model(text + second.replace('engine="0"', 'engine="1"') + "\n", spec("vllm"))
+    assert (told.success, told.inferences, told.running) == (500.0, 100_000.0, 24.0)
+    assert told.ttft_buckets[-1] == (INF, 500.0)
+    assert told.cache_ratio == 0.36
+
+
+async def test_kserves_own_server() -> None:
+    told = await only_model((SAMPLES / "kserve.txt").read_text(), spec("kserve"))
+    assert told == ModelCounters(
+        model="iris",
+        success=400.0,
+        executions=400.0,
+        compute_s=12.0,
+        latency_buckets=((0.05, 390.0), (0.1, 398.0), (INF, 400.0)),
+    )
+
+
+@pytest.mark.parametrize("engine", ["vllm", "kserve"])
+async def test_an_engine_that_nothing_tells_is_found_by_what_is_scraped(engine: str) -> None:
+    source = ScrapedPrometheus()
+    source.scrape("llm-0", (SAMPLES / f"{engine}.txt").read_text(), 1000.0)
+    told = await collected(source, spec("triton", engine_from="assumed"), 1003.0)
+    assert told.samples[("team", "llm-0")].engine == engine
+
+
+async def test_a_told_engine_is_not_looked_for() -> None:
+    source = ScrapedPrometheus()
+    source.scrape("llm-0", (SAMPLES / "vllm.txt").read_text(), 1000.0)
+    told = await collected(source, spec("triton", engine_from="annotation"), 1003.0)
+    assert told.samples == {}
+    assert not any("vllm" in query for query in source.asked)
+
+
+class Watched:
+    """Two stand-ins under Poisson arrivals, scraped each 5 s and decided on each 10 s, in virtual time."""
+
+    def __init__(self, slo: str, speed: Speed) -> None:
+        self.spec = spec("vllm", slo)
+        self.servers = [Engine(speed, model="llama") for _ in range(2)]
+        self.ends_s: list[float | None] = [None, None]
+        self.now_s = 1_000_000_020.0
+        self.source = ScrapedPrometheus()
+        self.engine = DecisionEngine(EngineConfig())
+        self.chance = random.Random(4)
+
+    async def run(self, seconds: float, rps: float) -> Decision:
+        """Answers of 50 to 150 tokens to prompts of 200."""
+        decision = None
+        until_s = self.now_s + seconds
+        arrival_s = self.now_s + self.chance.expovariate(rps)
+        while self.now_s < until_s:
+            tick_s = self.now_s + 10.0
+            while self.now_s < tick_s:
+                arrival_s = self._advance(min(arrival_s, tick_s), arrival_s, rps)
+            for index, server in enumerate(self.servers):
+                text = generate_latest(server.metrics.registry).decode()
+                self.source.scrape(f"llm-{index}", text, self.now_s)
+            decision = self.engine.tick(await self._look()).decisions[0]
+        assert decision is not None
+        return decision
+
+    def _advance(self, to_s: float, arrival_s: float, rps: float) -> float:
+        """Steps both servers to `to_s`; returns the next arrival."""
+        for index, server in enumerate(self.servers):
+            at_s = self.now_s
+            while True:
+                end_s = self.ends_s[index]
+                if end_s is None:
+                    step_s = server.step(at_s)
+                    if step_s is None:
+                        break
+                    end_s = self.ends_s[index] = at_s + step_s
+                if end_s > to_s:
+                    break
+                server.finish(end_s)
+                at_s, self.ends_s[index] = end_s, None
+        self.now_s = to_s
+        if to_s < arrival_s:
+            return arrival_s
+        shortest = min(self.servers, key=lambda s: len(s.running) + len(s.waiting))
+        shortest.submit(200, self.chance.randint(50, 150), to_s)
+        return to_s + self.chance.expovariate(rps)
+
+    async def _look(self) -> TickInput:
+        told = await collected(self.source, self.spec, self.now_s)
+        given = WorkloadInput(
+            spec=self.spec,
+            replicas=ReplicaStatus(desired=2, template_hash="h"),
+            pods=tuple(
+                PodStatus(name=f"llm-{i}", template_hash="h", created_s=1e9, ready_s=1e9 + 1)
+                for i in range(2)
+            ),
+            samples=tuple(told.samples[("team", f"llm-{i}")] for i in range(2)),
+        )
+        return TickInput(now_s=self.now_s, workloads=(given,))
+
+
+async def test_a_stand_in_that_batches_is_sized_by_its_tokens() -> None:
+    """30 ms and a millisecond a sequence: 50 ms a token allow 20 sequences, whose mean may be 14 with room for chance:
+    14 / 44 ms = 316 tokens a second, less the time that prompts take."""
+    watched = Watched("p95 tpot < 50ms", Speed(base_s=0.03, each_s=0.001, prefill_s=0.00001))
+    for rps in (2.0, 5.0, 7.0, 3.0):
+        await watched.run(120.0, rps)
+    calm = await watched.run(240.0, 4.0)
+    assert calm.facts.offered_rps == pytest.approx(400.0, rel=0.2)
+    assert calm.facts.capacity_rps == pytest.approx(300.0, rel=0.1)
+    assert calm.facts.violated_ratio == 0.0
+    busy = await watched.run(120.0, 16.0)
+    assert busy.facts.violated_ratio is not None
+    assert busy.facts.violated_ratio > 0.5
+    assert busy.steps[0].after >= 4  # what the demand asks for, before any brake
+
+
+async def test_a_full_cache_is_seen_as_the_limit() -> None:
+    """2,700 tokens hold about ten sequences of 200 and an answer: however fast a step is, a replica carries no more."""
+    watched = Watched("p99 ttft < 2s", Speed(cache_tokens=2_700))
+    await watched.run(240.0, 4.0)
+    decision = await watched.run(120.0, 6.0)
+    assert decision.facts.capacity_rps == pytest.approx(5.0 / 0.023, rel=0.4)

@@ -1,0 +1,108 @@
+"""What a mesh's histogram tells of a workload: every instance for itself, failures apart, one reporter only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.collectors.gateways import BUILT_IN, selector
+from autoscaler.collectors.prometheus import Collected, PrometheusCollector
+from autoscaler.config import GatewayQueries
+from autoscaler.core.types import ModelCounters, WorkloadId, WorkloadSpec
+from tests.core.story import spec
+from tests.fakes.scraped import ScrapedPrometheus
+
+ISTIO = (Path(__file__).parent / "samples" / "istio.txt").read_text()
+BERT = spec("bert")
+
+
+async def collected(
+    source: ScrapedPrometheus,
+    *,
+    gateway: str = "auto",
+    custom: dict[str, GatewayQueries] | None = None,
+    workloads: tuple[WorkloadSpec, ...] = (BERT,),
+) -> Collected:
+    async with source.serving():
+        client = PrometheusClient(source.url, timeout_s=5.0)
+        try:
+            collector = PrometheusCollector(client, gateway=gateway, custom_gateways=custom)
+            return await collector.collect(1003.0, workloads)
+        finally:
+            client.close()
+
+
+async def test_istio_is_found_and_read_as_its_clients_see_it() -> None:
+    """A 404 was answered well; a 503 and a broken connection were not. What the server's own proxy reports is the same
+    once more, and left out."""
+    source = ScrapedPrometheus()
+    source.scrape("gateway-0", ISTIO, 1000.0, namespace="istio-system")
+    (sample,) = (await collected(source)).gateway[BERT.id]
+    assert (sample.pod, sample.sampled_at_s) == ("gateway-0", 1000.0)
+    assert sample.models == (
+        ModelCounters(
+            model="",
+            success=950.0,
+            failure=50.0,
+            latency_buckets=((0.1, 750.0), (0.25, 930.0), (1e308, 950.0)),
+        ),
+    )
+
+
+async def test_instances_are_not_added_up() -> None:
+    """Counters of several together would fall when one restarts."""
+    source = ScrapedPrometheus()
+    source.scrape("gateway-0", ISTIO, 1000.0, namespace="istio-system")
+    source.scrape("gateway-1", ISTIO, 1001.0, namespace="istio-system")
+    told = (await collected(source)).gateway[BERT.id]
+    assert [(sample.pod, sample.sampled_at_s) for sample in told] == [
+        ("gateway-0", 1000.0),
+        ("gateway-1", 1001.0),
+    ]
+
+
+@pytest.mark.parametrize("gateway", ["none", "linkerd"])
+async def test_another_gateway_is_not_asked(gateway: str) -> None:
+    source = ScrapedPrometheus()
+    source.scrape("gateway-0", ISTIO, 1000.0)
+    assert (await collected(source, gateway=gateway)).gateway == {}
+    assert not any("istio" in query for query in source.asked)
+
+
+async def test_where_nothing_is_scraped_of_a_gateway_it_is_asked_for_once() -> None:
+    source = ScrapedPrometheus()
+    assert (await collected(source)).gateway == {}
+    assert [q for q in source.asked if "istio" in q] == [
+        "group(istio_request_duration_milliseconds_bucket)"
+    ]
+
+
+async def test_one_of_the_policys_own() -> None:
+    own = GatewayQueries(
+        metric="edge_seconds_bucket",
+        namespace_label="ns",
+        workload_label="app",
+        code_label="code",
+        instance_label="replica",
+    )
+    source = ScrapedPrometheus()
+    text = "\n".join(
+        f'edge_seconds_bucket{{ns="team",app="bert",code="{code}",replica="r",le="{le}"}} {count}'
+        for code, le, count in (("200", "0.3", 90), ("200", "+Inf", 100), ("500", "+Inf", 3))
+    )
+    source.scrape("edge", f"# TYPE edge_seconds histogram\n{text}\n", 1000.0)
+    told = await collected(source, gateway="edge", custom={"edge": own})
+    (sample,) = told.gateway[BERT.id]
+    assert sample.pod == "r"
+    assert sample.models[0].latency_buckets == ((0.3, 90.0), (1e308, 100.0))
+    assert sample.models[0].failure == 3.0
+
+
+def test_only_what_is_annotated_is_asked_for() -> None:
+    other = WorkloadSpec(id=WorkloadId(namespace="b", name="v1.2"), slo=BERT.slo)
+    assert selector(BUILT_IN["istio"], (BERT, other), only_le="+Inf") == (
+        'istio_request_duration_milliseconds_bucket{reporter="source",'
+        'destination_workload_namespace=~"b|team",destination_workload=~"bert|v1[.]2",le="+Inf"}'
+    )

@@ -1,0 +1,116 @@
+"""What the collector makes of a cluster: engines by their templates, InferenceServices by their owners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
+from autoscaler.core.annotations import Defaults
+from autoscaler.core.types import WorkloadId
+from tests.fakes.clock import FakeClock
+from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
+
+APPS = "/apis/apps/v1/namespaces/team/deployments"
+SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
+
+
+async def looked(api: ClusterApi, folder: Path) -> tuple[tuple[Seen, ...], KubernetesCollector]:
+    """One look."""
+    async with api.serving():
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+            "contexts: [{name: c, context: {cluster: c, user: u}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: '{api.url}'}}}}]\n"
+            "users: [{name: u, user: {}}]\n"
+        )
+        client = await KubernetesClient.connect(
+            kubeconfig=str(kubeconfig), context=None, timeout_s=5.0
+        )
+        try:
+            defaults = Defaults(engines=("kserve", "triton", "vllm"))
+            collector = KubernetesCollector(client, FakeClock(), defaults=lambda _: defaults)
+            await collector.read_once()
+            return collector.observe(), collector
+        finally:
+            await client.close()
+
+
+def of_image(name: str, image: str, **annotations: str) -> dict[str, Any]:
+    made = deployment(name, 1, {"slo": "99% < 300ms", **annotations})
+    made["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    return made
+
+
+async def test_the_engine_is_told_by_the_annotation_else_by_the_template(tmp_path: Path) -> None:
+    api = ClusterApi()
+    for name, image, own in (
+        ("a", "nvcr.io/nvidia/tritonserver:25.06", {}),
+        ("b", "vllm/vllm-openai:v0.11.0", {}),
+        ("c", "vllm/vllm-openai:v0.11.0", {"engine": "triton"}),
+        ("d", "mine:1", {}),
+    ):
+        api.put(f"{APPS}/{name}", of_image(name, image, **own))
+        put_pods(api, name, 1)
+        path = f"/api/v1/namespaces/team/pods/{name}-0"
+        pod = api.objects[path]
+        pod["status"]["podIP"] = "127.0.0.9"
+        api.put(path, pod)
+    seen, collector = await looked(api, tmp_path)
+    told = {item.id.name: (item.spec.engine, item.spec.engine_from) for item in seen if item.spec}
+    assert told == {
+        "a": ("triton", "image nvcr.io/nvidia/tritonserver:25.06"),
+        "b": ("vllm", "image vllm/vllm-openai:v0.11.0"),
+        "c": ("triton", "annotation"),
+        "d": ("triton", "assumed"),
+    }
+    # vLLM listens on port 8000 too, and is not asked for Triton's statistics.
+    assert sorted(e.workload.name for e in collector.endpoints()) == ["a", "c", "d"]
+
+
+async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -> None:
+    api = ClusterApi()
+    api.put(
+        f"{SERVICES}/bert",
+        {
+            "metadata": {
+                "namespace": "team",
+                "name": "bert",
+                "annotations": {
+                    "forescale.io/slo": "99% < 300ms",
+                    "serving.kserve.io/autoscalerClass": "external",
+                },
+            },
+            "spec": {"predictor": {"maxReplicas": 7}},
+        },
+    )
+    made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
+    ]
+    api.put(f"{APPS}/bert-predictor", made)
+    put_pods(api, "bert-predictor", 2)
+    (seen,), collector = await looked(api, tmp_path)
+    assert seen.id == WorkloadId(namespace="team", name="bert", kind="InferenceService")
+    assert seen.spec is not None
+    assert (seen.spec.pods_of, seen.spec.max_replicas) == ("bert-predictor", 7)
+    assert [pod.name for pod in seen.pods] == ["bert-predictor-0", "bert-predictor-1"]
+    assert seen.replicas.template_hash == "h1"
+    write = collector.write_of(seen.id)
+    assert write is not None
+    assert write.path == f"{APPS}/bert-predictor/scale"
+    assert collector.uid(seen.id) == f"{SERVICES}/bert"
+
+
+async def test_a_copy_without_its_service_is_left_alone(tmp_path: Path) -> None:
+    """The service lost its annotation; KServe has not yet taken it off the Deployment."""
+    api = ClusterApi()
+    made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
+    ]
+    api.put(f"{APPS}/bert-predictor", made)
+    seen, _ = await looked(api, tmp_path)
+    assert seen == ()

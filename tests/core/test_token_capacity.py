@@ -1,0 +1,97 @@
+"""How many tokens a second a replica of a token generator carries, and what says so."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import Decision
+from tests.core.token_story import TokenStory, sequences_at, step_s
+
+
+def test_the_story_is_consistent() -> None:
+    assert sequences_at(500.0) == pytest.approx(500.0 * step_s(sequences_at(500.0)))
+
+
+def needed(decision: Decision) -> int:
+    """The demand to be ready for, at what a replica carries."""
+    facts = decision.facts
+    assert facts.upper_rps is not None
+    assert facts.capacity_rps is not None
+    return math.ceil(facts.upper_rps / facts.capacity_rps)
+
+
+def test_the_time_per_token_limits_how_many_run_together() -> None:
+    """50 ms a token allow 60 sequences, and a mean of 48 stays below 60 for 95 % of the time: 48 / 44.4 ms = 1,095 a
+    second of the 1,200 that 60 would make."""
+    story = TokenStory(slo="p95 tpot < 50ms", replicas=3, tokens_rps=2400.0).learn()
+    decision = story.run(300)
+    assert decision.facts.offered_rps == pytest.approx(2400.0, rel=0.01)
+    assert decision.facts.capacity_rps == pytest.approx(1095.0, rel=0.03)
+    assert decision.facts.work_ratio == pytest.approx(2.0, rel=0.03)
+    assert decision.target == needed(decision)
+
+
+def test_without_evidence_that_more_at_once_is_cheaper_it_is_not_believed() -> None:
+    """Only ever 24 sequences at 32 ms: 37 are taken to need 50 ms, and 750 tokens a second is all there is."""
+    decision = TokenStory(tokens_rps=1500.0).run(300)
+    assert decision.facts.capacity_rps == pytest.approx(700.0, rel=0.1)
+
+
+def test_more_tokens_need_more_replicas() -> None:
+    story = TokenStory(replicas=3, tokens_rps=2400.0).learn()
+    before = story.run(300).target
+    story.tokens_rps = 4800.0
+    decision = story.run(60)
+    assert decision.target >= before + 2
+
+
+@pytest.mark.parametrize(
+    ("story", "capacity_rps"),
+    [
+        pytest.param(
+            TokenStory(slo="p99 ttft < 2s", tokens_rps=1500.0), 1107.0,
+            id="no objective on tokens: twice the 33 that were seen, a mean of 50",
+        ),
+        pytest.param(
+            TokenStory(tokens_rps=1500.0, cache_per_sequence=0.03), 714.0,
+            id="the cache holds 30 sequences: a mean of 22",
+        ),
+        pytest.param(
+            TokenStory(tokens_rps=1500.0, waiting=3.0, most_running=24.0), 601.0,
+            id="24 run and others wait: the batch is full, a mean of 17",
+        ),
+        pytest.param(
+            TokenStory(slo="95% < 16s", tokens_rps=1500.0), 886.0,
+            id="answers of 200 tokens, twice as long at times, in 16 s: 40 ms a token",
+        ),
+    ],
+)  # fmt: skip
+def test_what_limits_a_replica(story: TokenStory, capacity_rps: float) -> None:
+    assert story.learn().run(300).facts.capacity_rps == pytest.approx(capacity_rps, rel=0.04)
+
+
+def test_a_token_that_takes_too_long_alone_is_no_question_of_replicas() -> None:
+    decision = TokenStory(slo="p95 tpot < 10ms", tokens_rps=100.0).run(300)
+    (finding,) = [f for f in decision.findings if f.reason is Reason.SLO_UNATTAINABLE]
+    assert "a token takes" in finding.message
+
+
+def test_what_one_replica_fewer_would_mean() -> None:
+    decision = TokenStory(replicas=4, tokens_rps=1200.0).learn().run(300)
+    assert "tokens a second that 50 ms a token allows" in decision.counterfactual
+
+
+def test_an_idle_generator_keeps_what_it_has_learned() -> None:
+    story = TokenStory(replicas=2, tokens_rps=0.0).learn()
+    story.carries_out = True
+    decision = story.run(1800)
+    assert decision.facts.capacity_rps == pytest.approx(1095.0, rel=0.1)
+    assert decision.target == 1
+
+
+def test_unknown_is_held_for_tokens_too() -> None:
+    decision = TokenStory(tokens_rps=0.0).run(60)
+    assert decision.target == 2

@@ -1,0 +1,157 @@
+"""The Helm chart asks for what the kustomize base asks for, no more; and says what it can't do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.cli import main
+from autoscaler.config import load
+from loadtests.stack.errors import ToolMissing
+from loadtests.stack.toolbox import cache_dir, find_helm
+from tests.deploy.test_base import config_map, of_kind
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CHART = DEPLOY / "helm" / "forescale"
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    """Built by `make stack-tools`; only CI waits for that here."""
+    in_ci = os.environ.get("CI") == "true"
+    if not in_ci and not list(cache_dir().glob("bin/helm-*/helm")):
+        pytest.skip("helm: not built yet, run make stack-tools")
+    try:
+        return find_helm(lambda _: None)
+    except ToolMissing as missing:
+        if in_ci:
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+def run(helm: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(helm), *argv], capture_output=True, text=True, check=False)
+
+
+def chart(helm: Path, *argv: str, release: str = "forescale") -> list[dict[str, Any]]:
+    given = ["template", release, str(CHART), "--namespace=forescale", "--kube-version=1.35.0"]
+    done = run(helm, *given, *argv)
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def test_the_chart_is_sound(helm: Path) -> None:
+    done = run(helm, "lint", str(CHART), "--strict")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("ClusterRole", "rules"),
+        ("Role", "rules"),
+        ("ClusterRoleBinding", "roleRef"),
+        ("ClusterRoleBinding", "subjects"),
+        ("RoleBinding", "subjects"),
+    ],
+)
+def test_the_chart_grants_what_the_base_grants(
+    helm: Path, rendered: list[dict[str, Any]], kind: str, part: str
+) -> None:
+    assert of_kind(chart(helm), kind)[part] == of_kind(rendered, kind)[part]
+
+
+def test_the_chart_grants_what_the_components_grant_and_only_when_asked(
+    helm: Path, tmp_path: Path
+) -> None:
+    assert len([o for o in chart(helm) if o["kind"] == "ClusterRole"]) == 1
+    on = ("--set", "kserve.writeMinReplicas=true", "--set", "kserve.patchRevisions=true")
+    roles = {
+        o["metadata"]["name"]: o["rules"] for o in chart(helm, *on) if o["kind"] == "ClusterRole"
+    }
+    for name in ("kserve", "knative"):
+        text = (DEPLOY / "kustomize" / "components" / name / "rbac.yaml").read_text()
+        role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
+        assert roles[role["metadata"]["name"]] == role["rules"]
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(chart(helm, *on), "forescale-policy")["policy.yaml"])
+    assert load(path, {}, {}).kserve.patch_revisions is True
+
+
+def without_labels(value: Any) -> Any:
+    """Labels and the selectors by them differ: a chart has several releases."""
+    if isinstance(value, dict):
+        left_out = ("labels", "matchLabels", "imagePullPolicy")
+        return {k: without_labels(v) for k, v in value.items() if k not in left_out}
+    return [without_labels(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "PodDisruptionBudget", "NetworkPolicy"])
+def test_the_chart_runs_what_the_base_runs(
+    helm: Path, rendered: list[dict[str, Any]], kind: str
+) -> None:
+    ours, theirs = of_kind(rendered, kind)["spec"], of_kind(chart(helm), kind)["spec"]
+    assert without_labels(theirs) == without_labels(ours)
+
+
+def test_the_policy_of_the_chart_can_be_read(helm: Path, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        config_map(chart(helm, "--set", "policy.engine.tick_s=20"), "forescale-policy")[
+            "policy.yaml"
+        ]
+    )
+    settings = load(path, {}, {})
+    assert settings.engine.tick_s == 20.0
+    assert settings.leader.lease_name == "forescale"
+
+
+def test_two_releases_share_neither_lease_nor_rights(helm: Path, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    objects = chart(helm, release="blue")
+    path.write_text(config_map(objects, "blue-forescale-policy")["policy.yaml"])
+    settings = load(path, {}, {})
+    assert settings.leader.lease_name == "blue-forescale"
+    assert settings.checkpoint.config_map == "blue-forescale-state"
+    (leases,) = [r for r in of_kind(objects, "Role")["rules"] if r.get("resourceNames")]
+    assert leases["resourceNames"] == ["blue-forescale"]
+
+
+def alerts(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    assert main(["rules", "--controller-alerts", *argv]) == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_alert_rules_are_those_of_the_command(
+    helm: Path, rendered: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = alerts(capsys)
+    for objects in (rendered, chart(helm)):
+        text = config_map(objects, "forescale-alerts")["forescale.rules.yaml"]
+        assert yaml.safe_load(text) == written
+    (resource,) = [
+        o for o in chart(helm, "--set", "alerts.as=prometheusRule") if o["kind"] == "PrometheusRule"
+    ]
+    assert resource["spec"] == written
+    component = DEPLOY / "kustomize" / "components" / "prometheus-operator" / "alerts.yaml"
+    assert yaml.safe_load(component.read_text()) == alerts(capsys, "--prometheus-rule")
+
+
+def test_a_scrape_keeps_the_workloads_namespace(helm: Path) -> None:
+    (monitor,) = [
+        o for o in chart(helm, "--set", "podMonitor.enabled=true") if o["kind"] == "PodMonitor"
+    ]
+    assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
+
+
+def test_what_the_chart_can_not_do_is_said(helm: Path) -> None:
+    done = run(
+        helm, "template", "x", str(CHART), "--kube-version=1.35.0", "--set", "alerts.as=mail"
+    )
+    assert done.returncode != 0
+    assert 'alerts.as: "mail", must be configMap, prometheusRule or none' in done.stderr

@@ -1,0 +1,116 @@
+"""The pages: references are current, everything that can be told is told, and what is shown works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.cli import build_parser
+from autoscaler.cli.manifests import workloads_in
+from autoscaler.config import Settings
+from autoscaler.controller.notes import NOTABLE, REFUSALS
+from autoscaler.controller.reference import PAGES
+from autoscaler.core.annotations import KEYS, Defaults, Shape, parse_workload
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import WorkloadId, WorkloadSpec
+from autoscaler.rules.controller import RULES
+from autoscaler.rules.objectives import BURNING, SPENT, UNKNOWN
+
+DOCS = Path(__file__).parents[1] / "docs"
+ALL = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+FINDINGS = (
+    Reason.SLO_UNATTAINABLE,
+    Reason.GROWTH_USELESS,
+    Reason.UNEVEN_LOAD,
+    Reason.EXTERNAL_EDIT,
+    Reason.INVALID_ANNOTATION,
+    Reason.UNSUPPORTED,
+    Reason.DUPLICATE_SAMPLE,
+    Reason.UNSCHEDULABLE,
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_references_are_current(name: str) -> None:
+    page = (DOCS / "reference" / name).read_text()
+    assert page == PAGES[name](), "run make docs-reference"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_example_of_every_annotation_is_allowed(key: str) -> None:
+    own = {"forescale.io/slo": KEYS["slo"].example, f"forescale.io/{key}": KEYS[key].example}
+    parsed = parse_workload(
+        WorkloadId(namespace="team", name="bert"),
+        own,
+        defaults=Defaults(engines=("triton", "vllm")),
+        shape=Shape(api_version="apps/v1", gpus_per_replica=1.0),
+    )
+    assert isinstance(parsed, WorkloadSpec), parsed
+
+
+def test_operations_tell_of_every_event() -> None:
+    text = (DOCS / "operations.md").read_text()
+    events = {reason.value for reason in (*NOTABLE, *FINDINGS)} | set(REFUSALS.values())
+    assert {event for event in events if f"`{event}`" not in text} == set()
+
+
+def test_operations_tell_of_every_alert() -> None:
+    text = (DOCS / "operations.md").read_text()
+    alerts = {rule.alert for rule in RULES} | {BURNING, SPENT, UNKNOWN}
+    assert {alert for alert in alerts if f"`{alert}`" not in text} == set()
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """(page, text) of every block of code in that language."""
+    found = []
+    for name in ALL:
+        text = (DOCS / name).read_text()
+        found += [(name, block) for block in re.findall(rf"```{language}\n(.*?)```", text, re.S)]
+    return found
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, arguments) of every command of forescale that a page shows."""
+    lines = [(page, line) for page, block in blocks("sh") for line in block.splitlines()]
+    return [
+        (page, line.split(" #")[0].split(" | ")[0].strip().removeprefix("forescale "))
+        for page, line in lines
+        if line.startswith("forescale ")
+    ]
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_that_a_page_shows_is_understood(page: str, command: str) -> None:
+    build_parser().parse_args(command.split())
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) >= 10
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
+def test_every_manifest_that_a_page_shows_can_be_followed(
+    page: str, text: str, tmp_path: Path
+) -> None:
+    documents: list[Any] = list(yaml.safe_load_all(text))
+    assert all(isinstance(document, dict) for document in documents)
+    path = tmp_path / "shown.yaml"
+    path.write_text(text)
+    specs, problems = workloads_in([path], Settings())
+    assert problems == []
+    assert len(specs) == text.count("forescale.io/slo")
+
+
+def test_both_sides_of_each_move_are_shown() -> None:
+    kinds = [
+        yaml.safe_load(text)["kind"] for page, text in blocks("yaml") if page == "migration.md"
+    ]
+    assert kinds == [
+        *("HorizontalPodAutoscaler", "Deployment"),
+        *("ScaledObject", "Deployment"),
+        *("InferenceService", "InferenceService"),
+    ]
