@@ -3,16 +3,20 @@ FROM debian:bookworm-slim AS build
 # Debian's own Python, in whatever version the release has today.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3 python3-venv \
+ && apt-get install --yes --no-install-recommends binutils python3 python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY autoscaler autoscaler
 COPY forecasting forecasting
-# Bytecode can't be written to a read-only root; without it every start would compile anew.
+# Left out: the libraries' own tests, and debug symbols, but for the libraries that wheels bring along in *.libs: their
+# pages were moved when they were put there, and stripped they don't load. Bytecode can't be written to a read-only root;
+# without it every start would compile anew.
 RUN python3 -m venv /opt/forescale \
  && /opt/forescale/bin/pip install --no-cache-dir --no-compile . \
- && /opt/forescale/bin/pip uninstall --yes pip \
+ && /opt/forescale/bin/pip uninstall --yes pip setuptools \
+ && find /opt/forescale/lib -type d -name tests -prune -exec rm -rf {} + \
+ && find /opt/forescale/lib -name '*.so' -not -path '*.libs/*' -exec strip --strip-debug {} + \
  && /opt/forescale/bin/python -m compileall -q /opt/forescale/lib
 
 FROM debian:bookworm-slim

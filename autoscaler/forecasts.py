@@ -8,8 +8,11 @@ can keep fits out of the way. It reads no clock: live it runs in a worker proces
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,8 @@ from autoscaler.core.types import DemandForecast, WorkloadId
 from forecasting import DampedHoltForecaster, EnsembleForecaster, PooledForecaster, Skill
 
 MINUTE_S = 60.0
+# After a minute's end, so that the tick that finishes it has run.
+AFTER_MINUTE_S = 12.0
 STEPS = (1, 3, 5, 10, 15, 30)
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 # What is asked for: the levels that sizing may provision for, between 0.80 and 0.98, and the median.
@@ -37,6 +42,57 @@ class Minutes:
 
     first_s: float
     values: NDArray[np.float32]
+
+
+class HistorySource(Protocol):
+    """The part of DecisionEngine that forecasts are made from."""
+
+    @property
+    def workloads(self) -> tuple[WorkloadId, ...]:
+        """All that the last tick had."""
+        ...
+
+    def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
+        """(start of the first minute, values a minute)."""
+        ...
+
+
+class Told:
+    """Which minutes of each workload a FleetForecaster knows, so that it is told each but once."""
+
+    def __init__(self) -> None:
+        self._spans: dict[WorkloadId, tuple[float, float]] = {}
+        """(first minute, end)."""
+
+    def news(self, source: HistorySource, now_s: float) -> dict[WorkloadId, Minutes]:
+        """Complete minutes that were not told yet; everything where more of the past has come to light."""
+        news = {}
+        for key in source.workloads:
+            first_s, series = source.history(key)
+            values = np.asarray(series, dtype=np.float32)
+            known = np.flatnonzero(~np.isnan(values))
+            if not known.size:
+                continue
+            begin = int(known[0])
+            end = min(values.size, math.floor((now_s - first_s) / MINUTE_S))
+            told_first_s, told_end_s = self._spans.get(key, (math.inf, -math.inf))
+            if first_s + MINUTE_S * begin >= told_first_s:
+                begin = max(begin, round((told_end_s - first_s) / MINUTE_S))
+            if begin < end:
+                news[key] = Minutes(first_s=first_s + MINUTE_S * begin, values=values[begin:end])
+        return news
+
+    def take(self, news: Mapping[WorkloadId, Minutes], present: frozenset[WorkloadId]) -> None:
+        """Remembers that `news` were told."""
+        for key, minutes in news.items():
+            first_s, _ = self._spans.get(key, (minutes.first_s, 0.0))
+            end_s = minutes.first_s + MINUTE_S * minutes.values.size
+            self._spans[key] = (min(first_s, minutes.first_s), end_s)
+        self._spans = {key: span for key, span in self._spans.items() if key in present}
+
+    def forget(self) -> None:
+        """The forecaster is a new one."""
+        self._spans = {}
 
 
 @dataclass(slots=True)

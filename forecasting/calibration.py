@@ -82,6 +82,7 @@ class Calibration:
         self._samples = _Fading((series,), half_life)
         self._residuals = np.zeros((series, 0, *shape[1:]))
         self._residuals_at = np.zeros(0, dtype=np.int64)
+        self._shifts: Array | None = None
 
     def judge(self, at: int, outcome: Array, experts: Array) -> None:
         """Takes in outcomes (S, 2, A) of one origin `at` and what the experts said (E, S, 2, A, L)."""
@@ -105,6 +106,7 @@ class Calibration:
         kept = times > times[-1] - self._window
         self._residuals_at = times[kept]
         self._residuals = np.concatenate([self._residuals, residuals], axis=1)[:, kept]
+        self._shifts = None
 
     @property
     def remembered_at(self) -> int:
@@ -130,6 +132,11 @@ class Calibration:
 
         The median is left alone: it is where the experts agree best, and a day's bias is mostly chance.
         """
+        if self._shifts is None:
+            self._shifts = self._fresh_shifts()
+        return self._shifts
+
+    def _fresh_shifts(self) -> Array:
         series, count = self._residuals.shape[:2]
         answer = np.zeros((series, 2, len(self.steps), len(self.levels)))
         if not count:
@@ -181,6 +188,7 @@ class Calibration:
         shape = self._residuals.shape
         self._residuals_at = np.array(state["residuals_at"], dtype=np.int64)
         self._residuals = np.array(state["residuals"]).reshape(shape[0], -1, *shape[2:])
+        self._shifts = None
 
     def _sums(self) -> dict[str, _Fading]:
         return {

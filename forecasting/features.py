@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.history import History
-from forecasting.lookback import Lookback
+from forecasting.lookback import RECENT_STEPS, Lookback
 from forecasting.types import Array
 
 HOUR, DAY = 60, 1440
@@ -34,6 +34,7 @@ class FeatureMaker:
         self._origins = origins
         self._offset = offset[:, None]
         self._back = Lookback(history.values, origins)
+        self._hourly: tuple[int, Array] | None = None
         self.level = self._back.mean(LEVEL_STEPS) + self._offset
         """(series, origins): mean of the last five steps plus the offset; what forecasts are ratios to."""
 
@@ -95,15 +96,28 @@ class FeatureMaker:
 
     def _profile(self, period: int, cycles: int, ahead: int) -> Array:
         """Mean over earlier cycles of the value at the target's phase over the hour around it."""
-        around = CENTRE_STEPS // 2
-        told = []
-        for cycle in range(1, cycles + 1):
-            lag = cycle * period - ahead
-            # The hour around it must have passed.
-            if lag >= around:
-                centre = self._back.mean(CENTRE_STEPS, lag - around) + self._offset
-                told.append((self._back.at(lag) + self._offset) / centre)
-        return np.asarray(np.log(np.maximum(_known_mean(told), 1e-3)))
+        first, relative = self._relative()
+        lags = np.arange(1, cycles + 1) * period - ahead
+        # The hour around it must have passed.
+        places = self._origins - lags[lags >= CENTRE_STEPS // 2, None]
+        told = np.where(places >= 0, relative[:, np.maximum(places - first, 0)], 0.0)
+        count = (places >= 0).sum(axis=0)
+        mean = told.sum(axis=1) / np.where(count > 0, count, np.nan)
+        return np.asarray(np.log(np.maximum(mean, 1e-3)))
+
+    def _relative(self) -> tuple[int, Array]:
+        """(its first step, each value over the mean of the hour around it); of the last day for a single origin."""
+        if self._hourly is None:
+            last = int(self._origins.max())
+            first = max(0, last + 1 - RECENT_STEPS) if self._origins.size == 1 else 0
+            y = self._history.values[:, first : last + 1]
+            sums = np.concatenate([np.zeros((len(y), 1)), np.cumsum(y, axis=1)], axis=1)
+            around = CENTRE_STEPS // 2
+            start = np.maximum(np.arange(y.shape[1]) - around, 0)
+            end = np.minimum(np.arange(y.shape[1]) + around + 1, y.shape[1])
+            centre = (sums[:, end] - sums[:, start]) / (end - start)
+            self._hourly = first, (y + self._offset) / (centre + self._offset)
+        return self._hourly
 
     def _event(self, ahead: int) -> Array:
         inside = self._history.in_event(self._origins + ahead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_every_command_that_a_page_shows_is_understood(page: str, command: str) -> None:
-    build_parser().parse_args(command.split())
+    build_parser().parse_args(shlex.split(command))
 
 
 def test_there_are_commands_to_check() -> None:

@@ -8,37 +8,18 @@ told everything again: meanwhile the forecasts from before hold until they expir
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from autoscaler.clock import Clock
 from autoscaler.controller.forecast_worker import WorkerLost, advance, fit_next
 from autoscaler.controller.metrics import Metrics
-from autoscaler.core.types import DemandForecast, WorkloadId
-from autoscaler.forecasts import MINUTE_S, Minutes
+from autoscaler.core.types import DemandForecast
+from autoscaler.forecasts import AFTER_MINUTE_S, MINUTE_S, HistorySource, Told
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# After the minute's end, so that the tick that finishes it has run.
-AFTER_MINUTE_S = 12.0
-
-
-class HistorySource(Protocol):
-    """The part of DecisionEngine that is read here."""
-
-    @property
-    def workloads(self) -> tuple[WorkloadId, ...]:
-        """All that the last tick had."""
-        ...
-
-    def history(self, workload: WorkloadId) -> tuple[float, object]:
-        """(start of the first minute, values a minute)."""
-        ...
 
 
 class Worker(Protocol):
@@ -61,8 +42,7 @@ class ForecastService:
     ) -> None:
         self._worker, self._engine = worker, engine
         self._clock, self._metrics = clock, metrics
-        self._told: dict[WorkloadId, tuple[float, float]] = {}
-        """(first minute, end) of what the worker knows of each workload."""
+        self._told = Told()
         self._ready: tuple[DemandForecast, ...] = ()
 
     def take(self) -> tuple[DemandForecast, ...]:
@@ -91,7 +71,7 @@ class ForecastService:
             await self._fit(begun_s)
         except WorkerLost as error:
             # A new one knows nothing of the past.
-            self._told = {}
+            self._told.forget()
             self._count([str(error)])
         late = int(self._clock.now_s() // MINUTE_S - begun_s // MINUTE_S) - 1
         if late > 0:
@@ -99,14 +79,10 @@ class ForecastService:
             log.warning("forecasts late", extra={"minutes": late})
 
     async def _advance(self, now_s: float) -> None:
-        news = self._news(now_s)
+        news = self._told.news(self._engine, now_s)
         present = frozenset(self._engine.workloads)
         self._ready, failures = await self._worker.call(advance, news, present, now_s)
-        for key, minutes in news.items():
-            first_s, _ = self._told.get(key, (minutes.first_s, 0.0))
-            end_s = minutes.first_s + MINUTE_S * minutes.values.size
-            self._told[key] = (min(first_s, minutes.first_s), end_s)
-        self._told = {key: told for key, told in self._told.items() if key in present}
+        self._told.take(news, present)
         self._count(failures)
         for model in ("own", "fleet"):
             count = sum(item.model == model for item in self._ready)
@@ -118,25 +94,6 @@ class ForecastService:
             self._count(failures)
             if not fitted:
                 return
-
-    def _news(self, now_s: float) -> dict[WorkloadId, Minutes]:
-        """Complete minutes that the worker was not told; everything where more of the past has come to light."""
-        news = {}
-        for key in self._engine.workloads:
-            first_s, series = self._engine.history(key)
-            values = np.asarray(series, dtype=np.float32)
-            known = np.flatnonzero(~np.isnan(values))
-            if not known.size:
-                continue
-            begin = int(known[0])
-            end = min(values.size, math.floor((now_s - first_s) / MINUTE_S))
-            told_first_s, told_end_s = self._told.get(key, (math.inf, -math.inf))
-            if first_s + MINUTE_S * begin >= told_first_s:
-                begin = max(begin, round((told_end_s - first_s) / MINUTE_S))
-            if begin < end:
-                part: NDArray[np.float32] = values[begin:end]
-                news[key] = Minutes(first_s=first_s + MINUTE_S * begin, values=part)
-        return news
 
     def _count(self, failures: list[str]) -> None:
         for failure in failures:

@@ -8,14 +8,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ConfigError, Problem
+from autoscaler.forecasts import FleetForecaster
 from autoscaler.simulation.bounds import TICK_S, Clairvoyant, gpu_hours_with_startups, least_factor
 from autoscaler.simulation.cluster import ModelledCluster
 from autoscaler.simulation.fluid import FluidModel
 from autoscaler.simulation.load_test import carried_rps
-from autoscaler.simulation.peers.catalog import FORESCALE, RULES
+from autoscaler.simulation.peers.catalog import FORECASTING, OWN, RULES
 from autoscaler.simulation.peers.forescale import Forescale
 from autoscaler.simulation.peers.policy import Policy
 from autoscaler.simulation.peers.rule import Known, RulePolicy, known_of
@@ -33,8 +35,8 @@ Progress = Callable[[float], None]
 def parse_policy(text: str) -> tuple[str, float | None]:
     """(name, headroom) of `keda` or `keda=0.6`. Raises ConfigError."""
     name, given, value = text.strip().partition("=")
-    allowed = f"one of {', '.join((FORESCALE, *RULES))}, a peer's with =HEADROOM"
-    if name not in (FORESCALE, *RULES) or (name == FORESCALE and given):
+    allowed = f"one of {', '.join((*OWN, *RULES))}, a peer's with =HEADROOM"
+    if name not in (*OWN, *RULES) or (name in OWN and given):
         raise ConfigError((Problem("--policies", repr(text), allowed),))
     if not given:
         return name, None
@@ -137,8 +139,9 @@ class Trial:
         return self._run(policy, None, progress, world)
 
     def _peer(self, name: str, headroom: float | None) -> Policy:
-        if name == FORESCALE:
-            return Forescale(DecisionEngine(self._config), keeps=False)
+        if name in OWN:
+            forecasts = FleetForecaster(ForecastSettings()) if name == FORECASTING else None
+            return Forescale(DecisionEngine(self._config), forecasts=forecasts, keeps=False)
         return RulePolicy(RULES[name], self.known, headroom=headroom)
 
     def _run(

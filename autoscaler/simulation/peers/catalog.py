@@ -24,3 +24,6 @@ RULES: dict[str, Rule] = {
     "aibrix": APA,
 }
 FORESCALE = "forescale"
+FORECASTING = "forescale-forecast"
+"""With its forecasts; a day costs minutes, for models are really fitted."""
+OWN = (FORESCALE, FORECASTING)
