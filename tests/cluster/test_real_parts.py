@@ -111,7 +111,8 @@ async def test_inferences_are_seen_by_triton_prometheus_and_dcgm(world: World) -
     (model,) = profile.models
     assert (model.model, model.max_batch_size, model.instances) == ("bert", 2, 1)
     single = next(entry for entry in model.batch_times if entry.batch_size == 1)
-    assert single.total_s / single.count == pytest.approx(0.052, rel=0.2)
+    # The model sleeps 52 ms: never shorter, and on a busy machine somewhat longer; seconds, not another unit.
+    assert 0.052 <= single.total_s / single.count < 0.52
     wait_for(
         lambda: len(world.prometheus("nv_inference_request_success >= 6")) == 2, "both pods scraped"
     )
