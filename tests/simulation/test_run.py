@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from autoscaler import codec
+from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
+from autoscaler.forecasts import LEVELS, STEPS, FleetForecaster
 from autoscaler.simulation import demo
 from autoscaler.simulation.cluster import ModelledCluster
 from autoscaler.simulation.peers.forescale import Forescale
@@ -18,6 +20,7 @@ from autoscaler.simulation.peers.static import Static
 from autoscaler.simulation.run import run, static_peak
 from autoscaler.simulation.score import minutes_of, score
 from autoscaler.simulation.startup import Startup
+from forecasting import DampedHoltForecaster, EnsembleForecaster
 from tests.simulation.worlds import MODEL, arrivals, scenario
 
 
@@ -89,6 +92,26 @@ def test_the_same_decisions_simulated_and_from_the_journal() -> None:
         before = codec.decode(answered, TickResult)
         assert again.replicas(Told(given)) == before.decisions[0].target
         assert again.decisions[-1][1] == before.decisions[0]
+
+
+def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_skill() -> None:
+    # Steady demand: a mean of the last minutes tells more than the last one.
+    due = arrivals(40.0, 10800.0)
+
+    def model() -> EnsembleForecaster:
+        return EnsembleForecaster(experts=(DampedHoltForecaster(),), steps=STEPS, levels=LEVELS)
+
+    forecasts = FleetForecaster(ForecastSettings(own_models=0), own=model, fleet=model)
+    policy = Forescale(Recording(), forecasts=forecasts)
+    world = ModelledCluster(scenario(startup=Startup(median_s=120.0)), due, replicas=2)
+    run(policy, world, due, duration_s=10800.0)
+    given = [codec.decode(asked, TickInput) for asked, _ in policy.engine.kept]  # type: ignore[attr-defined]
+    issued = [item.now_s for item in given if item.forecasts]
+    # Fitted after an hour, and asked from the next minute on: once a minute, twelve seconds after it or more.
+    assert len(issued) == 119
+    assert all(12.0 <= now_s % 60.0 < 22.0 for now_s in issued)
+    told = [step.message for _, decision in policy.decisions for step in decision.steps]
+    assert any("forecast" in message and "skill" in message for message in told)
 
 
 def test_the_demo_is_deterministic_and_tells_its_figures(

@@ -39,7 +39,8 @@ class Forescale:
     def replicas(self, seen: Seen) -> int:
         """The engine's target."""
         given = seen.tick_input()
-        given = replace(given, forecasts=self._new_forecasts(given.now_s))
+        if self._forecasts is not None:
+            given = replace(given, forecasts=self._issued(self._forecasts, given.now_s))
         result = self.engine.tick(given)
         self.engine.acknowledge(
             tuple(ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions)
@@ -49,15 +50,16 @@ class Forescale:
             self.decisions.append((given.now_s, decision))
         return decision.target
 
-    def _new_forecasts(self, now_s: float) -> tuple[DemandForecast, ...]:
+    def _issued(self, forecasts: FleetForecaster, now_s: float) -> tuple[DemandForecast, ...]:
+        """Once a minute; none in between."""
         minute = (now_s - AFTER_MINUTE_S) // MINUTE_S
-        if self._forecasts is None or minute == self._minute:
+        if minute == self._minute:
             return ()
         self._minute = minute
         present = frozenset(self.engine.workloads)
         news = self._told.news(self.engine, now_s)
-        issued = self._forecasts.advance(news, present, now_s)
+        issued = forecasts.advance(news, present, now_s)
         self._told.take(news, present)
-        while self._forecasts.fit_next(now_s):
+        while forecasts.fit_next(now_s):
             pass
         return issued
