@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -20,6 +21,8 @@ from loadtests.bench.forecast.run import Issues
 from loadtests.bench.forecast.scoring import MAXIMUM_QUANTILES, Scores, geometric_mean
 from loadtests.bench.forecast.series import Series
 
+WIDTH = 130
+
 
 def show(
     series: Sequence[Series],
@@ -31,7 +34,8 @@ def show(
 ) -> None:
     """Prints them: means by horizon, means of the highest value, each series, coverage, the near-zero columns."""
     judged = [one.name for one in series if one.judged]
-    console = Console()
+    # Piped into a file it would be 80 wide, too narrow for these.
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     tables: list[Table] = []
     if judged:
         tables += [
