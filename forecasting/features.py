@@ -111,11 +111,14 @@ class FeatureMaker:
             last = int(self._origins.max())
             first = max(0, last + 1 - RECENT_STEPS) if self._origins.size == 1 else 0
             y = self._history.values[:, first : last + 1]
-            sums = np.concatenate([np.zeros((len(y), 1)), np.cumsum(y, axis=1)], axis=1)
-            around = CENTRE_STEPS // 2
-            start = np.maximum(np.arange(y.shape[1]) - around, 0)
-            end = np.minimum(np.arange(y.shape[1]) + around + 1, y.shape[1])
-            centre = (sums[:, end] - sums[:, start]) / (end - start)
+            steps, around = y.shape[1], CENTRE_STEPS // 2
+            # Sums before each step, with the ends repeated, so that windows cut short are differences of slices too.
+            sums = np.zeros((len(y), steps + 1 + 2 * around))
+            np.cumsum(y, axis=1, out=sums[:, around + 1 : around + 1 + steps])
+            sums[:, around + 1 + steps :] = sums[:, [around + steps]]
+            place = np.arange(steps)
+            width = np.minimum(place + around + 1, steps) - np.maximum(place - around, 0)
+            centre = (sums[:, CENTRE_STEPS:] - sums[:, :-CENTRE_STEPS]) / width
             self._hourly = first, (y + self._offset) / (centre + self._offset)
         return self._hourly
 

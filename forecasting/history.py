@@ -32,8 +32,8 @@ class History:
         self, y: Array, *, cutoff: float, step: float, events: Sequence[Event] = ()
     ) -> None:
         series, steps = y.shape
-        # A quarter more room, so that a minute's append copies nothing.
-        self._values = np.empty((series, steps + max(64, steps // 4)))
+        # A sixteenth more room: a minute's append copies nothing, but for one in hours.
+        self._values = np.empty((series, steps + max(64, steps // 16)))
         self._known = np.empty(self._values.shape, dtype=np.bool_)
         self._size = 0
         self.step = step
@@ -51,7 +51,7 @@ class History:
         )
         grown = self._size + y.shape[1]
         if grown > self._values.shape[1]:
-            room = grown + max(64, grown // 4)
+            room = grown + max(64, grown // 16)
             self._values = _wider(self._values, self._size, room)
             self._known = _wider(self._known, self._size, room)
         self._values[:, self._size : grown] = _filled(y, known, previous)

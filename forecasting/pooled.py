@@ -25,7 +25,7 @@ from forecasting.types import Array, Grid
 # Rows for one level of one kind: enough for trees of this size, and a refit that ends within a minute.
 ROWS = 60_000
 LEAVES = 16
-FLEET_TREES = 50
+FLEET_TREES = 40
 MIN_ROWS = 500
 # Features look back a week and two hours.
 CONTEXT_STEPS = WEEK + 120

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import forecasting
 from forecasting.types import Array
@@ -51,11 +52,14 @@ def measure() -> dict[str, float]:
     started_s = time.perf_counter()
     model.fit(y, cutoff=60.0 * MINUTES)
     refit_s = time.perf_counter() - started_s
-    model.predict(HORIZON, QUANTILES)
-    started_s = time.process_time()
-    model.predict(HORIZON, QUANTILES)
+    # One thread: a second one that waits would count as work.
+    with threadpool_limits(1):
+        model.predict(HORIZON, QUANTILES)
+        started_s = time.process_time()
+        model.predict(HORIZON, QUANTILES)
+        predict_s = time.process_time() - started_s
     return {
-        "predict_s": time.process_time() - started_s,
+        "predict_s": predict_s,
         "refit_s": refit_s,
         "peak_gib": _peak_gib(),
     }
