@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ Use = Callable[[KubernetesClient], Awaitable[None]]
 def listing(path: str) -> Use:
     async def use(client: KubernetesClient) -> None:
         with suppress(SourceMissing):  # not installed: it was allowed to ask
-            async for _ in client.pages(path):
-                return
+            async with aclosing(client.pages(path)) as pages:
+                async for _ in pages:
+                    return
 
     return use
 
@@ -76,8 +77,10 @@ def listing(path: str) -> Use:
 def watching(path: str) -> Use:
     async def use(client: KubernetesClient) -> None:
         with suppress(SourceMissing):
-            async for _ in client.watch(path, "0"):
-                return
+            # Left open, its connection would be closed whenever it is collected: in another test.
+            async with aclosing(client.watch(path, "0")) as events:
+                async for _ in events:
+                    return
 
     return use
 

@@ -101,7 +101,10 @@ startup: {median_s: 60}
         (["nothing.csv"], "nothing.csv: No such file"),
         (["nothing.yaml"], "nothing.yaml: No such file"),
         (["sine(3)"], "not a shape"),
-        (["constant(3)", "--policies", "keda,vpa"], "--policies: 'vpa', one of forescale, static"),
+        (
+            ["constant(3)", "--policies", "keda,vpa"],
+            "--policies: 'vpa', one of forescale, forescale-forecast, static",
+        ),
         (["constant(3)", "--startup", "soon"], "--startup: soon, seconds with commas"),
         (["constant(3)", "--seeds", "0"], "--seeds: 0, 1 to 100"),
         (["constant(3)", "--slo", "fast"], "--slo: "),
