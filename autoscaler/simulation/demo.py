@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,9 +125,11 @@ def _compare(day: Day, console: Console) -> tuple[list[Score], Forescale]:
         peak = static_peak(MODEL, day.arrivals_s, threshold_s=THRESHOLD_S, goal=GOAL)
         progress.remove_task(task)
         forescale = Forescale(DecisionEngine(EngineConfig()))
+        # Bounded as a team would bound it: on this ratio alone HPA goes to its maximum and stays.
+        known = replace(known_of(day.scenario, MODEL.capacity_rps), max_replicas=2 * peak)
         policies: list[Policy] = [
             forescale,
-            RulePolicy(QUEUE_COMPUTE, known_of(day.scenario, MODEL.capacity_rps)),
+            RulePolicy(QUEUE_COMPUTE, known),
             Static(peak),
         ]
         scores = []
