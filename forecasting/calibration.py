@@ -147,7 +147,7 @@ class Calibration:
                     if level <= 0.5:
                         continue
                     residuals = self._residuals[:, :, kind, a, i]
-                    beyond = (~np.isnan(residuals)).sum(axis=1) * min(level, 1.0 - level)
+                    beyond = (~np.isnan(residuals)).sum(axis=1) * (1.0 - level)
                     drawn = beyond / (beyond + HALF_BELIEVED)
                     answer[:, kind, a, i] = drawn * sample_quantiles(residuals, (level,))[:, 0]
         return answer

@@ -35,19 +35,16 @@ class PointForecaster(BaseForecaster):
 
     def _learn(self, history: History) -> None:
         self._learn_points(history)
-        self.offset_ = self._offset(history)
-        self._errors_ = _Errors()
+        self.offset_ = log_offset(history)
+        self._errors_: dict[int, tuple[Array, Array]] = {}
         self._judged_ = history.steps
         self._past_ = history.until(history.steps)
 
     def _observe(self, history: History) -> None:
         if self._past_.steps > history.steps or history.steps - self._judged_ >= REFRESH_STEPS:
-            self._errors_ = _Errors()
+            self._errors_ = {}
             self._judged_ = history.steps
             self._past_ = history.until(history.steps)
-
-    def _offset(self, history: History) -> Array:
-        return log_offset(history)
 
     def _quantiles(
         self,
@@ -76,7 +73,7 @@ class PointForecaster(BaseForecaster):
 
     def _errors(self, ahead: int) -> tuple[Array, Array]:
         """Scaled errors (series, origins) of the value and of the maximum, taken once and kept until refreshed."""
-        kept = self._errors_.of
+        kept = self._errors_
         if ahead not in kept:
             past = self._past_
             last = past.steps - 1 - ahead
@@ -95,8 +92,3 @@ class PointForecaster(BaseForecaster):
 
     def _stride(self) -> int:
         return STRIDE
-
-
-class _Errors:
-    def __init__(self) -> None:
-        self.of: dict[int, tuple[Array, Array]] = {}

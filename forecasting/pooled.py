@@ -67,7 +67,8 @@ class PooledForecaster(BaseForecaster):
         self.trees_: tuple[QuantileTrees, QuantileTrees] | None = None
         self.naive_ = NaiveForecaster(step=self.step)
         features, targets = self._rows(history)
-        if len(features) < MIN_ROWS:
+        known = [np.isfinite(target) for target in targets]
+        if min(int(rows.sum()) for rows in known) < MIN_ROWS:
             self.naive_._learn(history)
             return
         fitted = [
@@ -77,8 +78,7 @@ class PooledForecaster(BaseForecaster):
                 trees=self.trees,
                 leaves=LEAVES,
             ).fit(features[rows], target[rows])
-            for target in targets
-            if (rows := np.isfinite(target)).any()
+            for target, rows in zip(targets, known, strict=True)
         ]
         self.trees_ = (fitted[0], fitted[1])
 

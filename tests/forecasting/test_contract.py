@@ -109,8 +109,9 @@ def test_series_without_news_forecast_themselves(
     np.testing.assert_allclose(forecast.maximum, last, atol=1e-9)
 
 
-def test_nothing_known_is_zero_and_not_an_error(forecaster: BaseForecaster) -> None:
-    forecast = forecaster.fit(np.full(10, np.nan)).predict(2, QUANTILES)
+@pytest.mark.parametrize("steps", [10, 900])
+def test_nothing_known_is_zero_and_not_an_error(forecaster: BaseForecaster, steps: int) -> None:
+    forecast = forecaster.fit(np.full(steps, np.nan)).predict(2, QUANTILES)
     np.testing.assert_array_equal(forecast.values, 0.0)
 
 
