@@ -36,6 +36,8 @@ from autoscaler.core.types import (
 )
 from autoscaler.schedule import scheduled_floor
 
+DAY_MINUTES = 1440
+
 
 class DecisionEngine:
     """Turns what is seen into decisions, and remembers what it has to."""
@@ -45,6 +47,8 @@ class DecisionEngine:
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
         self._history: dict[WorkloadId, DemandHistory] = {}
+        self._usual_rps: dict[WorkloadId, float | None] = {}
+        """Mean demand of the last day."""
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
 
     @property
@@ -132,6 +136,7 @@ class DecisionEngine:
                 now_s=now_s,
                 config=self._config,
                 forecast=forecast,
+                usual_rps=self._usual_rps.get(key),
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
             )
@@ -149,6 +154,7 @@ class DecisionEngine:
         if history is None:
             history = self._history[key] = DemandHistory(self._config.history_days)
         history.put(minute.minute_s, minute.sum_rps / minute.ticks)
+        self._usual_rps[key] = history.mean_rps(DAY_MINUTES)
 
     def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
         history = self._history[state.id] = DemandHistory(self._config.history_days)
@@ -167,12 +173,14 @@ class DecisionEngine:
                     highest_rps=point.offered_rps,
                     lead_s=lead_s,
                 )
+        self._usual_rps[state.id] = history.mean_rps(DAY_MINUTES)
         return replace(state, growth=growth)
 
     def _forget(self, present: set[WorkloadId]) -> None:
         for key in [key for key in self._memory if key not in present]:
             del self._memory[key]
             self._history.pop(key, None)
+            self._usual_rps.pop(key, None)
 
     def _brake(
         self, tick_input: TickInput, decided: list[Decision]

@@ -38,6 +38,7 @@ def rehearse(
     *,
     carried: Capacity,
     arrived_rps: float,
+    usual_rps: float | None,
     objective: LatencyObjective,
     config: EngineConfig,
     now_s: float,
@@ -53,6 +54,7 @@ def rehearse(
     moment = Moment(
         now_s=now_s,
         arrived_rps=arrived_rps,
+        usual_rps=usual_rps or 0.0,
         replica_rps=carried.rps / state.skew_ratio,
         full_rps=full_rps / state.skew_ratio,
         spare_s=max(0.0, objective.threshold_s - carried.service_s),

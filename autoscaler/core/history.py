@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 MINUTE_S = 60.0
+ENOUGH_MINUTES = 60
 
 
 class DemandHistory:
@@ -43,3 +44,17 @@ class DemandHistory:
         head = int(self._start_s // MINUTE_S) % size + 1
         first_s = (self._start_s // MINUTE_S - size + 1) * MINUTE_S
         return first_s, self._values[head:] + self._values[:head]
+
+    def mean_rps(self, minutes: int) -> float | None:
+        """Mean of the known among the newest `minutes`; None: less than an hour of them is known."""
+        if self._start_s is None:
+            return None
+        size = len(self._values)
+        newest = int(self._start_s // MINUTE_S)
+        total, known = 0.0, 0
+        for index in range(newest - min(minutes, size) + 1, newest + 1):
+            value = self._values[index % size]
+            if value == value:
+                total += value
+                known += 1
+        return total / known if known >= ENOUGH_MINUTES else None

@@ -26,6 +26,8 @@ class Context:
     now_s: float
     config: EngineConfig
     forecast: DemandForecast | None = None
+    usual_rps: float | None = None
+    """Mean demand of the last day; None: it is not known for an hour."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
 
@@ -115,6 +117,7 @@ def assess(
         options,
         carried=carried,
         arrived_rps=fast_rps,
+        usual_rps=context.usual_rps,
         objective=objective,
         config=config,
         now_s=context.now_s,

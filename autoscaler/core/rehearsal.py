@@ -74,7 +74,16 @@ class Rehearsal:
     """Misses that were measured exactly, fading with a day, and"""
     imagined: float = 0.0
     """those of the chosen price's fleet in the same time."""
+    usual_rps: float = 0.0
     price: float = PRIOR_PRICE
+
+    @property
+    def budgeted(self) -> float:
+        """The requests that the budget is a share of: those that came, or what usually comes in that time if more.
+
+        A spike at three in the morning is a matter of the day's budget, and not of the few requests of that night.
+        """
+        return max(self.requests, self.usual_rps * self.seen_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +93,8 @@ class Moment:
     now_s: float
     arrived_rps: float
     """In the last seconds; not smoothed, for a miss is a matter of seconds."""
+    usual_rps: float
+    """Mean of the last day; 0: not known."""
     replica_rps: float
     """What a replica carries within the SLO, and"""
     full_rps: float
@@ -133,6 +144,7 @@ def advance(
         at_s=moment.now_s,
         requests=known.requests * fade + arrived,
         seen_s=known.seen_s * fade + counted_s,
+        usual_rps=moment.usual_rps,
         measured=known.measured * fade + (moment.missed_ratio or 0.0) * arrived,
         imagined=known.imagined * fade + (imagined if exact else 0.0),
     )
@@ -150,7 +162,7 @@ def rebased(known: Rehearsal, now_s: float) -> Rehearsal:
 
 def correction(known: Rehearsal, aimed_ratio: float) -> float:
     """By how much more is missed than imagined."""
-    assumed = TRUST_DAYS * aimed_ratio * known.requests
+    assumed = TRUST_DAYS * aimed_ratio * known.budgeted
     if assumed <= 0.0:
         return 1.0
     ratio = (known.measured + assumed) / (known.imagined + assumed)
@@ -162,7 +174,7 @@ def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:
     # The prior fades as what was seen grows: after a day it weighs 9 %, after two 3 %.
     prior_s = PRIOR_S * (1.0 - min(known.seen_s / DAY_S, 1.0))
     faith = prior_s / (prior_s + known.seen_s) if known.seen_s > 0.0 else 1.0
-    told = correction(known, aimed_ratio) / max(known.requests, 1e-9)
+    told = correction(known, aimed_ratio) / max(known.budgeted, 1e-9)
     return tuple(
         faith * aimed_ratio * PRIOR_PRICE / price + (1.0 - faith) * told * fleet.missed
         for price, fleet in zip(PRICES, known.fleets, strict=False)

@@ -16,6 +16,7 @@ HOUR_S = 3600.0
 MOMENT = Moment(
     now_s=0.0,
     arrived_rps=50.0,
+    usual_rps=0.0,
     replica_rps=9.5,
     full_rps=10.0,
     spare_s=1.0,
@@ -67,6 +68,16 @@ def test_a_start_up_that_comes_too_late_makes_all_prices_miss_and_none_of_them_d
     ratios = rehearsal.missed_ratios(after, 0.7 * ALLOWED)
     assert min(ratios) > 0.1
     assert after.price < 8.0
+
+
+def test_a_spike_at_night_is_judged_by_the_requests_of_a_usual_day() -> None:
+    # Two spikes of five minutes that nobody foresaw, in three quiet hours of a service that has 1,000 rps by day.
+    quiet = spike_each_hour(3, moment=replace(MOMENT, starts_s=(1800.0,)))
+    told = spike_each_hour(3, moment=replace(MOMENT, starts_s=(1800.0,), usual_rps=1000.0))
+    assert told.budgeted > 10 * quiet.budgeted
+    assert min(rehearsal.missed_ratios(quiet, 0.007)) > 10 * min(
+        rehearsal.missed_ratios(told, 0.007)
+    )
 
 
 def test_time_that_was_not_seen_proves_nothing() -> None:
