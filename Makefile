@@ -35,8 +35,8 @@ $(BENCH_STAMP): $(STAMP)
 
 venv: $(STAMP) ## the virtual environment with everything for development
 
-demo: $(STAMP) ## a day of demand on the embedded cluster: forescale beside HPA and a static peak
-	@$(BIN)/forescale demo
+demo: $(STAMP) ## a day of three workloads on modelled clusters, forescale beside HPA; writes build/demo/report.html
+	@$(BIN)/forescale demo --html build/demo/report.html
 
 lint: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
