@@ -38,7 +38,7 @@ def html(page: Page) -> str:
 
 
 def _section(section: Section) -> str:
-    lead = "".join(f"<span>{escape(fact)}</span>" for fact in section.lead)
+    lead = "".join(f"<span>{escape(fact)}</span>" for fact in section.lead if fact)
     notes = "".join(f"<p>{escape(note)}</p>" for note in section.notes)
     plots = "\n".join(figure(plot, section) for plot in section.plots)
     turns = "".join(_turns(item, section.start_s) for item in section.turns)

@@ -12,7 +12,10 @@ from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import ScheduledFloor, Slo
 from autoscaler.simulation import demo
 from autoscaler.simulation.cluster import ModelledCluster
-from autoscaler.simulation.demo.recorder import (
+from autoscaler.simulation.demo.workloads import workloads
+from autoscaler.simulation.peers.cron import WithCron
+from autoscaler.simulation.peers.static import Static
+from autoscaler.simulation.recorder import (
     Recorder,
     Steps,
     budget,
@@ -20,9 +23,6 @@ from autoscaler.simulation.demo.recorder import (
     latency_s,
     steps_of,
 )
-from autoscaler.simulation.demo.workloads import workloads
-from autoscaler.simulation.peers.cron import WithCron
-from autoscaler.simulation.peers.static import Static
 from autoscaler.simulation.run import run
 from autoscaler.simulation.score import Minutes
 from autoscaler.simulation.startup import Startup

@@ -19,8 +19,9 @@ from rich.table import Table
 from autoscaler.report.page import write
 from autoscaler.simulation.demo.page import page_of
 from autoscaler.simulation.demo.parallel import run_days
-from autoscaler.simulation.demo.runs import Day, Run
+from autoscaler.simulation.demo.runs import Day
 from autoscaler.simulation.demo.workloads import workloads
+from autoscaler.simulation.recorded import Run
 from autoscaler.simulation.score import Score
 
 

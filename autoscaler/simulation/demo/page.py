@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from autoscaler import __version__
 from autoscaler.report.content import (
     Card,
     Cell,
-    Form,
-    Look,
     Page,
     Plot,
     Section,
-    Series,
     Span,
     Table,
     Turn,
     Turns,
 )
+from autoscaler.simulation import plots
 from autoscaler.simulation.cluster import EPOCH_S
-from autoscaler.simulation.demo.recorder import Change
-from autoscaler.simulation.demo.runs import NAMES, Day, Run
+from autoscaler.simulation.demo.runs import NAMES, Day
+from autoscaler.simulation.recorded import Run
+from autoscaler.simulation.recorder import Change
 
 HOUR_S = 3600.0
-# Of the error budget's axis: what is overspent further than this is not drawn, its figure is in the table.
-LOWEST_BUDGET = -100.0
 
 
 def page_of(days: Sequence[Day], seed: int) -> Page:
@@ -105,7 +101,10 @@ def _section(day: Day) -> Section:
             *(_demand(day, run) for run in (day.ours, day.theirs)),
             *(_replicas(day, run) for run in (day.ours, day.theirs)),
             *(_latency(day, run) for run in (day.ours, day.theirs)),
-            _budget(day),
+            plots.budgets(
+                "Error budget of the day that is left",
+                [(run.score.policy, run.budget.left) for run in day.runs],
+            ),
             _gpu_hours(day),
         ),
         turns=(
@@ -133,114 +132,45 @@ def _hpa_turn(change: Change, target_rps: float) -> Turn:
 
 def _demand(day: Day, run: Run) -> Plot:
     """With what was known of it: an outage is a gap, and HPA sees what is served, not what arrives."""
-    told = run.explained
+    ours, told = day.ours.explained, run.explained
     known = (
-        (
-            Series(label="provided for", look=Look.PROVIDED, values=told.provided_rps),
-            Series(label="known", look=Look.SEEN, values=told.seen_rps),
-        )
+        (plots.provided(told.provided_rps), plots.seen("known", told.seen_rps))
         if told
-        else (Series(label="known (served)", look=Look.SEEN, values=run.served_rps),)
+        else (plots.seen("known (served)", run.served_rps),)
     )
-    arrived = Series(label="arriving", look=Look.DEMAND, values=day.demand_rps, form=Form.AREA)
-    return Plot(
-        title=f"{run.score.policy}: demand",
-        unit="requests/s",
-        series=(*known, arrived),
-        high=_highest(
-            day.demand_rps, day.ours.explained.provided_rps if day.ours.explained else ()
-        ),
+    return plots.demand(
+        f"{run.score.policy}: demand",
+        known=known,
+        arriving=day.demand_rps,
+        high=plots.highest(day.demand_rps, ours.provided_rps if ours else ()),
     )
 
 
 def _replicas(day: Day, run: Run) -> Plot:
-    ready = tuple(float(n) for n in run.ready)
-    series = (
-        Series(
-            label="wanted",
-            look=Look.WANTED,
-            values=tuple(float(n) for n in run.wanted),
-            form=Form.STEP,
-        ),
-        Series(label="ready", look=Look.READY, values=ready, form=Form.AREA),
-        Series(
-            label="starting",
-            look=Look.STARTING,
-            values=tuple(float(n) for n in run.starting),
-            form=Form.AREA,
-            base=ready,
-        ),
-    )
     tops = [
-        float(max(wanted, up + coming))
+        max(wanted, ready + starting)
         for one in (day.ours, day.theirs)
-        for wanted, up, coming in zip(one.wanted, one.ready, one.starting, strict=True)
+        for wanted, ready, starting in zip(one.wanted, one.ready, one.starting, strict=True)
     ]
-    return Plot(
-        title=f"{run.score.policy}: replicas",
-        unit="",
-        series=series,
-        high=_highest(tops),
+    return plots.replicas(
+        f"{run.score.policy}: replicas",
+        wanted=run.wanted,
+        ready=run.ready,
+        starting=run.starting,
+        high=plots.highest(tops),
         why=run.explained.why if run.explained else None,
     )
 
 
 def _latency(day: Day, run: Run) -> Plot:
+    beside = (*day.ours.latency_s, *day.theirs.latency_s)
     objective = day.workload.scenario.spec.slo.objectives[0]
-    both = [
-        1000.0 * value
-        for one in (day.ours, day.theirs)
-        for value in one.latency_s
-        if value is not None and math.isfinite(value)
-    ]
-    limit_ms = 1000.0 * objective.threshold_s
-    return Plot(
-        title=f"{run.score.policy}: p{100 * objective.ratio:g} latency",
-        unit="ms",
-        series=(
-            Series(
-                label=f"p{100 * objective.ratio:g}",
-                look=Look.LATENCY,
-                values=tuple(None if v is None else 1000.0 * v for v in run.latency_s),
-            ),
-        ),
-        low=min([*both, limit_ms]),
-        high=max([*both, limit_ms]),
-        limit=(limit_ms, f"objective {day.workload.scenario.spec.slo.text}"),
-        logarithmic=True,
-    )
-
-
-def _budget(day: Day) -> Plot:
-    lefts = [100.0 * (left or 0.0) for run in day.runs for left in run.budget.left]
-    return Plot(
-        title="Error budget of the day that is left",
-        unit="%",
-        series=_compared(day, lambda run: [100.0 * (left or 0.0) for left in run.budget.left]),
-        low=max(LOWEST_BUDGET, min([0.0, *lefts])),
-        high=100.0,
-        limit=(0.0, "spent"),
-    )
+    return plots.latency(run.score.policy, run.latency_s, objective, beside=beside)
 
 
 def _gpu_hours(day: Day) -> Plot:
-    return Plot(
-        title="GPU-hours",
-        unit="since the start",
-        series=_compared(day, lambda run: run.gpu_hours),
-    )
-
-
-def _compared(day: Day, of: Callable[[Run], Sequence[float]]) -> tuple[Series, ...]:
-    looks = (Look.OURS, Look.THEIRS, Look.OTHER, Look.STATIC)
-    return tuple(
-        Series(label=run.score.policy, look=look, values=tuple(of(run)))
-        for run, look in zip(day.runs, looks, strict=True)
-    )
-
-
-def _highest(*many: Sequence[float | None]) -> float:
-    return max((value for values in many for value in values if value is not None), default=1.0)
+    told = [(run.score.policy, run.gpu_hours) for run in day.runs]
+    return Plot(title="GPU-hours", unit="since the start", series=plots.compared(told))
 
 
 def _notes(seed: int) -> tuple[str, ...]:
