@@ -11,6 +11,7 @@ import yaml
 
 from autoscaler.cli.manifests import workloads_in
 from autoscaler.config import Settings
+from autoscaler.config.keys import setting_keys
 from autoscaler.controller.notes import NOTABLE, REFUSALS
 from autoscaler.controller.reference import PAGES
 from autoscaler.core.annotations import KEYS, Defaults, Shape, parse_workload
@@ -37,6 +38,10 @@ FINDINGS = (
 def test_references_are_current(name: str) -> None:
     page = (DOCS / "reference" / name).read_text()
     assert page == PAGES[name](), "run make docs-reference"
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert [key.key for key in setting_keys() if not key.meaning] == []
 
 
 @pytest.mark.parametrize("key", KEYS)
