@@ -100,11 +100,13 @@ def _compared(
 
 
 def _estimate(told: Told, place: int, progress: Callable[[float], None]) -> Estimate | str:
+    from autoscaler.simulation.recommended.estimate import estimate
+
     try:
-        from autoscaler.simulation.recommended.estimate import estimate
+        return estimate(told.observed[place], told.watched[place], told.config, told=progress)
     except ModuleNotFoundError as error:
+        # The controller's image has no compiler: what was there can be told all the same.
         return f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
-    return estimate(told.observed[place], told.watched[place], told.config, told=progress)
 
 
 def _show(reports: Sequence[WorkloadReport], html: Path | None) -> None:
@@ -139,7 +141,7 @@ def _show(reports: Sequence[WorkloadReport], html: Path | None) -> None:
         )
     for r in reports:
         for line in _lines(r):
-            out.print(line)
+            out.print(line, markup=False)
     if html is not None:
         out.print(f"With plots and every reason: {html}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,6 +215,19 @@ def test_worse_is_what_was_kept_and_would_certainly_have_been_missed(
     unsure = replace(kept, estimated_good=bounds(0.9, 0.999))
     both_missed = replace(lost, good=bounds(0.9, 0.95))
     assert worse([kept, lost, unsure, both_missed]) == (lost,)
+
+
+def test_without_what_the_model_needs_it_tells_the_rest(journal: Path) -> None:
+    code = (
+        "import sys; sys.modules['numba'] = None; from autoscaler.cli import main; "
+        f"sys.exit(main(['report', {str(journal)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "no estimate: numba is not installed, run: pip install 'forescale[simulation]'"
+        in done.stdout
+    )
 
 
 @pytest.mark.parametrize(
