@@ -16,7 +16,7 @@ BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-f
            bench-packing bench-policies
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference clean
+        bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference results-page clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,10 +103,13 @@ bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, pro
 	@$(BIN)/python -m loadtests.bench.packing
 
 bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
-	@$(BIN)/python -m loadtests.bench.policies
+	@$(BIN)/python -m loadtests.bench.policies $(ARGS)
 
 bench-policies-quick: $(STAMP) ## a subset of it, five minutes
 	@$(BIN)/python -m loadtests.bench.policies --quick
+
+results-page: $(BENCH_STAMP) ## write docs/results.md anew from what bench-policies kept
+	@$(BIN)/python -m loadtests.bench.policies.page $(ARGS)
 
 docs-reference: $(STAMP) ## write docs/reference anew from the code
 	@$(BIN)/python -m autoscaler.controller.reference docs/reference

@@ -264,7 +264,7 @@ class FleetForecaster:
                 horizons_s=tuple(MINUTE_S * step for step in STEPS),
                 quantiles=QUANTILES,
                 values_rps=_plain(forecast.maximum[i][rows]),
-                skills=_skills(skill, i),
+                skills=skills_of(skill, i),
                 model="own" if len(model.members) == 1 else "fleet",
             )
             for i, key in enumerate(model.members)
@@ -287,7 +287,7 @@ def _mean(past: _Past) -> float:
     return float(known.mean()) if known.size else 0.0
 
 
-def _skills(skill: Skill, series: int) -> tuple[tuple[float, ...], ...]:
+def skills_of(skill: Skill, series: int) -> tuple[tuple[float, ...], ...]:
     """By horizon and quantile, 0 where none is shown; a quantile between levels has the next higher one's."""
     columns = [next(j for j, level in enumerate(LEVELS) if level >= q) for q in QUANTILES]
     shown = np.nan_to_num(skill.maximum[series][:, columns], nan=0.0)

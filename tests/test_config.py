@@ -50,7 +50,7 @@ def test_one_key_of_scale_down_leaves_the_other_defaults(tmp_path: Path) -> None
     text = "engine: {behavior: {scale_down: {stabilization_window_s: 300}}}"
     rules = load(write(tmp_path, text)).engine.behavior.scale_down
     assert rules.stabilization_window_s == 300.0
-    assert rules.tolerance_ratio == 0.1
+    assert rules.tolerance_ratio == 0.0
     assert [policy.type for policy in rules.policies] == [PolicyType.PERCENT, PolicyType.PODS]
 
 

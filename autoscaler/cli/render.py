@@ -109,6 +109,10 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
         ("engine", f"{spec.engine}, known by {spec.engine_from}"),
         ("demand", f"{number(facts.offered_rps)} {unit} arriving"),
         ("provided for", f"{number(facts.upper_rps)} {unit}, over the lead time"),
+        (
+            "outgrown",
+            f"with a chance of {share(facts.exceeded_ratio)}; a miss is priced at {number(facts.price)} requests",
+        ),
         ("one replica", f"carries {number(facts.capacity_rps)} {unit} within the SLO"),
         ("busy replicas", f"{number(facts.work_ratio)} replicas' work is asked for"),
         ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),

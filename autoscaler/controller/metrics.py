@@ -202,6 +202,12 @@ _SERIES = (
     _Series("offered_inferences_per_second", "Arriving demand", lambda d: d.facts.offered_rps),
     _Series("upper_inferences_per_second", "Demand provided for", lambda d: d.facts.upper_rps),
     _Series(
+        "outgrown_ratio",
+        "Chance that demand exceeds what is provided for within the lead time",
+        lambda d: d.facts.exceeded_ratio,
+    ),
+    _Series("miss_price", "Of a miss, in what a request costs to serve", lambda d: d.facts.price),
+    _Series(
         "capacity_inferences_per_second",
         "What one replica carries within the objective",
         lambda d: d.facts.capacity_rps,

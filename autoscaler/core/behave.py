@@ -7,6 +7,7 @@ A number goes up for any one good reason; it goes down only when nothing speaks 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from autoscaler.core import behavior, size
@@ -40,7 +41,7 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
     """Takes the number through every stage and returns the memory that they leave."""
     now_s, behave = sheet.context.now_s, sheet.context.config.behavior
     up_s = behave.scale_up.stabilization_window_s or 0.0
-    down_s = behavior.down_window_s(behave.scale_down, sheet.lead_s)
+    down_s = behavior.down_window_s(behave.scale_down)
     state = _panic(trace, state, sheet)
     _floors(trace, state, sheet)
     _bounds(trace, sheet)
@@ -151,12 +152,14 @@ def _stabilize(
 
 
 def _prove(trace: Trace, sheet: Sheet) -> None:
-    """The N-1 check: fewer replicas must carry the upper demand, and a little more, until they could be back."""
+    """Where the SRE asks for a tolerance: fewer replicas must carry so much more than what is provided for."""
     need = sheet.need
     if trace.value >= sheet.current or need.carried is None or need.upper_rps is None:
         return
     tolerance = sheet.context.config.behavior.scale_down.tolerance_ratio
-    safe = size.replicas_for(need.upper_rps * (1.0 + tolerance), need.carried)
+    if not tolerance or not need.replica_rps:
+        return
+    safe = math.ceil(need.upper_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
     if safe > trace.value:
         after = min(sheet.current, safe)
         trace.move(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from autoscaler.core.settings import PolicyType, ScalingRules, SelectPolicy
 
 LONGEST_WINDOW_S = 3600.0
+DOWN_WINDOW_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,12 @@ def remember(
     return (*kept, now)
 
 
-def down_window_s(rules: ScalingRules, lead_s: float) -> float:
-    """The stabilisation window for scaling down: the SRE's, or three lead times within 120 to 600 s."""
-    if rules.stabilization_window_s is not None:
-        return rules.stabilization_window_s
-    return min(max(3.0 * lead_s, 120.0), 600.0)
+def down_window_s(rules: ScalingRules) -> float:
+    """The stabilisation window for scaling down: the SRE's, or two minutes.
+
+    It only keeps dips from being followed; that what goes may be needed before it could be back is in the price.
+    """
+    return DOWN_WINDOW_S if rules.stabilization_window_s is None else rules.stabilization_window_s
 
 
 def stabilized(

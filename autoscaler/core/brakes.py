@@ -13,6 +13,8 @@ from autoscaler.core.settings import FleetBrakes
 from autoscaler.core.state import FleetMove, FleetState
 from autoscaler.core.types import Finding, WorkloadId
 
+GROWTH_WINDOW_S = 3600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -67,10 +69,11 @@ def apply(
     drop: str | None,
 ) -> Braked:
     """Grants wishes by priority, then by name, while the window's allowance lasts."""
-    moves = tuple(m for m in state.moves if now_s - settings.window_s < m.at_s <= now_s)
+    remembered = tuple(m for m in state.moves if now_s - GROWTH_WINDOW_S < m.at_s <= now_s)
+    moves = tuple(m for m in remembered if now_s - settings.window_s < m.at_s)
     hold_until_s = now_s + settings.correlated_window_s if drop else state.hold_down_until_s
     held = hold_until_s is not None and now_s < hold_until_s
-    left = _left_gpus(moves, fleet_gpus, settings)
+    left = _left_gpus(moves, fleet_gpus, settings, came_lately=sum(m.gpus for m in remembered))
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
     granted = {True: 0.0, False: 0.0}
     for wish in sorted(wishes, key=lambda w: (-w.priority, w.workload)):
@@ -86,21 +89,33 @@ def apply(
             cuts[wish.workload] = (number, Reason.FLEET_BRAKE, _words(up, settings))
     for change in (granted[True], -granted[False]):
         if change:
-            moves = (*moves, FleetMove(at_s=now_s, gpus=change))
+            remembered = (*remembered, FleetMove(at_s=now_s, gpus=change))
     return Braked(
         cuts=cuts,
-        state=FleetState(moves=moves, hold_down_until_s=hold_until_s if held else None),
+        state=FleetState(moves=remembered, hold_down_until_s=hold_until_s if held else None),
         findings=_findings(cuts, drop, settings),
     )
 
 
 def _left_gpus(
-    moves: tuple[FleetMove, ...], fleet_gpus: float, settings: FleetBrakes
+    moves: tuple[FleetMove, ...],
+    fleet_gpus: float,
+    settings: FleetBrakes,
+    *,
+    came_lately: float,
 ) -> dict[bool, float]:
-    """GPUs that may still move up (True) and down (False), as a share of the fleet at the window's start."""
+    """GPUs that may still move up (True) and down (False), as a share of the fleet at the window's start.
+
+    What came within the hour and has not gone again may go: of 7 GPUs that a spike made 34, 27 are no part of the base
+    that the brake is there for.
+    """
     went = -sum(m.gpus for m in moves if m.gpus < 0.0)
     came = sum(m.gpus for m in moves if m.gpus > 0.0)
-    down = max(settings.min_allowance_gpus, settings.max_down_ratio * (fleet_gpus + went))
+    down = max(
+        settings.min_allowance_gpus,
+        settings.max_down_ratio * (fleet_gpus + went),
+        came_lately + went,
+    )
     up = max(settings.min_up_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came))
     return {True: up - came, False: down - went}
 

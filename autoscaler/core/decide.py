@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from autoscaler.core import behave, external, gates, learn, relief, size, skew
+from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
 from autoscaler.core.observe import View, observe
 from autoscaler.core.reasons import Reason
+from autoscaler.core.rehearsal import rebased
 from autoscaler.core.state import Minute, WorkloadState, Written
 from autoscaler.core.trace import Trace
 from autoscaler.core.types import (
@@ -72,7 +74,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         trace.move("size", current, reason, _unknown_message(view))
         _forecast_when_blind(trace, context, state, current)
     else:
-        _size(trace, need, view, current, spread, state)
+        _size(trace, need, view, current, spread, state, lead_s)
         state, judged = relief.apply(trace, state, view, need, context, objective_of(given))
         notes += judged
     sheet = behave.Sheet(
@@ -105,6 +107,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         recommended=(),
         events=(),
         panic_until_s=None,
+        rehearsal=None if state.rehearsal is None else rebased(state.rehearsal, now_s),
         relief=None,
         useless_until_s=None,
     )
@@ -159,20 +162,17 @@ def _size(
     current: int,
     spread: skew.Skew | None,
     state: WorkloadState,
+    lead_s: float,
 ) -> None:
     wanted = need.wanted or 0
-    level, upper = need.level_rps or 0.0, need.upper_rps or 0.0
     if need.carried is None:
         trace.move("size", wanted, Reason.DEMAND_FALLING, "no request arrives")
         return
     reason = Reason.STEADY
     if wanted != current:
         reason = Reason.DEMAND_RISING if wanted > current else Reason.DEMAND_FALLING
-    told = ""
-    if need.ahead is not None:
-        told = f", forecast {need.ahead.rps:.3g} with {need.ahead.skill:.0%} skill"
     text = (
-        f"{upper:.3g} rps to be ready for ({level:.3g} now{told}) at {need.carried.rps:.3g} rps a replica "
+        f"{_ready_for(need, lead_s)} at {need.carried.rps:.3g} rps a replica "
         f"({need.carried.utilization_limit_ratio:.0%} busy)"
     )
     if state.skew_ratio > 1.0 and spread is not None:
@@ -180,6 +180,18 @@ def _size(
     if view.unseen:
         text += f"; {view.unseen} of {view.ready} pods not seen, taken to be like the others"
     trace.move("size", wanted, reason, f"{text}: {wanted}")
+
+
+def _ready_for(need: Need, lead_s: float) -> str:
+    """What is provided for, against what, and at which price."""
+    level, upper = need.level_rps or 0.0, need.upper_rps or 0.0
+    if need.outlook is None:
+        return f"{level:.3g} rps now"
+    told = "" if need.outlook.skill is None else f", forecast with {need.outlook.skill:.0%} skill"
+    return (
+        f"{upper:.3g} rps to be ready for ({level:.3g} now; more comes within {lead_s:.0f} s with a chance of "
+        f"{need.outlook.exceeded_ratio(upper):.1%}{told}; a miss is worth {need.price:.3g} of what it costs to serve)"
+    )
 
 
 def _forecast_when_blind(
@@ -213,9 +225,6 @@ def _decision(
     need: Need,
 ) -> Decision:
     last = trace.decisive()
-    told = ""
-    if need.carried is not None and need.upper_rps is not None:
-        told = size.counterfactual(trace.value, need.upper_rps, need.carried, objective_of(given))
     return Decision(
         workload=given.spec.id,
         current=current,
@@ -226,5 +235,5 @@ def _decision(
         steps=tuple(trace.steps),
         findings=tuple(findings),
         facts=facts,
-        counterfactual=told,
+        counterfactual=one_fewer(trace.value, need, objective_of(given)),
     )

@@ -25,7 +25,6 @@ PRIOR_LEAD_S = 300.0
 # (share of the prior's weight, part of its rise)
 PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.10, 1.0))
 LONGEST_LEAD_MINUTES = 30
-FULL_TRUST_SKILL = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,34 +64,32 @@ def _count(weights: tuple[float, ...], rise: float) -> tuple[float, ...]:
     return tuple(w * FADE + (1.0 if i == index else 0.0) for i, w in enumerate(weights))
 
 
-def growth_ratio(growth: Growth, *, quantile: float, lead_s: float) -> float:
-    """The factor on the present demand that covers its highest over `lead_s` with probability `quantile`."""
+def growth_ratios(growth: Growth, *, levels: tuple[float, ...], lead_s: float) -> tuple[float, ...]:
+    """The factors on the present demand that cover its highest over `lead_s` with each chance in `levels`, ascending.
+
+    The tail beyond what was seen is the prior's, until that has faded.
+    """
     weights = list(growth.weights)
     for share, part in PRIOR:
         rise = part * PRIOR_RISE * math.sqrt(lead_s / PRIOR_LEAD_S)
         weights[_bin(rise)] += share * growth.prior_weight
-    wanted = quantile * sum(weights)
+    total = sum(weights)
+    ratios: list[float] = []
     reached = 0.0
     for index, weight in enumerate(weights):
+        while len(ratios) < len(levels) and reached + weight >= levels[len(ratios)] * total - 1e-9:
+            # Rises within a bin are taken to be spread evenly; the first holds exactly those that were none.
+            part = (levels[len(ratios)] * total - reached) / weight if weight > 0.0 else 1.0
+            ratios.append(math.exp((index - 1.0 + part) * BIN_WIDTH) if index else 1.0)
         reached += weight
-        if reached >= wanted - 1e-9:
-            return math.exp(index * BIN_WIDTH)
-    return math.exp((BINS - 1) * BIN_WIDTH)
+        if len(ratios) == len(levels):
+            break
+    return tuple(ratios) + (math.exp((BINS - 1) * BIN_WIDTH),) * (len(levels) - len(ratios))
 
 
 def _bin(rise: float) -> int:
     # Rounded at the ninth digit: a rise of 0.30000000000000004 is in the bin of 0.3.
     return min(BINS - 1, max(0, math.ceil(round(rise / BIN_WIDTH, 9))))
-
-
-def provision_quantile(miss_share: float) -> float:
-    """The quantile of the highest demand over a lead time that is provisioned for.
-
-    `miss_share` is the share of all requests that scaling may let miss. Demand above the quantile misses for a part of
-    the lead time only, taken as a fifth: 1 % of requests (`95% < T`) gives the 0.95 quantile. Held between 0.80 and
-    0.98, since a day of minutes tells no more about the tail.
-    """
-    return 1.0 - min(max(5.0 * miss_share, 0.02), 0.20)
 
 
 def level_rps(
@@ -140,12 +137,3 @@ def forecast_at(
     skill = skills[row][column] if skills else 0.0
     usable = math.isfinite(value) and value >= 0.0 and skill > 0.0
     return Ahead(rps=value, skill=min(skill, 1.0)) if usable else None
-
-
-def believed_rps(naive_rps: float, ahead: Ahead) -> float:
-    """The naive forecast's quantile moved towards a better forecast's, to the extent of its skill.
-
-    A tenth of the loss saved is twice what chance alone gives over a day of minutes: from there on it counts in full.
-    """
-    trust = min(1.0, ahead.skill / FULL_TRUST_SKILL)
-    return naive_rps + trust * (ahead.rps - naive_rps)

@@ -52,6 +52,12 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
     return Facts(
         offered_rps=need.level_rps,
         upper_rps=need.upper_rps,
+        exceeded_ratio=(
+            need.outlook.exceeded_ratio(need.upper_rps)
+            if need.outlook is not None and need.upper_rps is not None
+            else None
+        ),
+        price=need.price,
         work_ratio=(
             need.level_rps * carried.work_s_per_inference
             if carried is not None and need.level_rps is not None

@@ -40,17 +40,23 @@ def learn(times: LeadTimes, started: list[tuple[str, float]]) -> LeadTimes:
     )
 
 
+def starts_s(times: LeadTimes, *, seed_s: float) -> tuple[float, ...]:
+    """The times to ready to reckon with, ascending: those that were seen, and the seed until enough are."""
+    observed = list(times.observed_s)
+    if len(observed) < ENOUGH:
+        observed += [seed_s] * SEED_WEIGHT
+    return tuple(sorted(observed))
+
+
 def p90_s(times: LeadTimes, *, seed_s: float, waiting_s: list[float]) -> float:
     """P90 of the time to ready by Kaplan and Meier's estimate.
 
     `waiting_s` holds how long each pod that is not ready has been starting. Where the survivors outlast everything that
     was seen, the longest of all is the answer: a lower bound of the true one.
     """
-    observed = list(times.observed_s)
-    if len(observed) < ENOUGH:
-        observed += [seed_s] * SEED_WEIGHT
     events = sorted(
-        [(seconds, 0) for seconds in observed] + [(seconds, 1) for seconds in waiting_s]
+        [(seconds, 0) for seconds in starts_s(times, seed_s=seed_s)]
+        + [(seconds, 1) for seconds in waiting_s]
     )
     at_risk = len(events)
     surviving = 1.0

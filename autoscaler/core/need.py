@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from autoscaler.core import demand, size, skew
+from autoscaler.core import budget, demand, size, skew
+from autoscaler.core.behavior import down_window_s
 from autoscaler.core.observe import View
+from autoscaler.core.outlook import Outlook, look_ahead
+from autoscaler.core.price import Choices, choices
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import WorkloadState
-from autoscaler.core.types import DemandForecast, LatencyObjective, SloForm, WorkloadInput
+from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInput
 
 # A backlog is to be gone within this time. Replicas that are added for it come a start-up later and can only take new
 # requests off those that hold it, so haste buys little.
@@ -32,13 +36,17 @@ class Need:
 
     level_rps: float | None
     upper_rps: float | None
+    """The demand that the wanted replicas carry: what is provided for."""
     fast_rps: float | None
     carried: size.Capacity | None
     wanted: int | None
     suffering: bool
     """More requests missed the objective than it allows."""
-    ahead: demand.Ahead | None = None
-    """The forecast's word, where there was one that counts."""
+    outlook: Outlook | None = None
+    replica_rps: float | None = None
+    """What one replica carries, uneven load allowed for."""
+    price: float | None = None
+    """Of a miss, at which `wanted` is the best number."""
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:
@@ -80,44 +88,65 @@ def assess(
     )
     spread = skew.measure(view, now_s=context.now_s, window_s=config.signals.rate_window_s)
     state = replace(state, skew_ratio=skew.allowance(state.skew_ratio, spread, suffering=suffering))
-    upper, ahead = _upper(level, state, context, objective, lead_s)
-    backlog = _backlog_rps(view, carried, objective)
-    wanted = None
-    if carried is not None:
-        wanted = size.replicas_for(upper + backlog, carried, skew_ratio=state.skew_ratio)
-    elif level <= 0.0:
-        wanted = 0  # confirmed zero, and no capacity is needed to carry nothing
     need = Need(
         level_rps=level,
-        upper_rps=upper + backlog,
-        fast_rps=fast_rps + backlog,
+        upper_rps=level,
+        fast_rps=fast_rps,
         carried=carried,
-        wanted=wanted,
+        # Confirmed zero: no capacity is needed to carry nothing.
+        wanted=0 if level <= 0.0 else None,
         suffering=suffering,
-        ahead=ahead,
     )
+    if carried is None:
+        return need, spread, state
+    outlook = look_ahead(
+        level_rps=level,
+        growth=state.growth,
+        forecast=context.forecast,
+        now_s=context.now_s,
+        lead_s=lead_s + config.tick_s,
+    )
+    replica_rps = carried.rps / state.skew_ratio
+    options = choices(outlook, replica_rps=replica_rps)
+    rehearsed = budget.rehearse(
+        given,
+        state,
+        view,
+        options,
+        carried=carried,
+        arrived_rps=fast_rps,
+        objective=objective,
+        config=config,
+        now_s=context.now_s,
+        down_s=down_window_s(config.behavior.scale_down),
+    )
+    state = replace(state, rehearsal=rehearsed)
+    price = rehearsed.price if config.miss_price is None else config.miss_price
+    need = _priced(need, view, outlook, options, replica_rps, price, objective)
     return need, spread, state
 
 
-def _upper(
-    level: float, state: WorkloadState, context: Context, objective: LatencyObjective, lead_s: float
-) -> tuple[float, demand.Ahead | None]:
-    """The demand to be ready for, and the forecast that counted in it.
-
-    The naive forecast's quantile over the lead time, moved towards a better forecast's as far as that has shown skill.
-    """
-    config = context.config
-    minutes = objective.form is SloForm.MINUTES
-    budget = config.scaling_budget_minutes_ratio if minutes else config.scaling_budget_ratio
-    # `p95 < T` asks that 99 % of requests fall into good minutes; `99% < T` gives its own share.
-    allowed = 0.01 if minutes else 1.0 - objective.ratio
-    quantile = demand.provision_quantile(budget * allowed)
-    upper = level * demand.growth_ratio(
-        state.growth, quantile=quantile, lead_s=lead_s + config.tick_s
+def _priced(
+    need: Need,
+    view: View,
+    outlook: Outlook,
+    options: Choices,
+    replica_rps: float,
+    price: float,
+    objective: LatencyObjective,
+) -> Need:
+    """The number that is worth its price, and what works off a backlog."""
+    backlog = _backlog_rps(view, need.carried, objective)
+    wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
+    return replace(
+        need,
+        upper_rps=wanted * replica_rps,
+        fast_rps=(need.fast_rps or 0.0) + backlog,
+        wanted=wanted,
+        outlook=outlook,
+        replica_rps=replica_rps,
+        price=price,
     )
-    ahead = forecast_ahead(context, lead_s + config.tick_s, quantile)
-    # What is there now is never forecast away.
-    return (upper if ahead is None else max(level, demand.believed_rps(upper, ahead))), ahead
 
 
 def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.Ahead | None:

@@ -28,7 +28,7 @@ from autoscaler.core.service_time import ServiceTimes
 # Of the misses that the objective allows, steady operation may use this share; the rest is for surges and faults.
 STEADY_SHARE = 0.5
 # A replica is never planned to be busier than this: the queue's time constant grows as 1 / (1 - rho).
-MAX_UTILIZATION = 0.95
+MAX_UTILIZATION = 0.97
 # What is planned for where no load at all meets the objective: the queue stays short and latency is the service's own.
 UNATTAINABLE_UTILIZATION = 0.7
 
@@ -143,7 +143,7 @@ def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[f
 def utilization_limit(
     times: ServiceTimes, *, ratio: float, threshold_s: float, variability: float
 ) -> float | None:
-    """The largest load, 0 to 0.95 of full batches, at which `ratio` of the requests stay within `threshold_s`.
+    """The largest load, 0 to 0.97 of full batches, at which `ratio` of the requests stay within `threshold_s`.
 
     None: not even an idle replica does, so that no number of replicas helps.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from autoscaler.core.latency import LatencySource
 from autoscaler.core.need import Context, Need
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
@@ -24,7 +25,9 @@ HELPED_RATIO = 0.8
 # Growth at saturation: doubling, since the demand that is seen is only a lower bound.
 SATURATED_GROWTH = 2.0
 QUEUE_SHARE = 0.3
-SATURATED_LOAD = 0.95
+# More than is ever planned for. Over half a minute and over the minute before: chance alone lifts the load of three
+# replicas that are 97 % busy to 99 % for half a minute in every fourth.
+SATURATED_LOAD = 0.99
 SATURATED_SETTLE_S = 20.0
 
 
@@ -82,20 +85,38 @@ class Cause:
     message: str
 
 
-def cause(view: View, need: Need, objective: LatencyObjective, *, now_s: float) -> Cause | None:
+def _busy_ratio(view: View, need: Need, before_rps: float | None) -> float:
+    """How busy the ready replicas are, by the demand of the last half minute or that of the minute before it."""
+    if need.carried is None or not view.ready:
+        return 0.0
+    lately_rps = view.stable_rps if before_rps is None else min(view.stable_rps, before_rps)
+    return lately_rps * need.carried.work_s_per_inference / view.ready
+
+
+def cause(
+    view: View,
+    need: Need,
+    objective: LatencyObjective,
+    *,
+    now_s: float,
+    before_rps: float | None = None,
+) -> Cause | None:
     """What speaks for growth now; None: nothing, or it is too early to say.
 
-    The replicas that were asked for must be there and settled: a summary still shows the minute before they were.
+    `before_rps` is the demand of the last whole minute. The replicas that were asked for must be there and settled: a
+    summary still shows the minute before they were.
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
-    busy = (need.level_rps or 0.0) * need.carried.work_s_per_inference / view.ready
     settled_s = now_s - max((pod.ready_s or now_s for pod in view.ready_pods), default=now_s)
-    if busy >= SATURATED_LOAD:
+    missed, queued = view.misses.low if view.misses else 0.0, view.queue_ratio or 0.0
+    missing = missed > 1.0 - objective.ratio
+    busy = _busy_ratio(view, need, before_rps)
+    # A gateway sees who waits outside; without one, servers that never idle may hide any demand.
+    if busy >= SATURATED_LOAD and (missing or view.misses_from is not LatencySource.GATEWAY):
         message = f"replicas are {busy:.0%} busy: demand that waits outside is not seen"
         return Cause(saturated=True, message=message) if settled_s >= SATURATED_SETTLE_S else None
-    missed, queued = view.misses.low if view.misses else 0.0, view.queue_ratio or 0.0
-    if missed <= 1.0 - objective.ratio or queued < QUEUE_SHARE or settled_s < JUDGE_AFTER_S:
+    if not missing or queued < QUEUE_SHARE or settled_s < JUDGE_AFTER_S:
         return None
     threshold_ms = objective.threshold_s * 1000
     return Cause(
@@ -120,7 +141,9 @@ def apply(
     )
     attempt = progress.attempt
     if attempt is None and progress.useless_until_s is None:
-        why = cause(view, need, objective, now_s=now_s)
+        minutes = state.growth.minutes
+        before_rps = minutes[-1][1] if minutes and now_s - minutes[-1][0] <= 120.0 else None
+        why = cause(view, need, objective, now_s=now_s, before_rps=before_rps)
         replicas = wanted(ready=view.ready, saturated=why.saturated) if why else 0
         if why is not None and trace.value < replicas:
             reason = Reason.SATURATED if why.saturated else Reason.SLO_AT_RISK

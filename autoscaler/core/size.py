@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from autoscaler.core.observe import View
-from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, miss_probability, utilization_limit
+from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, utilization_limit
 from autoscaler.core.service_time import ServiceTimes, service_times
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
 from autoscaler.core.token_capacity import TokenCapacity, token_capacity
@@ -130,24 +130,3 @@ def replicas_for(demand_rps: float, carried: Capacity, *, skew_ratio: float = 1.
     work = demand_rps * carried.work_s_per_inference * skew_ratio
     # 1e-9: 0.6 / 0.2 is 2.9999999999999996.
     return max(0, math.ceil(work / carried.utilization_limit_ratio - 1e-9))
-
-
-def counterfactual(
-    replicas: int, demand_rps: float, carried: Capacity, objective: LatencyObjective
-) -> str:
-    """What one replica fewer would have meant, in words."""
-    fewer = replicas - 1
-    if fewer < 1:
-        return ""
-    load = demand_rps * carried.work_s_per_inference / fewer
-    if load >= 1.0:
-        return f"{fewer} would be overloaded: {load:.0%} of what they can do at full batches"
-    if carried.tokens is not None:
-        return (
-            f"{fewer} would run at {load:.0%} of the {carried.tokens.most_rps:.0f} tokens a second that "
-            f"{carried.tokens.limited_by} allows, without room for arrivals that come together"
-        )
-    missed = miss_probability(
-        carried.dominant, load / carried.dominant.work_s, objective.threshold_s, carried.variability
-    )
-    return f"{fewer} would run at {load:.0%} and miss {objective.threshold_s * 1000:.0f} ms for {missed:.1%}"

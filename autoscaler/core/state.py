@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from autoscaler.core.behavior import Recommended, ScaleEvent
 from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.signals import PodTrack
 from autoscaler.core.types import BatchTime, DemandForecast, WorkloadId
@@ -103,6 +104,8 @@ class WorkloadState:
     lead_times: LeadTimes = field(default_factory=LeadTimes)
     templates: tuple[TemplateKnowledge, ...] = ()
     growth: Growth = field(default_factory=Growth)
+    rehearsal: Rehearsal | None = None
+    """What other prices of a miss would have led to; None: nothing is known yet."""
     minute: Minute | None = None
     skew_ratio: float = 1.0
     """By how much more replicas are needed because load is spread unevenly."""

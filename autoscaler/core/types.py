@@ -344,7 +344,11 @@ class Facts:
     offered_rps: float | None = None
     """Inferences a second that arrived lately."""
     upper_rps: float | None = None
-    """Demand that is provisioned for: the upper quantile over the lead time."""
+    """Demand that is provided for: what the wanted replicas carry."""
+    exceeded_ratio: float | None = None
+    """Chance that demand exceeds it within the lead time."""
+    price: float | None = None
+    """Of a miss, in what it costs to serve a request: found so that the error budget is kept to."""
     work_ratio: float | None = None
     """Offered work in busy replicas: rate x measured service time at full batches."""
     utilization_limit_ratio: float | None = None

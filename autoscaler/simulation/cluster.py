@@ -25,6 +25,7 @@ from autoscaler.core.types import (
     TickInput,
     WorkloadInput,
 )
+from autoscaler.simulation.gateway import Gateway
 from autoscaler.simulation.nodes import NodePool
 from autoscaler.simulation.pods import EPOCH_S, MODEL, Pod, samples
 from autoscaler.simulation.scenario import Scenario
@@ -99,6 +100,9 @@ class ModelledCluster:
         self._gpu_s = 0.0
         self._seen: tuple[PodSample, ...] = ()
         self._totals: Totals | None = None
+        self._arrivals_s = arrivals_s
+        self._gateway = Gateway(scenario.threshold_s) if scenario.gateway else None
+        self._passed: tuple[PodSample, ...] = ()
         self._retired = np.zeros(5)
         self._backfill = scenario.demand.backfill(EPOCH_S)
         self.now_s = 0.0
@@ -258,6 +262,8 @@ class ModelledCluster:
         scrape = self._pool.scrape(servers)
         if reads is Reads.SAMPLES:
             self._seen = samples(pods, scrape, self._pool.summaries_s(servers), at_s)
+            if self._gateway is not None:
+                self._passed = (self._gateway.sample(self._pool, self._arrivals_s, at_s),)
             return
         leaving = [pod.server for pod in self._pods if pod.server is not None and pod not in pods]
         counters = self._retired + _counters(scrape) + _counters(self._pool.scrape(leaving))
@@ -295,6 +301,7 @@ class ModelledCluster:
                     pods=tuple(pod.status(self.now_s) for pod in self._pods),
                     samples=() if blind else self._seen,
                     samples_error="no connection" if blind else None,
+                    gateway=() if blind else self._passed,
                     profiles=self._profiles(),
                     backfill=backfill,
                 ),

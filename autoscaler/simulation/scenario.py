@@ -96,6 +96,8 @@ class Scenario:
     routing: Routing = Routing.LEAST_OUTSTANDING
     connections: int = 64
     connection_life_s: float | None = None
+    gateway: bool = False
+    """A gateway or mesh counts exactly what missed the threshold; else only the servers' summaries tell."""
     nodes: NodeSettings = field(default_factory=NodeSettings)
     outages: tuple[Span, ...] = ()
     """No metrics; Triton's own API goes on to answer, as it does while Prometheus is away."""

@@ -77,6 +77,7 @@ class BalancingSection:
     routing: Routing = Routing.LEAST_OUTSTANDING
     connections: int = 64
     connection_life_s: float | None = None
+    gateway: bool = False
 
 
 @pydantic.with_config(_STRICT)
@@ -178,6 +179,7 @@ class _Reader:
             routing=document.balancing.routing,
             connections=document.balancing.connections,
             connection_life_s=document.balancing.connection_life_s,
+            gateway=document.balancing.gateway,
             nodes=document.nodes,
             outages=document.outages,
             failures=document.failures,

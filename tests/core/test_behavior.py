@@ -101,10 +101,9 @@ def test_only_what_can_still_count_is_remembered() -> None:
     assert remember(past, now, down_s=120.0, up_s=60.0) == (*past, now)
 
 
-@pytest.mark.parametrize(("lead_s", "window_s"), [(4.0, 120.0), (100.0, 300.0), (600.0, 600.0)])
-def test_the_down_window_follows_the_lead_time(lead_s: float, window_s: float) -> None:
-    assert down_window_s(ScalingRules(), lead_s) == window_s
-    assert down_window_s(ScalingRules(stabilization_window_s=60.0), lead_s) == 60.0
+def test_the_down_window_is_two_minutes_unless_the_sre_says_else() -> None:
+    assert down_window_s(ScalingRules()) == 120.0
+    assert down_window_s(ScalingRules(stabilization_window_s=60.0)) == 60.0
 
 
 def test_events_from_a_future_that_a_stepped_clock_undid_are_dropped() -> None:

@@ -44,7 +44,7 @@ def test_more_tokens_need_more_replicas() -> None:
     story = TokenStory(replicas=3, tokens_rps=2400.0).learn()
     before = story.run(300).target
     story.tokens_rps = 4800.0
-    decision = story.run(60)
+    decision = story.run(20)
     assert decision.target >= before + 2
 
 

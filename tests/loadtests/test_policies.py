@@ -9,10 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from autoscaler.config.settings import ForecastSettings
+from autoscaler.simulation.forecasts import ForecastRecord
 from autoscaler.simulation.peers.catalog import RULES
 from loadtests.bench.policies import cells, choose, series
-from loadtests.bench.policies.__main__ import bounds, curves, faults, ours
+from loadtests.bench.policies.__main__ import (
+    ablation,
+    bounds,
+    curves,
+    faults,
+    ours,
+    records,
+)
 from loadtests.bench.policies.figures import (
     figures_of,
     peers_figures,
@@ -122,17 +132,30 @@ def test_generated_series_stand_in_for_recorded_ones() -> None:
         assert before.past_rps.size == 8 * 1440
 
 
+def nothing_forecast(
+    past_rps: NDArray[np.float64], run_rps: NDArray[np.float64], settings: ForecastSettings
+) -> ForecastRecord:
+    shape = (run_rps.size, 6, 6)
+    return ForecastRecord(
+        maximum_rps=np.full(shape, np.nan, np.float32),
+        skills=np.zeros(shape, np.float32),
+        lasts_s=settings.lasts_s,
+    )
+
+
 @pytest.mark.usefixtures("generated")
 def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(RULES) - {"static", "keda", "hpa-gpu"}:
         monkeypatch.delitem(RULES, name)  # each is compiled for a second
+    monkeypatch.setattr(cells, "record_of", nothing_forecast)  # models take minutes to fit
     protocol = Protocol(
         days=0.03, startups_s=(4.0, 100.0), seeds=(1,), names=("smooth", "hourly"), points=4
     )
     results = Results(protocol, tmp_path)
     folder = tmp_path / "cells"
     for plan in (
-        lambda: [*bounds(protocol), *curves(protocol), *ours(protocol), *faults(protocol)],
+        lambda: [*bounds(protocol), *curves(protocol), *records(protocol)],
+        lambda: [*ours(protocol), *faults(protocol), *ablation(protocol)],
         lambda: tuned_points(results),
         lambda: confirmations(results),
     ):
@@ -142,6 +165,7 @@ def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names = [figure.name for figure in figures]
     assert "forescale / clairvoyant, start-up 4 s, geometric mean" in names
     assert "GPU-hours saved against every peer, tuned, start-up 100 s" in names
+    assert sum("forescale with" in name for name in names) == 3
     assert len(peers_figures(results)) > len(RULES)
     assert peers_table(results).row_count == 1 + 4 * len(RULES)
     write_curves(results, tmp_path)

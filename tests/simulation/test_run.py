@@ -11,6 +11,7 @@ from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.forecasts import LEVELS, STEPS, FleetForecaster
 from autoscaler.simulation.cluster import ModelledCluster
+from autoscaler.simulation.forecasts import FittedForecasts
 from autoscaler.simulation.peers.forescale import Forescale
 from autoscaler.simulation.peers.static import Static
 from autoscaler.simulation.run import run, static_peak
@@ -97,7 +98,9 @@ def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_ski
     def model() -> EnsembleForecaster:
         return EnsembleForecaster(experts=(DampedHoltForecaster(),), steps=STEPS, levels=LEVELS)
 
-    forecasts = FleetForecaster(ForecastSettings(own_models=0), own=model, fleet=model)
+    forecasts = FittedForecasts(
+        FleetForecaster(ForecastSettings(own_models=0), own=model, fleet=model)
+    )
     policy = Forescale(Recording(), forecasts=forecasts)
     world = ModelledCluster(scenario(startup=Startup(median_s=120.0)), due, replicas=2)
     run(policy, world, due, duration_s=10800.0)

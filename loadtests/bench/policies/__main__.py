@@ -8,17 +8,19 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from autoscaler.simulation.peers.catalog import FORESCALE, RULES
-from loadtests.bench.policies import series
+from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE, RULES
+from loadtests.bench.policies import cells, series
 from loadtests.bench.policies.figures import figures_of, peers_figures, peers_table, write_curves
 from loadtests.bench.policies.protocol import (
+    ABLATION_STARTUP_S,
     QUICK,
     QUICK_GENERATED,
     QUICK_RECORDED,
+    VARIANTS,
     Cell,
     Protocol,
 )
-from loadtests.bench.policies.results import Results
+from loadtests.bench.policies.results import Results, variant_cell
 from loadtests.bench.policies.settings import confirmations, tuned_points
 from loadtests.bench.policies.workers import compute
 from loadtests.bench.report import FOLDER, report
@@ -34,8 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench-policies", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a subset, five minutes")
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes (%(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="draws of arrivals and start-ups (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of confirmation (%(default)s)")
     given = parser.parse_args(argv)
-    protocol = QUICK if given.quick else Protocol()
+    protocol = QUICK if given.quick else Protocol(seeds=tuple(range(1, given.seeds + 1)))
     if given.quick:
         names = QUICK_RECORDED if series.are_recorded() else QUICK_GENERATED
         protocol = replace(protocol, names=names)
@@ -45,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = Results(protocol, KEPT)
     phases: tuple[tuple[str, Callable[[], list[Cell]]], ...] = (
         ("bounds and peers' curves", lambda: [*bounds(protocol), *curves(protocol)]),
-        ("forescale", lambda: [*ours(protocol), *faults(protocol)]),
+        ("forecasts", lambda: records(protocol)),
+        ("forescale", lambda: [*ours(protocol), *faults(protocol), *ablation(protocol)]),
         ("peers as tuned", lambda: tuned_points(results)),
-        *(("confirmed request by request", lambda: confirmations(results)),) * ROUNDS,
+        *(("confirmed request by request", lambda: confirmations(results)),) * given.rounds,
     )
     for text, planned in phases:
         compute(text, planned(), KEPT / "cells", workers=given.workers, console=console)
@@ -87,6 +94,26 @@ def curves(protocol: Protocol) -> list[Cell]:
     ]
 
 
+def records(protocol: Protocol) -> list[Cell]:
+    """What is forecast of each series, once for all runs."""
+    return [
+        Cell(kind="record", series=s.name, days=protocol.days, seed=cells.RECORD_SEED)
+        for s in protocol.series
+    ]
+
+
+def ablation(protocol: Protocol) -> list[Cell]:
+    """forescale with one of its parts changed, on each counted series."""
+    if ABLATION_STARTUP_S not in protocol.startups_s:
+        return []
+    return [
+        variant_cell(protocol, s.name, variant)
+        for s in protocol.series
+        if s.counted
+        for variant in VARIANTS
+    ]
+
+
 def ours(protocol: Protocol) -> list[Cell]:
     """forescale at its defaults; of the series that are only shown, one seed."""
     return [
@@ -96,7 +123,7 @@ def ours(protocol: Protocol) -> list[Cell]:
             days=protocol.days,
             seed=seed,
             startup_s=startup_s,
-            policy=FORESCALE,
+            policy=FORECASTING,
         )
         for s in protocol.series
         for seed in (protocol.seeds if s.counted else protocol.seeds[:1])
@@ -114,7 +141,7 @@ def faults(protocol: Protocol) -> list[Cell]:
             days=protocol.days,
             seed=protocol.seeds[0],
             startup_s=startup_s,
-            policy=FORESCALE,
+            policy=FORESCALE if kind == "step" else FORECASTING,
         )
 
     counted = [s.name for s in protocol.series if s.counted]

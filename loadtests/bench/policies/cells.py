@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscaler.config.settings import ForecastSettings
+from autoscaler.core.rehearsal import PRIOR_PRICE
+from autoscaler.core.settings import EngineConfig
 from autoscaler.simulation.fluid import Point, point
-from autoscaler.simulation.peers.catalog import RULES
+from autoscaler.simulation.forecasts import ForecastRecord, record_of
+from autoscaler.simulation.peers.catalog import OWN, RULES
 from autoscaler.simulation.peers.rule import Rule
 from autoscaler.simulation.trial import Trial
 from loadtests.bench.policies import faults
@@ -22,6 +26,7 @@ from loadtests.bench.policies.protocol import Cell, scenario
 
 # Between the thinnest setting that holds and the first that does not, so many halvings.
 HALVINGS = 5
+RECORD_SEED = 1
 
 
 def compute(cell: Cell, folder: Path) -> None:
@@ -30,13 +35,13 @@ def compute(cell: Cell, folder: Path) -> None:
     if path.exists():
         return
     start_s = time.process_time()
-    found = KINDS[cell.kind](cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = _record(cell, path) if cell.kind == "record" else KINDS[cell.kind](cell, folder)
     content = {
         "cell": asdict(cell),
         "found": found,
         "cpu_s": round(time.process_time() - start_s, 2),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content) + "\n")
     part.rename(path)
@@ -72,7 +77,52 @@ def _trial_of(name: str, days: float, startup_s: float, part: str, seed: int) ->
     return Trial(told, seed, arrivals_s=_arrivals(name, days, part, seed))
 
 
-def _bound(cell: Cell) -> Any:
+def record_cell(cell: Cell) -> Cell:
+    """The forecasts that a run of forescale goes by: the same for all start-ups, and of the first seed's arrivals."""
+    return Cell(kind="record", series=cell.series, days=cell.days, seed=RECORD_SEED)
+
+
+def record_file(path: Path) -> Path:
+    """The arrays of a record, beside what is told of it."""
+    return path.with_suffix(".npz")
+
+
+def _record(cell: Cell, path: Path) -> Any:
+    told = scenario(cell.series, days=cell.days, startup_s=1.0, part=cell.part).demand
+    minutes = int(np.ceil(told.duration_s / 60.0))
+    arrivals_s = _arrivals(cell.series, cell.days, cell.part, cell.seed)
+    by_minute = np.bincount((arrivals_s / 60.0).astype(np.int64), minlength=minutes)[:minutes]
+    record = record_of(told.past_rps, by_minute / 60.0, ForecastSettings())
+    with record_file(path).open("wb") as file:
+        np.savez(file, maximum_rps=record.maximum_rps, skills=record.skills)
+    return {"minutes": minutes}
+
+
+@lru_cache(maxsize=1)
+def _recorded(file: Path) -> ForecastRecord:
+    with np.load(file) as kept:
+        return ForecastRecord(
+            maximum_rps=kept["maximum_rps"],
+            skills=kept["skills"],
+            lasts_s=ForecastSettings().lasts_s,
+        )
+
+
+def _own_trial(cell: Cell, folder: Path) -> Trial:
+    """forescale's, with one of its parts changed as the cell says."""
+    gateway = cell.variant != "no gateway"
+    told = scenario(
+        cell.series, days=cell.days, startup_s=cell.startup_s, part=cell.part, gateway=gateway
+    )
+    config = EngineConfig()
+    if cell.variant == "fixed price":
+        config = replace(config, miss_price=PRIOR_PRICE)
+    record = _recorded(record_file(record_cell(cell).path(folder)))
+    arrivals_s = _arrivals(cell.series, cell.days, cell.part, cell.seed)
+    return Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
+
+
+def _bound(cell: Cell, folder: Path) -> Any:
     trial = _trial(cell)
     found = trial.clairvoyant()
     return {
@@ -86,7 +136,7 @@ def _bound(cell: Cell) -> Any:
     }
 
 
-def _curve(cell: Cell) -> Any:
+def _curve(cell: Cell, folder: Path) -> Any:
     trial, rule = _trial(cell), RULES[cell.policy]
     headrooms = swept(rule, cell.points)
     points = {h: point(h, trial.fluid.run(rule, h)) for h in headrooms}
@@ -129,21 +179,21 @@ def _refined(
     return tried
 
 
-def _point(cell: Cell) -> Any:
+def _point(cell: Cell, folder: Path) -> Any:
     assert cell.headroom is not None
     return asdict(point(cell.headroom, _trial(cell).fluid.run(RULES[cell.policy], cell.headroom)))
 
 
-def _run(cell: Cell) -> Any:
-    found = _trial(cell).score(cell.policy, cell.headroom)
-    return _figures(asdict(found))
+def _run(cell: Cell, folder: Path) -> Any:
+    trial = _own_trial(cell, folder) if cell.policy in OWN else _trial(cell)
+    return _figures(asdict(trial.score(cell.policy, cell.headroom)))
 
 
-def _outage(cell: Cell) -> Any:
-    return _figures(faults.outage(_trial(cell)))
+def _outage(cell: Cell, folder: Path) -> Any:
+    return _figures(faults.outage(_own_trial(cell, folder)))
 
 
-def _step(cell: Cell) -> Any:
+def _step(cell: Cell, folder: Path) -> Any:
     told = scenario(cell.series, days=cell.days, startup_s=cell.startup_s, part=cell.part)
     return _figures(faults.step(told, cell.startup_s, cell.seed))
 

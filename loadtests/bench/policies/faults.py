@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from autoscaler.simulation.forecasts import ForecastRecord
 from autoscaler.simulation.nodes import Span
-from autoscaler.simulation.peers.catalog import FORESCALE
+from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE
 from autoscaler.simulation.scenario import Demand, Scenario
 from autoscaler.simulation.shapes import steps
 from autoscaler.simulation.startup import Startup
@@ -24,11 +25,21 @@ def outage(trial: Trial) -> dict[str, Any]:
     start_s = steepest_rise_s(trial.scenario)
     span = Span(start_s=start_s, end_s=start_s + OUTAGE_S)
     told = replace(trial.scenario, outages=(span,))
-    score = Trial(told, trial.seed, arrivals_s=trial.arrivals_s).score(FORESCALE)
+    record = None if trial.record is None else _without(trial.record, span)
+    score = Trial(told, trial.seed, arrivals_s=trial.arrivals_s, record=record).score(FORECASTING)
     before = [n for at_s, n in score.replicas if at_s < span.start_s][-1]
     inside = [before, *(n for at_s, n in score.replicas if span.holds(at_s))]
     lowered = sum(after < earlier for earlier, after in zip(inside, inside[1:], strict=False))
     return {**asdict(score), "replicas": (), "lowered": lowered}
+
+
+def _without(record: ForecastRecord, span: Span) -> ForecastRecord:
+    """Nothing is forecast from what nobody saw."""
+    minutes = 60.0 * np.arange(len(record.maximum_rps))
+    blind = (minutes > span.start_s) & (minutes <= span.end_s)
+    return replace(
+        record, maximum_rps=np.where(blind[:, None, None], np.float32(np.nan), record.maximum_rps)
+    )
 
 
 def steepest_rise_s(scenario: Scenario) -> float:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autoscaler.simulation.peers.catalog import RULES
 from loadtests.bench.policies.choose import KINDS, Outcome
+from loadtests.bench.policies.protocol import ABLATION_STARTUP_S, VARIANTS
 from loadtests.bench.policies.results import Results
 from loadtests.bench.report import Figure
 
@@ -42,6 +43,7 @@ def figures_of(results: Results) -> list[Figure]:
     if pooled is not None:
         figures.append(pooled)
     figures += _faults(results)
+    figures += _ablation(results)
     figures.append(
         Figure(
             name="the whole comparison on two cores",
@@ -174,6 +176,26 @@ def _faults(results: Results) -> Iterator[Figure]:
                 target=STEP_S,
                 note="two ticks and a scrape; the start-up comes on top",
             )
+
+
+def _ablation(results: Results) -> Iterator[Figure]:
+    """What each part is worth: GPU-hours and attainment with it changed, over those as it is."""
+    if ABLATION_STARTUP_S not in results.protocol.startups_s:
+        return
+    usual = {name: results.changed(name, "") for name in results.counted}
+    for variant in VARIANTS:
+        found = {name: results.changed(name, variant) for name in results.counted}
+        lowest = min(found, key=lambda name: found[name].attainment_ratio)
+        holding = sum(item.holds(results.goal) for item in found.values())
+        yield Figure(
+            name=f"forescale with {variant}, GPU-hours over forescale's, start-up {ABLATION_STARTUP_S:g} s",
+            value=geometric_mean(found[n].gpu_hours / usual[n].gpu_hours for n in usual),
+            unit="x",
+            note=(
+                f"{holding} of {len(found)} series at {results.goal:.0%}, lowest "
+                f"{100.0 * found[lowest].attainment_ratio:.2f} % ({lowest})"
+            ),
+        )
 
 
 def _bounds(results: Results, startup_s: float) -> Iterator[Figure]:

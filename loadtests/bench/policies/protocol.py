@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo, WorkloadId, WorkloadSpec
+from autoscaler.simulation.peers.catalog import OWN
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.scenario_file import goal_of
 from autoscaler.simulation.serving import ServingModel
@@ -23,8 +24,40 @@ MAX_REPLICAS = 100
 FIRST_LOAD = 0.7
 
 ROOT = Path(__file__).parents[3]
-_MODEL = ("autoscaler/simulation", "loadtests/bench/policies")
-_ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/schedule.py", "forecasting")
+_OWN = tuple(
+    f"loadtests/bench/policies/{name}.py" for name in ("protocol", "series", "cells", "faults")
+)
+_SIMULATION = tuple(
+    f"autoscaler/simulation/{name}.py"
+    for name in ("demand", "scenario", "traces", "shapes", "arrivals", "startup", "bounds", "score")
+)
+_FLUID = tuple(f"autoscaler/simulation/{name}.py" for name in ("fluid", "fluid_kernel", "compiled"))
+_REQUESTS = tuple(
+    f"autoscaler/simulation/{name}.py"
+    for name in (
+        "cluster",
+        "gateway",
+        "load_test",
+        "nodes",
+        "pods",
+        "run",
+        "serving",
+        "serving_kernel",
+        "serving_model",
+        "serving_recent",
+        "serving_state",
+        "trial",
+    )
+)
+_ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/simulation/forecasts.py")
+_FORECASTS = ("forecasting", "autoscaler/forecasts.py")
+# What a result depends on, by the kind of cell; those of forescale's runs come on top.
+_CODE = {
+    "record": (*_OWN[:2], *_SIMULATION[:4], *_FORECASTS),
+    "curve": (*_OWN, *_SIMULATION, *_FLUID, "autoscaler/simulation/peers"),
+    "point": (*_OWN, *_SIMULATION, *_FLUID, "autoscaler/simulation/peers"),
+}
+_RUN = (*_OWN, *_SIMULATION, *_FLUID, *_REQUESTS, "autoscaler/simulation/peers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +79,9 @@ class Protocol:
         return tuple(s for s in series.all_series() if not self.names or s.name in self.names)
 
 
+# Parts of forescale that are changed to see what each is worth.
+VARIANTS = ("no forecasts", "no gateway", "fixed price")
+ABLATION_STARTUP_S = 100.0
 QUICK = Protocol(days=1.0, startups_s=(100.0,), seeds=(1,), points=12)
 QUICK_RECORDED = ("azure_llm", "f_e369")
 QUICK_GENERATED = ("noisy", "hourly")
@@ -65,18 +101,22 @@ class Cell:
     part: str = "test"
     points: int = 0
 
+    variant: str = ""
+    """Of forescale: which of its parts is changed, see `VARIANTS`."""
+
     def path(self, folder: Path) -> Path:
         """Where its result is kept: another version of the code, or another parameter, is another file."""
-        told = json.dumps([asdict(self), version(self.policy == "forescale")], sort_keys=True)
+        told = json.dumps([asdict(self), version(self.kind, self.policy in OWN)], sort_keys=True)
         key = hashlib.sha256(told.encode()).hexdigest()[:20]
         return folder / f"{self.kind}-{self.series}-{key}.json"
 
 
 @cache
-def version(with_engine: bool) -> str:
+def version(kind: str, with_engine: bool) -> str:
     """A hash of the code that a result depends on."""
+    places = _CODE.get(kind, _RUN)
     digest = hashlib.sha256()
-    for place in (*_MODEL, *(_ENGINE if with_engine else ())):
+    for place in (*places, *((*_ENGINE, *_FORECASTS) if with_engine else ())):
         path = ROOT / place
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
         for file in files:
@@ -84,7 +124,9 @@ def version(with_engine: bool) -> str:
     return digest.hexdigest()
 
 
-def scenario(name: str, *, days: float, startup_s: float, part: str) -> Scenario:
+def scenario(
+    name: str, *, days: float, startup_s: float, part: str, gateway: bool = True
+) -> Scenario:
     """The workload of the comparison under one series."""
     slo = parse_slo(SLO, "slo")
     assert isinstance(slo, Slo)
@@ -100,4 +142,5 @@ def scenario(name: str, *, days: float, startup_s: float, part: str) -> Scenario
         startup=Startup(median_s=startup_s),
         goal_ratio=goal_of(slo),
         first_replicas=max(1, round(first_rps * SERVICE_S / FIRST_LOAD + 0.5)),
+        gateway=gateway,
     )

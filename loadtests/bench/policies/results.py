@@ -11,11 +11,11 @@ from typing import Any
 
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo
-from autoscaler.simulation.peers.catalog import FORESCALE, RULES
+from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE, RULES
 from autoscaler.simulation.scenario_file import goal_of
 from loadtests.bench.policies import cells, choose
 from loadtests.bench.policies.choose import Found, Outcome
-from loadtests.bench.policies.protocol import SLO, Cell, Protocol
+from loadtests.bench.policies.protocol import ABLATION_STARTUP_S, SLO, Cell, Protocol
 
 
 class Results:
@@ -184,7 +184,7 @@ class Results:
         startup_s, seed = self.protocol.fault_startup_s, self.protocol.seeds[0]
         without, usual = (
             cells.read(
-                self.cell(kind, series, seed, startup_s=startup_s, policy=FORESCALE), self._folder
+                self.cell(kind, series, seed, startup_s=startup_s, policy=FORECASTING), self._folder
             )
             for kind in ("outage", "run")
         )
@@ -208,8 +208,29 @@ class Results:
         seeds: Sequence[int] = self.protocol.seeds if counted else self.protocol.seeds[:1]
         found = [
             cells.read(
-                self.cell("run", series, seed, startup_s=startup_s, policy=FORESCALE), self._folder
+                self.cell("run", series, seed, startup_s=startup_s, policy=FORECASTING),
+                self._folder,
             )
             for seed in seeds
         ]
         return choose.outcome(found, headroom=None, source="requests")
+
+    def changed(self, series: str, variant: str) -> Outcome:
+        """forescale with one of its parts changed, at the start-up of the ablation and with the first seed."""
+        cell = variant_cell(self.protocol, series, variant)
+        found = [cells.read(cell, self._folder)]
+        return choose.outcome(found, headroom=None, source="requests")
+
+
+def variant_cell(protocol: Protocol, series: str, variant: str) -> Cell:
+    """The run of forescale with one of its parts changed; empty: none."""
+    without = variant == "no forecasts"
+    return Cell(
+        kind="run",
+        series=series,
+        days=protocol.days,
+        seed=protocol.seeds[0],
+        startup_s=ABLATION_STARTUP_S,
+        policy=FORESCALE if without else FORECASTING,
+        variant="" if without else variant,
+    )

@@ -1,0 +1,149 @@
+"""How high demand may rise until a replica that is asked for now is there, as a distribution.
+
+Two sources, mixed to the extent that the better one has shown skill: the naive forecast (the present demand and how far
+it rose above that over a lead time before) and a fitted one. A fitted forecast tells the maximum over a few horizons,
+counted from the minute that it was made in. Between two horizons the mixture of both distributions is taken, in
+proportion to the time: of a spike that comes in the third minute for certain, a look 70 s ahead sees (70 - 60) / (180 -
+60) = 8 %, not a spike of 8 % of the height.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from autoscaler.core.demand import Growth, growth_ratios
+from autoscaler.core.types import DemandForecast
+
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+# Beyond the last level the tail is exponential, as steep as from this level to the last.
+TAIL_FROM = 0.9
+# A tenth of the loss saved is twice what chance alone gives over a day of minutes: from there on it counts in full.
+FULL_TRUST_SKILL = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Quantiles of the highest demand over one horizon: `values_rps[j]` at `levels[j]`, both ascending."""
+
+    levels: tuple[float, ...]
+    values_rps: tuple[float, ...]
+
+    def exceeded_ratio(self, rps: float) -> float:
+        """Chance that demand exceeds `rps`: log-linear between the levels, exponential above them.
+
+        Below the first level on a line, from as far below as the last level is above: what is certain is certain.
+        """
+        values, levels = self.values_rps, self.levels
+        place = bisect_right(values, rps)
+        if place == 0:
+            lowest = max(0.0, 2.0 * values[0] - values[-1])
+            if rps <= lowest:
+                return 1.0
+            return 1.0 - levels[0] * (rps - lowest) / (values[0] - lowest)
+        last = len(levels) - 1
+        if place <= last:
+            low, high = values[place - 1], values[place]
+            part = (rps - low) / (high - low)
+            return float((1.0 - levels[place - 1]) ** (1.0 - part) * (1.0 - levels[place]) ** part)
+        decay = self._decay_per_rps()
+        beyond = rps - values[last]
+        if decay is None:
+            return 1.0 - levels[last] if beyond <= 0.0 else 0.0
+        return (1.0 - levels[last]) * math.exp(-decay * beyond)
+
+    def highest_rps(self, rarest: float) -> float:
+        """The demand that is exceeded with a chance of `rarest`, which is below 1 - the last level."""
+        decay = self._decay_per_rps()
+        beyond = math.log((1.0 - self.levels[-1]) / rarest) / decay if decay is not None else 0.0
+        return self.values_rps[-1] + max(0.0, beyond)
+
+    def _decay_per_rps(self) -> float | None:
+        """How fast the chance falls beyond the last level; None: at once, for the last levels are one value."""
+        values, levels = self.values_rps, self.levels
+        last = len(levels) - 1
+        first = next((j for j, level in enumerate(levels) if level >= TAIL_FROM and j < last), 0)
+        span_rps = values[last] - values[first]
+        if last == first or span_rps <= 1e-9 * max(values[last], 1.0):
+            return None
+        return math.log((1.0 - levels[first]) / (1.0 - levels[last])) / span_rps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """The highest demand over a lead time: what is certain to come, and rows of quantiles with their weights."""
+
+    level_rps: float
+    """The present demand. It is never forecast away."""
+    rows: tuple[tuple[float, Row], ...]
+    """(weight, row); the weights add up to 1."""
+    skill: float | None = None
+    """Of the fitted forecast, where one took part."""
+
+    def exceeded_ratio(self, rps: float) -> float:
+        """Chance that demand exceeds `rps` within the lead time."""
+        return sum(weight * row.exceeded_ratio(rps) for weight, row in self.rows)
+
+    def highest_rps(self, rarest: float) -> float:
+        """A demand that is exceeded with a chance of at most `rarest`, which is below 1 - the last level."""
+        return max(row.highest_rps(rarest) for _, row in self.rows)
+
+
+def look_ahead(
+    *,
+    level_rps: float,
+    growth: Growth,
+    forecast: DemandForecast | None,
+    now_s: float,
+    lead_s: float,
+) -> Outlook:
+    """The outlook over `lead_s` from `now_s`. Without a forecast that counts, the naive one's."""
+    levels: tuple[float, ...] = LEVELS
+    if forecast is None or now_s >= forecast.expires_s or not forecast.quantiles:
+        naive = growth_ratios(growth, levels=levels, lead_s=lead_s)
+        row = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in naive))
+        return Outlook(level_rps=level_rps, rows=((1.0, row),))
+    levels = forecast.quantiles
+    naive_rps = tuple(
+        level_rps * ratio for ratio in growth_ratios(growth, levels=levels, lead_s=lead_s)
+    )
+    told = _horizons(forecast.horizons_s, now_s + lead_s - forecast.cutoff_s)
+    rows = tuple(
+        (weight, Row(levels=levels, values_rps=_believed(naive_rps, forecast, at)))
+        for weight, at in told
+    )
+    skill = sum(weight * _skill_at(forecast, at) for weight, at in told)
+    return Outlook(level_rps=level_rps, rows=rows, skill=skill if skill > 0.0 else None)
+
+
+def _horizons(horizons_s: tuple[float, ...], span_s: float) -> tuple[tuple[float, int], ...]:
+    """(weight, place) of the horizons around `span_s`; beyond the last one it alone."""
+    place = bisect_right(horizons_s, span_s)
+    if place == 0:
+        return ((1.0, 0),)
+    if place == len(horizons_s):
+        return ((1.0, place - 1),)
+    later = (span_s - horizons_s[place - 1]) / (horizons_s[place] - horizons_s[place - 1])
+    if later <= 0.0:
+        return ((1.0, place - 1),)
+    return ((1.0 - later, place - 1), (later, place))
+
+
+def _believed(naive_rps: tuple[float, ...], forecast: DemandForecast, at: int) -> tuple[float, ...]:
+    """The naive forecast's quantiles moved towards the fitted one's, each to the extent of its skill; ascending."""
+    told = forecast.values_rps[at]
+    skills = forecast.skills[at] if forecast.skills else (0.0,) * len(told)
+    highest = 0.0
+    values = []
+    for naive, value, skill in zip(naive_rps, told, skills, strict=True):
+        usable = math.isfinite(value) and value >= 0.0 and skill > 0.0
+        trust = min(1.0, skill / FULL_TRUST_SKILL) if usable else 0.0
+        highest = max(highest, naive + trust * (value - naive) if usable else naive)
+        values.append(highest)
+    return tuple(values)
+
+
+def _skill_at(forecast: DemandForecast, at: int) -> float:
+    """The best at this horizon: where one quantile beats the naive one, the forecast took part."""
+    return max((s for s in forecast.skills[at] if s > 0.0), default=0.0) if forecast.skills else 0.0

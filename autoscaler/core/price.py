@@ -1,0 +1,87 @@
+"""How many replicas are worth having: each must save as much as it costs.
+
+The newsvendor's rule (Arrow, Harris and Marschak, 1951) with the error budget's multiplier: choose the N that minimises
+
+    N + price * E[D; D > N c] / c
+
+in replicas. D is the highest demand over the lead time, c what a replica carries, and E[D; D > N c] the demand that
+then waits too long - all of it, for behind an overload everybody waits. At a price of 5 a replica is kept if a fifth of
+it is expected to serve requests that would be late without it. So headroom goes where it is cheapest for the misses
+that it avoids; at a fixed quantile it would go to every moment alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autoscaler.core.outlook import Outlook
+
+# Numbers of replicas that are looked at, evenly spread; of a large fleet not each.
+MOST_POINTS = 64
+# A demand that is rarer than this is not provided for.
+RAREST = 1e-4
+MOST_REPLICAS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """The numbers of replicas that some price makes the best, ascending, and the demand (in replicas) that each misses.
+
+    They are the corners of the lower convex hull of all numbers: no other is the best at any price.
+    """
+
+    replicas: tuple[int, ...]
+    missed: tuple[float, ...]
+
+    def at_price(self, price: float) -> int:
+        """The best number at a price; the smaller of two equals."""
+        best = self.replicas[0]
+        for place in range(1, len(self.replicas)):
+            dearer = self.replicas[place] - self.replicas[place - 1]
+            if dearer >= price * (self.missed[place - 1] - self.missed[place]):
+                break
+            best = self.replicas[place]
+        return best
+
+
+def choices(outlook: Outlook, *, replica_rps: float) -> Choices:
+    """From the replicas that the present demand needs up to those that hardly any demand exceeds."""
+    lowest = _replicas(outlook.level_rps, replica_rps)
+    highest = max(lowest, _replicas(outlook.highest_rps(RAREST), replica_rps))
+    step = max(1, math.ceil((highest - lowest) / MOST_POINTS))
+    numbers = list(range(lowest, highest + step, step))
+    chances = [outlook.exceeded_ratio(n * replica_rps) for n in numbers]
+    # E[D; D > x] = x P(D > x) + the area under P beyond x, summed up from the far end.
+    missed = [0.0] * len(numbers)
+    area = 0.0
+    for i in range(len(numbers) - 1, -1, -1):
+        if i + 1 < len(numbers):
+            area += 0.5 * (chances[i] + chances[i + 1]) * step
+        missed[i] = numbers[i] * chances[i] + area
+    return _hull(numbers, missed)
+
+
+def _replicas(rps: float, replica_rps: float) -> int:
+    # 1e-9: 0.6 / 0.2 is 2.9999999999999996.
+    return min(MOST_REPLICAS, max(0, math.ceil(rps / replica_rps - 1e-9)))
+
+
+def _hull(numbers: list[int], missed: list[float]) -> Choices:
+    """Andrew's monotone chain, lower half."""
+    kept: list[int] = []
+    for i in range(len(numbers)):
+        while len(kept) >= 2 and _above(numbers, missed, kept[-2], kept[-1], i):
+            kept.pop()
+        kept.append(i)
+    # The chain may end in a rise or a flat: more replicas that save nothing are never the best.
+    while len(kept) >= 2 and missed[kept[-1]] >= missed[kept[-2]]:
+        kept.pop()
+    return Choices(replicas=tuple(numbers[i] for i in kept), missed=tuple(missed[i] for i in kept))
+
+
+def _above(numbers: list[int], missed: list[float], a: int, b: int, c: int) -> bool:
+    """Whether point b lies on or above the line from a to c."""
+    left = (missed[b] - missed[a]) * (numbers[c] - numbers[a])
+    right = (missed[c] - missed[a]) * (numbers[b] - numbers[a])
+    return left >= right

@@ -1,0 +1,115 @@
+"""What may come until a replica is there: quantiles of two forecasts become one distribution."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.core.demand import Growth
+from autoscaler.core.outlook import LEVELS, Outlook, Row, look_ahead
+from autoscaler.core.types import DemandForecast, WorkloadId
+
+NOW_S = 1_000_000.0
+ROW = Row(levels=(0.5, 0.9, 0.99), values_rps=(100.0, 140.0, 180.0))
+
+
+@pytest.mark.parametrize(
+    ("rps", "chance"),
+    [
+        pytest.param(0.0, 1.0, id="nothing is always exceeded"),
+        pytest.param(60.0, 0.75, id="below the median on a line that begins at 20"),
+        pytest.param(100.0, 0.5, id="the median"),
+        pytest.param(120.0, math.sqrt(0.5 * 0.1), id="half-way between two, in logarithms"),
+        pytest.param(180.0, 0.01, id="the last"),
+        pytest.param(220.0, 0.001, id="beyond it a tenth for each 40, as from 0.9 to 0.99"),
+    ],
+)
+def test_the_chance_that_demand_exceeds(rps: float, chance: float) -> None:
+    assert ROW.exceeded_ratio(rps) == pytest.approx(chance)
+    assert Outlook(level_rps=0.0, rows=((1.0, ROW),)).exceeded_ratio(rps) == pytest.approx(chance)
+
+
+def test_what_is_hardly_ever_exceeded() -> None:
+    assert ROW.highest_rps(0.0001) == pytest.approx(260.0)
+
+
+def test_a_forecast_that_is_certain_has_no_tail() -> None:
+    row = Row(levels=(0.5, 0.9, 0.99), values_rps=(70.0, 70.0, 70.0))
+    assert [row.exceeded_ratio(rps) for rps in (69.9, 70.0, 70.1)] == pytest.approx(
+        [1.0, 0.01, 0.0], abs=0.01
+    )
+    assert row.highest_rps(0.0001) == 70.0
+
+
+values = st.lists(st.floats(0.0, 1e6), min_size=6, max_size=6).map(sorted).map(tuple)
+
+
+@given(values, st.floats(0.0, 2e6), st.floats(0.0, 2e6))
+def test_more_is_never_exceeded_more_often(
+    values_rps: tuple[float, ...], one: float, other: float
+) -> None:
+    row = Row(levels=LEVELS, values_rps=values_rps)
+    low, high = sorted((one, other))
+    assert 1.0 >= row.exceeded_ratio(low) >= row.exceeded_ratio(high) - 1e-12 >= -1e-12
+
+
+def spike(cutoff_s: float = NOW_S, skill: float = 1.0) -> DemandForecast:
+    """50 rps for a minute, and 200 in the third minute for certain."""
+    return DemandForecast(
+        workload=WorkloadId(namespace="team", name="bert"),
+        cutoff_s=cutoff_s,
+        expires_s=cutoff_s + 300.0,
+        horizons_s=(60.0, 180.0),
+        quantiles=(0.5, 0.9, 0.99),
+        values_rps=((50.0,) * 3, (200.0,) * 3),
+        skills=((skill,) * 3,) * 2,
+    )
+
+
+def outlook(forecast: DemandForecast | None, *, lead_s: float, now_s: float = NOW_S) -> Outlook:
+    return look_ahead(
+        level_rps=50.0, growth=Growth(), forecast=forecast, now_s=now_s, lead_s=lead_s
+    )
+
+
+def test_between_two_horizons_a_spike_is_a_chance_and_not_a_part_of_its_height() -> None:
+    assert outlook(spike(), lead_s=60.0).exceeded_ratio(60.0) == pytest.approx(0.0, abs=1e-6)
+    # (70 - 60) / (180 - 60)
+    assert outlook(spike(), lead_s=70.0).exceeded_ratio(190.0) == pytest.approx(1 / 12)
+    assert outlook(spike(), lead_s=180.0).exceeded_ratio(190.0) == 1.0
+    assert outlook(spike(), lead_s=3600.0).exceeded_ratio(190.0) == 1.0
+
+
+def test_the_lead_time_is_counted_from_now_and_the_horizon_from_the_forecast() -> None:
+    # Made a minute ago: 70 s from now are 130 s from then.
+    late = outlook(spike(), lead_s=70.0, now_s=NOW_S + 60.0)
+    fresh = outlook(spike(), lead_s=130.0)
+    assert late.exceeded_ratio(190.0) == fresh.exceeded_ratio(190.0)
+
+
+@pytest.mark.parametrize(
+    "forecast",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(spike(skill=0.0), id="without skill"),
+        pytest.param(spike(cutoff_s=NOW_S - 400.0), id="expired"),
+    ],
+)
+def test_without_a_forecast_that_counts_it_is_the_naive_one(
+    forecast: DemandForecast | None,
+) -> None:
+    told = outlook(forecast, lead_s=180.0)
+    assert told.skill is None
+    assert told.exceeded_ratio(190.0) < 1e-3
+    # Cold: a rise by a quarter within three minutes is taken to be rare, not impossible.
+    assert 0.001 < told.exceeded_ratio(62.5) < 0.1
+
+
+def test_half_the_skill_that_convinces_moves_half_the_way() -> None:
+    told = outlook(spike(skill=0.05), lead_s=180.0)
+    median = next(rps for rps in range(400) if told.exceeded_ratio(float(rps)) <= 0.5)
+    assert median == pytest.approx(125, abs=3)
+    assert told.skill == 0.05
