@@ -15,7 +15,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
            bench-packing bench-policies
 
-.PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
+.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
         bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference results-page clean
 
 help: ## list every target
@@ -35,8 +35,15 @@ $(BENCH_STAMP): $(STAMP)
 
 venv: $(STAMP) ## the virtual environment with everything for development
 
-demo: $(STAMP) ## a day of demand on the embedded cluster: forescale beside HPA and a static peak
-	@$(BIN)/forescale demo
+demo: $(STAMP) ## a day of three workloads on modelled clusters, forescale beside HPA; writes build/demo/report.html
+	@$(BIN)/forescale demo --html build/demo/report.html
+
+demo-picture: $(STAMP) ## draw docs/img/demo.png anew from the demo's report (needs chromium)
+	@command -v chromium >/dev/null || { echo "chromium: is not on PATH, install Debian's package chromium"; exit 1; }
+	@[ -f build/demo/report.html ] || $(MAKE) --no-print-directory demo
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1100,1240 \
+	  --screenshot=docs/img/demo.png file://$(CURDIR)/build/demo/report.html 2>/dev/null
+	@ls -s docs/img/demo.png
 
 lint: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .

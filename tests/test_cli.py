@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,7 @@ from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
 from autoscaler.core.compliance import Bounds
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
 
 
@@ -305,30 +302,6 @@ def test_explain_of_an_unknown_workload_says_which_exist(
 )
 def test_near_matches(given: str, names: list[str], said: str) -> None:
     assert said in unknown_workload(given, names)
-
-
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """An HTTP server on loopback that gives one answer to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -> None:

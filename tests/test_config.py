@@ -122,7 +122,7 @@ promethes: {url: x}
         ),
         (
             "prometheus: {collect_timeout_s: 12}",
-            "policy.yaml: prometheus.collect_timeout_s: 12, must be less than engine.tick_s, 10: "
+            "policy.yaml: prometheus.collect_timeout_s: 12, must be more than 0 and less than engine.tick_s, 10: "
             "a tick must end before the next",
         ),
         (

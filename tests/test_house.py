@@ -76,6 +76,12 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def test_the_readme_has_pictures_and_they_are_small() -> None:
+    named = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert named
+    assert [name for name in named if (ROOT / name).stat().st_size > 200_000] == []
+
+
 def test_every_reason_is_explained() -> None:
     text = (ROOT / "docs/decisions.md").read_text()
     assert [reason.value for reason in Reason if f"`{reason.value}`" not in text] == []

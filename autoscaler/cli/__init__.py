@@ -28,6 +28,7 @@ COMMANDS = {
     "replay": "decide a journal's ticks again and show what differs",
     "simulate": "run forescale and other autoscalers on a modelled cluster under a trace, a shape or a scenario",
     "backtest": "run a journal's demand on a modelled cluster, with forescale and other autoscalers",
+    "report": "show what forescale would have run beside what was there, from a journal",
     "demo": "run the engine on a modelled cluster under a day of demand",
 }
 

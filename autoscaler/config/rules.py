@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from urllib.parse import urlsplit
 
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
@@ -11,6 +12,14 @@ from autoscaler.core.settings import EngineConfig, ScalingRules
 from autoscaler.errors import Problem
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+_LABEL = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_]*$")
+_NOT_EMPTY = {
+    "prometheus": ("bearer_token_file", "ca_file"),
+    "kubernetes": ("kubeconfig", "context"),
+    "journal": ("path",),
+    "checkpoint": ("path",),
+    "server": ("bind",),
+}
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
@@ -48,8 +57,29 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
                 "one of them must be given: without it there is no demand to size for",
             )
     yield from _gateways(settings)
+    yield from _texts(settings)
     if settings.freeze is not None and not settings.freeze.strip():
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def _texts(settings: Settings) -> Iterator[Problem]:
+    """Texts that are left out rather than empty, and names of labels, which go into PromQL as they are."""
+    for section, names in _NOT_EMPTY.items():
+        for name in names:
+            value = getattr(getattr(settings, section), name)
+            if value is not None and not value.strip():
+                yield Problem(f"{section}.{name}", repr(value), "must not be empty: leave it out")
+    if settings.leader.namespace is not None:
+        yield from _name("leader.namespace", settings.leader.namespace)
+    for section in ("queries", "gateways"):
+        for own, given in getattr(settings, section).items():
+            for item in fields(given):
+                value = getattr(given, item.name)
+                where = f"{section}.{own}.{item.name}"
+                if item.name.endswith("_label") and value is not None:
+                    yield from _label(where, value)
+                elif section == "queries" and isinstance(value, str) and not value.strip():
+                    yield Problem(where, repr(value), "must be PromQL, or be left out")
 
 
 def _gateways(settings: Settings) -> Iterator[Problem]:
@@ -86,10 +116,7 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
         )
     yield from _positive("engine.panic_window_s", engine.panic_window_s)
     yield from _positive("engine.history_days", engine.history_days)
-    if engine.external_floor_s < 0.0:
-        yield Problem(
-            "engine.external_floor_s", str(engine.external_floor_s), "must not be negative"
-        )
+    yield from _not_negative("engine.external_floor_s", engine.external_floor_s)
     yield from _rules("engine.behavior.scale_up", engine.behavior.scale_up)
     yield from _rules("engine.behavior.scale_down", engine.behavior.scale_down)
     signals, brakes = engine.signals, engine.brakes
@@ -102,7 +129,13 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
             str(signals.stale_after_s),
             f"must be at least engine.tick_s, {engine.tick_s:g}: else every sample is stale",
         )
+    yield from _not_negative("engine.signals.warmup_s", signals.warmup_s)
     yield from _positive("engine.brakes.window_s", brakes.window_s)
+    for key in ("min_allowance_gpus", "min_up_allowance_gpus"):
+        yield from _not_negative(f"engine.brakes.{key}", getattr(brakes, key))
+    # One workload that loses its demand is no common drop.
+    yield from _whole("engine.brakes.correlated_workloads", brakes.correlated_workloads, 2)
+    yield from _positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
     yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
     yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
     yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
@@ -139,14 +172,14 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
         )
     yield from _positive("prometheus.timeout_s", prometheus.timeout_s)
     yield from _whole("prometheus.max_concurrent_queries", prometheus.max_concurrent_queries, 1)
-    if prometheus.backfill_s < 0.0:
-        yield Problem("prometheus.backfill_s", str(prometheus.backfill_s), "must not be negative")
+    yield from _not_negative("prometheus.backfill_s", prometheus.backfill_s)
     collect_s = prometheus.collect_timeout_s
     if collect_s is not None and not 0.0 < collect_s < settings.engine.tick_s:
         yield Problem(
             "prometheus.collect_timeout_s",
             f"{collect_s:g}",
-            f"must be less than engine.tick_s, {settings.engine.tick_s:g}: a tick must end before the next",
+            f"must be more than 0 and less than engine.tick_s, {settings.engine.tick_s:g}: "
+            "a tick must end before the next",
         )
 
 
@@ -177,6 +210,11 @@ def _positive(where: str, value: float) -> Iterator[Problem]:
         yield Problem(where, f"{value:g}", "must be more than 0")
 
 
+def _not_negative(where: str, value: float) -> Iterator[Problem]:
+    if value < 0.0:
+        yield Problem(where, f"{value:g}", "must not be negative")
+
+
 def _whole(where: str, value: int, lowest: int) -> Iterator[Problem]:
     if value < lowest:
         yield Problem(where, str(value), f"must be at least {lowest}")
@@ -189,6 +227,11 @@ def _share(where: str, value: float) -> Iterator[Problem]:
 def _between(where: str, value: float, low: float, high: float) -> Iterator[Problem]:
     if not low <= value <= high:
         yield Problem(where, f"{value:g}", f"must be between {low:g} and {high:g}")
+
+
+def _label(where: str, value: str) -> Iterator[Problem]:
+    if not _LABEL.match(value):
+        yield Problem(where, repr(value), "must be the name of a label: letters, digits and '_'")
 
 
 def _name(where: str, value: str) -> Iterator[Problem]:

@@ -17,17 +17,22 @@ class PrometheusSettings:
     """Where metrics come from. Credentials are read from files only, so that they never get into a journal or a log."""
 
     url: str = "http://prometheus-operated.monitoring.svc:9090"
+    """Where it answers: the one setting without a useful default."""
     timeout_s: float = 4.0
     """Of one query. A tick waits no longer than `collect_timeout_s` for all of them."""
     collect_timeout_s: float | None = None
     """A Prometheus that is slower counts as not answering. None: half a tick, the other half is left for writing."""
     bearer_token_file: str | None = None
+    """Holds the token that is sent; read anew for each query."""
     ca_file: str | None = None
+    """Certificates that its certificate is checked against."""
     insecure_skip_verify: bool = False
+    """Take any certificate: for tests."""
     backfill_s: float = 2 * 86400.0
     """How far back a range query at start reaches; 0 asks for nothing. Two days show what repeats; a week of 1,000
     workloads would be ten million points."""
     max_concurrent_queries: int = 8
+    """Asked at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +42,11 @@ class KubernetesSettings:
     kubeconfig: str | None = None
     """None: the pod's service account, else KUBECONFIG, else ~/.kube/config."""
     context: str | None = None
+    """Of the kubeconfig; None: its current one."""
     request_timeout_s: float = 4.0
     """Of one call. With the leader's renew deadline it stays below the lease duration: no write outlives the lease."""
     max_concurrent_writes: int = 10
+    """Under way at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,9 @@ class LeaderSettings:
     """The Lease that decides which of several controllers acts. The times are Kubernetes' own controllers'."""
 
     enabled: bool = True
+    """False: this controller always leads; run one only."""
     lease_name: str = "forescale"
+    """Of the Lease."""
     namespace: str | None = None
     """None: the namespace that the controller runs in."""
     duration_s: float = 15.0
@@ -75,7 +84,9 @@ class ServerSettings:
     """The HTTP server: health, metrics, last decisions."""
 
     bind: str = "0.0.0.0"
+    """Address that it listens on."""
     port: int = 8080
+    """0: a free one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +94,11 @@ class CheckpointSettings:
     """Where what was learned survives a restart."""
 
     config_map: str = "forescale-state"
+    """Its name; the SLO accounts are in another one beside it."""
     path: str | None = None
     """A file instead of the ConfigMap: for a controller that runs outside a cluster."""
     interval_s: float = 60.0
+    """Between two saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +107,7 @@ class ForecastSettings:
     the last value, so that none of this needs tuning."""
 
     enabled: bool = True
+    """False: decisions rest on the last values alone."""
     own_models: int = 100
     """Workloads that get a model of their own, the busiest first. Each takes a minute of one core a day to fit and a
     tenth of a second a minute to ask. The others share one."""
@@ -128,13 +142,21 @@ class QuerySet:
     """
 
     success: str | None = None
+    """Counter: requests answered well."""
     failure: str | None = None
+    """Counter: requests that failed."""
     inferences: str | None = None
+    """Counter: items; a request with a batch of 4 counts 4."""
     executions: str | None = None
+    """Counter: batches."""
     pending: str | None = None
+    """Gauge: requests that wait."""
     request_s: str | None = None
+    """Counter: time of the requests, added up."""
     queue_s: str | None = None
+    """Counter: their time in the queue, added up."""
     compute_s: str | None = None
+    """Counter: their time in computation, added up."""
     latency_quantiles: str | None = None
     """With a label `quantile`."""
     latency_buckets: str | None = None
@@ -152,8 +174,11 @@ class QuerySet:
     seconds_per_unit: float = 1.0
     """Of the time counters and quantiles; 1e-6 for microseconds."""
     namespace_label: str = "namespace"
+    """Label that names the pod's namespace."""
     pod_label: str = "pod"
+    """Label that names the pod."""
     model_label: str | None = "model"
+    """Label that names the model; None: the server has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,13 +190,17 @@ class GatewayQueries:
     where: str = ""
     """Label matchers that are always added, such as `reporter="source"`."""
     namespace_label: str = "destination_workload_namespace"
+    """Label that names the workload's namespace."""
     workload_label: str = "destination_workload"
+    """Label that names the workload."""
     code_label: str = "response_code"
+    """Label that holds the status."""
     failed_codes: str = "0|429|5.."
     """A regular expression: what a client sees as failed. `0` is Envoy's for a connection that broke."""
     instance_label: str = "pod"
     """What tells one instance of the gateway from another."""
     seconds_per_le: float = 1.0
+    """Of the bounds in `le`; 0.001 for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

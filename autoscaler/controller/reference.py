@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from autoscaler.config.keys import setting_keys
 from autoscaler.controller.accounts import Accounts
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.slo_metrics import SloSeries
@@ -35,6 +36,30 @@ def annotations_page() -> str:
         for name, key in KEYS.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Every setting of the policy."""
+    lines = [
+        "# Settings",
+        MADE,
+        "",
+        "Of the policy file ([policy.md](../policy.md)). `NAME` is a name of one's own, `N` a place in a list. Without",
+        "them a key can also be set as an environment variable: `FORESCALE_PROMETHEUS_TIMEOUT_S` is",
+        "`prometheus.timeout_s`. `forescale check-config FILE` says everything that is wrong at once.",
+        "",
+        "| key | value | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{key.key}` | {key.value} | {_in_cell(key.default)} | {_in_cell(key.meaning)} |"
+        for key in setting_keys()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("None:", "null:")
 
 
 def metrics_page() -> str:
@@ -69,7 +94,11 @@ def _row(family: Metric) -> str:
     return f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
 
 
-PAGES = {"annotations.md": annotations_page, "metrics.md": metrics_page}
+PAGES = {
+    "annotations.md": annotations_page,
+    "metrics.md": metrics_page,
+    "settings.md": settings_page,
+}
 
 
 def main(folder: Path) -> None:

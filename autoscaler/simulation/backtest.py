@@ -23,8 +23,8 @@ from autoscaler.simulation.startup import Startup
 
 
 @dataclass
-class _Seen:
-    """What the records told of one workload."""
+class Watched:
+    """What the records told of one workload, as far as a scenario needs it."""
 
     last: WorkloadInput | None = None
     first_replicas: int = 1
@@ -40,13 +40,13 @@ def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
         JournalInvalid: a journal can't be read.
         ConfigError: the workload is not in it, or its demand or service time was never seen.
     """
-    seen: dict[WorkloadId, _Seen] = {}
+    seen: dict[WorkloadId, Watched] = {}
     seed_s = 0.0
     for path in paths:
         with open_journal(path) as journal:
             seed_s = journal.header.config.startup_time_s
             for record in journal.records():
-                _take(seen, record)
+                watch(seen, record)
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     known = {str(key): item for key, item in seen.items()}
     if workload is None and len(known) != 1:
@@ -56,16 +56,17 @@ def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
     if name not in known:
         problem = Problem("--workload", name, f"one of {', '.join(sorted(known)[:20])}")
         raise ConfigError((problem,))
-    return _scenario(where, name, known[name], seed_s)
+    return scenario_from(where, name, known[name], seed_s)
 
 
-def _take(seen: dict[WorkloadId, _Seen], record: TickRecord) -> None:
+def watch(seen: dict[WorkloadId, Watched], record: TickRecord) -> None:
+    """Takes one record in."""
     offered = {item.workload: item.facts.offered_rps for item in record.result.decisions}
     for given in record.input.workloads:
         item = seen.get(given.spec.id)
         if item is None:
             first = max(1, given.replicas.desired)
-            item = seen[given.spec.id] = _Seen(first_replicas=first)
+            item = seen[given.spec.id] = Watched(first_replicas=first)
         item.last = given
         rate_rps = offered.get(given.spec.id)
         if rate_rps is not None:
@@ -83,7 +84,8 @@ def _measured(profile: ModelProfile) -> bool:
     return any(item.count > 0 and item.total_s > 0.0 for item in profile.batch_times)
 
 
-def _scenario(where: str, name: str, seen: _Seen, seed_s: float) -> Scenario:
+def scenario_from(where: str, name: str, seen: Watched, seed_s: float) -> Scenario:
+    """`seed_s`: the start-up where none was measured. Raises ConfigError where demand or service time are not known."""
     problems = []
     if len(seen.demand) < 2:
         problems.append(Problem(where, f"{name}: no demand was seen", "a journal with traffic"))

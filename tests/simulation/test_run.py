@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-import pytest
 
 from autoscaler import codec
 from autoscaler.config.settings import ForecastSettings
@@ -13,7 +10,6 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.forecasts import LEVELS, STEPS, FleetForecaster
-from autoscaler.simulation import demo
 from autoscaler.simulation.cluster import ModelledCluster
 from autoscaler.simulation.forecasts import FittedForecasts
 from autoscaler.simulation.peers.forescale import Forescale
@@ -115,22 +111,3 @@ def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_ski
     assert all(12.0 <= now_s % 60.0 < 22.0 for now_s in issued)
     told = [step.message for _, decision in policy.decisions for step in decision.steps]
     assert any("forecast" in message and "skill" in message for message in told)
-
-
-def test_the_demo_is_deterministic_and_tells_its_figures(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert demo.main(["--hours", "1", "--json"]) == 0
-    first = json.loads(capsys.readouterr().out)
-    assert demo.main(["--hours", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == first
-    assert [entry["policy"].split()[0] for entry in first] == ["forescale", "HPA", "static"]
-    assert all(0.0 <= entry["attainment_ratio"] <= 1.0 for entry in first)
-
-
-@pytest.mark.parametrize("argument", ["--hours=0", "--hours=99", "--startup-s=0", "--seed=-1"])
-def test_what_the_demo_refuses(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        demo.main([argument])
-    assert stopped.value.code == 2
-    assert "is allowed" in capsys.readouterr().err

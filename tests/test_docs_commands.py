@@ -1,0 +1,176 @@
+"""Every command that a page shows is run: here, or by the suite that the table names. One in neither fails."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import build_parser, main
+from autoscaler.codec import encode
+from autoscaler.controller.accounts import Accounts
+from autoscaler.controller.server import CompliancePage, page_of
+from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from tests.fakes.answering import answering
+from tests.fakes.recorded import RecordedStory
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
+    page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")
+))  # fmt: skip
+
+CI, CLUSTER = ".ci/run", "tests/cluster/test_real_parts.py"
+COMMAND, HAND = "tests/controller/test_command.py", "by hand"
+# (command, where it is run, what says so there). What no suite can run is run by hand, and why is said.
+ELSEWHERE = {
+    "make demo": (CI, "make demo"),
+    "make test": (CI, "make test"),
+    "make e2e": (CI, "make e2e"),
+    "make venv": ("Makefile", "test: lint"),
+    "make lint": ("Makefile", "test: lint"),
+    "make docs-reference": ("tests/test_docs.py", "def test_references_are_current"),
+    ".venv/bin/python -m pytest tests/core": (CI, "make test"),
+    '.venv/bin/python -m pytest -m "not cluster"': (CI, "make test"),
+    "make stack": ("tests/cluster/conftest.py", "real_stack"),
+    "make stack-down": (CI, "loadtests.stack down"),
+    "export KUBECONFIG=$PWD/build/stack/admin.kubeconfig": (CLUSTER, "--kubeconfig"),
+    "kubectl apply -f loadtests/stack/manifests/bert.yaml": (CLUSTER, '"bert.yaml"'),
+    ".venv/bin/forescale plan --prometheus-url http://127.0.0.1:19090": (CLUSTER, '"plan"'),
+    ".venv/bin/forescale explain team/bert --prometheus-url http://127.0.0.1:19090": (
+        CLUSTER,
+        '"explain"',
+    ),
+    "kubectl apply -k deploy/kustomize/base": ("loadtests/e2e/controllers.py", '"apply", "-k"'),
+    "forescale plan --prometheus-url http://127.0.0.1:9090": (COMMAND, '"plan"'),
+    "forescale rules --output rules/": ("tests/rules/test_promtool.py", '"--output"'),
+    "forescale rules --prometheus-rule | kubectl apply -f -": (
+        "tests/test_cli.py",
+        '"--prometheus-rule"',
+    ),
+    "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),
+    "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
+    "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
+    "kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms' forescale.io/mode=recommend": (
+        HAND,
+        "kubectl's own; the annotations are read in tests/core/test_annotations.py",
+    ),
+    "kubectl delete hpa bert -n team": (HAND, "kubectl's own, on a team's cluster"),
+    "kubectl annotate deployment bert -n team forescale.io/mode-": (HAND, "kubectl's own"),
+}  # fmt: skip
+# What takes minutes as it stands is run over less time.
+SHORTER = {
+    "forescale simulate 'diurnal(low_rps=20, high_rps=110) * noise(cv=0.1, seed=1)' --startup 4,240": (
+        "--hours",
+        "0.1",
+    ),
+}  # fmt: skip
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: bert, namespace: team, annotations: {forescale.io/slo: "99% < 300ms"}}
+"""
+SCENARIO = """
+workload: {slo: "95% < 1.1s"}
+demand: {shape: constant(20), hours: 0.1}
+server: {batch_service_s: [0.08, 0.1]}
+startup: {median_s: 10}
+"""
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, command) of every line of a page's shell blocks, without its comment."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.S):
+            lines = (line.split(" #")[0].strip() for line in block.splitlines())
+            found += [(page, line) for line in lines if line and not line.startswith("#")]
+    return found
+
+
+SHOWN = commands()
+RUN_HERE = [(page, line) for page, line in SHOWN if line not in ELSEWHERE]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where somebody works who follows the pages: the files that they name are there."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "deploy").mkdir()
+    (folder / "deploy" / "bert.yaml").write_text(DEPLOYMENT)
+    for name in ("policy.yaml", "new-policy.yaml"):
+        (folder / name).write_text("engine: {max_replicas: 5}\n")
+    (folder / "black-friday.yaml").write_text(SCENARIO)
+    rows = "".join(f"{minute},{900 + 10 * minute},5\n" for minute in range(4))
+    (folder / "requests.csv.gz").write_bytes(gzip.compress(f"minute,chat,other\n{rows}".encode()))
+    story = RecordedStory()
+    header = JournalHeader(config=story.config, state=story.engine.snapshot())
+    for rate_rps in (10.0, 60.0):
+        story.run(200, rate_rps=rate_rps)
+    lines = [header_line(header), *(record_line(record) for record in story.records)]
+    (folder / "journal").mkdir()
+    (folder / "journal" / "forescale.jsonl").write_bytes(b"".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def controller() -> Iterator[str]:
+    """What a running one answers."""
+    story = RecordedStory()
+    records = story.record(120, rate_rps=40)
+    accounts = Accounts(stale_after_s=30.0)
+    for record in records:
+        accounts.take(record.input)
+    pages = {
+        "/debug/decisions": encode(page_of(records[-1], leader="me")),
+        "/debug/slo": encode(CompliancePage(workloads=accounts.compliance())),
+    }
+    with answering(200, pages) as url:
+        yield url
+
+
+@pytest.mark.parametrize(("page", "command"), RUN_HERE)
+def test_it_does_what_the_page_says(
+    page: str,
+    command: str,
+    workplace: Path,
+    controller: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program, *argv = shlex.split(command)
+    assert program == "forescale", f"{page}: {command}: is neither run here nor in ELSEWHERE"
+    monkeypatch.chdir(workplace)
+    changed = [
+        item.replace("http://127.0.0.1:8080", controller).replace("/var/lib/forescale/", "")
+        for item in argv
+    ]
+    code = main([*changed, *SHORTER.get(command, ())])
+    shown = capsys.readouterr()
+    # 99: forescale missed the goal of a few minutes that began with one replica.
+    assert code in ((0, 99) if argv[0] == "simulate" else (0,)), shown.err
+    # What is written into a folder is all that such a command does.
+    assert shown.out or "--output" in argv
+
+
+@pytest.mark.parametrize("command", ELSEWHERE)
+def test_what_is_run_elsewhere_is_shown_and_really_run(command: str) -> None:
+    assert command in {shown for _, shown in SHOWN}, "no page shows it any more"
+    where, needle = ELSEWHERE[command]
+    assert needle
+    assert where == HAND or needle in (ROOT / where).read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [line for line in ELSEWHERE if "forescale plan" in line or "forescale explain" in line],
+)
+def test_what_needs_a_cluster_is_at_least_understood(command: str) -> None:
+    build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(RUN_HERE) >= 10
