@@ -10,7 +10,7 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand
+from autoscaler.core import brakes, demand, prior, proof
 from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
@@ -42,6 +42,7 @@ class DecisionEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
+        self._priors = {item.workload: item.models for item in config.priors}
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
         self._history: dict[WorkloadId, DemandHistory] = {}
@@ -135,6 +136,7 @@ class DecisionEngine:
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
             )
+            state = prior.seeded(state, given, self._priors.get(str(key), ()))
             answer: Decided = decide(given, state, context)
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
             self._memory[key] = state
@@ -142,7 +144,7 @@ class DecisionEngine:
         self._memory[key] = answer.state
         if answer.finished is not None:
             self._remember(key, answer.finished)
-        return answer.decision
+        return proof.held(answer.decision)
 
     def _remember(self, key: WorkloadId, minute: Minute) -> None:
         history = self._history.get(key)

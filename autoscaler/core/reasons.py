@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PARTIAL_DATA = "PartialData"
     CLOCK_STEPPED_BACK = "ClockSteppedBack"
     CAPACITY_UNKNOWN = "CapacityUnknown"
+    CAPACITY_UNPROVEN = "CapacityUnproven"
     PAUSED = "Paused"
     MODE_OFF = "ModeOff"
     HELD_BY_OTHER = "HeldByAnotherAutoscaler"
