@@ -136,7 +136,8 @@ class DecisionEngine:
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
             )
-            state = prior.seeded(state, given, self._priors.get(str(key), ()))
+            profiles = self._priors.get(str(key), ())
+            state = prior.seeded(state, given, profiles)
             answer: Decided = decide(given, state, context)
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
             self._memory[key] = state
@@ -144,7 +145,9 @@ class DecisionEngine:
         self._memory[key] = answer.state
         if answer.finished is not None:
             self._remember(key, answer.finished)
-        return proof.held(answer.decision)
+        decision = proof.held(answer.decision)
+        unused = prior.unused(given, profiles)
+        return replace(decision, findings=(*decision.findings, unused)) if unused else decision
 
     def _remember(self, key: WorkloadId, minute: Minute) -> None:
         history = self._history.get(key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import (
     PRIOR_EXECUTIONS,
     BatchEvidence,
@@ -15,7 +16,7 @@ from autoscaler.core.service_time import (
     believed,
 )
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge, WorkloadState
-from autoscaler.core.types import ModelPrior, WorkloadInput
+from autoscaler.core.types import Finding, ModelPrior, WorkloadInput
 from autoscaler.core.variability import Variability
 
 PROFILE = "an imported profile"
@@ -43,6 +44,22 @@ def seeded(
     kept = tuple(m for m in own.models if m.model not in fresh)
     own = replace(own, models=(*kept, *fresh.values()))
     return replace(state, templates=(*others, own))
+
+
+def unused(given: WorkloadInput, priors: tuple[ModelPrior, ...]) -> Finding | None:
+    """What a person should know of a profile of which no pod serves any model: a name is misspelt, or it is stale."""
+    served = {model.model for sample in given.samples for model in sample.models}
+    named = {prior.model for prior in priors}
+    if not served or not named or served & named:
+        return None
+    return Finding(
+        reason=Reason.PROFILE_UNUSED,
+        message=f"the profile is of {_listed(named)}, the pods serve {_listed(served)}: it is not used",
+    )
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def inherited(

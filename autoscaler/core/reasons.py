@@ -56,4 +56,5 @@ class Reason(StrEnum):
     INVALID_ANNOTATION = "InvalidAnnotation"
     UNSUPPORTED = "Unsupported"
     DUPLICATE_SAMPLE = "DuplicateSample"
+    PROFILE_UNUSED = "ProfileUnused"
     UNSCHEDULABLE = "Unschedulable"

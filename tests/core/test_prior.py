@@ -156,6 +156,16 @@ def test_a_profile_is_for_models_that_are_served_and_were_never_measured(
     assert seeded_models(state=state, prior=profile(*RIGHT, model=model)) == expected
 
 
+def test_a_profile_of_another_model_is_named() -> None:
+    story = starting(2, prior=profile(*RIGHT, model="bert_onnx"))
+    decision = story.run(20, rate_rps=25)
+    assert [(f.reason, f.message) for f in decision.findings] == [
+        (Reason.PROFILE_UNUSED, "the profile is of bert_onnx, the pods serve m: it is not used")
+    ]
+    assert decision.reason is Reason.CAPACITY_UNKNOWN
+    assert starting(2, prior=profile(*RIGHT)).run(20, rate_rps=25).findings == ()
+
+
 def test_a_new_template_takes_over_what_the_last_one_taught() -> None:
     known = templates(h0=evidence((1, 900.0, 0.5)), h1=evidence((1, 900.0, 0.05), (2, 3.0, 9.0)))
     taken = inherited(known, "h2")["m"]
