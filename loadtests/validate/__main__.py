@@ -2,10 +2,10 @@
 
 For each of two settings a few tritonserver processes are started on loopback addresses, their capacity is measured with
 as many requests under way as fill every batch, and Poisson arrivals at 30, 60, 80 and 90 % of it are sent by an open
-loop. The simulator gets the same arrivals and the time of a batch of each size as Triton's own statistics tell it of
-the level. What neither knows is a request's way to the server and back: its mean is measured at an idle server and
-added to every simulated latency. A level at which the client itself was late is taken once more, and the attempt with
-the less late client counts; how late it was is told.
+loop. The simulator gets the times at which they were sent, and the time of a batch of each size as Triton's own
+statistics tell it of the level. What neither knows is a request's way to the server and back: it is measured at an idle
+server and added to every simulated latency. A level at which the client itself was late is taken once more, and the
+attempt with the less late client counts; how late it was is told.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from loadtests.validate.compare import (
     mean_batch,
     seen,
     simulate,
+    since_sent,
     where_not,
 )
 from loadtests.validate.servers import Servers, Setting
@@ -161,16 +162,17 @@ async def _level(
     driver = Driver(servers.targets(), model="m")
     await driver.run(due_s)
     after = await servers.profile()
-    latencies = [r.latency_s for r in driver.requests if r.latency_s is not None]
+    answered = [r for r in driver.requests if r.latency_s is not None]
+    latencies, sent_s = since_sent(answered)
     times = _times(after, before)
     return Level(
         setting=servers.setting.name,
         load_ratio=load,
         rate_rps=rate,
         real=seen(latencies, mean_batch(after.batch_times, before.batch_times)),
-        simulated=simulate(due_s, times, servers=servers.setting.servers, overhead_s=overhead_s),
+        simulated=simulate(sent_s, times, servers=servers.setting.servers, overhead_s=overhead_s),
         lateness_p99_s=lateness_p99_s(driver.requests),
-        failed=len(driver.requests) - len(latencies),
+        failed=len(driver.requests) - len(answered),
     )
 
 

@@ -12,6 +12,7 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.types import BatchTime
 from autoscaler.simulation.serving import Routing, ServingModel, ServingPool, Status
 from loadtests.bench.report import Figure
+from loadtests.load.request_log import Request
 
 QUANTILES = (0.5, 0.95, 0.99)
 TARGET_PERCENT = 10.0
@@ -43,7 +44,7 @@ class Level:
     real: Seen
     simulated: Seen
     lateness_p99_s: float
-    """Of the client: what it sent later than due is in the real latencies."""
+    """Of the client. It is in neither side's latencies, but a client that is late to send is late to read."""
     failed: int
 
 
@@ -55,6 +56,20 @@ def seen(latencies_s: Sequence[float] | NDArray[np.float64], mean_batch: float) 
         mean_batch=mean_batch,
         requests=values.size,
     )
+
+
+def since_sent(answered: Sequence[Request]) -> tuple[list[float], list[float]]:
+    """(latencies, times from the first), in the order in which they were sent, both in seconds.
+
+    From when a request was sent and not from when it was due: a client that was late sent its servers other arrivals,
+    and what is compared is what servers make of arrivals.
+    """
+    pairs = sorted(
+        (r.sent_s, r.done_s - r.sent_s)
+        for r in answered
+        if r.sent_s is not None and r.done_s is not None
+    )
+    return [latency for _, latency in pairs], [sent - pairs[0][0] for sent, _ in pairs]
 
 
 def mean_batch(now: Sequence[BatchTime], before: Sequence[BatchTime]) -> float:

@@ -6,7 +6,17 @@ import pytest
 
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.types import BatchTime
-from loadtests.validate.compare import Level, Seen, figures, mean_batch, seen, simulate, where_not
+from loadtests.load.request_log import Request
+from loadtests.validate.compare import (
+    Level,
+    Seen,
+    figures,
+    mean_batch,
+    seen,
+    simulate,
+    since_sent,
+    where_not,
+)
 
 TEN_MS = ServiceTimes(batch_s=(0.01,))
 
@@ -34,6 +44,14 @@ def test_quantiles_are_of_all_answered_requests() -> None:
     found = seen([i / 1000.0 for i in range(1, 102)], 1.0)
     assert found.latencies_s == pytest.approx((0.051, 0.096, 0.1))
     assert found.requests == 101
+
+
+def test_both_sides_get_the_times_at_which_the_client_sent() -> None:
+    late = Request(due_s=10.0, sent_s=10.5, done_s=10.6, server="a", outcome="ok")
+    due = Request(due_s=10.2, sent_s=10.2, done_s=10.4, server="a", outcome="ok")
+    latencies, sent_s = since_sent([late, due])
+    assert latencies == pytest.approx([0.2, 0.1])
+    assert sent_s == pytest.approx([0.0, 0.3])
 
 
 def test_the_mean_batch_is_of_what_was_executed_in_between() -> None:
