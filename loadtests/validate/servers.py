@@ -22,7 +22,7 @@ from loadtests.stack.toolbox import Triton
 
 # Beside the local stack's pods, which are at 127.77.*.
 ADDRESS = "127.98.0.{}"
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 240.0
 STOP_GRACE_S = 20.0
 ASK_TIMEOUT_S = 5.0
 
