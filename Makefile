@@ -16,7 +16,8 @@ BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-f
            bench-packing bench-policies
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
-        bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference results-page clean
+        bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
+        results-page clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +102,9 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
+
+validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (12 minutes; ARGS=--quick: two)
+	@$(BIN)/python -m loadtests.validate $(ARGS)
 
 bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
 	@$(BIN)/python -m loadtests.bench.policies $(ARGS)

@@ -10,7 +10,7 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand
+from autoscaler.core import brakes, demand, prior, proof
 from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
@@ -44,6 +44,7 @@ class DecisionEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
+        self._priors = {item.workload: item.models for item in config.priors}
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
         self._history: dict[WorkloadId, DemandHistory] = {}
@@ -140,6 +141,8 @@ class DecisionEngine:
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
             )
+            profiles = self._priors.get(str(key), ())
+            state = prior.seeded(state, given, profiles)
             answer: Decided = decide(given, state, context)
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
             self._memory[key] = state
@@ -147,7 +150,9 @@ class DecisionEngine:
         self._memory[key] = answer.state
         if answer.finished is not None:
             self._remember(key, answer.finished)
-        return answer.decision
+        decision = proof.held(answer.decision)
+        unused = prior.unused(given, profiles)
+        return replace(decision, findings=(*decision.findings, unused)) if unused else decision
 
     def _remember(self, key: WorkloadId, minute: Minute) -> None:
         history = self._history.get(key)

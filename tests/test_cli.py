@@ -16,6 +16,8 @@ from autoscaler.cli.slo import between
 from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
 from autoscaler.core.compliance import Bounds
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
@@ -270,6 +272,25 @@ def test_explain_shows_every_step(journal: Path, capsys: pytest.CaptureFixture[s
     assert code == 0
     for said in ("team/bert", "99% < 300ms", "STEP", "one replica", "time to ready", "demand"):
         assert said in out
+
+
+def test_explain_says_why_a_capacity_is_not_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = (BatchPrior(batch_size=1, mean_s=0.05),)
+    prior = WorkloadPrior(workload="team/bert", models=(ModelPrior(model="m", batches=batches),))
+    story = RecordedStory(config=EngineConfig(priors=(prior,)))
+    for pod in story.pods:  # within the quarantine of their warm-up
+        pod.ready_s = story.now_s
+    header = JournalHeader(config=story.config, state=story.engine.snapshot())
+    lines = [record_line(record) for record in story.record(20, rate_rps=10.0)]
+    path = tmp_path / "forescale.jsonl"
+    path.write_bytes(header_line(header) + b"".join(lines))
+    code, out, _ = forescale(capsys, "explain", "team/bert", "--journal", str(path))
+    assert code == 0
+    assert "not proven" in out
+    assert "known from an imported profile" in out
+    assert main(["replay", str(path)]) == 0
 
 
 def test_explain_at_a_time_takes_the_tick_before(

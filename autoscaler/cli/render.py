@@ -114,6 +114,7 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
             f"with a chance of {share(facts.exceeded_ratio)}; a miss is priced at {number(facts.price)} requests",
         ),
         ("one replica", f"carries {number(facts.capacity_rps)} {unit} within the SLO"),
+        *([("not proven", facts.capacity_unproven)] if facts.capacity_unproven else []),
         ("busy replicas", f"{number(facts.work_ratio)} replicas' work is asked for"),
         ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
         ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),

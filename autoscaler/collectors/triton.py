@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,10 +93,13 @@ class TritonCollector:
         client = TritonClient(f"{endpoint.ip}:{self._port}", timeout_s=TIMEOUT_S)
         try:
             statistics = await client.statistics()
-            models = []
+            versions: dict[str, list[Mapping[str, Any]]] = {}
             for entry in statistics:
-                name = str(entry.get("name", ""))
-                models.append(model_profile(name, entry, await client.configuration(name)))
+                versions.setdefault(str(entry.get("name", "")), []).append(entry)
+            models = [
+                model_profile(name, entries, await client.configuration(name))
+                for name, entries in versions.items()
+            ]
         finally:
             await client.close()
         return ServerProfile(
@@ -108,29 +111,31 @@ class TritonCollector:
 
 
 def model_profile(
-    name: str, statistics: Mapping[str, Any], config: Mapping[str, Any]
+    name: str, versions: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 ) -> ModelProfile:
-    """One model's batch times: an instance is taken for input, inference and output of a batch."""
+    """One model's batch times over the versions that are loaded: an instance is taken for input, inference and output
+    of a batch."""
     batching = config.get("dynamic_batching") or {}
     groups = config.get("instance_group") or []
-    times = []
-    for entry in statistics.get("batch_stats") or []:
+    times: dict[int, BatchTime] = {}
+    for entry in (entry for version in versions for entry in version.get("batch_stats") or []):
+        size = int(entry.get("batch_size", 0))
         infer = entry.get("compute_infer") or {}
         total_ns = sum(
             float((entry.get(stage) or {}).get("ns", 0))
             for stage in ("compute_input", "compute_infer", "compute_output")
         )
-        times.append(
-            BatchTime(
-                batch_size=int(entry.get("batch_size", 0)),
-                count=int(infer.get("count", 0)),
-                total_s=total_ns / 1e9,
-            )
+        other = times.get(size, BatchTime(batch_size=size, count=0, total_s=0.0))
+        times[size] = BatchTime(
+            batch_size=size,
+            count=other.count + int(infer.get("count", 0)),
+            total_s=other.total_s + total_ns / 1e9,
         )
     return ModelProfile(
         model=name,
+        version=",".join(sorted(str(v["version"]) for v in versions if v.get("version"))),
         max_batch_size=max(1, int(config.get("max_batch_size") or 0)),
         instances=max(1, sum(int(group.get("count") or 1) for group in groups)),
         max_queue_delay_s=float(batching.get("max_queue_delay_microseconds") or 0) / 1e6,
-        batch_times=tuple(time for time in times if time.batch_size > 0),
+        batch_times=tuple(times[size] for size in sorted(times) if size > 0),
     )

@@ -40,6 +40,10 @@ class SettingKey:
     meaning: str
 
 
+# Made from other settings, and refused in a file.
+DERIVED = ("engine.priors",)
+
+
 def setting_keys() -> tuple[SettingKey, ...]:
     """All of them, in the order of the classes."""
     return tuple(_keys(Settings, Settings(), ""))
@@ -49,6 +53,8 @@ def _keys(of: type[Any], default: object, prefix: str) -> Iterator[SettingKey]:
     hints, meanings = typing.get_type_hints(of), _meanings(of)
     for item in fields(of):
         key, hint = f"{prefix}{item.name}", hints[item.name]
+        if key in DERIVED:
+            continue
         # A section has no default of its own where nothing is in its list or mapping yet.
         value = getattr(default, item.name) if default is not None else _default(item)
         inner = _inner(hint)
@@ -82,6 +88,8 @@ def _allowed(hint: Any) -> str:
         return f"{_allowed(given[0])}, or null"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return ", ".join(f"`{member.value}`" for member in hint)
+    if typing.get_origin(hint) is Mapping:
+        return "names, each with " + _allowed(typing.get_args(hint)[1])
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return names[hint]
 
@@ -95,7 +103,7 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{value:.10g}"
-    return f"`{value}`" if str(value) else "empty"
+    return f"`{value}`" if str(value) and value != {} else "empty"
 
 
 def _meanings(of: type[Any]) -> dict[str, str]:

@@ -6,13 +6,14 @@ import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import yaml
 
+from autoscaler.config.profile_file import read_profile
 from autoscaler.config.rules import rule_problems
 from autoscaler.config.settings import (
     CheckpointSettings,
@@ -36,6 +37,7 @@ from autoscaler.core.settings import (
     ScalingRules,
     SignalSettings,
 )
+from autoscaler.core.types import WorkloadPrior
 from autoscaler.errors import ConfigError, Problem
 
 ENV_PREFIX = "FORESCALE_"
@@ -77,9 +79,32 @@ def read(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, obje
             Problem(_where(p.where, origin, str(path or "")), p.given, p.allowed)
             for p in rule_problems(settings)
         )
+        settings = _with_profiles(settings, path, origin, problems)
     if problems or settings is None:
         raise ConfigError(tuple(problems))
     return settings
+
+
+def _with_profiles(
+    settings: Settings, path: Path | None, origin: dict[str, str], problems: list[Problem]
+) -> Settings:
+    """With the profiles that the policy names, read from beside it."""
+    folder = Path() if path is None else path.parent
+    if settings.engine.priors:
+        where = _where("engine.priors", origin, str(path or ""))
+        problems.append(Problem(where, "is not a setting", "name files in `profiles`"))
+    priors = []
+    for workload, name in settings.profiles.items():
+        where = _where(f"profiles.{workload}", origin, str(path or ""))
+        if not 2 <= len(workload.split("/")) <= 3:
+            problems.append(Problem(where, repr(workload), "must be NAMESPACE/NAME"))
+        try:
+            profile = read_profile(folder / name)
+        except ConfigError as error:
+            problems.extend(error.problems)
+            continue
+        priors.append(WorkloadPrior(workload=workload, models=profile.models))
+    return replace(settings, engine=replace(settings.engine, priors=tuple(priors)))
 
 
 # ---------------------------------------------------------------- the file

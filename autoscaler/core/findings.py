@@ -65,6 +65,7 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
         ),
         utilization_limit_ratio=carried.utilization_limit_ratio if carried else None,
         capacity_rps=carried.rps if carried else None,
+        capacity_unproven=carried.unproven if carried else None,
         latency_s=view.latency_s,
         queue_ratio=view.queue_ratio,
         violated_ratio=misses.estimate if misses else None,

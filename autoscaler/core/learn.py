@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autoscaler.core import demand, lead_time, service_time, variability
+from autoscaler.core import demand, lead_time, prior, service_readings, service_time, variability
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.observe import View
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad
 from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
-from autoscaler.core.types import BatchTime, PodStatus, ServerProfile, WorkloadInput
+from autoscaler.core.types import (
+    BatchTime,
+    ModelProfile,
+    PodStatus,
+    ServerProfile,
+    WorkloadInput,
+)
 
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4
@@ -64,25 +70,35 @@ def templates(
     settings: SignalSettings,
 ) -> tuple[TemplateKnowledge, ...]:
     """Service times and variability, by pod template; the one learned of last comes last."""
+    ready_for_s = {
+        pod.name: now_s - pod.ready_s for pod in view.ready_pods if pod.ready_s is not None
+    }
     warm = {
         pod.name: pod.template_hash
         for pod in view.ready_pods
-        if pod.ready_s is not None and now_s - pod.ready_s >= settings.warmup_s
+        if ready_for_s.get(pod.name, 0.0) >= settings.warmup_s
     }
+    # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
+    calm_s = settings.warmup_s + settings.rate_window_s
     by_hash = {item.template_hash: item for item in known}
+
+    def new_entry(template_hash: str) -> TemplateKnowledge:
+        taken_over = prior.inherited(known, template_hash)
+        return TemplateKnowledge(template_hash=template_hash, models=tuple(taken_over.values()))
+
     for profile in given.profiles:
         if warm.get(profile.pod) == profile.template_hash:
-            entry = by_hash.pop(profile.template_hash, None)
-            entry = entry or TemplateKnowledge(template_hash=profile.template_hash)
+            entry = by_hash.pop(profile.template_hash, None) or new_entry(profile.template_hash)
             by_hash[profile.template_hash] = _take_profile(entry, profile)
     threshold_s = given.spec.slo.objectives[0].threshold_s
     for load in view.loads:
         template_hash = warm.get(load.pod)
         if template_hash is None:
             continue
-        entry = by_hash.get(template_hash) or TemplateKnowledge(template_hash=template_hash)
+        entry = by_hash.get(template_hash) or new_entry(template_hash)
         for model in load.models:
-            entry = _take_load(entry, model, threshold_s)
+            calm = ready_for_s[load.pod] >= calm_s
+            entry = _take_load(entry, model, threshold_s, calm=calm)
         by_hash[template_hash] = entry
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
@@ -93,12 +109,19 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
     for told in profile.models:
         knowledge = models.get(told.model) or ModelKnowledge(model=told.model)
         baseline = baselines.get((profile.pod, told.model))
-        # A pod's first reading includes its warm-up: it is a baseline only, unless nothing at all is known.
         batch_times = told.batch_times
-        if baseline is None and knowledge.service.exact:
+        if service_readings.has_new_version(knowledge.service, told):
+            baseline = ()  # a version's statistics begin with it
+        elif _begins_with_warm_up(knowledge, told, baseline):
             told = replace(told, batch_times=())
-        service = service_time.take_profile(knowledge.service, told, baseline or ())
-        models[told.model] = replace(knowledge, service=service)
+        service = service_readings.take_profile(knowledge.service, told, baseline or ())
+        # A model that has become slower makes waits longer: since the last reading that agreed they told of that, and
+        # taken for burstiness as well they would ask for replicas twice.
+        changed = service.doubted or service.prior != knowledge.service.prior
+        learned = knowledge.agreed if changed and knowledge.agreed else knowledge.variability
+        models[told.model] = replace(
+            knowledge, service=service, variability=learned, agreed=learned
+        )
         baselines.pop((profile.pod, told.model), None)
         baselines[(profile.pod, told.model)] = batch_times
     kept: list[tuple[str, str, tuple[BatchTime, ...]]] = [
@@ -111,12 +134,23 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
     )
 
 
-def _take_load(entry: TemplateKnowledge, load: ModelLoad, threshold_s: float) -> TemplateKnowledge:
+def _begins_with_warm_up(
+    knowledge: ModelKnowledge, told: ModelProfile, baseline: tuple[BatchTime, ...] | None
+) -> bool:
+    """Whether a reading counts from a server's start: it is a baseline only, unless nothing at all is known."""
+    if not knowledge.service.exact and not knowledge.service.prior:
+        return False
+    return baseline is None or service_readings.has_restarted(told, baseline)
+
+
+def _take_load(
+    entry: TemplateKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool
+) -> TemplateKnowledge:
     known = next((item for item in entry.models if item.model == load.model), None)
     knowledge = known or ModelKnowledge(model=load.model)
     service = knowledge.service
     if load.mean_batch and load.compute_s is not None:
-        service = service_time.take_counters(
+        service = service_readings.take_counters(
             service,
             mean_batch=load.mean_batch,
             compute_s=load.compute_s,
@@ -125,7 +159,8 @@ def _take_load(entry: TemplateKnowledge, load: ModelLoad, threshold_s: float) ->
         )
     times = service_time.service_times(service)
     learned = knowledge.variability
-    if times is not None and load.queue_s is not None and load.steady:
+    tells = calm and load.steady and service_time.unproven(service) is None
+    if times is not None and load.queue_s is not None and tells:
         learned = variability.learn(
             learned,
             times,
@@ -136,7 +171,7 @@ def _take_load(entry: TemplateKnowledge, load: ModelLoad, threshold_s: float) ->
             miss_ratio=None if load.misses is None else load.misses.low,
             threshold_s=threshold_s,
         )
-    updated = ModelKnowledge(model=load.model, service=service, variability=learned)
+    updated = replace(knowledge, service=service, variability=learned)
     if known is None:
         return replace(entry, models=(*entry.models, updated))
     if updated == known:

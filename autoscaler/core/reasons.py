@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PARTIAL_DATA = "PartialData"
     CLOCK_STEPPED_BACK = "ClockSteppedBack"
     CAPACITY_UNKNOWN = "CapacityUnknown"
+    CAPACITY_UNPROVEN = "CapacityUnproven"
     PAUSED = "Paused"
     MODE_OFF = "ModeOff"
     HELD_BY_OTHER = "HeldByAnotherAutoscaler"
@@ -55,4 +56,5 @@ class Reason(StrEnum):
     INVALID_ANNOTATION = "InvalidAnnotation"
     UNSUPPORTED = "Unsupported"
     DUPLICATE_SAMPLE = "DuplicateSample"
+    PROFILE_UNUSED = "ProfileUnused"
     UNSCHEDULABLE = "Unschedulable"

@@ -1,21 +1,27 @@
-"""How long one model takes for a batch of each size: learned from Triton's own statistics, per pod template.
+"""How long one model takes for a batch of each size: what is known of it, and the table that is believed.
 
-Two sources feed it: Triton's per-batch-size statistics, which are exact, and the Prometheus counters, whose means stand
-in where Triton's API can't be reached. What was not seen is taken to be as dear as what was: without evidence of a
-gain, a batch twice as large takes twice as long.
+What was not seen is taken to be as dear as what was: without evidence of a gain, a batch twice as large takes twice as
+long. Where a prior is known - an imported profile, another pod template of the workload, the model before it changed -
+its shape stands in instead, at the level that is seen here.
+
+A prior counts as 20 executions of each batch size. With n executions of which the mean is r times what the prior says,
+the prior is moved to r^(n / (n + 20)), and each size that was seen is averaged with that at 20 to n. So of a prior that
+says 50 ms where 100 ms are true, twenty executions of one size leave 50 x 2^(20/40) = 71 ms for the sizes that were not
+seen and (20 x 71 + 20 x 100) / 40 = 85 ms for the one that was; after 180 it is 93 and 99 ms. A mean of twenty
+executions that scatter by a third is within 7 %, less than the tenth that a smaller number of replicas must leave to
+spare: from there on what was learned here outweighs the prior, and only from there on is anything lowered on it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from functools import lru_cache
-
-from autoscaler.core.types import BatchTime, ModelProfile
 
 # Executions of a batch size before its mean is believed.
 MIN_EXECUTIONS = 5
-# Old evidence halves with each new reading of statistics that brings as much again: a drifting model is followed.
-MAX_WEIGHT = 2000.0
+# What a prior counts for at each batch size.
+PRIOR_EXECUTIONS = 20
 # A server that names no limit is taken to batch no further than this.
 UNKNOWN_MAX_BATCH = 64
 
@@ -42,6 +48,18 @@ class ServiceEvidence:
     """Triton's own statistics were read: counters are no longer looked at."""
     overhead_s: float | None = None
     """Mean latency that is neither queue nor compute; None: not measured yet."""
+    prior: tuple[BatchEvidence, ...] = ()
+    """What was believed before anything was measured here, by batch size, each at `PRIOR_EXECUTIONS`."""
+    prior_from: str = ""
+    """Where that comes from, in words."""
+    version: str = ""
+    """Versions of the model that were loaded when statistics were last read; empty: never told."""
+    recent: tuple[BatchEvidence, ...] = ()
+    """Executions that are in `evidence` and have not been compared with it yet, because they were too few."""
+    doubted: bool = False
+    """The model may have changed: its last executions took another time than `evidence` says, or its version is new."""
+    deviation: tuple[BatchEvidence, ...] = ()
+    """Those executions, kept apart until a second look agrees with the one or the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,82 +81,26 @@ class ServiceTimes:
         return self.batch_s[-1] / (self.max_batch_size * self.instances)
 
 
-def take_profile(
-    known: ServiceEvidence, profile: ModelProfile, baseline: tuple[BatchTime, ...]
-) -> ServiceEvidence:
-    """Adds what a pod executed since `baseline`, the same pod's earlier statistics (empty: since it started)."""
-    before = {item.batch_size: item for item in baseline}
-    fresh: list[tuple[int, float, float]] = []
-    for item in profile.batch_times:
-        earlier = before.get(item.batch_size)
-        count = item.count - (earlier.count if earlier else 0)
-        total_s = item.total_s - (earlier.total_s if earlier else 0.0)
-        if count < 0 or total_s < 0.0:  # the server restarted
-            count, total_s = item.count, item.total_s
-        if count > 0 and total_s > 0.0:
-            fresh.append((item.batch_size, float(count), total_s / count))
-    # What the counters told is only a stand-in: the first exact statistics replace it.
-    merged = _merge(known.evidence if known.exact else (), fresh)
-    return replace(
-        known,
-        evidence=merged or known.evidence,
-        max_batch_size=max(1, profile.max_batch_size),
-        instances=max(1, profile.instances),
-        max_queue_delay_s=max(0.0, profile.max_queue_delay_s),
-        exact=known.exact or bool(merged),
-    )
-
-
-def take_counters(
-    known: ServiceEvidence,
-    *,
-    mean_batch: float,
-    compute_s: float,
-    executions: float,
-    overhead_s: float | None,
-) -> ServiceEvidence:
-    """Adds means from Prometheus' counters; only the overhead is taken once Triton's own statistics are known."""
-    overhead = known.overhead_s
-    if overhead_s is not None:
-        overhead = overhead_s if overhead is None else 0.9 * overhead + 0.1 * overhead_s
-    merged = known.evidence
-    if not known.exact and executions >= 1.0 and compute_s > 0.0:
-        merged = _merge(merged, [(max(1, round(mean_batch)), executions, compute_s)])
-    return replace(known, evidence=merged, overhead_s=overhead)
-
-
-def _merge(
-    evidence: tuple[BatchEvidence, ...], fresh: list[tuple[int, float, float]]
-) -> tuple[BatchEvidence, ...]:
-    by_size = {item.batch_size: item for item in evidence}
-    for size, weight, mean_s in fresh:
-        old = by_size.get(size)
-        weight = min(weight, MAX_WEIGHT)
-        # New evidence displaces old beyond the ceiling: at 2,000 executions each, the mean is half old and half new.
-        kept = min(old.weight, MAX_WEIGHT) if old else 0.0
-        total = kept + weight
-        mean = ((old.mean_s * kept if old else 0.0) + mean_s * weight) / total
-        by_size[size] = BatchEvidence(batch_size=size, weight=min(total, MAX_WEIGHT), mean_s=mean)
-    return tuple(by_size[size] for size in sorted(by_size))
-
-
 @lru_cache(maxsize=8192)
 def service_times(known: ServiceEvidence) -> ServiceTimes | None:
-    """The table of batch times, or None while too little was executed.
+    """The table of batch times, or None while too little was executed and there is no prior.
 
     Sizes that were seen often enough keep their own mean; between two of them a straight line; beyond the largest, the
-    slope of a line through all of them, or proportional growth where only one was seen. Never falling.
+    slope of a line through all of them, or proportional growth where only one was seen. Never falling. A change to
+    slower times counts as soon as it is seen, one to faster times when a second look agrees.
     """
-    seen = [item for item in known.evidence if item.weight >= MIN_EXECUTIONS]
+    seen = believed(known)
     if not seen:
         return None
     largest = known.max_batch_size
     if largest is None:  # counters only: no further than what was seen
         largest = min(UNKNOWN_MAX_BATCH, seen[-1].batch_size)
     slope_s = _slope_s(seen)
+    told = level(known.deviation, known.evidence)
+    slower = 1.0 if told is None else max(1.0, told)
     table: list[float] = []
     for size in range(1, largest + 1):
-        seconds = _at(size, seen, slope_s)
+        seconds = slower * _at(size, seen, slope_s)
         table.append(max(seconds, table[-1]) if table else seconds)
     return ServiceTimes(
         batch_s=tuple(table),
@@ -146,6 +108,79 @@ def service_times(known: ServiceEvidence) -> ServiceTimes | None:
         max_queue_delay_s=known.max_queue_delay_s,
         overhead_s=known.overhead_s or 0.0,
     )
+
+
+def unproven(known: ServiceEvidence) -> str | None:
+    """Why the times are not measured well enough to lower anything on; None: they are."""
+    if known.doubted:
+        told = level(known.deviation, known.evidence)
+        if told is None:
+            return (
+                f"version {known.version} of the model is new, and too few batches were seen of it"
+            )
+        return f"batches lately take {told:.2g} times what they took, seen once so far"
+    executions = sum(item.weight for item in known.evidence)
+    if known.prior and executions < PRIOR_EXECUTIONS:
+        return (
+            f"the time of a batch is known from {known.prior_from}, and from {executions:.0f} of the "
+            f"{PRIOR_EXECUTIONS} executions that outweigh it"
+        )
+    return None
+
+
+def believed(known: ServiceEvidence) -> list[BatchEvidence]:
+    """Mean times by batch size, ascending: what was seen, averaged with the prior where there is one."""
+    if not known.prior:
+        return [item for item in known.evidence if item.weight >= MIN_EXECUTIONS]
+    line = list(known.prior)
+    slope_s = _slope_s(line)
+    total = sum(item.weight for item in known.evidence)
+    logs = sum(
+        item.weight * math.log(item.mean_s / _at(item.batch_size, line, slope_s))
+        for item in known.evidence
+    )
+    moved = math.exp(logs / (PRIOR_EXECUTIONS + total))
+    seen = {item.batch_size: item for item in known.evidence}
+    points = []
+    for size in sorted({*seen, *(item.batch_size for item in line)}):
+        weight, told_s = float(PRIOR_EXECUTIONS), moved * _at(size, line, slope_s)
+        if size in seen:
+            own = seen[size]
+            weight += own.weight
+            told_s = (PRIOR_EXECUTIONS * told_s + own.weight * own.mean_s) / weight
+        points.append(BatchEvidence(batch_size=size, weight=weight, mean_s=told_s))
+    return points
+
+
+def as_prior(points: list[BatchEvidence], factor: float = 1.0) -> tuple[BatchEvidence, ...]:
+    """What is believed here as the prior of something else, each time multiplied by `factor`."""
+    return tuple(
+        BatchEvidence(
+            batch_size=item.batch_size, weight=float(PRIOR_EXECUTIONS), mean_s=item.mean_s * factor
+        )
+        for item in points
+    )
+
+
+# Two means of this many executions each, or more of one and fewer of the other: at a scatter of a half their ratio is
+# known to 10 %.
+COMPARABLE = 25.0
+
+
+def level(executed: tuple[BatchEvidence, ...], known: tuple[BatchEvidence, ...]) -> float | None:
+    """By what factor batches of the same size took longer than what is known; None: too few to tell.
+
+    Geometric mean over the sizes in both, each weighed by what the ratio of its two means is worth, 1 / (1/n + 1/m).
+    """
+    before = {item.batch_size: item for item in known}
+    worth = logs = 0.0
+    for item in executed:
+        old = before.get(item.batch_size)
+        if old is not None:
+            weight = 1.0 / (1.0 / item.weight + 1.0 / old.weight)
+            worth += weight
+            logs += weight * math.log(item.mean_s / old.mean_s)
+    return math.exp(logs / worth) if worth >= COMPARABLE else None
 
 
 def _slope_s(seen: list[BatchEvidence]) -> float:

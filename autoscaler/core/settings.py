@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.types import WorkloadPrior
+
 
 class PolicyType(StrEnum):
     """HPA's two kinds of rate policy."""
@@ -136,3 +138,6 @@ class EngineConfig:
     behavior: ScalingBehavior = field(default_factory=ScalingBehavior)
     signals: SignalSettings = field(default_factory=SignalSettings)
     brakes: FleetBrakes = field(default_factory=FleetBrakes)
+    priors: tuple[WorkloadPrior, ...] = ()
+    """Profiles of workloads that have not been measured yet, as read from the files that the policy names in
+    `profiles`; here and not there, so that a journal carries them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.observe import View
 from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, utilization_limit
-from autoscaler.core.service_time import ServiceTimes, service_times
+from autoscaler.core.service_time import ServiceTimes, service_times, unproven
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
 from autoscaler.core.token_capacity import TokenCapacity, token_capacity
 from autoscaler.core.types import LatencyObjective
@@ -37,6 +37,8 @@ class Capacity:
     """Times of the model with the most work."""
     tokens: TokenCapacity | None = None
     """Of an engine that generates tokens; an inference is a token then."""
+    unproven: str | None = None
+    """Why it is not measured on this pod template yet; None: it is."""
 
     @property
     def rps(self) -> float:
@@ -59,7 +61,7 @@ def capacity(
     if entry is None:
         return None
     if any(model.tokens for load in view.loads for model in load.models):
-        return _token_capacity(entry, view)
+        return _token_capacity(entry, view, template_hash)
     shares = {item.model: item.stable_rps for item in view.models}
     known = [(m, t) for m in entry.models if (t := service_times(m.service)) is not None]
     if not known:
@@ -83,10 +85,11 @@ def capacity(
         variability=dominant[0].variability.value,
         known_from=entry.template_hash,
         dominant=dominant[1],
+        unproven=_unproven(entry, template_hash, [m for m, _ in relevant]),
     )
 
 
-def _token_capacity(entry: TemplateKnowledge, view: View) -> Capacity | None:
+def _token_capacity(entry: TemplateKnowledge, view: View, template_hash: str) -> Capacity | None:
     """Of the model with the most tokens: such a server holds one, and adapters of it share its batch."""
     rates = {item.model: item.stable_rps for item in view.models}
     for model in sorted(entry.models, key=lambda m: rates.get(m.model, 0.0), reverse=True):
@@ -101,6 +104,7 @@ def _token_capacity(entry: TemplateKnowledge, view: View) -> Capacity | None:
                 known_from=entry.template_hash,
                 dominant=told.steps,
                 tokens=told,
+                unproven=_unproven(entry, template_hash, [model]),
             )
     return None
 
@@ -113,6 +117,14 @@ def _knowledge(
     ]
     own = next((item for item in measured if item.template_hash == template_hash), None)
     return own or (measured[-1] if measured else None)
+
+
+def _unproven(
+    entry: TemplateKnowledge, template_hash: str, models: list[ModelKnowledge]
+) -> str | None:
+    if template_hash and entry.template_hash != template_hash:
+        return f"nothing was measured of pod template {template_hash} yet"
+    return next((why for model in models if (why := unproven(model.service)) is not None), None)
 
 
 def _limit(model: ModelKnowledge, times: ServiceTimes, objective: LatencyObjective) -> float | None:

@@ -27,6 +27,8 @@ class ModelKnowledge:
     model: str
     service: ServiceEvidence = field(default_factory=ServiceEvidence)
     variability: Variability = field(default_factory=Variability)
+    agreed: Variability | None = None
+    """The variability when Triton's statistics last agreed with the times that are known; None: never compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

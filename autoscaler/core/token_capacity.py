@@ -56,11 +56,12 @@ class TokenCapacity:
 
 def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     """None: no step was timed yet."""
-    seen = [item.batch_size for item in model.service.evidence]
+    known = model.service
+    seen = [item.batch_size for item in (*known.evidence, *known.prior)]
     if not seen or view.slo is None:
         return None
     trusted = min(MOST_SEQUENCES, max(FEWEST_TRUSTED, math.ceil(TRUST_RATIO * max(seen))))
-    steps = service_times(replace(model.service, max_batch_size=trusted))
+    steps = service_times(replace(known, max_batch_size=trusted))
     if steps is None:
         return None
     loads = [m for load in view.loads for m in load.models if m.model == model.model]

@@ -217,6 +217,8 @@ class ModelProfile:
     """What Triton itself tells of one model on one pod template: configuration and measured time per batch size."""
 
     model: str
+    version: str = ""
+    """The versions that are loaded, as `2` or `1,2`; empty: not told."""
     max_batch_size: int = 1
     instances: int = 1
     max_queue_delay_s: float = 0.0
@@ -231,6 +233,40 @@ class ServerProfile:
     template_hash: str
     sampled_at_s: float
     models: tuple[ModelProfile, ...]
+
+
+# ---------------------------------------------------------------- what is known from elsewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPrior:
+    """Mean time of a batch of one size - of an engine that generates tokens: of a step with so many sequences."""
+
+    batch_size: int
+    mean_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrior:
+    """What a profile says of one model before anything was measured here."""
+
+    model: str
+    batches: tuple[BatchPrior, ...]
+    """By batch size, ascending, each once."""
+    max_batch_size: int | None = None
+    """None: no further than the largest of `batches`."""
+    instances: int = 1
+    max_queue_delay_s: float = 0.0
+    variability: float = 1.0
+    """Of arrivals: 1 is Poisson."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadPrior:
+    """The profiles of one workload's models; `workload` is `namespace/name`."""
+
+    workload: str
+    models: tuple[ModelPrior, ...]
 
 
 # ---------------------------------------------------------------- what comes from outside the tick
@@ -355,6 +391,8 @@ class Facts:
     """How busy a replica may be so that the objective holds."""
     capacity_rps: float | None = None
     """Inferences a second that one replica carries within the objective."""
+    capacity_unproven: str | None = None
+    """Why that is not measured here yet, so that nothing is lowered on it; None: it is, or no capacity is known."""
     latency_s: float | None = None
     """Latency at the objective's quantile, over all pods."""
     queue_ratio: float | None = None

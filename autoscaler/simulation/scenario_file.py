@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ class Document:
 for _type in (NodeSettings, Span, Failures):
     pydantic.with_config(_STRICT)(_type)
 _document = pydantic.TypeAdapter(Document)
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -133,12 +135,48 @@ def read_scenario(path: Path) -> Scenario:
     try:
         document = _document.validate_python(content)
     except pydantic.ValidationError as error:
-        raise ConfigError(tuple(_problem(path, lines, item) for item in error.errors())) from error
+        told = [_problem(path, lines, item) for item in error.errors()]
+        raise ConfigError((*told, *_beside(path, lines, content, error))) from error
     reader = _Reader(path, lines)
     scenario = reader.scenario(document)
     if reader.problems or scenario is None:
         raise ConfigError(tuple(reader.problems))
     return scenario
+
+
+def _beside(
+    path: Path, lines: dict[str, int], content: dict[str, Any], error: pydantic.ValidationError
+) -> list[Problem]:
+    """What is wrong with the values of those sections whose types fit once unknown keys are left out.
+
+    Else a file with a misspelt key would be mended, and only then be told that its SLO can't be read.
+    """
+    known = copy.deepcopy(content)
+    wrong = set()
+    for item in error.errors():
+        *sections, last = item["loc"]
+        if item["type"] in _UNKNOWN:
+            _at(known, sections).pop(last, None)
+        # Without a misspelt `shape` there would be neither shape nor trace, which is not what is wrong.
+        if item["type"] not in _UNKNOWN or sections == ["demand"]:
+            wrong.add(item["loc"][0])
+    reader = _Reader(path, lines)
+    checks: tuple[tuple[str, Any, Callable[[Any], object]], ...] = (
+        ("workload", WorkloadSection, reader.workload),
+        ("server", ServerSection, reader.server),
+        ("startup", StartupSection, reader.startup),
+        ("demand", DemandSection, reader.demand),
+    )
+    for name, type_, check in checks:
+        if name in known and name not in wrong:
+            check(pydantic.TypeAdapter(type_).validate_python(known[name]))
+    return reader.problems
+
+
+def _at(content: Any, keys: Sequence[Any]) -> Any:
+    for key in keys:
+        content = content[key]
+    return content
 
 
 class _Reader:
@@ -149,18 +187,12 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def scenario(self, document: Document) -> Scenario | None:
-        slo = self._slo(document.workload.slo)
+        """None: a value can't be, and that was told."""
         given = document.workload
-        if given.max_replicas is not None and given.max_replicas < given.min_replicas:
-            self._wrong("workload.max_replicas", given.max_replicas, "at least min_replicas")
-        for key in ("min_replicas", "first_replicas"):
-            if getattr(given, key) < 1:
-                self._wrong(f"workload.{key}", getattr(given, key), "at least 1")
-        if given.goal_ratio is not None and not 0.0 < given.goal_ratio < 1.0:
-            self._wrong("workload.goal_ratio", given.goal_ratio, "between 0 and 1")
-        server = self._server(document.server)
-        startup = self._startup(document.startup)
-        demand = self._demand(document.demand)
+        slo = self.workload(given)
+        server = self.server(document.server)
+        startup = self.startup(document.startup)
+        demand = self.demand(document.demand)
         if slo is None or server is None or startup is None or demand is None:
             return None
         return Scenario(
@@ -185,6 +217,17 @@ class _Reader:
             failures=document.failures,
         )
 
+    def workload(self, given: WorkloadSection) -> Slo | None:
+        """Its SLO, the rest checked."""
+        if given.max_replicas is not None and given.max_replicas < given.min_replicas:
+            self._wrong("workload.max_replicas", given.max_replicas, "at least min_replicas")
+        for key in ("min_replicas", "first_replicas"):
+            if getattr(given, key) < 1:
+                self._wrong(f"workload.{key}", getattr(given, key), "at least 1")
+        if given.goal_ratio is not None and not 0.0 < given.goal_ratio < 1.0:
+            self._wrong("workload.goal_ratio", given.goal_ratio, "between 0 and 1")
+        return self._slo(given.slo)
+
     def _wrong(self, key: str, given: object, allowed: str) -> None:
         self.problems.append(Problem(_place(self._path, self._lines, key), str(given), allowed))
 
@@ -195,7 +238,7 @@ class _Reader:
         self.problems.extend(found)
         return None
 
-    def _server(self, given: ServerSection) -> ServingModel | None:
+    def server(self, given: ServerSection) -> ServingModel | None:
         try:
             return ServingModel(
                 max_batch_size=len(given.batch_service_s),
@@ -209,14 +252,14 @@ class _Reader:
             self._refused("server", error)
             return None
 
-    def _startup(self, given: StartupSection) -> Startup | None:
+    def startup(self, given: StartupSection) -> Startup | None:
         try:
             return Startup(median_s=given.median_s, p99_ratio=given.p99_ratio)
         except ValueError as error:
             self._refused("startup", error)
             return None
 
-    def _demand(self, given: DemandSection) -> Demand | None:
+    def demand(self, given: DemandSection) -> Demand | None:
         if (given.shape is None) == (given.trace is None):
             both = "neither" if given.shape is None else "both"
             self._wrong("demand", both, "either shape or trace")
@@ -288,7 +331,7 @@ def _text(path: Path) -> str:
         raise ConfigError((Problem(str(path), said, "name a readable YAML file"),)) from error
 
 
-def _parsed(path: Path, text: str) -> tuple[object, dict[str, int]]:
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The content, and the line of every key."""
     try:
         content = yaml.load(text, _UniqueKeyLoader)
@@ -326,7 +369,7 @@ def _place(path: Path, lines: dict[str, int], key: str) -> str:
 def _problem(path: Path, lines: dict[str, int], item: Any) -> Problem:
     key = ".".join(str(part) for part in item["loc"])
     place = _place(path, lines, key)
-    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+    if item["type"] in _UNKNOWN:
         return Problem(place, "is not known", _nearest(item["loc"]))
     if item["type"] in ("missing", "missing_keyword_only_argument", "missing_argument"):
         return Problem(place, "is missing", "must be given")

@@ -15,6 +15,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from autoscaler.errors import ConfigError, Problem
 MINUTE_S = 60.0
 COUNTS = ("count", "requests", "tokens")
 RATES = ("req_per_s", "rate_rps")
+TIMES = ("minute", "t_s")
+# More in one step is a slip of the pen.
+MOST = 1e9
 # A file whose every line is wrong would bury what is wrong with it.
 MOST_PROBLEMS = 100
 
@@ -78,11 +82,16 @@ def read_trace(path: Path, column: str | None = None) -> Trace:
     """
     try:
         text = _text(path)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeDecodeError):
+            said = "not UTF-8 text"
         raise ConfigError((Problem(str(path), said, "name a CSV file, plain or gzip"),)) from error
-    rows = csv.reader(io.StringIO(text))
-    header = [name.strip() for name in next(rows, [])]
+    rows = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+    except csv.Error as error:
+        raise ConfigError((Problem(f"{path}:1", str(error), "must be CSV"),)) from error
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     if not header:
         raise ConfigError((Problem(str(path), "is empty", "a header and a line for each step"),))
@@ -95,13 +104,14 @@ def read_trace(path: Path, column: str | None = None) -> Trace:
 
 def _text(path: Path) -> str:
     raw = path.read_bytes()
-    return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+    # A spreadsheet's byte order mark is no part of the first column's name.
+    return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
 
 
 def _column(path: Path, header: list[str], column: str | None) -> int | None:
     """Place of the series; None: each line is a request. Raises ConfigError where neither can be."""
     where = f"{path}:1"
-    if header[0] not in ("minute", "t_s"):
+    if header[0] not in TIMES:
         problem = Problem(where, f"first column {header[0]!r}", "`minute` or `t_s` must be first")
         raise ConfigError((problem,))
     series = header[1:]
@@ -136,8 +146,7 @@ class _Lines:
 
     def numbers(self, places: tuple[int, ...]) -> Iterator[tuple[float, ...]]:
         """The numbers at `places` of each line on which all of them can be read."""
-        for row in self._rows:
-            self.line += 1
+        for row in self._each():
             if not row:
                 continue
             if len(row) != len(self._header):
@@ -146,6 +155,19 @@ class _Lines:
             values = tuple(self._number(row[place], self._header[place]) for place in places)
             if not any(math.isnan(value) for value in values):
                 yield values
+
+    def _each(self) -> Iterator[list[str]]:
+        """The lines, up to one that can't be taken apart: an open quotation mark swallows the rest."""
+        while True:
+            self.line += 1
+            try:
+                row = next(self._rows, None)
+            except csv.Error as error:
+                self.wrong(str(error), "must be CSV")
+                return
+            if row is None:
+                return
+            yield row
 
     def _number(self, text: str, column: str) -> float:
         try:
@@ -157,6 +179,9 @@ class _Lines:
             return math.nan
         if value < 0.0:
             self.wrong(f"{column} {text.strip()}", "0 or more")
+            return math.nan
+        if value > MOST and column not in TIMES:
+            self.wrong(f"{column} {text.strip()}", f"at most {MOST:.0e}")
             return math.nan
         return value
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.core.service_time import (
-    ServiceEvidence,
-    service_times,
-    take_counters,
-    take_profile,
-)
+from autoscaler.core.service_readings import take_counters, take_profile
+from autoscaler.core.service_time import ServiceEvidence, service_times
 from autoscaler.core.types import BatchTime, ModelProfile
 
 

@@ -131,6 +131,16 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
             id="several",
         ),
         pytest.param(
+            ('"95% < 1.1s"', "fast, min_replica: 2"),
+            [":2: workload.min_replica: is not known", ":2: workload.slo: "],
+            id="a misspelt key hides no value",
+        ),
+        pytest.param(
+            ("hours: 1", "hour: 1, colour: red"),
+            [":3: demand.hour: is not known", ":3: demand.colour: is not known"],
+            id="nor adds a problem of its own",
+        ),
+        pytest.param(
             ("\nstartup", "\noutages: [{start_s: 9, end_s: 5}]\nstartup"),
             [":5: outages.0: start_s 9.0 to end_s 5.0"],
             id="a span backwards",

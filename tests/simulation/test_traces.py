@@ -26,6 +26,12 @@ def written(folder: Path, text: str, name: str = "demand.csv") -> Path:
         pytest.param("minute,a,b\n0,6,60\n1,0,0\n", "b", 60.0, [1.0, 0.0], id="one of several"),
         pytest.param("t_s,requests\n0,5\n10,20\n", None, 10.0, [0.5, 2.0], id="steps of 10 s"),
         pytest.param("t_s,req_per_s,x\n0,3,9\n600,4,9\n", None, 600.0, [3.0, 4.0], id="rates"),
+        pytest.param(
+            "\ufeffminute,count\n0,60\n1,0\n", None, 60.0, [1.0, 0.0], id="a spreadsheet's mark"
+        ),
+        pytest.param(
+            "t_s,requests\n1.7e9,5\n1700000010,20\n", None, 10.0, [0.5, 2.0], id="an epoch"
+        ),
         pytest.param("minute,count\n7,60\n8,0\n", None, 60.0, [1.0, 0.0], id="begins later"),
     ],
 )
@@ -75,6 +81,8 @@ def test_one_line_a_request(tmp_path: Path) -> None:
             ],
             id="all at once",
         ),
+        pytest.param('minute,count\n0,"6\n', None, [":2: unexpected end of data"], id="quotes"),
+        pytest.param("minute,count\n0,1e300\n", None, [":2: count 1e300, at most"], id="too many"),
         pytest.param("t_s,in_tokens\n3,1\n1,1\n", None, [":3: t_s 1 after 3"], id="requests"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The simulator beside real Triton servers, under the same arrivals."""

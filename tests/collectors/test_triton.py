@@ -1,0 +1,62 @@
+"""Triton's statistics and configuration to a profile: answers as a real server gave them when versions were loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoscaler.collectors.triton import model_profile
+from autoscaler.core.types import BatchTime
+
+CONFIG = {
+    "name": "m",
+    "max_batch_size": 4,
+    "instance_group": [{"count": 2, "kind": "KIND_CPU"}, {"count": 1, "kind": "KIND_GPU"}],
+    "dynamic_batching": {"max_queue_delay_microseconds": 5000},
+}
+
+
+def statistics(version: str, *batches: tuple[int, int, int]) -> dict[str, Any]:
+    """(batch size, executions, milliseconds each); a tenth of each is copying."""
+    return {
+        "name": "m",
+        "version": version,
+        "batch_stats": [
+            {
+                "batch_size": size,
+                "compute_input": {"count": count, "ns": count * each * 50_000},
+                "compute_infer": {"count": count, "ns": count * each * 900_000},
+                "compute_output": {"count": count, "ns": count * each * 50_000},
+            }
+            for size, count, each in batches
+        ],
+    }
+
+
+def times(*entries: tuple[int, int, float]) -> tuple[BatchTime, ...]:
+    return tuple(BatchTime(batch_size=b, count=n, total_s=pytest.approx(s)) for b, n, s in entries)
+
+
+def test_copying_and_inference_together_are_the_time_of_a_batch() -> None:
+    told = model_profile("m", [statistics("1", (1, 14, 10), (3, 12, 20))], CONFIG)
+    assert told.batch_times == times((1, 14, 0.14), (3, 12, 0.24))
+    assert (told.version, told.max_batch_size, told.instances) == ("1", 4, 3)
+    assert told.max_queue_delay_s == 0.005
+
+
+def test_a_new_version_takes_the_place_of_the_old_one_and_has_served_nothing() -> None:
+    told = model_profile("m", [statistics("2")], CONFIG)
+    assert (told.version, told.batch_times) == ("2", ())
+
+
+def test_versions_beside_each_other_are_one_model() -> None:
+    both = [statistics("2", (1, 5, 20), (4, 1, 50)), statistics("1", (1, 5, 10))]
+    told = model_profile("m", both, CONFIG)
+    assert told.version == "1,2"
+    assert told.batch_times == times((1, 10, 0.15), (4, 1, 0.05))
+
+
+def test_a_model_that_does_not_batch() -> None:
+    told = model_profile("m", [statistics("1")], {"name": "m", "max_batch_size": 0})
+    assert (told.max_batch_size, told.instances, told.max_queue_delay_s) == (1, 1, 0.0)
