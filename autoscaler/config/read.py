@@ -28,6 +28,7 @@ from autoscaler.config.settings import (
     ServerSettings,
     Settings,
 )
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import (
     EngineConfig,
     FleetBrakes,
@@ -46,6 +47,7 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
+    *(NodeSettings, PoolSettings),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
     *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, GatewayQueries),
     *(KServeSettings, Settings),
@@ -257,6 +259,7 @@ _ENTRIES: dict[str, object] = {
     "namespaces": NamespacePolicy(),
     "queries": QuerySet(),
     "gateways": GatewayQueries(),
+    "engine.nodes.pools": PoolSettings(labels={}, max_headroom=0),
 }
 
 
@@ -264,8 +267,9 @@ def _keys_at(loc: tuple[object, ...]) -> list[str]:
     """The settings beside the one at `loc`."""
     value: object = Settings()
     for depth, part in enumerate(loc):
-        if depth == 1 and loc[0] in _ENTRIES:
-            value = _ENTRIES[str(loc[0])]
+        entry = _ENTRIES.get(".".join(str(before) for before in loc[:depth]))
+        if entry is not None:
+            value = entry
         elif isinstance(part, int):
             return [item.name for item in fields(RatePolicy)]
         else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig, ScalingRules
 from autoscaler.errors import Problem
 
@@ -14,6 +15,8 @@ _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
+# It is a part of object names, of which Kubernetes makes pod names.
+LONGEST_POOL_NAME = 30
 
 
 def rule_problems(settings: Settings) -> Iterator[Problem]:
@@ -101,10 +104,63 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
             f"must be at least engine.tick_s, {engine.tick_s:g}: else every sample is stale",
         )
     yield from _positive("engine.brakes.window_s", brakes.window_s)
+    yield from _nodes(engine.nodes)
     yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
     yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
     yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
     yield from _positive("engine.brakes.max_up_ratio", brakes.max_up_ratio)
+
+
+def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
+    where = "engine.nodes"
+    if nodes.patience_s is not None:
+        yield from _between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
+    yield from _positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
+    if nodes.stock_out_max_backoff_s < nodes.stock_out_backoff_s:
+        yield Problem(
+            f"{where}.stock_out_max_backoff_s",
+            f"{nodes.stock_out_max_backoff_s:g}",
+            f"must be at least stock_out_backoff_s, {nodes.stock_out_backoff_s:g}",
+        )
+    if nodes.foreign_allowance is not None:
+        yield from _whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
+    alike: dict[tuple[object, ...], str] = {}
+    for name, pool in nodes.pools.items():
+        yield from _pool(f"{where}.pools.{name}", name, pool)
+        key = (pool.resource, *sorted(pool.labels.items()))
+        if key in alike:
+            yield Problem(
+                f"{where}.pools.{name}.labels",
+                f"the same as those of {alike[key]}",
+                "must tell its nodes from every other pool's",
+            )
+        alike[key] = name
+
+
+def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
+    yield from _name(where, name)
+    if len(name) > LONGEST_POOL_NAME:
+        yield Problem(where, f"{len(name)} letters", f"must have at most {LONGEST_POOL_NAME}")
+    if not pool.labels:
+        yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
+    if not re.fullmatch(r"[a-z0-9.-]+/[A-Za-z0-9._-]+", pool.resource):
+        yield Problem(
+            f"{where}.resource",
+            repr(pool.resource),
+            "must be an extended resource such as nvidia.com/gpu or nvidia.com/mig-1g.10gb",
+        )
+    yield from _whole(f"{where}.max_headroom", pool.max_headroom, 0)
+    yield from _whole(f"{where}.units_per_node", pool.units_per_node, 1)
+    yield from _whole(f"{where}.unit", pool.unit, 1)
+    if 1 <= pool.units_per_node < pool.unit:
+        yield Problem(
+            f"{where}.unit",
+            str(pool.unit),
+            f"must be at most units_per_node, {pool.units_per_node}: no node could hold it",
+        )
+    if pool.price_per_hour is not None:
+        yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
+    yield from _positive(f"{where}.lead_time_s", pool.lead_time_s)
 
 
 def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:

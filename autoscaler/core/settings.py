@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.nodes.settings import NodeSettings
+
 
 class PolicyType(StrEnum):
     """HPA's two kinds of rate policy."""
@@ -135,3 +137,4 @@ class EngineConfig:
     behavior: ScalingBehavior = field(default_factory=ScalingBehavior)
     signals: SignalSettings = field(default_factory=SignalSettings)
     brakes: FleetBrakes = field(default_factory=FleetBrakes)
+    nodes: NodeSettings = field(default_factory=NodeSettings)
