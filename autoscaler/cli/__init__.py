@@ -25,6 +25,7 @@ COMMANDS = {
     "slo": "show compliance, error budget and burn rate of every objective",
     "rules": "write Prometheus rules and burn-rate alerts for annotated workloads",
     "check-config": "say everything that is wrong with a policy file and annotations",
+    "sweep": "remove headroom for nodes that no controller looks after",
     "replay": "decide a journal's ticks again and show what differs",
     "simulate": "run forescale and other autoscalers on a modelled cluster under a trace, a shape or a scenario",
     "backtest": "run a journal's demand on a modelled cluster, with forescale and other autoscalers",

@@ -18,6 +18,7 @@ from autoscaler.config.settings import (
     CheckpointSettings,
     ForecastSettings,
     GatewayQueries,
+    HeadroomSettings,
     JournalSettings,
     KServeSettings,
     KubernetesSettings,
@@ -50,7 +51,7 @@ for _type in (
     *(NodeSettings, PoolSettings),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
     *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, GatewayQueries),
-    *(KServeSettings, Settings),
+    *(KServeSettings, HeadroomSettings, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 

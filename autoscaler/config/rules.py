@@ -51,6 +51,8 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
                 "one of them must be given: without it there is no demand to size for",
             )
     yield from _gateways(settings)
+    yield from _name("headroom.namespace", settings.headroom.namespace)
+    yield from _name("headroom.priority_class", settings.headroom.priority_class)
     if settings.freeze is not None and not settings.freeze.strip():
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
 

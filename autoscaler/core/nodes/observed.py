@@ -10,6 +10,12 @@ from enum import StrEnum
 
 from autoscaler.core.reasons import Reason
 
+HEADROOM_LABEL = "forescale.io/headroom"
+"""On everything that stands for headroom, with the pool's name: objects, and the pods that they make."""
+DIGEST_ANNOTATION = "forescale.io/headroom-digest"
+"""Of the placeholders' form, so that a changed policy is noticed."""
+BUFFER_API = "autoscaling.x-k8s.io/v1beta1"
+
 
 class Backend(StrEnum):
     """Through which interface a node autoscaler is told of headroom."""

@@ -295,6 +295,8 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
         return cap, Reason.NODE_HEADROOM_CAPPED, f"{what}; at most {cap} are asked for beyond that"
     if ask.probe:
         return ask.units, Reason.NODE_STOCK_PROBE, "tried again after a stock-out"
+    if ask.units == 0 and not pool.can_be_had:
+        return 0, Reason.NODE_STOCK_OUT, "it can't be had, the next pool is asked"
     if ask.units == 0:
         return 0, Reason.NODES_UNNEEDED, what if ask.demand or ask.held else "no workload needs it"
     if ask.kept:

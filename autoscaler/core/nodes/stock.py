@@ -23,6 +23,8 @@ def judge(
     settings: NodeSettings,
 ) -> StockState:
     """The pool's state after this tick's evidence, each piece of which counts once."""
+    if evidence is not None and now_s - evidence.at_s > settings.stock_out_backoff_s:
+        evidence = None  # from before this process: its time would be over
     newest_s = max((n.registered_s for n in nodes if n.registered_s is not None), default=0.0)
     if evidence is not None and evidence.at_s > state.seen_s:
         # A refusal of the second node says as much as that of the first; one that a node has outlived says nothing.
