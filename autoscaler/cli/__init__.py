@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "run the controller",
     "plan": "decide once, change nothing, show the table",
     "explain": "show every step of one workload's decision",
+    "doctor": "check Prometheus, metrics, rights, node autoscaler, GPUs and quotas, with a remedy for each finding",
     "slo": "show compliance, error budget and burn rate of every objective",
     "rules": "write Prometheus rules and burn-rate alerts for annotated workloads",
     "check-config": "say everything that is wrong with a policy file and annotations",

@@ -12,6 +12,7 @@ from kubernetes_asyncio.client import ApiClient, Configuration
 from autoscaler.actuators.headroom import HeadroomActuator, sweep
 from autoscaler.cli.sweep import sweep_if_silent
 from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.core.annotations import PREFIX
 from autoscaler.core.nodes.observed import Backend, SetHeadroom
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.reasons import Reason
@@ -62,6 +63,8 @@ def test_a_placeholder_holds_one_unit_on_a_node_of_its_pool_and_gives_way_to_any
     ((path, body),) = actuator().placeholder("h100", 3)
     assert path == f"/apis/apps/v1/namespaces/{OWN}/deployments/h100"
     assert body["spec"]["replicas"] == 3
+    # Else forescale would take its own placeholders for a workload.
+    assert not [key for key in body["metadata"]["annotations"] if key.startswith(PREFIX)]
     pod = body["spec"]["template"]["spec"]
     assert pod["priorityClassName"] == "forescale-headroom"
     assert pod["terminationGracePeriodSeconds"] == 0

@@ -12,8 +12,9 @@ from autoscaler.core.reasons import Reason
 
 HEADROOM_LABEL = "forescale.io/headroom"
 """On everything that stands for headroom, with the pool's name: objects, and the pods that they make."""
-DIGEST_ANNOTATION = "forescale.io/headroom-digest"
-"""Of the placeholders' form, so that a changed policy is noticed."""
+DIGEST_ANNOTATION = "headroom.forescale.io/digest"
+"""Of the placeholders' form, so that a changed policy is noticed. Not below `forescale.io/`: an annotation there asks
+for its object to be scaled."""
 BUFFER_API = "autoscaling.x-k8s.io/v1beta1"
 
 
