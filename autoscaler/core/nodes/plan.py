@@ -197,14 +197,12 @@ def _place(
     pools: Mapping[str, _Pool],
     asked: Mapping[str, _Asked],
 ) -> None:
-    """A pool that is tried again gets one unit of it, the first proven one all the rest."""
+    """The first proven pool is asked for all of it; one that is tried again for one unit beside, in case it fails."""
     for name in choice[: choice.index(target.name)]:
         pool = pools[name]
         if pool.can_be_had and pool.state.stock.probing and units > 0:
-            unit = min(pool.settings.unit, units)
-            asked[name].units += unit
+            asked[name].units += pool.settings.unit
             asked[name].probe = True
-            units -= unit
         elif not pool.can_be_had:
             asked[target.name].instead_of.append(name)
     unit = target.settings.unit

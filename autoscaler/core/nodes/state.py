@@ -44,7 +44,7 @@ class StockState:
     until_s: float | None = None
     """It is left alone until then; None: it can be had, as far as is known."""
     probing: bool = False
-    """Its time is over and no node has come yet: it is asked for one unit of headroom, the next pool for the rest."""
+    """Its time is over and no node has come yet: it is asked for one unit of headroom beside the next pool."""
     message: str = ""
 
 

@@ -46,7 +46,7 @@ def test_after_its_time_it_is_tried_with_one_unit_and_taken_back_when_a_node_com
     headrooms(world)
     refuse(world)
     assert headrooms(world, 300.0) == (0, 5)
-    assert headrooms(world) == (1, 4)
+    assert headrooms(world) == (1, 5)
     answer = world.run()
     assert decided(answer, "cheap").reason is Reason.NODE_STOCK_PROBE
     world.nodes["cheap"] = [node("new", age_s=-(world.now_s - node("x").requested_s - 3600.0))]  # type: ignore[operator]
