@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-policies
+           bench-packing bench-policies bench-nodes
 
 .PHONY: help venv demo test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-nodes \
         bench $(BENCHES) bench-policies-quick bench-forecast-plot update-golden docs-reference clean
@@ -98,6 +98,9 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
+
+bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
+	@$(BIN)/python -m loadtests.bench.nodes
 
 bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
 	@$(BIN)/python -m loadtests.bench.policies
