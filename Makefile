@@ -13,9 +13,9 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-policies
+           bench-packing bench-policies bench-nodes
 
-.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy \
+.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-nodes \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
         results-page clean
 
@@ -74,6 +74,10 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
+e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, judged (10 minutes)
+	@$(BIN)/python -m loadtests.stack tools --karpenter
+	@$(BIN)/python -m loadtests.e2e nodes
+
 bench: $(BENCHES) ## every benchmark
 
 bench-tick: $(STAMP) ## seconds and memory of a tick of 1,000 workloads
@@ -105,6 +109,9 @@ bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, pro
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (12 minutes; ARGS=--quick: two)
 	@$(BIN)/python -m loadtests.validate $(ARGS)
+
+bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
+	@$(BIN)/python -m loadtests.bench.nodes
 
 bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
 	@$(BIN)/python -m loadtests.bench.policies $(ARGS)

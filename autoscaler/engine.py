@@ -6,6 +6,7 @@ It reads no clock and does no I/O.
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +16,10 @@ from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
 from autoscaler.core.need import Context
+from autoscaler.core.nodes import lead
+from autoscaler.core.nodes.claims import Candidate
+from autoscaler.core.nodes.plan import Planned
+from autoscaler.core.nodes.plan import plan as plan_nodes
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import EngineState, Minute, WorkloadState, Written
@@ -28,6 +33,7 @@ from autoscaler.core.types import (
     Mode,
     Outcome,
     ScalingPlan,
+    ScheduledFloor,
     SetReplicas,
     TickInput,
     TickResult,
@@ -74,9 +80,10 @@ class DecisionEngine:
         self._forget({given.spec.id for given in tick_input.workloads})
         decided, fleet = self._brake(tick_input, decided)
         self._state = replace(self._state, last_now_s=now_s)
-        return TickResult(
+        result = TickResult(
             now_s=now_s, decisions=tuple(decided), plan=_plan(tick_input, decided), fleet=fleet
         )
+        return self._with_nodes(tick_input, result) if self._config.nodes.pools else result
 
     def acknowledge(self, results: tuple[ActionResult, ...]) -> None:
         """Takes in what became of the last plan. Only what was applied is remembered as written by forescale."""
@@ -222,6 +229,51 @@ class DecisionEngine:
         self._state = replace(self._state, fleet=braked.state)
         return _cut(decided, braked.cuts), braked.findings
 
+    def _with_nodes(self, tick_input: TickInput, result: TickResult) -> TickResult:
+        """With the headroom of every node pool. Whatever goes wrong there, replicas are scaled."""
+        try:
+            planned = self._plan_nodes(tick_input, result)
+        except Exception as error:  # noqa: BLE001 - the border between replicas and nodes
+            message = f"node pools held: {type(error).__name__}: {error}"
+            finding = Finding(reason=Reason.INTERNAL_ERROR, message=message)
+            return replace(result, fleet=(*result.fleet, finding))
+        self._state = replace(self._state, nodes=planned.state)
+        plan = replace(result.plan, headroom=planned.actions)
+        return replace(result, plan=plan, pools=planned.decisions)
+
+    def _plan_nodes(self, tick_input: TickInput, result: TickResult) -> Planned:
+        pools = self._config.nodes.pools
+        node_lead_s = lead.longest_s(
+            self._state.nodes.pools, {name: pool.lead_time_s for name, pool in pools.items()}
+        )
+        candidates = []
+        for given, decision in zip(tick_input.workloads, result.decisions, strict=True):
+            if decision.mode is not Mode.AUTO or given.spec.node_needs is None:
+                continue
+            key = given.spec.id
+            state = self._memory.get(key)
+            candidates.append(
+                Candidate(
+                    given=given,
+                    decision=decision,
+                    forecast=self._forecasts.get(key),
+                    skew_ratio=state.skew_ratio if state else 1.0,
+                    floor_ahead=_floor_ahead(
+                        given.spec.schedule,
+                        tick_input.now_s,
+                        node_lead_s + (decision.facts.lead_time_s or self._config.startup_time_s),
+                    ),
+                )
+            )
+        return plan_nodes(
+            candidates,
+            tick_input.pools,
+            self._state.nodes,
+            config=self._config,
+            now_s=tick_input.now_s,
+            frozen=tick_input.frozen,
+        )
+
     def _changes(self, decided: list[Decision]) -> list[tuple[float, float]]:
         """(demand a correlation window ago, demand now) of every workload for which both are known."""
         back = max(1, round(self._config.brakes.correlated_window_s / MINUTE_S))
@@ -233,6 +285,15 @@ class DecisionEngine:
                 continue
             changes.append((state.growth.minutes[-back][1], now_rps))
         return changes
+
+
+def _floor_ahead(schedule: tuple[ScheduledFloor, ...], now_s: float, ahead_s: float) -> int | None:
+    """The highest scheduled floor within `ahead_s`, looked at once a minute."""
+    if not schedule:
+        return None
+    minutes = range(math.ceil(ahead_s / MINUTE_S) + 1)
+    floors = [scheduled_floor(schedule, now_s + minute * MINUTE_S) for minute in minutes]
+    return max((floor for floor in floors if floor is not None), default=None)
 
 
 def _acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> WorkloadState:

@@ -196,3 +196,39 @@ def test_the_types_come_without_pydantic_and_yaml() -> None:
     code = "import sys, autoscaler.config; print({'pydantic', 'yaml'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+POOL = "engine: {nodes: {pools: {h100: {labels: {pool: h100}, max_headroom: 16%s}}}}"
+
+
+def test_node_pools_are_read(tmp_path: Path) -> None:
+    pool = load(write(tmp_path, POOL % ", price_per_hour: 30")).engine.nodes.pools["h100"]
+    assert pool.labels == {"pool": "h100"}
+    assert (pool.max_headroom, pool.price_per_hour, pool.units_per_node) == (16, 30.0, 8)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (", unit: 9", "h100.unit: 9, must be at most units_per_node, 8: no node could hold it"),
+        (", price_per_hr: 3", "h100.price_per_hr: is not a setting, did you mean price_per_hour?"),
+        (", resource: gpu", "h100.resource: 'gpu', must be an extended resource such as"),
+        (", labels: {}", "h100.labels: empty, must name the labels of the pool's nodes"),
+        (", backend: magic", "h100.backend: 'magic', must be 'auto', 'capacity-buffer' or"),
+    ],
+)
+def test_what_is_wrong_with_a_node_pool(tmp_path: Path, more: str, said: str) -> None:
+    text = POOL % more
+    if "labels" in more:
+        text = text.replace("labels: {pool: h100}, ", "")
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(f"policy.yaml: engine.nodes.pools.{said}")
+
+
+def test_two_pools_must_be_told_apart(tmp_path: Path) -> None:
+    both = "{labels: {gpu: h100}, max_headroom: 8}"
+    text = f"engine: {{nodes: {{pools: {{a: {both}, b: {both}}}}}}}"
+    assert problems(tmp_path, text) == [
+        "policy.yaml: engine.nodes.pools.b.labels: the same as those of a, "
+        "must tell its nodes from every other pool's"
+    ]

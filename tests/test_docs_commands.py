@@ -17,6 +17,7 @@ from autoscaler.controller.server import CompliancePage, page_of
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
+from tests.profiles.samples import PERF_ANALYZER
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
@@ -52,6 +53,8 @@ ELSEWHERE = {
         '"--prometheus-rule"',
     ),
     "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),
+    "make e2e-nodes": (HAND, "a quarter of an hour; its parts are tested in tests/loadtests"),
+    "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
     "kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms' forescale.io/mode=recommend": (
@@ -103,6 +106,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "deploy" / "bert.yaml").write_text(DEPLOYMENT)
     for name in ("policy.yaml", "new-policy.yaml"):
         (folder / name).write_text("engine: {max_replicas: 5}\n")
+    (folder / "perf.csv").write_text(PERF_ANALYZER)
     (folder / "black-friday.yaml").write_text(SCENARIO)
     rows = "".join(f"{minute},{900 + 10 * minute},5\n" for minute in range(4))
     (folder / "requests.csv.gz").write_bytes(gzip.compress(f"minute,chat,other\n{rows}".encode()))

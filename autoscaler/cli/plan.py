@@ -28,17 +28,20 @@ def run(args: argparse.Namespace) -> int:
             "decisions": page.decisions,
             "specs": page.specs,
             "fleet": page.fleet,
+            "pools": done.record.result.pools,
             "refused": done.refused,
         }
         print(encode(answer).decode())
         return 0
-    from autoscaler.cli.render import console, decisions_table, finding_lines
+    from autoscaler.cli.render import console, decisions_table, finding_lines, pools_table
 
     out = console()
     if page.decisions:
         out.print(decisions_table(zip(page.decisions, page.specs, strict=True)))
     elif not done.refused:
         out.print("No workload is annotated with forescale.io/slo.")
+    if done.record.result.pools:
+        out.print(pools_table(done.record.result.pools))
     for line in finding_lines(page.fleet):
         out.print(line)
     errors = {w.samples_error for w in done.record.input.workloads if w.samples_error}

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
 
 UNKNOWN = "-"
@@ -27,6 +28,26 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def pools_table(pools: Iterable[PoolDecision]) -> Table:
+    """Headroom of node pools."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("POOL", "HEADROOM", "EXPECTED", "HELD", "FREE", "LEAD TIME", "REASON", "WHY"):
+        table.add_column(name, no_wrap=name != "WHY")
+    for pool in pools:
+        facts = pool.facts
+        table.add_row(
+            pool.pool,
+            number(pool.headroom),
+            number(facts.demand),
+            number(facts.held),
+            number(facts.free),
+            duration(facts.lead_time_s),
+            pool.reason.value,
+            "; ".join([pool.message, *(text for _, text in pool.findings)]),
+        )
+    return table
 
 
 def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:

@@ -32,6 +32,8 @@ from autoscaler.errors import (
 Object = dict[str, Any]
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+"""Server-side apply; JSON is YAML."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PAGE = 500
@@ -203,7 +205,7 @@ class KubernetesClient:
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": "forescale"}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"])
-        query = f"?{urlencode(params)}" if params else ""
+        query = f"{'&' if '?' in path else '?'}{urlencode(params)}" if params else ""
         session: aiohttp.ClientSession = self._api.rest_client.pool_manager
         return await session.request(
             method,

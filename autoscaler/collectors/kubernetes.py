@@ -8,8 +8,8 @@ horizontalpodautoscalers (autoscaling), pods, and inferenceservices (serving.kse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
 from autoscaler.clock import Clock
@@ -51,13 +51,17 @@ class KubernetesCollector:
         *,
         defaults: Callable[[str], Defaults | None],
         knative_follows: bool = False,
+        node_needs: bool = False,
     ) -> None:
         """`defaults` gives a namespace's policy; None: its annotations have no effect.
+
+        `node_needs`: specs say what their pods ask of a node.
 
         `knative_follows` says that Knative takes over annotations of a Revision that is live.
         """
         self._defaults = defaults
         self._knative_follows = knative_follows
+        self._node_needs = node_needs
         self._writes: dict[WorkloadId, ReplicaWrite] = {}
         self._services: Mirror[ServiceView] = Mirror(
             client,
@@ -155,7 +159,28 @@ class KubernetesCollector:
                         )
                     )
         seen += self._seen_services(pods, templates, pods_known=known)
+        if self._node_needs:
+            seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
+
+    def owner_uids(self) -> Collection[str]:
+        """Uids of what owns the pods of annotated objects."""
+        return self._owners().keys()
+
+    def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
+        """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
+        needs = {
+            _managed(view): view.needs
+            for mirror in self._targets
+            for view in sorted(mirror.objects.values(), key=lambda view: view.name)
+            if view.service is None or view.predictor
+        }
+        return [
+            item
+            if item.spec is None
+            else replace(item, spec=replace(item.spec, node_needs=needs.get(item.id)))
+            for item in seen
+        ]
 
     def write_of(self, workload: WorkloadId) -> ReplicaWrite | None:
         """Where the replicas of an InferenceService go, as of the last `observe`; None: not to be written."""

@@ -47,6 +47,8 @@ class Mirror(Generic[V]):
         self._objects: dict[str, V] = {}
         self.synced = False
         """It was listed once: before, an absence says nothing."""
+        self.known = True
+        """The cluster knows this kind of object, as of the last list."""
         self.error: str | None = None
         """Why it is not up to date now; None: it is."""
 
@@ -92,6 +94,7 @@ class Mirror(Generic[V]):
                 raise
             version = None
         self._objects = fresh
+        self.known = version is not None
         self.synced = True
         self.error = None
         return version

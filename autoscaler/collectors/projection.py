@@ -11,7 +11,9 @@ from typing import Any
 from autoscaler.collectors.detect import Detected, detect
 from autoscaler.collectors.kserve import KIND as SERVICE_KIND
 from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
+from autoscaler.collectors.node_needs import node_needs
 from autoscaler.core.annotations import PREFIX
+from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.types import PodStatus
 
 Object = Mapping[str, Any]
@@ -38,6 +40,8 @@ class TargetView:
     blocked: str | None
     engine: Detected | None = None
     """As the pod template tells."""
+    needs: NodeNeeds | None = None
+    """What a pod asks of a node."""
     service: str | None = None
     """The InferenceService for which KServe made it, by name: its annotations are copies, and its owner is managed."""
     predictor: bool = False
@@ -112,6 +116,7 @@ def target(raw: Object, kind: str) -> TargetView | None:
         gpus_per_replica=gpus(spec.get("template") or {}),
         blocked=_blocked(status),
         engine=detect(spec.get("template") or {}),
+        needs=node_needs(spec.get("template") or {}),
         service=service,
         predictor=service is not None and _is_predictor(metadata["name"], labels),
         revision=labels.get(REVISION_LABEL),

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoscaler.config.settings import (
     CheckpointSettings,
     GatewayQueries,
+    HeadroomSettings,
     JournalSettings,
     KServeSettings,
     KubernetesSettings,
@@ -25,6 +26,7 @@ from autoscaler.config.settings import (
 __all__ = [
     "CheckpointSettings",
     "GatewayQueries",
+    "HeadroomSettings",
     "JournalSettings",
     "KServeSettings",
     "KubernetesSettings",

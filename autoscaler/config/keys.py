@@ -22,6 +22,10 @@ PLAIN = {
     "engine.brakes.max_up_ratio": "GPUs that may come within the window, over the fleet's.",
     "engine.brakes.correlated_share_ratio": "Share of the workloads that must drop together.",
     "engine.brakes.correlated_drop_ratio": "Share of its demand that each of them must lose.",
+    "engine.nodes.mode": "Whether headroom is asked for, or only shown.",
+    "engine.nodes.stock_out_max_backoff_s": "The longest time until it is asked again.",
+    "resource": "What pods of this pool's workloads ask for.",
+    "backend": "The interface that headroom goes through; `auto` takes what proves to bring nodes.",
     "policies": "HPA's rate policies; given, they replace the default ones.",
     "select_policy": "Which of several policies counts: the one that allows most, least, or none.",
     "type": "What `value` counts.",
@@ -90,6 +94,8 @@ def _allowed(hint: Any) -> str:
         return ", ".join(f"`{member.value}`" for member in hint)
     if typing.get_origin(hint) is Mapping:
         return "names, each with " + _allowed(typing.get_args(hint)[1])
+    if typing.get_origin(hint) is tuple:
+        return "a list, each " + _allowed(typing.get_args(hint)[0])
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return names[hint]
 

@@ -19,6 +19,7 @@ from autoscaler.config.settings import (
     CheckpointSettings,
     ForecastSettings,
     GatewayQueries,
+    HeadroomSettings,
     JournalSettings,
     KServeSettings,
     KubernetesSettings,
@@ -29,6 +30,7 @@ from autoscaler.config.settings import (
     ServerSettings,
     Settings,
 )
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import (
     EngineConfig,
     FleetBrakes,
@@ -48,9 +50,10 @@ _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 
 for _type in (
     *(EngineConfig, ScalingBehavior, ScalingRules, RatePolicy, SignalSettings, FleetBrakes),
+    *(NodeSettings, PoolSettings),
     *(PrometheusSettings, KubernetesSettings, LeaderSettings, JournalSettings, ServerSettings),
     *(CheckpointSettings, ForecastSettings, NamespacePolicy, QuerySet, GatewayQueries),
-    *(KServeSettings, Settings),
+    *(KServeSettings, HeadroomSettings, Settings),
 ):
     pydantic.with_config(_STRICT)(_type)
 
@@ -244,6 +247,8 @@ def _problem(item: Any, origin: dict[str, str], path: str) -> Problem:
         return Problem(where, "is not a setting", _nearest(item["loc"]))
     if item["type"] in ("missing", "missing_keyword_only_argument"):
         return Problem(where, "is missing", "must be given")
+    if item["type"] == "tuple_type":
+        return Problem(where, _shown(item["input"]), "must be a list")
     if item["type"] in ("dataclass_type", "dict_type", "mapping_type"):
         return Problem(where, _shown(item["input"]), "must be a mapping")
     message = item["msg"].split(", unable to")[0].replace("Input should be", "must be")
@@ -282,6 +287,7 @@ _ENTRIES: dict[str, object] = {
     "namespaces": NamespacePolicy(),
     "queries": QuerySet(),
     "gateways": GatewayQueries(),
+    "engine.nodes.pools": PoolSettings(labels={}, max_headroom=0),
 }
 
 
@@ -289,8 +295,9 @@ def _keys_at(loc: tuple[object, ...]) -> list[str]:
     """The settings beside the one at `loc`."""
     value: object = Settings()
     for depth, part in enumerate(loc):
-        if depth == 1 and loc[0] in _ENTRIES:
-            value = _ENTRIES[str(loc[0])]
+        entry = _ENTRIES.get(".".join(str(before) for before in loc[:depth]))
+        if entry is not None:
+            value = entry
         elif isinstance(part, int):
             return [item.name for item in fields(RatePolicy)]
         else:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from urllib.parse import urlsplit
 
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig, ScalingRules
 from autoscaler.errors import Problem
 
@@ -23,6 +24,8 @@ _NOT_EMPTY = {
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
+# It is a part of object names, of which Kubernetes makes pod names.
+LONGEST_POOL_NAME = 30
 
 
 def rule_problems(settings: Settings) -> Iterator[Problem]:
@@ -58,6 +61,12 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
             )
     yield from _gateways(settings)
     yield from _texts(settings)
+    if not settings.headroom.image.strip():
+        yield Problem(
+            "headroom.image", repr(settings.headroom.image), "must not be empty: leave it out"
+        )
+    yield from _name("headroom.namespace", settings.headroom.namespace)
+    yield from _name("headroom.priority_class", settings.headroom.priority_class)
     if settings.freeze is not None and not settings.freeze.strip():
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
 
@@ -136,10 +145,67 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
     # One workload that loses its demand is no common drop.
     yield from _whole("engine.brakes.correlated_workloads", brakes.correlated_workloads, 2)
     yield from _positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
+    yield from _nodes(engine.nodes)
     yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
     yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
     yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
     yield from _positive("engine.brakes.max_up_ratio", brakes.max_up_ratio)
+
+
+def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
+    where = "engine.nodes"
+    if nodes.patience_s is not None:
+        yield from _between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
+    yield from _positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
+    if nodes.stock_out_max_backoff_s < nodes.stock_out_backoff_s:
+        yield Problem(
+            f"{where}.stock_out_max_backoff_s",
+            f"{nodes.stock_out_max_backoff_s:g}",
+            f"must be at least stock_out_backoff_s, {nodes.stock_out_backoff_s:g}",
+        )
+    if nodes.foreign_allowance is not None:
+        yield from _whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
+    alike: dict[tuple[object, ...], str] = {}
+    for name, pool in nodes.pools.items():
+        yield from _pool(f"{where}.pools.{name}", name, pool)
+        key = (pool.resource, *sorted(pool.labels.items()))
+        if key in alike:
+            yield Problem(
+                f"{where}.pools.{name}.labels",
+                f"the same as those of {alike[key]}",
+                "must tell its nodes from every other pool's",
+            )
+        alike[key] = name
+
+
+def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
+    yield from _name(where, name)
+    if len(name) > LONGEST_POOL_NAME:
+        yield Problem(where, f"{len(name)} letters", f"must have at most {LONGEST_POOL_NAME}")
+    if not pool.labels:
+        yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
+    if not re.fullmatch(r"[a-z0-9.-]+/[A-Za-z0-9._-]+", pool.resource):
+        yield Problem(
+            f"{where}.resource",
+            repr(pool.resource),
+            "must be an extended resource such as nvidia.com/gpu or nvidia.com/mig-1g.10gb",
+        )
+    yield from _whole(f"{where}.max_headroom", pool.max_headroom, 0)
+    yield from _whole(f"{where}.units_per_node", pool.units_per_node, 1)
+    yield from _whole(f"{where}.unit", pool.unit, 1)
+    if 1 <= pool.units_per_node < pool.unit:
+        yield Problem(
+            f"{where}.unit",
+            str(pool.unit),
+            f"must be at most units_per_node, {pool.units_per_node}: no node could hold it",
+        )
+    if pool.node_group is not None and not pool.node_group.strip():
+        yield Problem(
+            f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
+        )
+    if pool.price_per_hour is not None:
+        yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
+    yield from _positive(f"{where}.lead_time_s", pool.lead_time_s)
 
 
 def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:

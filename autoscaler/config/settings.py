@@ -213,6 +213,18 @@ class KServeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomSettings:
+    """Where headroom for node pools (`engine.nodes`) is written, and what it is made of."""
+
+    namespace: str = "forescale-headroom"
+    """Its own: nothing in it has any rights."""
+    image: str = "registry.k8s.io/pause:3.10"
+    """Of placeholder pods."""
+    priority_class: str = "forescale-headroom"
+    """-10: the lowest that the cluster-autoscaler does not overlook."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set."""
 
@@ -225,6 +237,7 @@ class Settings:
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     forecast: ForecastSettings = field(default_factory=ForecastSettings)
     kserve: KServeSettings = field(default_factory=KServeSettings)
+    headroom: HeadroomSettings = field(default_factory=HeadroomSettings)
     namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
     """By name; `*` stands for every namespace that is not named."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)

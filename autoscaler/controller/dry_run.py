@@ -71,6 +71,7 @@ async def _look(
     cold: bool,
 ) -> DryRun:
     collector = sources.collector(settings, client, clock)
+    nodes = sources.node_parts(settings, client, clock, collector)
     triton = TritonCollector(collector.endpoints, clock)
     gatherer = Gatherer(
         cluster=sources.ClusterView(collector),
@@ -82,6 +83,7 @@ async def _look(
         collect_timeout_s=settings.prometheus.timeout_s * 3.0,
         frozen=lambda: settings.freeze,
         backfill=False,
+        pools=nodes.collector.observe if nodes else tuple,
     )
     engine = DecisionEngine(settings.engine)
     await _list(collector, client)
@@ -89,6 +91,8 @@ async def _look(
         await _take_over(engine, settings, clock, client)
     left_s = wait_s
     while True:
+        if nodes is not None:
+            await nodes.collector.read_once()
         await _ask_servers(triton, clock)
         given = await gatherer.gather()
         errors = {item.samples_error for item in given.workloads}

@@ -20,6 +20,7 @@ from autoscaler.controller.ports import (
     Samples,
 )
 from autoscaler.core.annotations import ASSUMED
+from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.types import (
     DemandForecast,
     HistoryPoint,
@@ -57,12 +58,14 @@ class Gatherer:
         frozen: Callable[[], str | None],
         backfill: bool,
         forecasts: Callable[[], tuple[DemandForecast, ...]] = tuple,
+        pools: Callable[[], tuple[PoolInput, ...]] = tuple,
     ) -> None:
         self._cluster, self._measures, self._profiles = cluster, measures, profiles
         self._clock, self._metrics = clock, metrics
         self._collect_timeout_s = collect_timeout_s
         self._frozen = frozen
         self._forecasts = forecasts
+        self._pools = pools
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
         self.refused: tuple[Refused, ...] = ()
 
@@ -85,6 +88,7 @@ class Gatherer:
             ),
             forecasts=self._forecasts(),
             frozen=self._frozen(),
+            pools=self._pools(),
         )
 
     def stop(self) -> None:

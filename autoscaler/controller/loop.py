@@ -17,11 +17,13 @@ from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.deadline import unless
 from autoscaler.controller.gather import Gatherer
+from autoscaler.controller.headroom import HeadroomWriter
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Announcer, Notebook
 from autoscaler.controller.ports import Engine, Offload
-from autoscaler.core.types import Outcome, TickRecord
+from autoscaler.core.nodes.observed import SetHeadroom
+from autoscaler.core.types import HeadroomResult, Outcome, TickRecord
 from autoscaler.errors import LeadershipLost
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ class Parts:
     metrics: Metrics
     clock: Clock
     offload: Offload
+    headroom: HeadroomWriter | None = None
+    """None: no node pool is configured."""
+    headroom_namespace: str = ""
 
 
 class ControlLoop:
@@ -51,7 +56,7 @@ class ControlLoop:
     def __init__(self, parts: Parts, *, tick_s: float) -> None:
         self._parts = parts
         self._tick_s = tick_s
-        self._notebook = Notebook()
+        self._notebook = Notebook(parts.headroom_namespace)
         self.last: TickRecord | None = None
         """The last tick that was completed."""
         self.alive_at_s: float | None = None
@@ -86,9 +91,10 @@ class ControlLoop:
             actions = await parts.dispatcher.carry_out(
                 result.plan.actions, until_s=started_s + ACTING_SHARE * self._tick_s
             )
+            headroom = await self._set_headroom(result.plan.headroom, started_s)
         parts.leadership.check()
         parts.engine.acknowledge(actions)
-        record = TickRecord(input=given, result=result, actions=actions)
+        record = TickRecord(input=given, result=result, actions=actions, headroom=headroom)
         self.last = record
         with self._stage("record"):
             await parts.archive.keep(record)
@@ -96,6 +102,14 @@ class ControlLoop:
         parts.metrics.ticked(record, parts.clock.monotonic_s() - started_s)
         _say(record)
         return record
+
+    async def _set_headroom(
+        self, actions: tuple[SetHeadroom, ...], started_s: float
+    ) -> tuple[HeadroomResult, ...]:
+        writer = self._parts.headroom
+        if writer is None:
+            return ()
+        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
 
     async def _turn(self) -> None:
         metrics, clock = self._parts.metrics, self._parts.clock

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from autoscaler import __version__
+from autoscaler.controller.pool_metrics import PoolSeries
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision, Outcome, TickRecord, WorkloadId
 
@@ -44,6 +45,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.workloads = WorkloadSeries()
         self.registry.register(self.workloads)
+        self.pools = PoolSeries()
+        self.registry.register(self.pools)
         registry = self.registry
         self.build = Gauge("forescale_build_info", "Version", ["version"], registry=registry)
         self.build.labels(__version__).set(1)
@@ -185,6 +188,7 @@ class Metrics:
         for result in record.actions:
             self.actions.labels(result.outcome.value).inc()
         self.workloads.take(record)
+        self.pools.take(record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
+from autoscaler.controller.headroom import pool_notes
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import EventSink, Note, Refused
@@ -51,8 +52,9 @@ Topic = tuple[WorkloadId, str]
 class Notebook:
     """Remembers what has been told."""
 
-    def __init__(self) -> None:
+    def __init__(self, headroom_namespace: str = "") -> None:
         self._told: dict[Topic, float] = {}
+        self._headroom_namespace = headroom_namespace
 
     def notes(self, record: TickRecord, refused: tuple[Refused, ...]) -> list[Note]:
         """What is new in this tick."""
@@ -60,7 +62,14 @@ class Notebook:
         versions = {g.spec.id: g.spec.api_version for g in record.input.workloads}
         notes = [_of_action(result) for result in record.actions if _changed(result)]
         active: set[Topic] = set()
-        for note, topic in (*_conditions(record, versions), *_of_refused(refused)):
+        of_pools = list(pool_notes(record, self._headroom_namespace))
+        notes += [note for note, topic in of_pools if topic is None]
+        lasting_pools = [(note, (note.workload, topic)) for note, topic in of_pools if topic]
+        for note, topic in (
+            *_conditions(record, versions),
+            *_of_refused(refused),
+            *lasting_pools,
+        ):
             active.add(topic)
             told_s = self._told.get(topic)
             if told_s is None or now_s - told_s >= REPEAT_S:

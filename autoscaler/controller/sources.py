@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from autoscaler.actuators.events import EventWriter
+from autoscaler.actuators.headroom import HeadroomActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
 from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.nodes import NodeCollector
 from autoscaler.collectors.presets import presets
 from autoscaler.collectors.prometheus import PrometheusCollector
 from autoscaler.config import Settings
@@ -102,7 +105,41 @@ def collector(settings: Settings, client: KubernetesClient, clock: Clock) -> Kub
         clock,
         defaults=defaults_for(settings),
         knative_follows=settings.kserve.patch_revisions,
+        node_needs=bool(settings.engine.nodes.pools),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What headroom needs: eyes and hands."""
+
+    collector: NodeCollector
+    actuator: HeadroomActuator
+
+
+def node_parts(
+    settings: Settings, client: KubernetesClient, clock: Clock, workloads: KubernetesCollector
+) -> NodeParts | None:
+    """None: no node pool is configured, and nothing of nodes is looked at."""
+    pools, headroom = settings.engine.nodes.pools, settings.headroom
+    if not pools:
+        return None
+    actuator = HeadroomActuator(
+        client,
+        pools=pools,
+        namespace=headroom.namespace,
+        image=headroom.image,
+        priority_class=headroom.priority_class,
+    )
+    collector = NodeCollector(
+        client,
+        clock,
+        pools=pools,
+        namespace=headroom.namespace,
+        digest=actuator.digest,
+        managed=workloads.owner_uids,
+    )
+    return NodeParts(collector=collector, actuator=actuator)
 
 
 async def connect_kubernetes(settings: Settings) -> KubernetesClient:

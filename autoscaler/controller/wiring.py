@@ -27,6 +27,7 @@ from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
 from autoscaler.controller.forecast_worker import ProcessWorker
 from autoscaler.controller.forecasting import ForecastService
 from autoscaler.controller.gather import Gatherer
+from autoscaler.controller.headroom import HeadroomWriter
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaderElector, Leadership, SoleLeader
@@ -112,6 +113,7 @@ def build(
     leadership = _leadership(settings, clock, client, identity, metrics)
     metrics.watch_leading(leadership.is_leading)
     collector = sources.collector(settings, client, clock)
+    nodes = sources.node_parts(settings, client, clock, collector)
     triton = TritonCollector(collector.endpoints, clock)
     cluster = sources.ClusterView(collector)
     announcer = Announcer(
@@ -158,6 +160,7 @@ def build(
             frozen=frozen,
             backfill=settings.prometheus.backfill_s > 0.0,
             forecasts=forecasts.take if forecasts else tuple,
+            pools=nodes.collector.observe if nodes else tuple,
         ),
         dispatcher=Dispatcher(
             actuator=KServeActuator(client, ScaleActuator(client), collector.write_of),
@@ -173,6 +176,15 @@ def build(
         metrics=metrics,
         clock=clock,
         offload=asyncio.to_thread,
+        headroom=HeadroomWriter(
+            nodes.actuator,
+            leadership=leadership,
+            clock=clock,
+            timeout_s=settings.kubernetes.request_timeout_s,
+        )
+        if nodes
+        else None,
+        headroom_namespace=settings.headroom.namespace,
     )
     loop = ControlLoop(parts, tick_s=settings.engine.tick_s)
     process = Process(
@@ -185,6 +197,7 @@ def build(
             "kubernetes": collector.run,
             "triton": triton.run,
             **({"forecasts": forecasts.run} if forecasts else {}),
+            **({"nodes": nodes.collector.run} if nodes else {}),
         },
         clock=clock,
         tick_s=settings.engine.tick_s,

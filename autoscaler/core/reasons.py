@@ -58,3 +58,15 @@ class Reason(StrEnum):
     DUPLICATE_SAMPLE = "DuplicateSample"
     PROFILE_UNUSED = "ProfileUnused"
     UNSCHEDULABLE = "Unschedulable"
+
+    # node pools
+    NODE_DEMAND_AHEAD = "NodeDemandAhead"
+    NODE_HEADROOM_KEPT = "NodeHeadroomKept"
+    NODE_HEADROOM_CAPPED = "NodeHeadroomCapped"
+    NODE_HEADROOM_EATEN = "NodeHeadroomEaten"
+    NODE_STATUS_STALE = "NodeStatusStale"
+    NODE_STOCK_OUT = "NodeStockOut"
+    NODE_STOCK_PROBE = "NodeStockProbe"
+    NODE_BACKEND_UNPROVEN = "NodeBackendUnproven"
+    NODE_BACKEND_MISSING = "NodeBackendMissing"
+    NODES_UNNEEDED = "NodesUnneeded"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.nodes.settings import NodeSettings
 from autoscaler.core.types import WorkloadPrior
 
 
@@ -141,3 +142,4 @@ class EngineConfig:
     priors: tuple[WorkloadPrior, ...] = ()
     """Profiles of workloads that have not been measured yet, as read from the files that the policy names in
     `profiles`; here and not there, so that a journal carries them."""
+    nodes: NodeSettings = field(default_factory=NodeSettings)

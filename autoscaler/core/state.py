@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from autoscaler.core.behavior import Recommended, ScaleEvent
 from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.signals import PodTrack
@@ -146,6 +147,7 @@ class EngineState:
     last_now_s: float | None = None
     workloads: tuple[WorkloadState, ...] = ()
     fleet: FleetState = field(default_factory=FleetState)
+    nodes: NodesState = field(default_factory=NodesState)
     forecasts: tuple[DemandForecast, ...] = ()
     """The newest of each workload, until they expire. In a journal's snapshot, not in a checkpoint: they are made anew
     every minute."""

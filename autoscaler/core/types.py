@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.nodes.observed import NodeNeeds, PoolDecision, PoolInput, SetHeadroom
 from autoscaler.core.reasons import Reason
 
 # ---------------------------------------------------------------- what is to be scaled
@@ -110,6 +111,8 @@ class WorkloadSpec:
     """Name of the Deployment that the pods are named after, where it is not the workload itself."""
     gpus_per_replica: float = 1.0
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
+    node_needs: NodeNeeds | None = None
+    """What a replica asks of a node. None: no node pool is configured, or it asks for no GPU."""
 
 
 # ---------------------------------------------------------------- what Kubernetes shows
@@ -341,6 +344,8 @@ class TickInput:
     solver_results: tuple[SolverResult, ...] = ()
     frozen: str | None = None
     """Why all scaling is stopped by a person; None: it is not."""
+    pools: tuple[PoolInput, ...] = ()
+    """The configured node pools."""
 
 
 # ---------------------------------------------------------------- what a tick answers
@@ -448,10 +453,11 @@ class ScalingPlan:
     """The actions of one tick."""
 
     actions: tuple[SetReplicas, ...] = ()
+    headroom: tuple[SetHeadroom, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.actions
+        return not self.actions and not self.headroom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -463,6 +469,7 @@ class TickResult:
     plan: ScalingPlan
     fleet: tuple[Finding, ...] = ()
     """What concerns the fleet as a whole: brakes, a freeze."""
+    pools: tuple[PoolDecision, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -485,9 +492,19 @@ class ActionResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomResult:
+    """What the API server said to a change of headroom."""
+
+    action: SetHeadroom
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickRecord:
     """One line of the journal: input, answer, and what became of it."""
 
     input: TickInput
     result: TickResult
     actions: tuple[ActionResult, ...] = ()
+    headroom: tuple[HeadroomResult, ...] = ()

@@ -1,4 +1,4 @@
-"""`python -m loadtests.e2e main | proxy`: exit code 0, 1 where it could not run, 99 where a check was missed."""
+"""`python -m loadtests.e2e main | proxy | nodes`: exit code 0, 1 if it could not run, 99 if a check was missed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ def _interrupted(*_: object) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code; whatever happens, the stack is down afterwards."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.e2e", description=__doc__)
-    parser.add_argument("job", choices=("main", "proxy"))
+    parser.add_argument("job", choices=("main", "proxy", "nodes"))
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
     console = Console(width=None if sys.stdout.isatty() else 140)
     stack = Stack(say=lambda text: console.print(f"[dim]{text}[/]"))
     try:
-        stack.up(nodes=2, gpus_per_node=8)
+        # Where nodes come and go, all of them do.
+        stack.up(nodes=0 if given.job == "nodes" else 2, gpus_per_node=8)
         if given.job == "main":
             from loadtests.e2e import main_job
 
             passed = asyncio.run(main_job.run(stack, console))
+        elif given.job == "nodes":
+            from loadtests.e2e import nodes_job
+
+            passed = asyncio.run(nodes_job.run(stack, console))
         else:
             from loadtests.e2e import proxy_job
 

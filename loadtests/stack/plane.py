@@ -147,6 +147,7 @@ def prometheus(tools: Toolbox, ports: Ports, folder: Path) -> list[str]:
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address={HOST}:{ports.prometheus}",
-        "--storage.tsdb.retention.time=2h",
+        # Longer than any past that a run is given.
+        "--storage.tsdb.retention.time=30d",
         "--log.level=warn",
     ]

@@ -11,14 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.stack import plane, processes
+from loadtests.stack import karpenter, plane, processes
 from loadtests.stack.errors import StackError
 from loadtests.stack.processes import Started
-from loadtests.stack.toolbox import Say, Toolbox, find_or_make
+from loadtests.stack.toolbox import Say, Toolbox, find_karpenter, find_or_make
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "stack"
@@ -118,10 +118,52 @@ class Stack:
         self._start("prometheus", plane.prometheus(tools, self.ports, self.folder))
         self._wait("prometheus", lambda: self._answers(f"{self.prometheus_url}/-/ready"))
 
+    def add_karpenter(self, pools: tuple[karpenter.Pool, ...], *, boot_s: int) -> None:
+        """Starts Karpenter on a stack that is up, and creates its pools. Raises StackError."""
+        tool = find_karpenter(self._say)
+        types = self.folder / "instance-types.json"
+        types.write_text(json.dumps(karpenter.instance_types(pools), indent=1))
+        self.kubectl("apply", "--server-side", "-f", str(tool.crds))
+        self.kubectl(
+            "wait", "--for=condition=Established", "crd", "nodepools.karpenter.sh", "--timeout=30s"
+        )
+        environment = karpenter.environment(self.folder, self.kubeconfig)
+        self._start("karpenter", karpenter.command(tool), environment)
+        self._wait("karpenter", lambda: self._answers(karpenter.ready_url()))
+        self.kubectl("apply", "-f", "-", stdin=karpenter.manifests(pools, boot_s=boot_s))
+
+    def sell_out(self, *pools: str) -> None:
+        """From now on Karpenter's provider has no capacity in these pools, and in all others."""
+        karpenter.sold_out_file(self.folder).write_text("\n".join(pools))
+
+    def give_past(self, openmetrics: Path) -> None:
+        """Stops Prometheus, gives it blocks of the past, and starts it again. Raises StackError."""
+        self.stop("prometheus")
+        done = subprocess.run(
+            [
+                *("promtool", "tsdb", "create-blocks-from", "openmetrics"),
+                *(str(openmetrics), str(self.folder / "prometheus")),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"promtool: {done.stderr.strip()[-1000:]}")
+        self.start("prometheus")
+
     def down(self, *, purge: bool = False) -> None:
         """Stops every process of this stack and removes its data; logs stay unless `purge`. Also after a crash."""
         # The agent first: it takes its Triton servers with it while there is an API server to talk to.
-        order = ["agent", "prometheus", "scheduler", "controller-manager", "apiserver", "etcd"]
+        order = [
+            "karpenter",
+            "agent",
+            "prometheus",
+            "scheduler",
+            "controller-manager",
+            "apiserver",
+            "etcd",
+        ]
         parts = sorted(self._parts(), key=lambda part: order.index(part.name))
         for part in parts:
             processes.stop(part, grace_s=20.0 if part.name == "agent" else 10.0)
@@ -183,9 +225,12 @@ class Stack:
         known = ", ".join(part.name for part in self._parts()) or "none: the stack is down"
         raise StackError(f"{name}: no such part; there are {known}")
 
-    def _start(self, name: str, command: list[str]) -> None:
+    def _start(
+        self, name: str, command: list[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self._say(f"{name}: starting")
-        part = processes.start(name, command, log=self.logs / f"{name}.log")
+        log = self.logs / f"{name}.log"
+        part = processes.start(name, command, log=log, environment=environment)
         parts = [other for other in self._parts() if other.name != name]
         processes.save(self.folder / "processes.json", [*parts, part])
 

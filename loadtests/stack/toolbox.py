@@ -39,6 +39,14 @@ class Triton:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Karpenter:
+    """Karpenter with its kwok provider, and the custom resources that it needs."""
+
+    binary: Path
+    crds: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Toolbox:
     """Paths of every program of the stack."""
 
@@ -81,6 +89,32 @@ def find_helm(say: Say) -> Path:
     return _go_program("helm", "helm", "helm.sh/helm/v3/cmd/helm", say)
 
 
+def find_karpenter(say: Say) -> Karpenter:
+    """Built from our own main.go around the module's provider, so none on PATH will do. Raises ToolMissing."""
+    binary = _built("karpenter", "karpenter", ".", say)
+    crds = binary.parent / "crds"
+    if not crds.is_dir():
+        source = HERE / "tools" / "karpenter"
+        listed = subprocess.run(
+            [_go("karpenter"), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/karpenter"],
+            cwd=source,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if listed.returncode != 0:
+            raise ToolMissing(f"karpenter: go list failed:\n{listed.stderr[-1000:]}")
+        module, partial = Path(listed.stdout.strip()) / "kwok", binary.parent / "crds.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for folder in (module / "charts" / "crds", module / "apis" / "crds"):
+            for file in folder.glob("*.yaml"):
+                # The module cache is read-only; the copy is ours to remove.
+                (partial / file.name).write_bytes(file.read_bytes())
+        partial.rename(crds)
+    return Karpenter(binary=binary, crds=crds)
+
+
 def _found(name: str) -> Path | None:
     """As envtest does: KUBEBUILDER_ASSETS first, then PATH."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
@@ -95,17 +129,29 @@ def _go_program(name: str, module: str, package: str, say: Say) -> Path:
     if found is not None:
         say(f"{name}: {found}")
         return found
-    source = HERE / "tools" / module
-    digest = hashlib.sha256((source / "go.sum").read_bytes()).hexdigest()[:12]
-    target = cache_dir() / "bin" / f"{module}-{digest}" / name
-    if target.is_file():
-        return target
+    return _built(name, module, package, say)
+
+
+def _go(name: str) -> str:
     go = shutil.which("go")
     if go is None:
         raise ToolMissing(
             f"{name}: not on PATH nor in KUBEBUILDER_ASSETS, and Go to build it is missing; "
             "install Go 1.25 or newer, or put the binary on PATH"
         )
+    return go
+
+
+def _built(name: str, module: str, package: str, say: Say) -> Path:
+    source = HERE / "tools" / module
+    pinned = (source / "go.sum").read_bytes()
+    if package == ".":
+        pinned += (source / "main.go").read_bytes()
+    digest = hashlib.sha256(pinned).hexdigest()[:12]
+    target = cache_dir() / "bin" / f"{module}-{digest}" / name
+    if target.is_file():
+        return target
+    go = _go(name)
     say(f"{name}: building from {module}'s module (minutes the first time) ...")
     started_s = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)

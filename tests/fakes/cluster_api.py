@@ -26,6 +26,8 @@ class ClusterApi:
         """(method, path) of every write that was accepted."""
         self.refuse: dict[str, int] = {}
         """Status instead of an answer, by the end of the path."""
+        self.plurals = set(_PLURALS)
+        """Kinds that are known even while there is none of them."""
         self.changed = asyncio.Condition()
         self.url = ""
         self._version = 0
@@ -68,9 +70,12 @@ class ClusterApi:
     def _get(self, path: str) -> web.Response:
         if path in self.objects:
             return web.json_response(self.objects[path])
-        items = [o for p, o in self.objects.items() if _collection(p) == path]
+        # Of one namespace, or of all.
+        items = [
+            o for p, o in self.objects.items() if path in (_collection(p), p.rsplit("/", 1)[0])
+        ]
         plural = path.rsplit("/", 1)[-1]
-        if plural in _PLURALS or (plural in _OPTIONAL and items):
+        if plural in self.plurals or items:
             return web.json_response(
                 {"metadata": {"resourceVersion": str(self._version)}, "items": items}
             )
@@ -135,8 +140,6 @@ _PLURALS = {
     *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
     *("leases", "configmaps", "events"),
 }
-# Kinds that a cluster need not know: 404 until there is one.
-_OPTIONAL = {"inferenceservices"}
 
 
 def _collection(path: str) -> str:

@@ -16,13 +16,17 @@ from aiohttp import web
 
 from loadtests.stack import processes
 from loadtests.stack.agent import exposition, nodes
-from loadtests.stack.agent.api import Api, Object
+from loadtests.stack.agent.api import STRATEGIC, Api, Object
 from loadtests.stack.agent.exposition import Device
 from loadtests.stack.agent.pods import PodRunner
+from loadtests.stack.karpenter import PROVIDER_PREFIX
 from loadtests.stack.plane import HOST, Ports
 from loadtests.stack.processes import Started
 from loadtests.stack.stack import quiet
 from loadtests.stack.toolbox import Triton, find_triton
+
+DEVICE_PLUGIN_S = 4.0
+"""Between a node's readiness and its GPUs."""
 
 
 class Agent:
@@ -42,6 +46,7 @@ class Agent:
         self._triton = triton
         self._folder = folder
         self._nodes = nodes_
+        self._adopted: dict[str, asyncio.Task[None]] = {}
         self._gpus = gpus
         self._runners: dict[str, PodRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -50,7 +55,7 @@ class Agent:
 
     async def follow(self) -> None:
         """Starts and ends pods as the API server says, for ever."""
-        async for kind, pod in self._api.pods():
+        async for kind, pod in self._api.follow("pods"):
             uid = pod["metadata"]["uid"]
             runner = self._runners.get(uid)
             if kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:
@@ -58,6 +63,30 @@ class Agent:
                     runner.delete(pod)
             elif runner is None and pod["spec"].get("nodeName") in self._nodes:
                 self._run(uid, pod)
+
+    async def adopt(self) -> None:
+        """Looks after nodes that Karpenter's provider makes as a kubelet would: their device plugin takes a while."""
+        async for kind, node in self._api.follow("nodes"):
+            name = node["metadata"]["name"]
+            if kind == "DELETED":
+                if name in self._adopted:
+                    self._adopted.pop(name).cancel()
+                    self._nodes.remove(name)
+            elif (
+                str(node["spec"].get("providerID", "")).startswith(PROVIDER_PREFIX)
+                and name not in self._adopted
+            ):
+                self._nodes.append(name)
+                self._adopted[name] = asyncio.create_task(self._look_after(name, node))
+
+    async def _look_after(self, name: str, node: Object) -> None:
+        units = {k: v for k, v in node["status"]["allocatable"].items() if "/" in k}
+        none = dict.fromkeys(units, "0")
+        for seconds, shown in ((0.0, none), (DEVICE_PLUGIN_S, units)):
+            await asyncio.sleep(seconds)
+            await nodes.renew(self._api, name)
+            path = f"/api/v1/nodes/{name}/status"
+            await self._api.call("PATCH", path, nodes.adopted_status(shown), content=STRATEGIC)
 
     def _run(self, uid: str, pod: Object) -> None:
         runner = PodRunner(
@@ -192,7 +221,12 @@ async def serve(folder: Path, node_count: int, gpus: int) -> None:
         await web.TCPSite(runner, HOST, Ports().agent).start()
         tasks: list[asyncio.Task[object]] = [
             asyncio.create_task(work)
-            for work in (agent.follow(), nodes.keep_alive(api, names), agent.note_servers())
+            for work in (
+                agent.follow(),
+                agent.adopt(),
+                nodes.keep_alive(api, names),
+                agent.note_servers(),
+            )
         ]
         ended: asyncio.Task[object] = asyncio.create_task(stopped.wait())
         waited: set[asyncio.Task[object]] = {ended, *tasks}

@@ -51,23 +51,25 @@ class Api:
         ) as answer:
             return answer.status, await answer.json()
 
-    async def pods(self) -> AsyncIterator[tuple[str, Object]]:
-        """(ADDED, MODIFIED or DELETED, pod), for ever: a list and then a watch, again from the list where it breaks."""
+    async def follow(self, resource: str) -> AsyncIterator[tuple[str, Object]]:
+        """(ADDED, MODIFIED or DELETED, object) of `pods` or `nodes`, for ever: a list and then a watch, again from the
+        list where it breaks."""
         while True:
-            status, listed = await self.call("GET", "/api/v1/pods")
+            status, listed = await self.call("GET", f"/api/v1/{resource}")
             if status == 200:
-                for pod in listed["items"]:
-                    yield "ADDED", pod
+                for item in listed["items"]:
+                    yield "ADDED", item
                 try:
-                    async for event in self._watch(listed["metadata"]["resourceVersion"]):
+                    version = listed["metadata"]["resourceVersion"]
+                    async for event in self._watch(resource, version):
                         yield event
                 except (aiohttp.ClientError, TimeoutError):
                     pass  # the list that follows says what was missed
             await asyncio.sleep(0.5)
 
-    async def _watch(self, version: str) -> AsyncIterator[tuple[str, Object]]:
+    async def _watch(self, resource: str, version: str) -> AsyncIterator[tuple[str, Object]]:
         async with self._session.get(
-            f"/api/v1/pods?watch=1&resourceVersion={version}&timeoutSeconds=240",
+            f"/api/v1/{resource}?watch=1&resourceVersion={version}&timeoutSeconds=240",
             timeout=aiohttp.ClientTimeout(total=300.0),
         ) as answer:
             buffer = b""

@@ -37,6 +37,11 @@ def of_pod(pod: Object) -> tuple[Model, ...]:
     raise ValueError("env MODELS: missing; a JSON list of models is expected")
 
 
+def only_holds(pod: Object) -> bool:
+    """It runs nothing and holds its resources: a `pause` container, as placeholders do."""
+    return "/pause:" in str(pod["spec"]["containers"][0].get("image", ""))
+
+
 def write_repository(folder: Path, models: tuple[Model, ...]) -> None:
     """Triton's layout: NAME/config.pbtxt and NAME/1/model.py."""
     for model in models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from loadtests.stack.agent.api import MERGE, STRATEGIC, Api, Object
@@ -71,6 +72,12 @@ def node_status(gpus: int) -> Object:
     }
 
 
+def adopted_status(units: Mapping[str, str]) -> Object:
+    """Of a node that another made: Ready, with these extended resources and whatever it has beside them."""
+    room = {"cpu": "64", "memory": "512Gi", "pods": "110", **units}
+    return {"status": {**node_status(0)["status"], "capacity": room, "allocatable": room}}
+
+
 async def register(api: Api, name: str, gpus: int) -> None:
     """Creates the node where it is not there, and says what it has."""
     await api.call("POST", "/api/v1/nodes", node(name, gpus))
@@ -80,12 +87,13 @@ async def register(api: Api, name: str, gpus: int) -> None:
 async def keep_alive(api: Api, nodes: list[str]) -> None:
     """Renews every node's lease, for ever: without it the controller-manager evicts its pods after 50 s."""
     while True:
-        for name in nodes:
-            await _renew(api, name)
+        for name in list(nodes):
+            await renew(api, name)
         await asyncio.sleep(LEASE_PERIOD_S)
 
 
-async def _renew(api: Api, name: str) -> None:
+async def renew(api: Api, name: str) -> None:
+    """One node's lease."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now}
     path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"

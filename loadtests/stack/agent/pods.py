@@ -80,6 +80,11 @@ class PodRunner:
 
     async def _live(self) -> None:
         await self._report()
+        if models.only_holds(self.pod):
+            now = timestamp()
+            self.phase = replace(self.phase, running_since=now, ready=True, changed=now)
+            await self._report()
+            await asyncio.Event().wait()
         try:
             models.write_repository(self._repository, models.of_pod(self.pod))
         except ValueError as error:

@@ -18,5 +18,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "forescale.policy" -}}
 {{- $own := dict "leader" (dict "lease_name" (include "forescale.name" .)) "checkpoint" (dict "config_map" (printf "%s-state" (include "forescale.name" .))) "kserve" (dict "patch_revisions" .Values.kserve.patchRevisions) -}}
+{{- if .Values.nodes.enabled }}
+{{- $headroom := printf "%s-headroom" (include "forescale.name" .) }}
+{{- $own = merge $own (dict "headroom" (dict "namespace" $headroom "priority_class" $headroom)) }}
+{{- end }}
 {{- toYaml (mustMergeOverwrite $own (deepCopy .Values.policy)) }}
 {{- end }}

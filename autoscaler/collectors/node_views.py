@@ -1,0 +1,199 @@
+"""From Kubernetes' raw JSON to what headroom needs of nodes, node claims, GPU pods and events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoscaler.collectors.node_needs import requests
+from autoscaler.collectors.projection import seconds
+from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
+
+Object = Mapping[str, Any]
+INSUFFICIENT = "InsufficientCapacityError"
+LEAVING_TAINTS = frozenset({"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"})
+# What cloud providers call it in a NodeClaim's condition: InsufficientCapacity, InsufficientInstanceCapacity,
+# QuotaExceeded, ZonalAllocationFailed ...
+REFUSALS = ("insufficient", "quota", "outofcapacity", "allocationfailed", "limitexceeded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """A node."""
+
+    name: str
+    labels: Mapping[str, str]
+    created_s: float
+    ready_s: float | None
+    """Since when it is ready."""
+    first_ready_s: float | None
+    allocatable: Mapping[str, int]
+    """Extended resources only."""
+    usable_s: float | None
+    """When it was first seen ready with extended resources."""
+    found_usable: bool
+    """It was when first seen: since when is not known."""
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimView:
+    """Karpenter's request for a node."""
+
+    name: str
+    labels: Mapping[str, str]
+    requested_s: float
+    registered_s: float | None
+    node: str
+    """Its node's name, once it is registered."""
+    leaving: bool
+    refused: tuple[float, str] | None
+    """(when, in whose words) it could not be launched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPodView:
+    """A pod that holds extended resources of a node."""
+
+    owner_uid: str
+    node: str
+    resources: Mapping[str, int]
+    headroom: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalView:
+    """An event that says that a node claim could not be had."""
+
+    claim: str
+    at_s: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadroomView:
+    """One of our own objects: how much it asks for, and of what form."""
+
+    pool: str
+    replicas: int
+    digest: str
+
+
+def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
+    """`before` keeps what was first seen when; the API server does not tell when a GPU became allocatable."""
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    created_s = seconds(metadata.get("creationTimestamp"))
+    if created_s is None:
+        return None
+    ready_s = _since(status, "Ready")
+    allocatable = extended(status.get("allocatable"))
+    usable = ready_s is not None and any(allocatable.values())
+    usable_s = before.usable_s if before else None
+    found = before.found_usable if before else usable
+    if usable_s is None and usable:
+        usable_s = now_s if before is not None else ready_s
+    taints = {str(taint.get("key")) for taint in spec.get("taints") or ()}
+    return NodeView(
+        name=metadata["name"],
+        labels=metadata.get("labels") or {},
+        created_s=created_s,
+        ready_s=ready_s,
+        first_ready_s=(before.first_ready_s if before else None) or ready_s,
+        allocatable=allocatable,
+        usable_s=usable_s,
+        found_usable=found,
+        leaving=bool(
+            metadata.get("deletionTimestamp")
+            or spec.get("unschedulable")
+            or taints & LEAVING_TAINTS
+        ),
+    )
+
+
+def claim(raw: Object, _: ClaimView | None = None) -> ClaimView | None:
+    """A NodeClaim of karpenter.sh/v1."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    requested_s = seconds(metadata.get("creationTimestamp"))
+    if requested_s is None:
+        return None
+    return ClaimView(
+        name=metadata["name"],
+        labels=metadata.get("labels") or {},
+        requested_s=requested_s,
+        registered_s=_since(status, "Registered"),
+        node=str(status.get("nodeName") or ""),
+        leaving=bool(metadata.get("deletionTimestamp")),
+        refused=_refused(status),
+    )
+
+
+def gpu_pod(raw: Object, resources: frozenset[str]) -> GpuPodView | None:
+    """None: it holds none of `resources`, or it has ended."""
+    spec, status, metadata = raw["spec"], raw.get("status") or {}, raw["metadata"]
+    held = {k: v for k, v in requests(spec).items() if k in resources}
+    if not held or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    owners = [o for o in metadata.get("ownerReferences") or () if o.get("controller")]
+    return GpuPodView(
+        owner_uid=str(owners[0]["uid"]) if owners else "",
+        node=str(spec.get("nodeName") or ""),
+        resources=held,
+        headroom=HEADROOM_LABEL in (metadata.get("labels") or {}),
+    )
+
+
+def refusal(raw: Object) -> RefusalView | None:
+    """A core/v1 Event at a NodeClaim."""
+    about = raw.get("involvedObject") or {}
+    when = raw.get("lastTimestamp") or raw.get("eventTime") or raw["metadata"]["creationTimestamp"]
+    at_s = seconds(when)
+    if about.get("kind") != "NodeClaim" or at_s is None:
+        return None
+    return RefusalView(claim=str(about.get("name")), at_s=at_s, message=str(raw.get("message")))
+
+
+def headroom(raw: Object) -> HeadroomView | None:
+    """A Deployment or CapacityBuffer of ours."""
+    metadata = raw["metadata"]
+    pool = (metadata.get("labels") or {}).get(HEADROOM_LABEL)
+    if not pool:
+        return None
+    return HeadroomView(
+        pool=pool,
+        replicas=int((raw.get("spec") or {}).get("replicas") or 0),
+        digest=str((metadata.get("annotations") or {}).get(DIGEST_ANNOTATION, "")),
+    )
+
+
+def extended(resources: Mapping[str, Any] | None) -> dict[str, int]:
+    """Resources with a domain, such as nvidia.com/gpu."""
+    return {
+        name: int(amount)
+        for name, amount in (resources or {}).items()
+        if "/" in name and str(amount).isdigit()
+    }
+
+
+def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """All of `wanted` are there."""
+    return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _since(status: Object, kind: str) -> float | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == "True":
+            return seconds(condition.get("lastTransitionTime"))
+    return None
+
+
+def _refused(status: Object) -> tuple[float, str] | None:
+    for condition in status.get("conditions") or ():
+        reason = str(condition.get("reason", ""))
+        if condition.get("type") != "Launched" or condition.get("status") == "True":
+            continue
+        at_s = seconds(condition.get("lastTransitionTime"))
+        text = f"{reason}: {condition.get('message', '')}"
+        if at_s is not None and any(word in text.lower().replace(" ", "") for word in REFUSALS):
+            return at_s, text
+    return None

@@ -1,0 +1,268 @@
+"""Node pools, kept up to date: nodes, Karpenter's claims, the pods that hold GPUs, stock-outs, and our own headroom.
+
+Needs `list` and `watch` on nodes, pods and events, on nodeclaims (karpenter.sh), `get` on the cluster-autoscaler's
+status ConfigMap, and the same on deployments and capacitybuffers in the headroom's namespace. What a cluster does not
+have need not be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clock import Clock
+from autoscaler.collectors import cluster_autoscaler, node_views
+from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus
+from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.node_views import (
+    ClaimView,
+    GpuPodView,
+    HeadroomView,
+    NodeView,
+    RefusalView,
+)
+from autoscaler.core.nodes.observed import (
+    BUFFER_API,
+    HEADROOM_LABEL,
+    Backend,
+    NodeStatus,
+    PoolInput,
+    StockOut,
+)
+from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.errors import SourceError, SourceMissing
+
+log = logging.getLogger(__name__)
+
+STATUS_PERIOD_S = 10.0
+DIFFERS = -1
+"""Headroom that an object of another form asks for: whatever is wanted, it has to be written."""
+
+
+class NodeCollector:
+    """Watches the configured pools of one cluster."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        clock: Clock,
+        *,
+        pools: Mapping[str, PoolSettings],
+        namespace: str,
+        digest: Callable[[str], str],
+        managed: Callable[[], Collection[str]],
+    ) -> None:
+        """`namespace` is the headroom's; `digest` gives a placeholder's form by pool; `managed` gives the uids of
+        what owns the pods of workloads that forescale scales."""
+        self._client, self._clock = client, clock
+        self._pools, self._digest, self._managed = pools, digest, managed
+        self._status: AutoscalerStatus | None = None
+        self._status_error: str | None = None
+        resources = frozenset(pool.resource for pool in pools.values())
+        self._nodes: Mirror[NodeView] = Mirror(
+            client,
+            "/api/v1/nodes",
+            lambda raw, before: node_views.node(raw, before, clock.now_s()),
+            clock,
+        )
+        self._claims: Mirror[ClaimView] = Mirror(
+            client, "/apis/karpenter.sh/v1/nodeclaims", node_views.claim, clock, optional=True
+        )
+        self._pods: Mirror[GpuPodView] = Mirror(
+            client, "/api/v1/pods", lambda raw, _: node_views.gpu_pod(raw, resources), clock
+        )
+        self._refusals: Mirror[RefusalView] = Mirror(
+            client,
+            f"/api/v1/events?fieldSelector=reason%3D{node_views.INSUFFICIENT}",
+            lambda raw, _: node_views.refusal(raw),
+            clock,
+        )
+        own = f"namespaces/{namespace}"
+        label = f"labelSelector={HEADROOM_LABEL}".replace("/", "%2F")
+        self._objects: dict[Backend, Mirror[HeadroomView]] = {
+            Backend.PLACEHOLDER: Mirror(
+                client,
+                f"/apis/apps/v1/{own}/deployments?{label}",
+                lambda raw, _: node_views.headroom(raw),
+                clock,
+            ),
+            Backend.CAPACITY_BUFFER: Mirror(
+                client,
+                f"/apis/{BUFFER_API}/{own}/capacitybuffers?{label}",
+                lambda raw, _: node_views.headroom(raw),
+                clock,
+                optional=True,
+            ),
+        }
+
+    @property
+    def mirrors(self) -> tuple[Mirror[Any], ...]:
+        """Everything that is watched."""
+        return (self._nodes, self._claims, self._pods, self._refusals, *self._objects.values())
+
+    async def run(self) -> None:
+        """Watches for ever."""
+        async with asyncio.TaskGroup() as group:
+            for mirror in self.mirrors:
+                group.create_task(mirror.run())
+            group.create_task(self._follow_status())
+
+    async def read_once(self) -> None:
+        """Lists everything once. What can't be read says so in `observe`."""
+        for mirror in self.mirrors:
+            try:
+                await mirror.relist()
+            except SourceError as error:
+                mirror.error = str(error)
+        await self._read_status()
+
+    def observe(self) -> tuple[PoolInput, ...]:
+        """Every configured pool, by name; no I/O."""
+        now_s = self._clock.now_s()
+        return tuple(self._pool(name, self._pools[name], now_s) for name in sorted(self._pools))
+
+    def _pool(self, name: str, pool: PoolSettings, now_s: float) -> PoolInput:
+        nodes = [
+            node
+            for node in self._nodes.objects.values()
+            if node_views.carries(node.labels, pool.labels)
+        ]
+        used, foreign = self._held(pool, {node.name for node in nodes})
+        return PoolInput(
+            pool=name,
+            nodes=self._statuses(pool, nodes, used),
+            stock_out=self._stock_out(pool),
+            foreign_units=foreign,
+            headroom=self._headroom(name, pool),
+            stale=self._stale(pool, now_s),
+        )
+
+    def _statuses(
+        self, pool: PoolSettings, nodes: list[NodeView], used: Mapping[str, int]
+    ) -> tuple[NodeStatus, ...]:
+        claims = [
+            claim
+            for claim in self._claims.objects.values()
+            if node_views.carries(claim.labels, pool.labels)
+        ]
+        by_node = {claim.node: claim for claim in claims if claim.node}
+        found = []
+        for node in nodes:
+            claim = by_node.get(node.name)
+            units = node.allocatable.get(pool.resource, 0)
+            found.append(
+                NodeStatus(
+                    name=claim.name if claim else node.name,
+                    # Of a node that was of use when first seen, it is not known since when.
+                    requested_s=claim.requested_s if claim and not node.found_usable else None,
+                    registered_s=node.created_s,
+                    ready_s=node.first_ready_s,
+                    allocatable_s=node.usable_s if units and node.ready_s is not None else None,
+                    units=units,
+                    used_units=used.get(node.name, 0),
+                    leaving=node.leaving or (claim is not None and claim.leaving),
+                )
+            )
+        present = {node.name for node in nodes}
+        found += [
+            NodeStatus(name=claim.name, requested_s=claim.requested_s, leaving=claim.leaving)
+            for claim in claims
+            if claim.node not in present
+        ]
+        found += self._coming(pool)
+        return tuple(sorted(found, key=lambda status: status.name))
+
+    def _coming(self, pool: PoolSettings) -> list[NodeStatus]:
+        """What the cluster-autoscaler has asked for; since when is not known of each."""
+        group = self._status.group(pool.node_group) if self._status and pool.node_group else None
+        count = group.coming if group else 0
+        return [NodeStatus(name=f"{pool.node_group}/{number}") for number in range(count)]
+
+    def _held(self, pool: PoolSettings, nodes: set[str]) -> tuple[dict[str, int], int]:
+        """Units in use by node, placeholders left out, and those of other tenants."""
+        used: dict[str, int] = {}
+        foreign, managed = 0, self._managed()
+        for pod in self._pods.objects.values():
+            units = pod.resources.get(pool.resource, 0)
+            if pod.headroom or not units or pod.node not in nodes:
+                continue
+            used[pod.node] = used.get(pod.node, 0) + units
+            if pod.owner_uid not in managed:
+                foreign += units
+        return used, foreign
+
+    def _stock_out(self, pool: PoolSettings) -> StockOut | None:
+        found = [
+            StockOut(at_s=event.at_s, source="Event", message=event.message)
+            for event in self._refusals.objects.values()
+            if self._is_of(pool, event.claim)
+        ]
+        for claim in self._claims.objects.values():
+            if claim.refused is not None and node_views.carries(claim.labels, pool.labels):
+                at_s, message = claim.refused
+                found.append(StockOut(at_s=at_s, source=f"NodeClaim {claim.name}", message=message))
+        group = self._status.group(pool.node_group) if self._status and pool.node_group else None
+        if group is not None and group.backoff is not None and self._status is not None:
+            # It stands for as long as the status says so.
+            at_s = self._status.at_s or 0.0
+            found.append(
+                StockOut(at_s=at_s, source="cluster-autoscaler status", message=group.backoff)
+            )
+        return max(found, key=lambda item: item.at_s, default=None)
+
+    @staticmethod
+    def _is_of(pool: PoolSettings, claim: str) -> bool:
+        """Karpenter deletes a refused claim at once; its name, `<NodePool>-<random>`, is what is left of it."""
+        owner = pool.labels.get("karpenter.sh/nodepool")
+        return owner is not None and claim.rpartition("-")[0] == owner
+
+    def _headroom(self, name: str, pool: PoolSettings) -> tuple[tuple[Backend, int], ...]:
+        digest, found = self._digest(name), []
+        for backend, mirror in self._objects.items():
+            if not mirror.known or not mirror.synced:
+                continue
+            own = next((o for o in mirror.objects.values() if o.pool == name), None)
+            if own is None:
+                found.append((backend, 0))
+            elif own.digest != digest:
+                found.append((backend, DIFFERS))
+            else:
+                found.append((backend, own.replicas * pool.unit))
+        return tuple(found)
+
+    def _stale(self, pool: PoolSettings, now_s: float) -> str | None:
+        for mirror in (self._nodes, self._claims, self._pods):
+            if mirror.error is not None:
+                return f"{mirror.path}: {mirror.error}"
+            if not mirror.synced:
+                return f"{mirror.path}: not listed yet"
+        if pool.node_group is None:
+            return None
+        if self._status is None:
+            return self._status_error or "the cluster-autoscaler's status was not read yet"
+        return self._status.stale(now_s)
+
+    async def _follow_status(self) -> None:
+        while any(pool.node_group for pool in self._pools.values()):
+            await self._read_status()
+            await self._clock.sleep(STATUS_PERIOD_S)
+
+    async def _read_status(self) -> None:
+        if not any(pool.node_group for pool in self._pools.values()):
+            return
+        where = f"{cluster_autoscaler.NAMESPACE}/configmaps/{cluster_autoscaler.NAME}"
+        try:
+            found = await self._client.read(f"/api/v1/namespaces/{where}")
+            self._status, self._status_error = cluster_autoscaler.read(found), None
+        except SourceMissing:
+            self._status = None
+            self._status_error = (
+                f"{where}: there is none, so no cluster-autoscaler runs; leave out node_group"
+            )
+        except SourceError as error:
+            # What was read last goes stale by its own time.
+            self._status_error = str(error)
+            log.warning("cluster-autoscaler status: %s", error)

@@ -1,0 +1,60 @@
+"""Everything that the checks look at, read once. What may not be read is remembered as such, never taken for absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.collectors import cluster_autoscaler
+from autoscaler.errors import SourceError, SourceMissing
+
+Object = Mapping[str, Any]
+PATHS = {
+    "deployments": "/apis/apps/v1/deployments",
+    "nodes": "/api/v1/nodes",
+    "quotas": "/api/v1/resourcequotas",
+    "priority classes": "/apis/scheduling.k8s.io/v1/priorityclasses",
+    "node pools": "/apis/karpenter.sh/v1/nodepools",
+    "capacity buffers": "/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers",
+    "cluster policies": "/apis/nvidia.com/v1/clusterpolicies",
+    "status": (
+        f"/api/v1/namespaces/{cluster_autoscaler.NAMESPACE}/configmaps/{cluster_autoscaler.NAME}"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Raw objects by kind. A kind is in exactly one of the three."""
+
+    found: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    """This cluster has no such kind, or no such object."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why it could not be read."""
+
+    def all(self, kind: str) -> tuple[Object, ...]:
+        """Empty where there are none or they could not be read."""
+        return self.found.get(kind, ())
+
+
+async def look(client: KubernetesClient) -> Cluster:
+    """Reads all of it; never raises SourceError."""
+    found: dict[str, tuple[Object, ...]] = {}
+    absent, unreadable = set(), {}
+    for kind, path in PATHS.items():
+        try:
+            if kind == "status":
+                found[kind] = (await client.read(path),)
+            else:
+                items: list[Object] = []
+                async for page, _ in client.pages(path):
+                    items += page
+                found[kind] = tuple(items)
+        except SourceMissing:
+            absent.add(kind)
+        except SourceError as told:
+            unreadable[kind] = str(told)
+    return Cluster(found=found, absent=frozenset(absent), unreadable=unreadable)

@@ -1,0 +1,95 @@
+"""Runs every check once."""
+
+from __future__ import annotations
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.clock import Clock
+from autoscaler.config import Settings
+from autoscaler.controller import sources
+from autoscaler.controller.deadline import within
+from autoscaler.controller.doctor import autoscalers, cluster, gpus, metrics, rights, workloads
+from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok
+from autoscaler.controller.ports import Measured, Observation, Samples
+from autoscaler.controller.wiring import own_namespace
+from autoscaler.errors import AutoscalerError, SourceError
+
+KUBERNETES = "Kubernetes"
+METRICS_TIMEOUT_S = 20.0
+
+
+async def examine(
+    settings: Settings, clock: Clock, *, account: str | None = None
+) -> tuple[Diagnosis, ...]:
+    """Every finding, in the order of what depends on what. `account`: whose rights, as `namespace/name`.
+
+    Raises:
+        SourceInvalid: there is no usable kubeconfig.
+    """
+    client = await sources.connect_kubernetes(settings)
+    prometheus = sources.connect_prometheus(settings)
+    try:
+        return tuple(await _all(settings, clock, client, prometheus, account))
+    finally:
+        prometheus.close()
+        await client.close()
+
+
+async def _all(
+    settings: Settings,
+    clock: Clock,
+    client: KubernetesClient,
+    prometheus: PrometheusClient,
+    account: str | None,
+) -> list[Diagnosis]:
+    try:
+        version = (await client.read("/version")).get("gitVersion", "")
+    except SourceError as failed:
+        return [error(KUBERNETES, str(failed), "give --kubeconfig or --context")]
+    found = [ok(KUBERNETES, f"{version} at {client.server}")]
+    own = account.partition("/")[0] if account else own_namespace(settings)
+    found += await rights.check(client, rights.needed(settings, own), account)
+    seen, problems = await _observe(settings, client, clock)
+    found += problems
+    measured = await _measure(settings, prometheus, clock, seen)
+    found += metrics.check(settings.prometheus.url, measured, seen.workloads)
+    looked = await cluster.look(client)
+    found += autoscalers.check(looked, settings)
+    found += gpus.check(looked, settings)
+    found += workloads.check(looked, settings, [item.spec for item in seen.workloads])
+    return found
+
+
+async def _observe(
+    settings: Settings, client: KubernetesClient, clock: Clock
+) -> tuple[Observation, list[Diagnosis]]:
+    collector = sources.collector(settings, client, clock)
+    try:
+        await collector.read_once()
+    except SourceError as failed:
+        return Observation(), [error("workloads", str(failed), "install the base of deploy/")]
+    seen = sources.ClusterView(collector).observe()
+    problems = [
+        error(f"annotations of {item.workload}", str(problem), "correct or remove it")
+        for item in seen.refused
+        for problem in item.problems
+    ]
+    return seen, problems
+
+
+async def _measure(
+    settings: Settings, prometheus: PrometheusClient, clock: Clock, seen: Observation
+) -> Measured:
+    specs = tuple(item.spec for item in seen.workloads)
+    try:
+        if not specs:
+            await within(
+                clock, METRICS_TIMEOUT_S, prometheus.query("vector(1)", at_s=clock.now_s())
+            )
+            return Samples()
+        collector = sources.measures(settings, prometheus)
+        return await within(clock, METRICS_TIMEOUT_S, collector.collect(clock.now_s(), specs))
+    except TimeoutError:
+        return Samples(error=f"no answer within {METRICS_TIMEOUT_S:g} s")
+    except AutoscalerError as failed:
+        return Samples(error=str(failed))

@@ -1,0 +1,141 @@
+"""Whether the API server would let forescale do what it has to: it is asked, nothing is tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.config import Settings
+from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
+from autoscaler.errors import ActuationError, SourceError
+
+REVIEWS = "/apis/authorization.k8s.io/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """One verb on one resource; `namespace` empty: in all of them."""
+
+    verb: str
+    resource: str
+    group: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {what}{f'.{self.group}' if self.group else ''}{where}"
+
+
+def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...]]:
+    """By what grants them."""
+    both = ("list", "watch")
+    base = [
+        *(
+            Right(verb=verb, group="apps", resource=resource)
+            for resource in ("deployments", "statefulsets", "replicasets")
+            for verb in both
+        ),
+        *(Right(verb=verb, resource="pods") for verb in both),
+        *(Right(verb=v, group="autoscaling", resource="horizontalpodautoscalers") for v in both),
+        *(
+            Right(verb="patch", group="apps", resource=resource, subresource="scale")
+            for resource in ("deployments", "statefulsets")
+        ),
+        Right(verb="create", resource="events"),
+    ]
+    own = [
+        Right(
+            verb="create",
+            group="coordination.k8s.io",
+            resource="leases",
+            namespace=own_namespace,
+        ),
+        *(
+            Right(
+                verb=verb,
+                group="coordination.k8s.io",
+                resource="leases",
+                namespace=own_namespace,
+                name=settings.leader.lease_name,
+            )
+            for verb in ("get", "update")
+        ),
+        *(
+            Right(verb=verb, resource="configmaps", namespace=own_namespace)
+            for verb in ("get", "create", "update")
+        ),
+    ]
+    found = {"base": tuple(base), "base, own namespace": tuple(own)}
+    if settings.engine.nodes.pools:
+        found["component nodes"] = tuple(_nodes(settings))
+    return found
+
+
+def _nodes(settings: Settings) -> list[Right]:
+    own = settings.headroom.namespace
+    return [
+        *(Right(verb=verb, resource="nodes") for verb in ("list", "watch")),
+        *(Right(verb=verb, resource="events") for verb in ("list", "watch")),
+        *(
+            Right(verb=verb, group="karpenter.sh", resource="nodeclaims")
+            for verb in ("list", "watch")
+        ),
+        *(
+            Right(verb=verb, group=group, resource=resource, namespace=own)
+            for group, resource in (
+                ("apps", "deployments"),
+                ("autoscaling.x-k8s.io", "capacitybuffers"),
+            )
+            for verb in ("list", "watch", "create", "patch")
+        ),
+        *(Right(verb=v, resource="podtemplates", namespace=own) for v in ("create", "patch")),
+    ]
+
+
+async def check(
+    client: KubernetesClient, rights: dict[str, tuple[Right, ...]], account: str | None
+) -> list[Diagnosis]:
+    """One finding for each role. `account` is `namespace/name` of a service account; None: whoever asks."""
+    found = []
+    for role, wanted in rights.items():
+        try:
+            lacking = [right for right in wanted if not await _allowed(client, right, account)]
+        except (ActuationError, SourceError) as failed:
+            remedy = "give yourself create on (self)subjectaccessreviews.authorization.k8s.io"
+            found.append(unknown(f"rights: {role}", str(failed), remedy))
+            continue
+        who = account or "you"
+        if lacking:
+            text = ", ".join(str(right) for right in lacking)
+            remedy = f"install the {role} of deploy/, and bind it to {who}"
+            found.append(error(f"rights: {role}", f"{who} may not {text}", remedy))
+        else:
+            found.append(ok(f"rights: {role}", f"{who}: all {len(wanted)} of them"))
+    return found
+
+
+async def _allowed(client: KubernetesClient, right: Right, account: str | None) -> bool:
+    kind = "SelfSubjectAccessReview" if account is None else "SubjectAccessReview"
+    spec: dict[str, object] = {
+        "resourceAttributes": {
+            "verb": right.verb,
+            "group": right.group,
+            "resource": right.resource,
+            "subresource": right.subresource,
+            "namespace": right.namespace,
+            "name": right.name,
+        }
+    }
+    if account is not None:
+        namespace, _, name = account.partition("/")
+        spec["user"] = f"system:serviceaccount:{namespace}:{name}"
+        spec["groups"] = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+    answer = await client.write(
+        "POST",
+        f"{REVIEWS}/{kind.lower()}s",
+        {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec},
+    )
+    return bool((answer.get("status") or {}).get("allowed"))

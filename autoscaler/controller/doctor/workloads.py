@@ -1,0 +1,130 @@
+"""Annotated workloads: whether their pods may take placeholders' room, end gracefully, and fit their quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoscaler.collectors.node_needs import requests
+from autoscaler.config import Settings
+from autoscaler.controller.doctor import autoscalers
+from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
+from autoscaler.core.annotations import PREFIX
+from autoscaler.core.types import WorkloadSpec
+
+PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
+Object = Mapping[str, Any]
+
+
+def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
+    """All three."""
+    annotated = [
+        item
+        for item in cluster.all("deployments")
+        if f"{PREFIX}slo" in (item["metadata"].get("annotations") or {})
+    ]
+    return [
+        *_priorities(cluster, settings, annotated),
+        *_quotas(cluster, settings, specs),
+        *_endings(annotated),
+    ]
+
+
+def _priorities(
+    cluster: Cluster, settings: Settings, annotated: Sequence[Object]
+) -> list[Diagnosis]:
+    if not settings.engine.nodes.pools:
+        return []
+    if "priority classes" in cluster.unreadable:
+        remedy = "let doctor list priorityclasses"
+        return [unknown(PRIORITY, cluster.unreadable["priority classes"], remedy)]
+    classes = {str(item["metadata"]["name"]): item for item in cluster.all("priority classes")}
+    own = classes.get(settings.headroom.priority_class)
+    if own is None:
+        text = f"there is no PriorityClass {settings.headroom.priority_class}"
+        return [
+            error(PRIORITY, text, "install the component nodes, or set headroom.priority_class")
+        ]
+    value, lowest = int(own.get("value", 0)), autoscalers.cutoff(cluster)
+    found = []
+    if value < lowest:
+        found.append(
+            error(
+                PRIORITY,
+                f"{settings.headroom.priority_class} is {value}, "
+                f"the cluster-autoscaler overlooks what is below {lowest}",
+                f"make it {lowest}: a new PriorityClass, for its value can't be changed",
+            )
+        )
+    for item in annotated:
+        name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+        spec = item["spec"]["template"]["spec"]
+        theirs = classes.get(str(spec.get("priorityClassName")), {})
+        if (spec.get("preemptionPolicy") or theirs.get("preemptionPolicy")) == "Never":
+            text = f"{name}: its pods never preempt, so they can't take a placeholder's room"
+            found.append(warning(PRIORITY, text, "give it a class with PreemptLowerPriority"))
+        if int(theirs.get("value", 0)) <= value:
+            text = f"{name}: its priority is not above the placeholders' {value}"
+            found.append(warning(PRIORITY, text, "give it a class with a higher value"))
+    return found or [ok(PRIORITY, f"placeholders give way: priority {value}")]
+
+
+def _quotas(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
+    if "quotas" in cluster.unreadable:
+        return [unknown(QUOTA, cluster.unreadable["quotas"], "let doctor list resourcequotas")]
+    found = []
+    for quota in cluster.all("quotas"):
+        namespace = str(quota["metadata"]["namespace"])
+        hard = (quota.get("spec") or {}).get("hard") or {}
+        for key, amount in hard.items():
+            resource = key.removeprefix("requests.")
+            if "/" not in resource or not str(amount).isdigit():
+                continue
+            wanted = _wanted(namespace, resource, settings, specs)
+            if wanted > int(amount):
+                found.append(
+                    warning(
+                        QUOTA,
+                        f"{namespace}: {key} is {amount}, up to {wanted} may be asked for",
+                        "raise the quota, or lower max-replicas or max_headroom",
+                    )
+                )
+    return found or [ok(QUOTA, "none is lower than what may be asked for")]
+
+
+def _wanted(
+    namespace: str, resource: str, settings: Settings, specs: Sequence[WorkloadSpec]
+) -> int:
+    replicas = sum(
+        (spec.max_replicas or settings.engine.max_replicas) * spec.node_needs.count
+        for spec in specs
+        if spec.id.namespace == namespace
+        and spec.node_needs is not None
+        and spec.node_needs.resource == resource
+    )
+    headroom = 0
+    if namespace == settings.headroom.namespace:
+        pools = settings.engine.nodes.pools.values()
+        headroom = sum(pool.max_headroom for pool in pools if pool.resource == resource)
+    return replicas + headroom
+
+
+def _endings(annotated: Sequence[Object]) -> list[Diagnosis]:
+    found = []
+    for item in annotated:
+        name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+        spec = item["spec"]["template"]["spec"]
+        if not any("/" in resource for resource in requests(spec)):
+            text = f"{name}: its pods ask for no GPU"
+            remedy = "name nvidia.com/gpu, or a slice, under resources.limits"
+            found.append(warning("GPU request", text, remedy))
+        if int(spec.get("terminationGracePeriodSeconds", 30)) == 0:
+            text = f"{name}: its pods are killed at once"
+            remedy = "set terminationGracePeriodSeconds to the longest request"
+            found.append(error(ENDING, text, remedy))
+        elif not any((c.get("lifecycle") or {}).get("preStop") for c in spec["containers"]):
+            text = f"{name}: no preStop"
+            remedy = "sleep a few seconds in preStop: clients learn that a pod goes after it does"
+            found.append(warning(ENDING, text, remedy))
+    return found or [ok(ENDING, f"{len(annotated)} Deployments")]

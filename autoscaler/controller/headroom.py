@@ -1,0 +1,110 @@
+"""Carries out changes of headroom, and says which of them are worth an Event at the pool's Deployment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+from autoscaler.clock import Clock
+from autoscaler.controller.deadline import within
+from autoscaler.controller.leader import Leadership
+from autoscaler.controller.ports import Note
+from autoscaler.core.nodes.observed import SetHeadroom
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import HeadroomResult, Outcome, Severity, TickRecord, WorkloadId
+from autoscaler.errors import AutoscalerError
+
+log = logging.getLogger(__name__)
+
+REFUSED = "HeadroomRefused"
+# Holds that ask for a person.
+NOTABLE = frozenset({Reason.NODE_STATUS_STALE, Reason.NODE_HEADROOM_CAPPED})
+
+
+class Writes(Protocol):
+    """What writes one pool's object."""
+
+    async def apply(self, action: SetHeadroom) -> HeadroomResult:
+        """One change."""
+        ...
+
+
+class HeadroomWriter:
+    """Sends a plan's changes of headroom, while this process leads and the tick has time left."""
+
+    def __init__(
+        self, actuator: Writes, *, leadership: Leadership, clock: Clock, timeout_s: float
+    ) -> None:
+        self._actuator, self._leadership = actuator, leadership
+        self._clock, self._timeout_s = clock, timeout_s
+
+    async def carry_out(
+        self, actions: tuple[SetHeadroom, ...], *, until_s: float
+    ) -> tuple[HeadroomResult, ...]:
+        """In their order, which asks before it lets go: what is let go waits for what is to come."""
+        results: list[HeadroomResult] = []
+        for action in actions:
+            failed = any(r.outcome is not Outcome.APPLIED for r in results)
+            if failed and action.units < action.observed:
+                text = "not sent: what should replace it could not be asked for"
+                results.append(_result(action, Outcome.REJECTED, text))
+                continue
+            results.append(await self._send(action, until_s))
+        return tuple(results)
+
+    async def _send(self, action: SetHeadroom, until_s: float) -> HeadroomResult:
+        left_s = min(until_s - self._clock.monotonic_s(), self._timeout_s)
+        if not self._leadership.is_leading():
+            return _result(action, Outcome.REJECTED, "not sent: leadership was lost")
+        if left_s <= 0.0:
+            return _result(action, Outcome.REJECTED, "not sent: the time of the tick was up")
+        try:
+            result = await within(self._clock, left_s, self._actuator.apply(action))
+        except TimeoutError:
+            result = _result(action, Outcome.UNKNOWN, f"no answer within {left_s:g} s")
+        except AutoscalerError as error:
+            result = _result(action, Outcome.UNKNOWN, str(error))
+        if result.outcome is Outcome.APPLIED:
+            log.info(
+                "headroom set",
+                extra={"about": action.pool, "to": action.units, "why": action.message},
+            )
+        else:
+            log.warning("headroom not set", extra={"about": action.pool, "error": result.message})
+        return result
+
+
+def pool_notes(record: TickRecord, namespace: str) -> Iterator[tuple[Note, str | None]]:
+    """(note, topic) of every pool; without a topic it is told at once, else like any condition that lasts."""
+    for result in record.headroom:
+        action = result.action
+        change = f"headroom from {max(0, action.observed)} to {action.units} units"
+        if result.outcome is Outcome.APPLIED:
+            text = f"{change} ({action.backend.value}): {action.message}"
+            yield _note(namespace, action.pool, action.reason.value, text, Severity.NORMAL), None
+        else:
+            text = f"Not changed, {change}: {result.message}"
+            note = _note(namespace, action.pool, REFUSED, text, Severity.WARNING)
+            yield note, REFUSED
+    for decision in record.result.pools:
+        told = list(decision.findings)
+        if decision.reason in NOTABLE:
+            told.append((decision.reason, decision.message))
+        for reason, message in told:
+            note = _note(namespace, decision.pool, reason.value, message, Severity.WARNING)
+            yield note, reason.value
+
+
+def _note(namespace: str, pool: str, reason: str, message: str, severity: Severity) -> Note:
+    return Note(
+        workload=WorkloadId(namespace=namespace, name=pool),
+        api_version="apps/v1",
+        reason=reason,
+        message=message,
+        severity=severity,
+    )
+
+
+def _result(action: SetHeadroom, outcome: Outcome, message: str) -> HeadroomResult:
+    return HeadroomResult(action=action, outcome=outcome, message=message)

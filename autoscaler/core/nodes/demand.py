@@ -1,0 +1,60 @@
+"""The demand of one choice of pools over time: how its sum rises, and the highest that was expected of late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autoscaler.core import demand
+from autoscaler.core.nodes.state import ChoiceState, Wanted
+
+MINUTE_S = 60.0
+MILLI = 1000.0
+"""Sums are kept in thousandths of a unit: the rise of a demand is judged as (after + 1) / (before + 1), and a whole
+unit more would make 2 GPUs that become 4 look like a rise by two thirds."""
+
+
+def add_level(
+    state: ChoiceState, level_units: float | None, *, now_s: float, lead_s: float
+) -> ChoiceState:
+    """Takes in one tick's sum; a minute of which no tick is known leaves a gap."""
+    minute_s = now_s - now_s % MINUTE_S
+    if state.minute_s is not None and minute_s != state.minute_s:
+        if state.ticks and minute_s > state.minute_s:
+            growth = demand.add_minute(
+                state.growth,
+                minute_s=state.minute_s,
+                mean_rps=MILLI * state.sum_units / state.ticks,
+                highest_rps=MILLI * state.highest_units,
+                lead_s=lead_s,
+            )
+            state = replace(state, growth=growth)
+        state = replace(state, ticks=0, sum_units=0.0, highest_units=0.0)
+    state = replace(state, minute_s=minute_s)
+    if level_units is None:
+        return state
+    return replace(
+        state,
+        ticks=state.ticks + 1,
+        sum_units=state.sum_units + level_units,
+        highest_units=max(state.highest_units, level_units),
+    )
+
+
+def keep_highest(
+    state: ChoiceState, units: int, *, now_s: float, patience_s: float
+) -> tuple[ChoiceState, int]:
+    """With this tick's expectation, and the highest of the last `patience_s`.
+
+    Only what can still be the highest is kept: an older one that is no higher than a newer one never is again.
+    """
+    recent = [w for w in state.wanted if now_s - patience_s < w.at_s <= now_s and w.units > units]
+    wanted = (*recent, Wanted(at_s=now_s, units=units))
+    return replace(state, wanted=wanted), max(w.units for w in wanted)
+
+
+def patience_s(given_s: float | None, lead_s: Sequence[float]) -> float:
+    """As given, else two measured lead times between 300 s and 1800 s: what is let go costs one to come back."""
+    if given_s is not None:
+        return given_s
+    return min(1800.0, max(300.0, 2.0 * max(lead_s, default=0.0)))

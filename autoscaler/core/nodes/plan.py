@@ -1,0 +1,345 @@
+"""One tick for all pools: who asks for what, which pool can be had, and what each one's object should ask for.
+
+    learn lead times -> judge stock-outs -> demand of each choice -> headroom -> which pool -> back-end -> actions
+
+Headroom of a choice = ceil(upper quantile of the summed demand over the node's lead time) - what its pods hold. The
+quantile is kept at its highest for a while, so that headroom falls in the same tick with the pods that arrive and with
+patience otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autoscaler.core import demand as growth
+from autoscaler.core.nodes import backend, demand, lead, stock
+from autoscaler.core.nodes.claims import Candidate, claim, quantile_of, summed_demand
+from autoscaler.core.nodes.observed import (
+    NodeNeeds,
+    PoolDecision,
+    PoolFacts,
+    PoolInput,
+    SetHeadroom,
+)
+from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
+from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What the step answers, and the memory that it leaves."""
+
+    decisions: tuple[PoolDecision, ...]
+    actions: tuple[SetHeadroom, ...]
+    state: NodesState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """One pool as this tick sees it."""
+
+    name: str
+    settings: PoolSettings
+    given: PoolInput
+    state: PoolState
+    lead_s: float
+
+    @property
+    def can_be_had(self) -> bool:
+        return self.state.stock.until_s is None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the choices ask of one pool."""
+
+    units: int = 0
+    demand: int = 0
+    held: int = 0
+    level: float = 0.0
+    level_known: bool = True
+    kept: bool = False
+    """Some of it is kept from earlier: less was expected this time."""
+    hold: str | None = None
+    """Why it must stay as it is."""
+    probe: bool = False
+    instead_of: list[str] = field(default_factory=list)
+    """Pools before it that can't be had."""
+
+
+def choice_of(needs: NodeNeeds | None, pools: Mapping[str, PoolSettings]) -> tuple[str, ...]:
+    """The pools that a workload's pods may run on, in the order of asking: policy's, then price, then name."""
+    if needs is None:
+        return ()
+    able = [
+        name
+        for name, pool in pools.items()
+        if pool.resource == needs.resource
+        and needs.count <= pool.units_per_node
+        and all(pool.labels.get(key, value) == value for key, value in needs.selector)
+    ]
+    return tuple(sorted(able, key=lambda name: (*_rank(pools[name]), name)))
+
+
+def _rank(pool: PoolSettings) -> tuple[int, float]:
+    # Price is that of a unit: a node with twice the GPUs may cost twice as much.
+    price = pool.price_per_hour
+    return pool.order, float("inf") if price is None else price / pool.units_per_node
+
+
+def plan(
+    candidates: Sequence[Candidate],
+    inputs: Sequence[PoolInput],
+    state: NodesState,
+    *,
+    config: EngineConfig,
+    now_s: float,
+    frozen: str | None,
+) -> Planned:
+    """Headroom of every configured pool."""
+    settings = config.nodes
+    pools = _observe(inputs, state, settings, now_s)
+    choices: dict[tuple[str, ...], list[Candidate]] = {}
+    for candidate in candidates:
+        choice = choice_of(candidate.given.spec.node_needs, settings.pools)
+        if choice:
+            choices.setdefault(choice, []).append(candidate)
+    asked = {name: _Asked() for name in pools}
+    known = {item.choice: item for item in state.choices}
+    kept: list[ChoiceState] = []
+    for choice in sorted(choices):
+        before = known.get(choice) or ChoiceState(choice=choice)
+        kept.append(_ask(before, choices[choice], pools, asked, config=config, now_s=now_s))
+    return _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen)
+
+
+def _observe(
+    inputs: Sequence[PoolInput], state: NodesState, settings: NodeSettings, now_s: float
+) -> dict[str, _Pool]:
+    given = {item.pool: item for item in inputs}
+    known = {item.pool: item for item in state.pools}
+    found = {}
+    for name, pool in settings.pools.items():
+        seen = given.get(name) or PoolInput(pool=name, stale="the pool was not observed")
+        before = known.get(name) or PoolState(pool=name)
+        if seen.stale is None:
+            before = lead.learn(before, seen.nodes)
+        judged = stock.judge(
+            before.stock, seen.stock_out, seen.nodes, now_s=now_s, settings=settings
+        )
+        found[name] = _Pool(
+            name=name,
+            settings=pool,
+            given=seen,
+            state=replace(before, stock=judged),
+            lead_s=lead.lead_time_s(before, seen.nodes, seed_s=pool.lead_time_s, now_s=now_s),
+        )
+    return found
+
+
+def _ask(
+    before: ChoiceState,
+    members: Sequence[Candidate],
+    pools: Mapping[str, _Pool],
+    asked: Mapping[str, _Asked],
+    *,
+    config: EngineConfig,
+    now_s: float,
+) -> ChoiceState:
+    """Adds what the workloads of one choice need to the pools that should bring it."""
+    target = _target(before.choice, pools)
+    claims = [claim(one, node_lead_s=target.lead_s, config=config, now_s=now_s) for one in members]
+    known = [one.level for one in claims if one.level is not None]
+    level = sum(known) if len(known) == len(claims) else None
+    horizon_s = target.lead_s + max(
+        one.decision.facts.lead_time_s or config.startup_time_s for one in members
+    )
+    after = demand.add_level(before, level, now_s=now_s, lead_s=horizon_s)
+    quantile = max(quantile_of(one.given.spec.slo.objectives[0], config) for one in members)
+    (ratio,) = growth.growth_ratios(after.growth, levels=(quantile,), lead_s=horizon_s)
+    expected = summed_demand(claims, growth_ratio=ratio)
+    leads_s = [pools[name].lead_s for name in before.choice]
+    after, highest = demand.keep_highest(
+        after,
+        expected,
+        now_s=now_s,
+        patience_s=demand.patience_s(config.nodes.patience_s, leads_s),
+    )
+    held = sum(one.held for one in claims)
+    share = asked[target.name]
+    share.held += held
+    share.demand += highest
+    share.level += sum(known)
+    share.level_known = share.level_known and level is not None
+    share.kept = share.kept or highest > expected
+    share.hold = share.hold or _unknown(members)
+    _place(max(0, highest - held), before.choice, target, pools, asked)
+    return after
+
+
+def _target(choice: tuple[str, ...], pools: Mapping[str, _Pool]) -> _Pool:
+    """The first pool that is known to be had, else one that is being tried again, else the first."""
+    usable = [pools[name] for name in choice if pools[name].can_be_had]
+    proven = [pool for pool in usable if not pool.state.stock.probing]
+    return (proven or usable or [pools[choice[0]]])[0]
+
+
+def _place(
+    units: int,
+    choice: tuple[str, ...],
+    target: _Pool,
+    pools: Mapping[str, _Pool],
+    asked: Mapping[str, _Asked],
+) -> None:
+    """The first proven pool is asked for all of it; one that is tried again for one unit beside, in case it fails."""
+    for name in choice[: choice.index(target.name)]:
+        pool = pools[name]
+        if pool.can_be_had and pool.state.stock.probing and units > 0:
+            asked[name].units += pool.settings.unit
+            asked[name].probe = True
+        elif not pool.can_be_had:
+            asked[target.name].instead_of.append(name)
+    unit = target.settings.unit
+    asked[target.name].units += -(-units // unit) * unit
+
+
+def _unknown(members: Sequence[Candidate]) -> str | None:
+    blind = [str(one.given.spec.id) for one in members if not one.given.pods_known]
+    return f"the pods of {', '.join(blind[:3])} are not known" if blind else None
+
+
+def _answer(
+    pools: Mapping[str, _Pool],
+    asked: Mapping[str, _Asked],
+    choices: Sequence[ChoiceState],
+    settings: NodeSettings,
+    *,
+    now_s: float,
+    frozen: str | None,
+) -> Planned:
+    decisions, actions, states = [], [], []
+    for name, pool in pools.items():
+        decision, state = _decide(pool, asked[name], settings, now_s=now_s)
+        if frozen is not None:
+            message = f"all scaling is frozen: {frozen}"
+            decision = replace(
+                decision,
+                headroom=pool.state.headroom,
+                reason=Reason.FROZEN,
+                message=message,
+                findings=(),
+            )
+            state = replace(state, headroom=pool.state.headroom)
+        decisions.append(decision)
+        states.append(state)
+        if frozen is None and settings.mode is HeadroomMode.AUTO and pool.given.stale is None:
+            actions += backend.actions(pool.given, decision)
+    return Planned(
+        decisions=tuple(decisions),
+        # What is to come is asked for before anything is let go.
+        actions=tuple(sorted(actions, key=lambda action: action.units < action.observed)),
+        state=NodesState(pools=tuple(states), choices=tuple(choices)),
+    )
+
+
+def _decide(
+    pool: _Pool, ask: _Asked, settings: NodeSettings, *, now_s: float
+) -> tuple[PoolDecision, PoolState]:
+    hold = pool.given.stale or ask.hold
+    if hold is not None:
+        decision = PoolDecision(
+            pool=pool.name,
+            headroom=pool.state.headroom,
+            reason=Reason.NODE_STATUS_STALE,
+            message=f"held: {hold}",
+            available=pool.can_be_had,
+            backend=pool.state.backend,
+            facts=_facts(pool, ask),
+        )
+        return decision, pool.state
+    units, reason, message = _wanted(pool, ask)
+    state, findings = pool.state, []
+    if not pool.can_be_had:
+        findings.append((Reason.NODE_STOCK_OUT, _sold_out(pool, now_s)))
+    state, units, eaten = _without_foreign(pool, units, settings)
+    if eaten is not None:
+        findings.append((Reason.NODE_HEADROOM_EATEN, eaten))
+    chosen = backend.choose(pool.given, state, pool.settings, units, pool.lead_s, now_s=now_s)
+    decision = PoolDecision(
+        pool=pool.name,
+        headroom=units,
+        reason=reason,
+        message=message,
+        available=pool.can_be_had,
+        backend=chosen.state.backend,
+        findings=(*findings, *chosen.findings),
+        facts=_facts(pool, ask),
+    )
+    return decision, replace(chosen.state, headroom=units)
+
+
+def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
+    cap = pool.settings.max_headroom
+    what = f"{ask.demand} {pool.settings.resource} expected within {pool.lead_s:.0f} s, {ask.held} held by pods"
+    if ask.instead_of:
+        what += f"; instead of {', '.join(ask.instead_of)}, which can't be had"
+    if ask.units > cap:
+        return cap, Reason.NODE_HEADROOM_CAPPED, f"{what}; at most {cap} are asked for beyond that"
+    if ask.probe:
+        return ask.units, Reason.NODE_STOCK_PROBE, "tried again after a stock-out"
+    if ask.units == 0 and not pool.can_be_had:
+        return 0, Reason.NODE_STOCK_OUT, "it can't be had, the next pool is asked"
+    if ask.units == 0:
+        return 0, Reason.NODES_UNNEEDED, what if ask.demand or ask.held else "no workload needs it"
+    if ask.kept:
+        return ask.units, Reason.NODE_HEADROOM_KEPT, f"{what}; kept from a higher expectation"
+    return ask.units, Reason.NODE_DEMAND_AHEAD, what
+
+
+def _sold_out(pool: _Pool, now_s: float) -> str:
+    stock_state = pool.state.stock
+    left_s = (stock_state.until_s or now_s) - now_s
+    return f"{stock_state.message}; asked again in {left_s:.0f} s"
+
+
+def _without_foreign(
+    pool: _Pool, units: int, settings: NodeSettings
+) -> tuple[PoolState, int, str | None]:
+    """Headroom less what other tenants have taken of it beyond the allowance: it is not bought for them again."""
+    foreign, state = pool.given.foreign_units, pool.state
+    if foreign is None:
+        return state, units, None
+    base = state.foreign_base
+    if base is None or not state.headroom or foreign < base:
+        return replace(state, foreign_base=foreign), units, None
+    allowance = settings.foreign_allowance
+    if allowance is None:
+        allowance = pool.settings.units_per_node
+    eaten = foreign - base
+    if eaten <= allowance or units == 0:
+        return state, units, None
+    left = max(0, units - (eaten - allowance))
+    return (
+        state,
+        left,
+        f"other tenants took {eaten} units while headroom was asked for; {allowance} are replaced, so {left} of "
+        f"{units} are asked for",
+    )
+
+
+def _facts(pool: _Pool, ask: _Asked) -> PoolFacts:
+    current = pool.given.stale is None
+    return PoolFacts(
+        lead_time_s=pool.lead_s,
+        stages_s=lead.stages_s(pool.state),
+        demand=ask.demand,
+        level=ask.level if ask.level_known else None,
+        held=ask.held,
+        free=backend.free_units(pool.given.nodes) if current else None,
+        coming=backend.coming(pool.given.nodes) if current else None,
+        foreign=pool.given.foreign_units if current else None,
+        price_per_hour=pool.settings.price_per_hour,
+    )

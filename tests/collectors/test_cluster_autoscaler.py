@@ -1,0 +1,74 @@
+"""The cluster-autoscaler's status in both of its forms; what is not told is not known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from autoscaler.collectors.cluster_autoscaler import UPDATED, AutoscalerStatus, read, time_s
+from autoscaler.errors import SourceInvalid
+
+SAMPLES = Path(__file__).parent / "samples"
+NOON_S = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+
+
+def of(name: str) -> AutoscalerStatus:
+    return read({"data": {"status": (SAMPLES / name).read_text()}})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("autoscaler-status.yaml", "OUT_OF_RESOURCES: zone b has no such machines"),
+        ("autoscaler-status-1.29.txt", "Backoff"),
+    ],
+)
+def test_both_forms_say_the_same(name: str, told: str) -> None:
+    status = of(name)
+    assert (status.at_s, status.healthy) == (NOON_S, True)
+    growing, refused = status.group("pool-h100"), status.group("prod-pool-h200")
+    assert growing is not None
+    assert refused is not None
+    assert (growing.ready, growing.target, growing.coming, growing.backoff) == (2, 4, 2, None)
+    assert growing.changed_s == NOON_S - 40.0
+    assert (refused.coming, refused.backoff, refused.changed_s) == (0, told, NOON_S - 120.0)
+
+
+def test_an_empty_group_has_no_counts() -> None:
+    group = of("autoscaler-status.yaml").group("empty")
+    assert group is not None
+    assert (group.ready, group.target, group.coming) == (None, 0, 0)
+
+
+def test_an_end_that_fits_two_groups_names_none() -> None:
+    assert of("autoscaler-status.yaml").group("") is None
+
+
+def test_it_is_stale_after_three_minutes_and_without_a_time() -> None:
+    status = of("autoscaler-status.yaml")
+    assert status.stale(NOON_S + 180.0) is None
+    assert status.stale(NOON_S + 200.0) == "the cluster-autoscaler's status is 200 s old"
+    bare = read({"data": {"status": "nodeGroups: []"}})
+    assert bare.stale(NOON_S) == "the cluster-autoscaler's status carries no time"
+
+
+def test_the_annotation_tells_the_time_where_the_text_does_not() -> None:
+    written = {UPDATED: "2026-11-26 12:00:00.123456789 +0000 UTC"}
+    told = read({"metadata": {"annotations": written}, "data": {"status": "nodeGroups: []"}})
+    assert told.at_s == NOON_S
+
+
+@pytest.mark.parametrize("text", ["", "hello", "- 1\n", "a: [", "clusterWide: 3"])
+def test_rubbish_is_refused_or_says_nothing(text: str) -> None:
+    try:
+        told = read({"data": {"status": text}})
+    except SourceInvalid:
+        return
+    assert told == AutoscalerStatus(at_s=None, healthy=None, groups=())
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", 7, "2026-11-26"])
+def test_no_time_is_no_time(text: object) -> None:
+    assert time_s(text) is None

@@ -1,0 +1,307 @@
+"""Node pools from the API server's own JSON: stages of a node, who holds what, stock-outs, and what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes_asyncio.client import ApiClient, Configuration
+
+from autoscaler.actuators.headroom import HeadroomActuator
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.collectors import node_views
+from autoscaler.collectors.node_needs import node_needs
+from autoscaler.collectors.nodes import DIFFERS, NodeCollector
+from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput, StockOut
+from autoscaler.core.nodes.settings import PoolSettings
+from tests.fakes.clock import FakeClock
+from tests.fakes.cluster_api import ClusterApi
+
+GPU = "nvidia.com/gpu"
+POOL = PoolSettings(labels={"karpenter.sh/nodepool": "h100"}, max_headroom=8)
+SAMPLES = Path(__file__).parent / "samples"
+OWN = "forescale-headroom"
+
+
+def stamp(second: int) -> str:
+    return f"2023-11-14T22:{second // 60:02d}:{second % 60:02d}Z"
+
+
+T0 = node_views.seconds(stamp(0)) or 0.0
+
+
+def node(
+    name: str = "n1", *, gpus: int = 8, ready: bool = True, pool: str = "h100", **spec: Any
+) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": stamp(60),
+            "labels": {"karpenter.sh/nodepool": pool},
+        },
+        "spec": spec,
+        "status": {
+            "allocatable": {"cpu": "64", GPU: str(gpus)},
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True" if ready else "False",
+                    "lastTransitionTime": stamp(80),
+                }
+            ],
+        },
+    }
+
+
+def node_claim(name: str, node: str = "", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": stamp(10),
+            "labels": {"karpenter.sh/nodepool": "h100"},
+        },
+        "status": {"nodeName": node, **status},
+    }
+
+
+def pod(name: str, node: str, gpus: int, owner: str, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "labels": labels,
+            "ownerReferences": [{"controller": True, "uid": owner}],
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"resources": {"limits": {GPU: gpus}}}],
+        },
+        "status": {"phase": "Running"},
+    }
+
+
+@asynccontextmanager
+async def looking(api: ClusterApi, pool: PoolSettings = POOL) -> AsyncIterator[NodeCollector]:
+    api.plurals |= {"nodes", "events", "deployments"}
+    async with api.serving():
+        client = KubernetesClient(ApiClient(Configuration(host=api.url)), timeout_s=5.0)
+        clock = FakeClock(now_s=T0 + 300.0)
+        actuator = HeadroomActuator(
+            client, pools={"h100": pool}, namespace=OWN, image="pause", priority_class="low"
+        )
+        collector = NodeCollector(
+            client,
+            clock,
+            pools={"h100": pool},
+            namespace=OWN,
+            digest=actuator.digest,
+            managed=lambda: {"ours"},
+        )
+        try:
+            yield collector
+        finally:
+            await client.close()
+
+
+async def seen(api: ClusterApi, pool: PoolSettings = POOL) -> PoolInput:
+    """One look."""
+    async with looking(api, pool) as collector:
+        await collector.read_once()
+        (found,) = collector.observe()
+        return found
+
+
+async def test_a_node_goes_through_its_stages() -> None:
+    api = ClusterApi()
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a"))
+    async with looking(api) as collector:
+        await collector.read_once()
+        assert collector.observe()[0].nodes == (NodeStatus(name="h100-a", requested_s=T0 + 10.0),)
+        api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
+        api.put("/api/v1/nodes/n1", node(gpus=0))
+        await collector.read_once()
+        (status,) = collector.observe()[0].nodes
+        assert (status.registered_s, status.ready_s) == (T0 + 60.0, T0 + 80.0)
+        assert (status.allocatable_s, status.units) == (None, 0)
+        api.put("/api/v1/nodes/n1", node(gpus=8))
+        await collector.read_once()
+        (status,) = collector.observe()[0].nodes
+        assert (status.name, status.requested_s) == ("h100-a", T0 + 10.0)
+        assert (status.allocatable_s, status.units) == (T0 + 300.0, 8)  # when it was seen
+
+
+async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None:
+    api = ClusterApi()
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
+    api.put("/api/v1/nodes/n1", node())
+    (status,) = (await seen(api)).nodes
+    assert (status.requested_s, status.allocatable_s, status.units) == (None, T0 + 80.0, 8)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"unschedulable": True},
+        {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]},
+        {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]},
+    ],
+)
+async def test_a_node_that_is_to_go_is_leaving(spec: dict[str, Any]) -> None:
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", node(**spec))
+    assert (await seen(api)).nodes[0].leaving
+
+
+async def test_units_are_held_by_ours_by_strangers_and_not_by_placeholders() -> None:
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", node())
+    api.put("/api/v1/nodes/n2", node("n2", pool="other"))
+    for name, made in {
+        "a": pod("a", "n1", 2, "ours"),
+        "b": pod("b", "n1", 1, "theirs"),
+        "c": pod("c", "n1", 4, "rs", **{"forescale.io/headroom": "h100"}),
+        "d": pod("d", "n2", 8, "theirs"),
+    }.items():
+        api.put(f"/api/v1/namespaces/team/pods/{name}", made)
+    found = await seen(api)
+    assert found.nodes[0].used_units == 3
+    assert found.foreign_units == 1
+
+
+async def test_a_refused_claim_is_known_by_its_event_and_by_its_condition() -> None:
+    api = ClusterApi()
+    api.put(
+        "/api/v1/namespaces/default/events/e1",
+        {
+            "metadata": {"name": "e1", "creationTimestamp": stamp(20)},
+            "involvedObject": {"kind": "NodeClaim", "name": "h100-x7k2l"},
+            "reason": "InsufficientCapacityError",
+            "lastTimestamp": stamp(20),
+            "message": "no capacity",
+        },
+    )
+    assert (await seen(api)).stock_out == StockOut(
+        at_s=T0 + 20.0, source="Event", message="no capacity"
+    )
+    condition = {
+        "type": "Launched",
+        "status": "Unknown",
+        "reason": "InsufficientInstanceCapacity",
+        "message": "none left",
+        "lastTransitionTime": stamp(30),
+    }
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-b", node_claim("h100-b", conditions=[condition]))
+    assert (await seen(api)).stock_out == StockOut(
+        at_s=T0 + 30.0,
+        source="NodeClaim h100-b",
+        message="InsufficientInstanceCapacity: none left",
+    )
+
+
+async def test_another_pools_refusal_is_not_this_ones() -> None:
+    api = ClusterApi()
+    api.put(
+        "/api/v1/namespaces/default/events/e1",
+        {
+            "metadata": {"name": "e1", "creationTimestamp": stamp(20)},
+            "involvedObject": {"kind": "NodeClaim", "name": "h100-spot-x7k2l"},
+            "lastTimestamp": stamp(20),
+        },
+    )
+    assert (await seen(api)).stock_out is None
+
+
+async def test_the_cluster_autoscalers_status_tells_of_nodes_on_their_way_and_goes_stale() -> None:
+    api = ClusterApi()
+    pool = PoolSettings(labels={"pool": "h100"}, max_headroom=8, node_group="pool-h100")
+    where = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status"
+    text = (SAMPLES / "autoscaler-status.yaml").read_text()
+    api.put(where, {"data": {"status": text.replace("2026-11-26 12:00:00", "2023-11-14 22:04:00")}})
+    found = await seen(api, pool)
+    assert found.stale is None
+    assert [item.name for item in found.nodes] == ["pool-h100/0", "pool-h100/1"]
+    sold_out = PoolSettings(labels={"pool": "h200"}, max_headroom=8, node_group="pool-h200")
+    assert (await seen(api, sold_out)).stock_out == StockOut(
+        at_s=T0 + 240.0,
+        source="cluster-autoscaler status",
+        message="OUT_OF_RESOURCES: zone b has no such machines",
+    )
+    api.put(where, {"data": {"status": text.replace("2026-11-26 12:00:00", "2023-11-14 22:01:00")}})
+    assert (await seen(api, pool)).stale == "the cluster-autoscaler's status is 240 s old"
+
+
+async def test_what_can_not_be_listed_is_not_known() -> None:
+    api = ClusterApi()
+    api.plurals -= {"nodes"}
+    async with looking(api) as collector:
+        api.plurals -= {"nodes"}
+        await collector.read_once()
+        stale = collector.observe()[0].stale
+    assert stale is not None
+    assert stale.startswith("/api/v1/nodes: GET /api/v1/nodes: status 404")
+
+
+async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api() -> None:
+    api = ClusterApi()
+    assert (await seen(api)).headroom == ((Backend.PLACEHOLDER, 0),)
+    actuator = HeadroomActuator(
+        None,  # type: ignore[arg-type]
+        pools={"h100": POOL},
+        namespace=OWN,
+        image="pause",
+        priority_class="low",
+    )
+    for path, body in (*actuator.placeholder("h100", 3), *actuator.buffer("h100", 2)):
+        api.put(path, body)
+    assert (await seen(api)).headroom == (
+        (Backend.PLACEHOLDER, 3),
+        (Backend.CAPACITY_BUFFER, 2),
+    )
+    path, body = actuator.placeholder("h100", 3)[0]
+    body["metadata"]["annotations"] = {}
+    api.put(path, body)
+    assert (await seen(api)).headroom[0] == (Backend.PLACEHOLDER, DIFFERS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "needs"),
+    [
+        ({"containers": [{"resources": {"limits": {GPU: 2}}}]}, NodeNeeds(resource=GPU, count=2)),
+        (
+            {
+                "containers": [
+                    {"resources": {"requests": {"cpu": "1", "nvidia.com/mig-1g.10gb": "1"}}},
+                    {"resources": {}},
+                ],
+                "nodeSelector": {"zone": "a"},
+            },
+            NodeNeeds(resource="nvidia.com/mig-1g.10gb", count=1, selector=(("zone", "a"),)),
+        ),
+        (
+            {
+                "containers": [{"resources": {"limits": {GPU: 1}}}],
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {
+                            "nodeSelectorTerms": [
+                                {
+                                    "matchExpressions": [
+                                        {"key": "gpu", "operator": "In", "values": ["h100"]},
+                                        {"key": "z", "operator": "In", "values": ["a", "b"]},
+                                    ]
+                                }
+                            ]
+                        }
+                    }
+                },
+            },
+            NodeNeeds(resource=GPU, count=1, selector=(("gpu", "h100"),)),
+        ),
+        ({"containers": [{"resources": {"limits": {"cpu": 1}}}]}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_pod_asks_of_a_node(spec: dict[str, Any], needs: NodeNeeds | None) -> None:
+    assert node_needs({"spec": spec}) == needs

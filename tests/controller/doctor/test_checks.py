@@ -1,0 +1,316 @@
+"""Every check against what a cluster may show: each fault is found and has a remedy; what is hidden is unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoscaler.config import Settings
+from autoscaler.controller.doctor import autoscalers, gpus, metrics, workloads
+from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.diagnosis import Diagnosis, Level
+from autoscaler.controller.ports import ObservedWorkload, Samples
+from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus
+from tests.core.story import spec
+
+GPU = "nvidia.com/gpu"
+POOL = PoolSettings(labels={"karpenter.sh/nodepool": "h100"}, max_headroom=8)
+POOLED = Settings(engine=EngineConfig(nodes=NodeSettings(pools={"h100": POOL})))
+GROUPED = Settings(
+    engine=EngineConfig(
+        nodes=NodeSettings(
+            pools={"h100": PoolSettings(labels={"pool": "h"}, max_headroom=8, node_group="h100")}
+        )
+    )
+)
+
+
+def program(image: str, *args: str, **env: str) -> dict[str, Any]:
+    container = {
+        "name": "controller",
+        "image": image,
+        "args": list(args),
+        "env": [{"name": k, "value": v} for k, v in env.items()],
+    }
+    return {
+        "metadata": {"name": "x", "namespace": "kube-system"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+
+
+def node_pool(name: str, after: str = "300s") -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"disruption": {"consolidateAfter": after}}}
+
+
+KARPENTER = program(
+    "public.ecr.aws/karpenter/controller:1.14.1", FEATURE_GATES="CapacityBuffer=true"
+)
+BOTH_FLAGS = [f"--{flag}=true" for flag in autoscalers.BUFFER_FLAGS]
+CA = "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0"
+
+
+def worst(found: list[Diagnosis]) -> list[tuple[str, str]]:
+    """(level, found) of all that is not fine, each of which has a remedy."""
+    wrong = [item for item in found if item.level is not Level.OK]
+    assert all(item.remedy for item in wrong)
+    return [(item.level.value, item.found) for item in wrong]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cluster", "wrong"),
+    [
+        pytest.param(Settings(), Cluster(), [], id="no pool, nothing is asked"),
+        pytest.param(
+            POOLED,
+            Cluster(),
+            [("error", "neither Karpenter nor a cluster-autoscaler was found")],
+            id="none",
+        ),
+        pytest.param(
+            POOLED,
+            Cluster(unreadable={"status": "status 403"}),
+            [("unknown", "status 403")],
+            id="hidden is not absent",
+        ),
+        pytest.param(
+            POOLED,
+            Cluster(found={"node pools": (node_pool("h100"),), "deployments": (KARPENTER,)}),
+            [],
+            id="Karpenter as it should be",
+        ),
+        pytest.param(
+            POOLED,
+            Cluster(
+                found={
+                    "node pools": (node_pool("h100", "0s"),),
+                    "deployments": (program("karpenter/controller:1.14.1"),),
+                }
+            ),
+            [
+                ("warning", "NodePool h100 has consolidateAfter 0s"),
+                ("warning", "Karpenter's gate CapacityBuffer is off"),
+            ],
+            id="Karpenter in a hurry and without the gate",
+        ),
+        pytest.param(
+            POOLED,
+            Cluster(found={"node pools": (node_pool("a100"),)}),
+            [("error", "there is no NodePool h100")],
+            id="a pool that is not there",
+        ),
+        pytest.param(
+            POOLED,
+            Cluster(
+                found={
+                    "node pools": (node_pool("h100"),),
+                    "deployments": (KARPENTER, program(CA, "--bypassed-scheduler-names=x")),
+                }
+            ),
+            [("warning", "Karpenter and a cluster-autoscaler both run")],
+            id="two at once",
+        ),
+        pytest.param(
+            GROUPED,
+            Cluster(
+                found={
+                    "deployments": (program(CA, "--bypassed-scheduler-names=x", *BOTH_FLAGS),),
+                    "capacity buffers": (),
+                }
+            ),
+            [],
+            id="cluster-autoscaler as it should be",
+        ),
+        pytest.param(
+            GROUPED,
+            Cluster(found={"deployments": (program(CA, BOTH_FLAGS[0]),), "capacity buffers": ()}),
+            [
+                (
+                    "warning",
+                    "CapacityBuffers are served, and --capacity-buffer-pod-injection-enabled is not true",
+                ),
+                (
+                    "warning",
+                    "pending pods that ask for nvidia.com/gpu are looked at after 30 s only",
+                ),
+            ],
+            id="one flag of two",
+        ),
+        pytest.param(
+            GROUPED,
+            Cluster(found={"status": ({},)}),
+            [("unknown", "it runs where its flags can't be seen, as a cloud's own does")],
+            id="a cloud's own",
+        ),
+    ],
+)
+def test_node_autoscalers(
+    settings: Settings, cluster: Cluster, wrong: list[tuple[str, str]]
+) -> None:
+    assert worst(autoscalers.check(cluster, settings)) == wrong
+
+
+def node(name: str, labels: dict[str, str], **allocatable: str) -> dict[str, Any]:
+    held = {key.replace("__", "/").replace("_", "."): value for key, value in allocatable.items()}
+    return {"metadata": {"name": name, "labels": labels}, "status": {"allocatable": held}}
+
+
+OWN = {"karpenter.sh/nodepool": "h100"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wrong"),
+    [
+        ((), []),
+        ((node("a", OWN, nvidia_com__gpu="8"),), []),
+        (
+            (node("a", OWN, nvidia_com__gpu="0"),),
+            [("error", "none of its 1 nodes has nvidia.com/gpu")],
+        ),
+        (
+            (node("a", OWN, nvidia_com__gpu="4"),),
+            [("warning", "its nodes have 4 nvidia.com/gpu, units_per_node says 8")],
+        ),
+        (
+            (node("a", {gpus.MIG_STATE: "failed"}),),
+            [("error", "node a: its geometry could not be applied")],
+        ),
+    ],
+)
+def test_gpus_on_nodes(nodes: tuple[dict[str, Any], ...], wrong: list[tuple[str, str]]) -> None:
+    assert worst(gpus.check(Cluster(found={"nodes": nodes}), POOLED)) == wrong
+
+
+def test_slices_behind_a_gpu_label_are_taken_for_a_broken_node() -> None:
+    made = node("a", {"k8s.amazonaws.com/accelerator": "a100"})
+    made["status"]["allocatable"] = {GPU: "0", "nvidia.com/mig-1g.10gb": "7"}
+    found = gpus.check(Cluster(found={"nodes": (made,), "status": ({},)}), Settings())
+    assert worst(found) == [
+        (
+            "warning",
+            "node a shows slices only and has the label k8s.amazonaws.com/accelerator",
+        )
+    ]
+
+
+@pytest.mark.parametrize(("state", "count"), [("ready", 0), ("notReady", 1)])
+def test_the_gpu_operators_state(state: str, count: int) -> None:
+    policy = {"spec": {"mig": {"strategy": "mixed"}}, "status": {"state": state}}
+    found = gpus.check(Cluster(found={"cluster policies": (policy,)}), Settings())
+    assert len(worst(found)) == count
+    assert "strategy mixed" in [item.found for item in found]
+
+
+def deployment(**spec: Any) -> dict[str, Any]:
+    container = {
+        "resources": {"limits": {GPU: 1}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+    }
+    return {
+        "metadata": {
+            "name": "bert",
+            "namespace": "team",
+            "annotations": {"forescale.io/slo": "p95 < 1s"},
+        },
+        "spec": {"template": {"spec": {"containers": [container], **spec}}},
+    }
+
+
+def classes(own: int = -10, **theirs: Any) -> tuple[dict[str, Any], ...]:
+    return (
+        {"metadata": {"name": "forescale-headroom"}, "value": own},
+        {"metadata": {"name": "serving"}, "value": 100, **theirs},
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "wrong"),
+    [
+        ({"priority classes": classes(), "deployments": (deployment(),)}, []),
+        ({}, [("error", "there is no PriorityClass forescale-headroom")]),
+        (
+            {"priority classes": classes(own=-11)},
+            [
+                (
+                    "error",
+                    "forescale-headroom is -11, the cluster-autoscaler overlooks what is below -10",
+                )
+            ],
+        ),
+        (
+            {
+                "priority classes": classes(preemptionPolicy="Never"),
+                "deployments": (deployment(priorityClassName="serving"),),
+            },
+            [
+                (
+                    "warning",
+                    "team/bert: its pods never preempt, so they can't take a placeholder's room",
+                )
+            ],
+        ),
+        (
+            {
+                "priority classes": classes(),
+                "deployments": (deployment(terminationGracePeriodSeconds=0),),
+            },
+            [("error", "team/bert: its pods are killed at once")],
+        ),
+        (
+            {
+                "priority classes": classes(),
+                "deployments": (deployment(containers=[{"name": "x"}]),),
+            },
+            [
+                ("warning", "team/bert: its pods ask for no GPU"),
+                ("warning", "team/bert: no preStop"),
+            ],
+        ),
+    ],
+)
+def test_priorities_and_endings(
+    found: dict[str, tuple[Any, ...]], wrong: list[tuple[str, str]]
+) -> None:
+    assert worst(workloads.check(Cluster(found=found), POOLED, ())) == wrong
+
+
+def test_a_quota_below_what_may_be_asked_for() -> None:
+    quotas = (
+        {
+            "metadata": {"namespace": "team"},
+            "spec": {"hard": {f"requests.{GPU}": "4", "pods": "10"}},
+        },
+        {
+            "metadata": {"namespace": "forescale-headroom"},
+            "spec": {"hard": {f"requests.{GPU}": "8"}},
+        },
+    )
+    mine = spec(max_replicas=6, node_needs=NodeNeeds(resource=GPU, count=1))
+    cluster = Cluster(found={"quotas": quotas, "priority classes": classes()})
+    assert worst(workloads.check(cluster, POOLED, (mine,))) == [
+        ("warning", f"team: requests.{GPU} is 4, up to 6 may be asked for")
+    ]
+
+
+def test_metrics_of_every_workload() -> None:
+    pods = (
+        PodStatus(name="bert-0", created_s=0.0, ready_s=1.0),
+        PodStatus(name="bert-1", created_s=0.0, ready_s=1.0),
+        PodStatus(name="bert-2", created_s=0.0),
+    )
+    item = ObservedWorkload(spec=spec(), replicas=ReplicaStatus(desired=3), pods=pods)
+    sample = PodSample(pod="bert-0", sampled_at_s=0.0)
+    for samples, wrong in (
+        ({}, [("error", "Prometheus has none of its 2 ready pods")]),
+        (
+            {("team", "bert-0"): sample},
+            [("warning", "Prometheus has 1 of its 2 ready pods")],
+        ),
+        ({("team", "bert-0"): sample, ("team", "bert-1"): sample}, []),
+    ):
+        assert worst(metrics.check("http://p", Samples(samples=samples), (item,))) == wrong
+    told = metrics.check("http://p", Samples(error="http://p: refused"), (item,))
+    assert worst(told) == [("error", "refused")]

@@ -1,0 +1,57 @@
+"""The API server is asked about rights, one by one, for oneself or for a service account; nothing is tried."""
+
+from __future__ import annotations
+
+import json
+
+from kubernetes_asyncio.client import ApiClient, Configuration
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.config import Settings
+from autoscaler.controller.doctor.diagnosis import Level
+from autoscaler.controller.doctor.rights import Right, check, needed
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.settings import EngineConfig
+from tests.fakes.http import serving
+
+ALLOWED = (200, json.dumps({"status": {"allowed": True}}))
+REFUSED = (200, json.dumps({"status": {"allowed": False}}))
+LIST = Right(verb="list", resource="nodes")
+PATCH = Right(verb="patch", group="apps", resource="deployments", subresource="scale")
+
+
+async def test_what_is_lacking_is_named_with_the_role_that_grants_it() -> None:
+    async with serving(ALLOWED, REFUSED) as server:
+        client = KubernetesClient(ApiClient(Configuration(host=server.url)), timeout_s=2.0)
+        (found,) = await check(client, {"base": (LIST, PATCH)}, None)
+        await client.close()
+    assert found.level is Level.ERROR
+    assert found.found == "you may not patch deployments/scale.apps"
+    assert found.remedy == "install the base of deploy/, and bind it to you"
+    assert [a.path.rpartition("/")[2] for a in server.asked] == ["selfsubjectaccessreviews"] * 2
+
+
+async def test_a_service_accounts_rights_are_asked_in_its_name() -> None:
+    async with serving(ALLOWED) as server:
+        client = KubernetesClient(ApiClient(Configuration(host=server.url)), timeout_s=2.0)
+        (found,) = await check(client, {"base": (LIST,)}, "forescale/forescale")
+        await client.close()
+    assert found.level is Level.OK
+    sent = json.loads(server.asked[0].body)
+    assert sent["kind"] == "SubjectAccessReview"
+    assert sent["spec"]["user"] == "system:serviceaccount:forescale:forescale"
+
+
+async def test_who_may_not_ask_does_not_know() -> None:
+    async with serving((403, "{}")) as server:
+        client = KubernetesClient(ApiClient(Configuration(host=server.url)), timeout_s=2.0)
+        (found,) = await check(client, {"base": (LIST,)}, "forescale/forescale")
+        await client.close()
+    assert found.level is Level.UNKNOWN
+
+
+def test_the_role_of_nodes_is_needed_with_a_pool_only() -> None:
+    assert "component nodes" not in needed(Settings(), "forescale")
+    pool = PoolSettings(labels={"a": "b"}, max_headroom=1)
+    pooled = Settings(engine=EngineConfig(nodes=NodeSettings(pools={"h100": pool})))
+    assert Right(verb="list", resource="nodes") in needed(pooled, "forescale")["component nodes"]

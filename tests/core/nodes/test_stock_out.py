@@ -1,0 +1,116 @@
+"""Stock-outs and back-ends as stories: the next pool in the same tick, a second try, and what proves itself."""
+
+from __future__ import annotations
+
+from autoscaler.core.nodes.observed import Backend, StockOut
+from autoscaler.core.nodes.settings import BackendChoice
+from autoscaler.core.reasons import Reason
+from tests.core.nodes.pools import Workload, World, decided, node, pool, under_way
+
+
+def two_pools() -> World:
+    return World(
+        workloads=[Workload(ahead_rps=(60.0, 70.0))],
+        pools={
+            "cheap": pool("cheap", price_per_hour=10.0),
+            "dear": pool("dear", price_per_hour=20.0),
+        },
+    )
+
+
+def headrooms(world: World, seconds: float = 10.0) -> tuple[int | None, int | None]:
+    answer = world.run(seconds)
+    return decided(answer, "cheap").headroom, decided(answer, "dear").headroom
+
+
+def refuse(world: World) -> None:
+    world.stock_outs["cheap"] = StockOut(at_s=world.now_s, source="NodeClaim", message="sold out")
+
+
+def test_the_next_pool_takes_over_in_the_same_tick() -> None:
+    world = two_pools()
+    assert headrooms(world) == (5, 0)
+    refuse(world)
+    answer = world.run()
+    cheap, dear = decided(answer, "cheap"), decided(answer, "dear")
+    assert (cheap.headroom, dear.headroom) == (0, 5)
+    assert not cheap.available
+    assert cheap.findings == ((Reason.NODE_STOCK_OUT, "NodeClaim: sold out; asked again in 300 s"),)
+    assert "instead of cheap, which can't be had" in dear.message
+    # What is asked for now is written before what is not any more.
+    assert [(a.pool, a.units) for a in answer.actions] == [("dear", 5), ("cheap", 0)]
+
+
+def test_after_its_time_it_is_tried_with_one_unit_and_taken_back_when_a_node_comes() -> None:
+    world = two_pools()
+    headrooms(world)
+    refuse(world)
+    assert headrooms(world, 300.0) == (0, 5)
+    assert headrooms(world) == (1, 5)
+    answer = world.run()
+    assert decided(answer, "cheap").reason is Reason.NODE_STOCK_PROBE
+    world.nodes["cheap"] = [node("new", age_s=-(world.now_s - node("x").requested_s - 3600.0))]  # type: ignore[operator]
+    assert headrooms(world) == (5, 0)
+
+
+def test_each_refusal_doubles_the_wait_up_to_half_an_hour() -> None:
+    world = two_pools()
+    waits = []
+    for _ in range(5):
+        headrooms(world)
+        refuse(world)
+        headrooms(world)
+        refused_s = world.now_s
+        while headrooms(world)[0] == 0:
+            pass
+        waits.append(world.now_s - refused_s)
+    assert waits == [300.0, 600.0, 1200.0, 1800.0, 1800.0]
+
+
+def test_a_refusal_that_a_node_has_outlived_says_nothing() -> None:
+    world = two_pools()
+    headrooms(world)
+    world.stock_outs["cheap"] = StockOut(at_s=world.now_s - 7200.0, source="Event", message="old")
+    world.nodes["cheap"] = [node("since")]
+    assert headrooms(world) == (5, 0)
+
+
+def test_where_no_pool_can_be_had_the_first_is_asked_all_the_same() -> None:
+    world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))])
+    world.run()
+    world.stock_outs["h100"] = StockOut(at_s=world.now_s, source="Event", message="sold out")
+    answer = decided(world.run())
+    assert (answer.headroom, answer.available) == (5, False)
+
+
+def test_a_back_end_that_brings_no_node_gives_way_to_the_next() -> None:
+    # The cluster-autoscaler serves CapacityBuffers with both flags off: nothing comes.
+    world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))])
+    assert decided(world.run(600.0)).backend is Backend.CAPACITY_BUFFER
+    answer = world.run(20.0)
+    assert decided(answer).backend is Backend.PLACEHOLDER
+    assert world.written["h100"] == ((Backend.CAPACITY_BUFFER, 0), (Backend.PLACEHOLDER, 5))
+    assert decided(world.run(3600.0)).backend is Backend.PLACEHOLDER
+
+
+def test_a_node_on_its_way_is_proof_enough() -> None:
+    world = World(
+        workloads=[Workload(ahead_rps=(60.0, 70.0))],
+        nodes={"h100": [under_way("n", since_s=0.0)]},
+    )
+    assert decided(world.run(7200.0)).backend is Backend.CAPACITY_BUFFER
+
+
+def test_free_units_are_proof_enough() -> None:
+    world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))], nodes={"h100": [node("n", used=3)]})
+    assert decided(world.run(7200.0)).backend is Backend.CAPACITY_BUFFER
+
+
+def test_a_policy_that_names_what_is_not_served_is_told() -> None:
+    world = World(
+        pools={"h100": pool(backend=BackendChoice.CAPACITY_BUFFER)},
+        served=((Backend.PLACEHOLDER, 0),),
+    )
+    answer = decided(world.run())
+    assert answer.backend is None
+    assert answer.findings[0][0] is Reason.NODE_BACKEND_MISSING
