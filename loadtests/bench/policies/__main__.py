@@ -40,11 +40,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--seeds", type=int, default=3, help="draws of arrivals and start-ups (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of confirmation (%(default)s)")
+    parser.add_argument(
+        "--counted", action="store_true", help="without the series that are only shown"
+    )
     given = parser.parse_args(argv)
     protocol = QUICK if given.quick else Protocol(seeds=tuple(range(1, given.seeds + 1)))
     if given.quick:
         names = QUICK_RECORDED if series.are_recorded() else QUICK_GENERATED
         protocol = replace(protocol, names=names)
+    elif given.counted:
+        protocol = counted(protocol)
     console = Console(stderr=True)
     if not series.are_recorded():
         console.print(f"{series.FOLDER}: no recorded traces there; generated demand is used.")
@@ -62,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = "policies-quick" if given.quick else "policies"
     Console().print(peers_table(results))
     report(name, figures_of(results), unshown=peers_figures(results))
+
+
+def counted(protocol: Protocol) -> Protocol:
+    """With the series that the figures are about alone."""
+    return replace(protocol, names=tuple(s.name for s in protocol.series if s.counted))
 
 
 def bounds(protocol: Protocol) -> list[Cell]:
@@ -144,9 +154,9 @@ def faults(protocol: Protocol) -> list[Cell]:
             policy=FORESCALE if kind == "step" else FORECASTING,
         )
 
-    counted = [s.name for s in protocol.series if s.counted]
+    names = [s.name for s in protocol.series if s.counted]
     return [
-        *(cell("outage", name, protocol.fault_startup_s) for name in counted),
+        *(cell("outage", name, protocol.fault_startup_s) for name in names),
         *(cell("step", protocol.series[0].name, at_s) for at_s in protocol.startups_s),
     ]
 

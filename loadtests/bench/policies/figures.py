@@ -42,8 +42,8 @@ def figures_of(results: Results) -> list[Figure]:
     pooled = _least_saved(results, startups_s, "one for all", TO_SAVE["one for all"])
     if pooled is not None:
         figures.append(pooled)
-    figures += _faults(results)
-    figures += _ablation(results)
+    figures += _taken(_faults(results))
+    figures += _taken(_ablation(results))
     figures.append(
         Figure(
             name="the whole comparison on two cores",
@@ -54,6 +54,14 @@ def figures_of(results: Results) -> list[Figure]:
         )
     )
     return figures
+
+
+def _taken(figures: Iterator[Figure]) -> Iterator[Figure]:
+    """Up to the first of which a run is missing: what was not measured is absent."""
+    try:
+        yield from figures
+    except FileNotFoundError:
+        return
 
 
 def peers_figures(results: Results) -> list[Figure]:

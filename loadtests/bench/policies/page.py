@@ -14,7 +14,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from autoscaler.simulation.peers.catalog import RULES
-from loadtests.bench.policies.__main__ import KEPT
+from loadtests.bench.policies.__main__ import KEPT, counted
 from loadtests.bench.policies.choose import KINDS, Found, Outcome
 from loadtests.bench.policies.protocol import Protocol
 from loadtests.bench.policies.results import Results
@@ -33,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Writes both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="as the comparison was run with")
+    parser.add_argument("--counted", action="store_true", help="as the comparison was run with")
     given = parser.parse_args(argv)
-    results = Results(Protocol(seeds=tuple(range(1, given.seeds + 1))), KEPT)
+    protocol = Protocol(seeds=tuple(range(1, given.seeds + 1)))
+    results = Results(counted(protocol) if given.counted else protocol, KEPT)
     file = FOLDER / "policies.json"
     told = json.loads(file.read_text())
     day = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d")
