@@ -152,22 +152,20 @@ def _stabilize(
 
 
 def _prove(trace: Trace, sheet: Sheet) -> None:
-    """Where the SRE asks for a tolerance: fewer replicas must carry so much more than what is provided for."""
+    """Where the SRE asks for a tolerance: fewer replicas must carry the present demand with so much to spare."""
     need = sheet.need
-    if trace.value >= sheet.current or need.carried is None or need.upper_rps is None:
-        return
     tolerance = sheet.context.config.behavior.scale_down.tolerance_ratio
-    if not tolerance or not need.replica_rps:
+    if trace.value >= sheet.current or not tolerance or not need.replica_rps:
         return
-    safe = math.ceil(need.upper_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
+    level_rps = need.level_rps or 0.0
+    safe = math.ceil(level_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
     if safe > trace.value:
         after = min(sheet.current, safe)
         trace.move(
             "prove",
             after,
             Reason.WITHIN_TOLERANCE if after == sheet.current else Reason.SCALE_DOWN_UNSAFE,
-            f"{after - 1} would not carry {need.upper_rps:.3g} rps with {tolerance:.0%} to spare for the "
-            f"{sheet.lead_s:.0f} s that getting a replica back takes",
+            f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare",
         )
 
 

@@ -46,8 +46,8 @@ class ScalingRules:
     policies: tuple[RatePolicy, ...] = ()
     select_policy: SelectPolicy = SelectPolicy.MAX
     tolerance_ratio: float = 0.0
-    """Down: what fewer replicas must be able to carry beyond what is provided for. Up: relative rise that is too small
-    to act on (HPA: 0.1 in both directions)."""
+    """Down: what fewer replicas must be able to carry beyond the present demand. Up: relative rise that is too small to
+    act on (HPA: 0.1 in both directions)."""
 
 
 def _default_scale_up() -> ScalingRules:

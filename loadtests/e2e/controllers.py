@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ def install(stack: Stack) -> None:
 def start(stack: Stack, name: str, *, port: int, policy: Path, folder: Path) -> Controller:
     """`forescale run` with the service account's own kubeconfig."""
     journal = folder / f"journal-{name}"
-    journal.mkdir(parents=True, exist_ok=True)
+    # What a run that was broken off left behind is not this run's.
+    shutil.rmtree(journal, ignore_errors=True)
+    journal.mkdir(parents=True)
     kubeconfig = stack.service_account_kubeconfig(NAMESPACE, "forescale")
     command = [
         str(Path(sys.executable).with_name("forescale")),

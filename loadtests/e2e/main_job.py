@@ -58,7 +58,6 @@ engine:
   behavior:
     scale_down:
       stabilization_window_s: 60
-      tolerance_ratio: 0.1
       policies:
         - {{type: Percent, value: 50, period_s: 30}}
         - {{type: Pods, value: 1, period_s: 30}}
