@@ -39,16 +39,21 @@ def rehearse(
     carried: Capacity,
     arrived_rps: float,
     usual_rps: float | None,
+    floor: int,
     objective: LatencyObjective,
     config: EngineConfig,
     now_s: float,
     down_s: float,
 ) -> Rehearsal:
-    """The rehearsal one tick further. An objective that no number of replicas meets teaches no price."""
+    """The rehearsal one tick further. An objective that no number of replicas meets teaches no price.
+
+    `floor` holds for the imagined fleets as it does for the real one: what a schedule provides for needs no price.
+    """
     known = state.rehearsal or rehearsal.begin(max(view.ready, 1), now_s)
     if not carried.attainable:
         return known
     most = config.max_replicas if given.spec.max_replicas is None else given.spec.max_replicas
+    most = max(most, given.spec.min_replicas)
     seed_s = given.spec.startup_time_s
     full_rps = rehearsal.SATURATION_RATIO / carried.work_s_per_inference
     moment = Moment(
@@ -62,8 +67,8 @@ def rehearse(
             state.lead_times, seed_s=config.startup_time_s if seed_s is None else seed_s
         ),
         down_s=down_s,
-        least=given.spec.min_replicas,
-        most=max(most, given.spec.min_replicas),
+        least=min(max(given.spec.min_replicas, floor), most),
+        most=most,
         missed_ratio=_missed_ratio(view),
         minute_ratio=1.0 - objective.ratio if objective.form is SloForm.MINUTES else None,
     )

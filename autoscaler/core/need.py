@@ -118,6 +118,7 @@ def assess(
         carried=carried,
         arrived_rps=fast_rps,
         usual_rps=context.usual_rps,
+        floor=max(context.scheduled_floor or 0, state.floor.replicas if state.floor else 0),
         objective=objective,
         config=config,
         now_s=context.now_s,

@@ -21,6 +21,7 @@ from autoscaler.core.types import (
     ModelCounters,
     Pause,
     PodSample,
+    ScheduledFloor,
     TickInput,
     TickResult,
 )
@@ -423,3 +424,16 @@ def test_samples_of_pods_that_are_gone_count_for_nothing() -> None:
         TickInput(now_s=story.now_s, workloads=(replace(given, samples=(*given.samples, ghost)),))
     ).decisions[0]
     assert decision.facts.offered_rps == pytest.approx(25.0, rel=0.01)
+
+
+def test_what_a_schedule_provides_for_makes_no_miss_dear() -> None:
+    # Five times the demand in the last five minutes of each hour, a start-up as long, and eight replicas by schedule.
+    floor = ScheduledFloor(cron="50 * * * *", duration_s=1200.0, min_replicas=8)
+    prices = []
+    for schedule in ((), (floor,)):
+        story = Story(replicas=2, startup_s=300.0, spec=spec(schedule=schedule))
+        for _ in range(8 * 60):
+            story.run(60, rate_rps=125.0 if story.now_s // 60.0 % 60.0 >= 55.0 else 25.0)
+        prices.append(story.decisions[-1].facts.price or 0.0)
+    without, scheduled = prices
+    assert scheduled < 8.0 < without

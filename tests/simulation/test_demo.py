@@ -78,7 +78,11 @@ def test_what_it_refuses(argument: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_workloads_differ_in_what_matters() -> None:
     found = [item.scenario for item in workloads(hours=24.0, seed=1)]
-    assert [item.spec.slo.text for item in found] == ["99% < 400ms", "95% < 2s", "p95 < 800ms"]
+    assert [item.spec.slo.text for item in found] == [
+        "99% < 400ms",
+        "95% < 2s",
+        "p95 < 800ms for 98%",
+    ]
     assert [item.startup.median_s for item in found] == [60.0, 90.0, 180.0]
     assert [len(item.outages) for item in found] == [1, 0, 0]
 

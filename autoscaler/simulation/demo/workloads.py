@@ -95,7 +95,7 @@ def _shop(hours: float, seed: int) -> Workload:
         )
     scenario = Scenario(
         name="shop",
-        spec=_spec("shop", "offers", "p95 < 800ms"),
+        spec=_spec("shop", "offers", "p95 < 800ms for 98%"),
         server=ServingModel(max_batch_size=4, batch_service_s=(0.12, 0.16, 0.20, 0.24)),
         demand=_demand("shop", day, hours),
         startup=Startup(median_s=180.0, seed=seed),

@@ -63,8 +63,8 @@ def page(results: Results, told: dict[str, Any], day: str) -> str:
         *(_series(results, startup_s) for startup_s in results.protocol.startups_s),
         "## Against each peer",
         "GPU-hours that forescale saves (its attainment and the peer's in brackets, means over the counted series). A "
-        "peer that holds 99 % on fewer series is cheap because it misses. forescale is run request by request; peers by the "
-        "fluid model, where their best setting was not confirmed request by request.",
+        "peer that holds 99 % on fewer series is cheap because it misses. forescale is run request by request; peers "
+        "by the fluid model, where their best setting was not confirmed request by request.",
         *(_peers(results, kind) for kind in KINDS),
     ]
     return "\n\n".join(parts) + "\n"
