@@ -49,7 +49,8 @@ KILL_LEADER_S = 285.0
 STOP_PROMETHEUS_S, START_PROMETHEUS_S = 316.0, 361.0
 EDIT_UP_S, FLOOR_S = 720.0, 60.0
 EDIT_DOWN_S = 890.0
-EDIT_UP_TO = 3
+# One more than the demand asks for at that time, else it is no edit.
+EDIT_UP_TO = 4
 
 POLICY = f"""
 # Shorter than the defaults, so that everything happens within one run.
