@@ -31,7 +31,6 @@ class Sheet:
     current: int
     view: View
     need: Need
-    lead_s: float
     lowered: bool
     """Someone else has just lowered the replicas."""
     context: Context

@@ -81,7 +81,6 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         given=given,
         current=current,
         view=view,
-        lead_s=lead_s,
         lowered=edit.lowered,
         context=context,
         need=need,

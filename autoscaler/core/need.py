@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core import budget, demand, size, skew
 from autoscaler.core.behavior import down_window_s
+from autoscaler.core.latency import main_objective
 from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
@@ -52,9 +53,8 @@ class Need:
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:
-    """The objective that sizing works for: the first on whole-request latency, else the first."""
-    objectives = given.spec.slo.objectives
-    return next((o for o in objectives if o.signal == "latency"), objectives[0])
+    """The objective that sizing works for."""
+    return main_objective(given.spec.slo)
 
 
 def assess(

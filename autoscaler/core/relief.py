@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from autoscaler.core.budget import QUEUE_SHARE
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.need import Context, Need
 from autoscaler.core.observe import View
@@ -24,7 +25,6 @@ USELESS_S = 600.0
 HELPED_RATIO = 0.8
 # Growth at saturation: doubling, since the demand that is seen is only a lower bound.
 SATURATED_GROWTH = 2.0
-QUEUE_SHARE = 0.3
 # More than is ever planned for. Over half a minute and over the minute before: chance alone lifts the load of three
 # replicas that are 97 % busy to 99 % for half a minute in every fourth.
 SATURATED_LOAD = 0.99

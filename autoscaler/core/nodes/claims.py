@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.core import demand
+from autoscaler.core.latency import main_objective
 from autoscaler.core.outlook import FULL_TRUST_SKILL
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import (
@@ -165,8 +166,7 @@ def _forecast(
     forecast = candidate.forecast
     if forecast is None or now_s >= forecast.expires_s:
         return level, level, 0.0
-    objectives = candidate.given.spec.slo.objectives
-    objective = next((o for o in objectives if o.signal == "latency"), objectives[0])
+    objective = main_objective(candidate.given.spec.slo)
     told = []
     for quantile in (MEDIAN, quantile_of(objective, config)):
         told.append(
