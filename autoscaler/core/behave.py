@@ -1,6 +1,6 @@
 """Step 5 as a whole: from the number that sizing asked for to the number that may be set now.
 
-    panic -> floors -> bounds -> prove (N-1) -> stabilise -> rollout, warm-up and other vetoes -> rates -> bounds
+    panic -> floors -> bounds -> prove (N-1) -> keep -> stabilise -> vetoes -> rates -> bounds
 
 A number goes up for any one good reason; it goes down only when nothing speaks against it.
 """
@@ -14,6 +14,7 @@ from autoscaler.core import behavior, size
 from autoscaler.core.behavior import Recommended
 from autoscaler.core.need import Context, Need
 from autoscaler.core.observe import View
+from autoscaler.core.price import KEPT_PRICE_RATIO
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import WorkloadState
 from autoscaler.core.trace import Trace
@@ -33,6 +34,8 @@ class Sheet:
     need: Need
     lowered: bool
     """Someone else has just lowered the replicas."""
+    lead_s: float
+    """P90 time to ready."""
     context: Context
 
 
@@ -40,11 +43,12 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
     """Takes the number through every stage and returns the memory that they leave."""
     now_s, behave = sheet.context.now_s, sheet.context.config.behavior
     up_s = behave.scale_up.stabilization_window_s or 0.0
-    down_s = behavior.down_window_s(behave.scale_down)
+    down_s = behavior.down_window_s(behave.scale_down, lead_s=sheet.lead_s)
     state = _panic(trace, state, sheet)
     _floors(trace, state, sheet)
     _bounds(trace, sheet)
     _prove(trace, sheet)
+    _keep(trace, sheet)
     # While nothing is known the present number is what is recommended: after an outage the window starts anew.
     recommended = behavior.remember(
         state.recommended,
@@ -166,6 +170,20 @@ def _prove(trace: Trace, sheet: Sheet) -> None:
             Reason.WITHIN_TOLERANCE if after == sheet.current else Reason.SCALE_DOWN_UNSAFE,
             f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare",
         )
+
+
+def _keep(trace: Trace, sheet: Sheet) -> None:
+    """What was started is given back for a good reason only: it would not be worth keeping at a much higher price."""
+    kept, price = sheet.need.kept, sheet.need.price
+    if kept is None or price is None or trace.value >= min(kept, sheet.current):
+        return
+    after = min(kept, sheet.current)
+    trace.raise_to(
+        "keep",
+        after,
+        Reason.WORTH_KEEPING,
+        f"{after} would be worth keeping at {KEPT_PRICE_RATIO:g} times the price of a miss, {price:.3g}",
+    )
 
 
 def _hold_down(trace: Trace, state: WorkloadState, sheet: Sheet, down_s: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from autoscaler.core.settings import PolicyType, ScalingRules, SelectPolicy
 
 LONGEST_WINDOW_S = 3600.0
-DOWN_WINDOW_S = 120.0
+LEAST_DOWN_WINDOW_S, MOST_DOWN_WINDOW_S = 60.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,15 @@ def remember(
     return (*kept, now)
 
 
-def down_window_s(rules: ScalingRules) -> float:
-    """The stabilisation window for scaling down: the SRE's, or two minutes.
+def down_window_s(rules: ScalingRules, *, lead_s: float) -> float:
+    """The stabilisation window for scaling down: the SRE's, or a third of the time to ready, one to two minutes.
 
-    It only keeps dips from being followed; that what goes may be needed before it could be back is in the price.
+    It only keeps dips from being followed, and a dip costs more where what went takes longer to come back; what demand
+    may do until then is in the price.
     """
-    return DOWN_WINDOW_S if rules.stabilization_window_s is None else rules.stabilization_window_s
+    if rules.stabilization_window_s is not None:
+        return rules.stabilization_window_s
+    return min(max(lead_s / 3.0, LEAST_DOWN_WINDOW_S), MOST_DOWN_WINDOW_S)
 
 
 def stabilized(

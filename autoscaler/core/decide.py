@@ -82,6 +82,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         current=current,
         view=view,
         lowered=edit.lowered,
+        lead_s=lead_s,
         context=context,
         need=need,
     )

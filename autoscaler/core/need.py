@@ -45,6 +45,8 @@ class Need:
     wanted: int | None
     suffering: bool
     """More requests missed the objective than it allows."""
+    kept: int | None = None
+    """The most replicas that are not given back: more than `wanted`, so that noise moves nothing."""
     outlook: Outlook | None = None
     replica_rps: float | None = None
     """What one replica carries, uneven load allowed for."""
@@ -122,7 +124,7 @@ def assess(
         objective=objective,
         config=config,
         now_s=context.now_s,
-        down_s=down_window_s(config.behavior.scale_down),
+        down_s=down_window_s(config.behavior.scale_down, lead_s=lead_s),
     )
     state = replace(state, rehearsal=rehearsed)
     price = rehearsed.price if config.miss_price is None else config.miss_price
@@ -139,14 +141,16 @@ def _priced(
     price: float,
     objective: LatencyObjective,
 ) -> Need:
-    """The number that is worth its price, and what works off a backlog."""
+    """The number that is worth its price, and what works off a backlog; beside it what is worth keeping."""
     backlog = _backlog_rps(view, need.carried, objective)
     wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
+    kept = max(wanted, options.kept_at(price))
     return replace(
         need,
         upper_rps=wanted * replica_rps,
         fast_rps=(need.fast_rps or 0.0) + backlog,
         wanted=wanted,
+        kept=kept,
         outlook=outlook,
         replica_rps=replica_rps,
         price=price,

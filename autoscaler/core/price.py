@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 from autoscaler.core.outlook import Outlook
 
+# A replica is given back when it would not be worth keeping at so many times the price at which it would be started.
+# Numbers that are next to each other differ by less, so that what is merely noise in the demand moves nothing.
+KEPT_PRICE_RATIO = 3.0
 # Numbers of replicas that are looked at, evenly spread; of a large fleet not each.
 MOST_POINTS = 64
 # A demand that is rarer than this is not provided for.
@@ -43,6 +46,10 @@ class Choices:
                 break
             best = self.replicas[place]
         return best
+
+    def kept_at(self, price: float) -> int:
+        """The most replicas that are not given back at a price."""
+        return self.at_price(KEPT_PRICE_RATIO * price)
 
 
 def choices(outlook: Outlook, *, replica_rps: float) -> Choices:

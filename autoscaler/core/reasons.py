@@ -22,6 +22,7 @@ class Reason(StrEnum):
     # holds
     STEADY = "Steady"
     WITHIN_TOLERANCE = "WithinTolerance"
+    WORTH_KEEPING = "WorthKeeping"
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized"
     SCALE_UP_STABILIZED = "ScaleUpStabilized"
     SCALE_DOWN_LIMITED = "ScaleDownLimited"

@@ -23,8 +23,8 @@ PRICES = tuple(0.0625 * 1.45**i for i in range(20))
 DAY_S = 86400.0
 # Aimed at: this part of what scaling may let miss, for what the next surge brings is not known yet.
 AIM_RATIO = 0.7
-# Cold, as if four hours had been seen in which a price of 8 just kept to the budget, and others in inverse proportion.
-PRIOR_PRICE, PRIOR_S = 8.0, 4 * 3600.0
+# Cold, as if eight hours had been seen in which a price of 8 just kept to the budget.
+PRIOR_PRICE, PRIOR_S = 8.0, 8 * 3600.0
 # Where even the dearest price misses more than the budget, what saves less than this part of the misses is not paid.
 WORTHWHILE_RATIO = 0.1
 # Full load, less what chance leaves idle between requests.
@@ -49,7 +49,7 @@ class Fleet:
     missed: float = 0.0
     """Requests, fading with a day."""
     wished: tuple[tuple[float, int], ...] = ()
-    """(time, wish) of the down window, as far as a later wish does not exceed it."""
+    """(time, replicas that were wished for or worth keeping) of the down window, as far as no later one exceeds it."""
     bad_minute: int | None = None
     """The last minute that was counted as missed as a whole."""
     started: int = 0
@@ -132,7 +132,14 @@ def advance(
     counted_s = passed_s if passed_s <= LONGEST_TICK_S else 0.0
     prices = (*PRICES, known.price)
     fleets = tuple(
-        _step(fleet, moment, options.at_price(price), counted_s=counted_s, fade=fade)
+        _step(
+            fleet,
+            moment,
+            options.at_price(price),
+            options.kept_at(price),
+            counted_s=counted_s,
+            fade=fade,
+        )
         for fleet, price in zip(known.fleets, prices, strict=True)
     )
     imagined = fleets[-1].missed - known.fleets[-1].missed * fade
@@ -170,25 +177,33 @@ def correction(known: Rehearsal, aimed_ratio: float) -> float:
 
 
 def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:
-    """For each of `PRICES` the share of requests that is expected to miss, experience and prior weighed by time."""
-    # The prior fades as what was seen grows: after a day it weighs 9 %, after two 3 %.
-    prior_s = PRIOR_S * (1.0 - min(known.seen_s / DAY_S, 1.0))
-    faith = prior_s / (prior_s + known.seen_s) if known.seen_s > 0.0 else 1.0
+    """For each of `PRICES` the share of the requests that its fleet missed, corrected by what was measured."""
     told = correction(known, aimed_ratio) / max(known.budgeted, 1e-9)
-    return tuple(
-        faith * aimed_ratio * PRIOR_PRICE / price + (1.0 - faith) * told * fleet.missed
-        for price, fleet in zip(PRICES, known.fleets, strict=False)
-    )
+    return tuple(told * fleet.missed for _, fleet in zip(PRICES, known.fleets, strict=False))
 
 
 def _price(known: Rehearsal, aimed_ratio: float) -> float:
-    """The cheapest price that keeps to the budget; if none does, the one above which little more is saved."""
+    """The cheapest price that keeps to the budget; if none does, the one above which little more is saved.
+
+    Cold, between the prior and that one, as a ratio: after an hour in which 0.5 would have done, it is
+    8 x (0.5 / 8)^0.12 = 5.8.
+    """
     ratios = missed_ratios(known, aimed_ratio)
     enough = max(aimed_ratio, (1.0 + WORTHWHILE_RATIO) * min(ratios))
-    return next(price for price, ratio in zip(PRICES, ratios, strict=True) if ratio <= enough)
+    found = next(price for price, ratio in zip(PRICES, ratios, strict=True) if ratio <= enough)
+    faith = _faith(known.seen_s)
+    return math.exp(faith * math.log(PRIOR_PRICE) + (1.0 - faith) * math.log(found))
 
 
-def _step(fleet: Fleet, moment: Moment, wish: int, *, counted_s: float, fade: float) -> Fleet:
+def _faith(seen_s: float) -> float:
+    """The prior's weight, which fades as what was seen grows: 0.9 after an hour, 0.16 after a day, 0.05 after two."""
+    prior_s = PRIOR_S * max(0.0, 1.0 - seen_s / DAY_S)
+    return prior_s / (prior_s + seen_s)
+
+
+def _step(
+    fleet: Fleet, moment: Moment, wish: int, kept: int, *, counted_s: float, fade: float
+) -> Fleet:
     now_s = moment.now_s
     came = tuple(item for item in fleet.coming if item[0] <= now_s)
     coming = fleet.coming[len(came) :]
@@ -203,7 +218,7 @@ def _step(fleet: Fleet, moment: Moment, wish: int, *, counted_s: float, fade: fl
     # What waits too long is to be gone within a minute.
     behind = max(0.0, waiting - limit) / DRAIN_S / moment.replica_rps
     wish = min(max(math.ceil(wish + behind - 1e-9), moment.least), moment.most)
-    wished = _remember(fleet.wished, now_s, wish, moment.down_s)
+    wished = _remember(fleet.wished, now_s, min(max(wish, kept), moment.most), moment.down_s)
     started = fleet.started
     have = ready + sum(count for _, count in coming)
     if wish > have:

@@ -42,7 +42,7 @@ class ScalingRules:
 
     stabilization_window_s: float | None = None
     """Seconds of past recommendations that are looked at: down takes their highest, up their lowest. None: for up 0,
-    for down 120."""
+    for down a third of the time to ready, 60 to 120."""
     policies: tuple[RatePolicy, ...] = ()
     select_policy: SelectPolicy = SelectPolicy.MAX
     tolerance_ratio: float = 0.0

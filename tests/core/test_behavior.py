@@ -101,9 +101,15 @@ def test_only_what_can_still_count_is_remembered() -> None:
     assert remember(past, now, down_s=120.0, up_s=60.0) == (*past, now)
 
 
-def test_the_down_window_is_two_minutes_unless_the_sre_says_else() -> None:
-    assert down_window_s(ScalingRules()) == 120.0
-    assert down_window_s(ScalingRules(stabilization_window_s=60.0)) == 60.0
+@pytest.mark.parametrize(("lead_s", "window_s"), [(4.0, 60.0), (240.0, 80.0), (900.0, 120.0)])
+def test_the_down_window_is_a_third_of_the_time_to_ready_from_one_to_two_minutes(
+    lead_s: float, window_s: float
+) -> None:
+    assert down_window_s(ScalingRules(), lead_s=lead_s) == window_s
+
+
+def test_the_down_window_of_the_sre_holds_whatever_the_time_to_ready() -> None:
+    assert down_window_s(ScalingRules(stabilization_window_s=30.0), lead_s=900.0) == 30.0
 
 
 def test_events_from_a_future_that_a_stepped_clock_undid_are_dropped() -> None:

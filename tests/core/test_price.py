@@ -31,6 +31,16 @@ def test_headroom_follows_the_price(price: float, replicas: int) -> None:
     assert choices(RISING, replica_rps=10.0).at_price(price) == replicas
 
 
+@pytest.mark.parametrize(
+    ("price", "started", "kept"), [(0.01, 10, 10), (0.5, 10, 13), (1.0, 12, 16), (5.0, 17, 19)]
+)
+def test_what_was_started_is_kept_up_to_three_times_the_price(
+    price: float, started: int, kept: int
+) -> None:
+    found = choices(RISING, replica_rps=10.0)
+    assert (found.at_price(price), found.kept_at(price)) == (started, kept)
+
+
 def test_a_spike_is_provided_for_as_a_whole_or_not_at_all() -> None:
     # 30 rps, and 180 with a chance of 5 %: five replicas of fifteen more would save nothing, for behind an overload
     # everybody waits.
@@ -58,7 +68,8 @@ def test_of_a_large_fleet_not_every_number_is_looked_at() -> None:
     assert found.at_price(5.0) == pytest.approx(17_000, rel=0.03)
 
 
-quantiles = st.lists(st.floats(0.0, 400.0), min_size=6, max_size=6).map(sorted).map(tuple)
+# At most 200 rps at the last level: the tail's end is then at most 60 replicas, and each number is looked at.
+quantiles = st.lists(st.floats(0.0, 200.0), min_size=6, max_size=6).map(sorted).map(tuple)
 
 
 @given(quantiles, st.floats(0.0, 300.0), st.floats(0.01, 100.0))

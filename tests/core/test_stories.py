@@ -37,10 +37,10 @@ def test_a_fivefold_step_is_answered_in_the_first_tick_and_given_back_after_the_
     story = Story(replicas=2)
     assert story.run(120, rate_rps=25).target == 2
     assert story.run(10, rate_rps=125).target == 8
-    # One was for what might still come: it goes after two minutes in which nothing did.
-    assert story.run(160).target == 7
-    # Two minutes of stabilisation, then at most half a minute's replicas at a time.
-    assert story.run(100, rate_rps=25).target == 7
+    # One was for what might still come: it goes after a minute in which nothing did.
+    assert story.run(110).target == 7
+    # A minute of stabilisation, then at most half a minute's replicas at a time.
+    assert story.run(50, rate_rps=25).target == 7
     assert story.run(100).target == 2
 
 
@@ -103,8 +103,8 @@ def test_after_an_outage_the_stabilisation_window_starts_anew() -> None:
     story.metrics_up = False
     assert story.run(120, rate_rps=25).reason is Reason.NO_DATA
     story.metrics_up = True
-    assert story.run(60).target == 7
-    assert story.run(240).target == 2
+    assert story.run(50).target == 7
+    assert story.run(120).target == 2
 
 
 def test_no_traffic_at_all_is_a_confirmed_zero_and_goes_to_the_minimum() -> None:
@@ -292,8 +292,8 @@ def test_the_engine_after_a_restart_waits_a_window_before_it_lowers() -> None:
     story = Story(replicas=8)
     story.run(600, rate_rps=125)
     story.engine = DecisionEngine(story.config)
-    assert story.run(110, rate_rps=25).target == 7
-    assert story.run(240).target == 2
+    assert story.run(50, rate_rps=25).target == 7
+    assert story.run(120).target == 2
 
 
 def test_a_successor_with_the_checkpoint_decides_the_same() -> None:
