@@ -38,6 +38,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "engine.scaling_budget_ratio": (-1, "must be between 0 and 1"),
     "engine.scaling_budget_minutes_ratio": (-1, "must be between 0 and 1"),
     "engine.miss_price": (-1, "must be more than 0"),
+    "engine.replica_rps": (-1, "must be more than 0"),
     "engine.panic_threshold_ratio": (
         -1,
         "must be more than 1: replicas that carry the load are no panic",

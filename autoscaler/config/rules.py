@@ -117,6 +117,8 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
     yield from _share("engine.scaling_budget_minutes_ratio", engine.scaling_budget_minutes_ratio)
     if engine.miss_price is not None:
         yield from _positive("engine.miss_price", engine.miss_price)
+    if engine.replica_rps is not None:
+        yield from _positive("engine.replica_rps", engine.replica_rps)
     if engine.panic_threshold_ratio <= 1.0:
         yield Problem(
             "engine.panic_threshold_ratio",

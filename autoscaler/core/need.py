@@ -68,6 +68,9 @@ def assess(
     carried = size.capacity(
         state.templates, template_hash=given.replicas.template_hash, view=view, objective=objective
     )
+    if carried is not None and config.replica_rps is not None:
+        told = config.replica_rps * carried.work_s_per_inference
+        carried = replace(carried, utilization_limit_ratio=told)
     if view.unknown is not None:
         return (
             Need(

@@ -129,6 +129,8 @@ class EngineConfig:
     """The same for `p99 < T` objectives."""
     miss_price: float | None = None
     """A fixed price of a miss, for experiments; None: the one that keeps to the error budget is found."""
+    replica_rps: float | None = None
+    """What one replica carries, for experiments; None: it is learned."""
     panic_threshold_ratio: float = 2.0
     """Demand over what the ready replicas carry, from which on it is a burst (KPA: 200 %)."""
     panic_window_s: float = 60.0

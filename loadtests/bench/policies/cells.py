@@ -118,8 +118,14 @@ def _own_trial(cell: Cell, folder: Path) -> Trial:
     if cell.variant == "fixed price":
         config = replace(config, miss_price=PRIOR_PRICE)
     record = _recorded(record_file(record_cell(cell).path(folder)))
+    if cell.variant == "ungated forecasts":
+        record = replace(record, skills=np.ones_like(record.skills))
     arrivals_s = _arrivals(cell.series, cell.days, cell.part, cell.seed)
-    return Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
+    trial = Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
+    if cell.variant == "true capacity":
+        config = replace(config, replica_rps=trial.known.capacity_rps)
+        trial = Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
+    return trial
 
 
 def _bound(cell: Cell, folder: Path) -> Any:

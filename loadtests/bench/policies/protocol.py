@@ -80,7 +80,7 @@ class Protocol:
 
 
 # Parts of forescale that are changed to see what each is worth.
-VARIANTS = ("no forecasts", "no gateway", "fixed price")
+VARIANTS = ("no forecasts", "ungated forecasts", "no gateway", "fixed price", "true capacity")
 ABLATION_STARTUP_S = 100.0
 QUICK = Protocol(days=1.0, startups_s=(100.0,), seeds=(1,), points=12)
 QUICK_RECORDED = ("azure_llm", "f_e369")
