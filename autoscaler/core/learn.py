@@ -91,15 +91,22 @@ def templates(
             entry = by_hash.pop(profile.template_hash, None) or new_entry(profile.template_hash)
             by_hash[profile.template_hash] = _take_profile(entry, profile)
     threshold_s = given.spec.slo.objectives[0].threshold_s
+    learned: dict[str, dict[str, ModelKnowledge]] = {}
     for load in view.loads:
         template_hash = warm.get(load.pod)
         if template_hash is None:
             continue
-        entry = by_hash.get(template_hash) or new_entry(template_hash)
+        models = learned.get(template_hash)
+        if models is None:
+            entry = by_hash.get(template_hash) or new_entry(template_hash)
+            by_hash[template_hash] = entry
+            models = learned[template_hash] = {item.model: item for item in entry.models}
+        calm = ready_for_s[load.pod] >= calm_s
         for model in load.models:
-            calm = ready_for_s[load.pod] >= calm_s
-            entry = _take_load(entry, model, threshold_s, calm=calm)
-        by_hash[template_hash] = entry
+            known_model = models.get(model.model) or ModelKnowledge(model=model.model)
+            models[model.model] = _take_load(known_model, model, threshold_s, calm=calm)
+    for template_hash, models in learned.items():
+        by_hash[template_hash] = replace(by_hash[template_hash], models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
 
@@ -144,11 +151,9 @@ def _begins_with_warm_up(
 
 
 def _take_load(
-    entry: TemplateKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool
-) -> TemplateKnowledge:
-    known = next((item for item in entry.models if item.model == load.model), None)
-    knowledge = known or ModelKnowledge(model=load.model)
-    service = knowledge.service
+    known: ModelKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool
+) -> ModelKnowledge:
+    service = known.service
     if load.mean_batch and load.compute_s is not None:
         service = service_readings.take_counters(
             service,
@@ -157,26 +162,23 @@ def _take_load(
             executions=load.requests * load.items_per_request / load.mean_batch,
             overhead_s=load.overhead_s,
         )
-    times = service_time.service_times(service)
-    learned = knowledge.variability
-    tells = calm and load.steady and service_time.unproven(service) is None
-    if times is not None and load.queue_s is not None and tells:
-        learned = variability.learn(
-            learned,
-            times,
-            rate=load.completed_rps,
-            # The window slides by a third each tick: every request is weighed once.
-            requests=load.requests / 3.0,
-            queue_s=load.queue_s,
-            miss_ratio=None if load.misses is None else load.misses.low,
-            threshold_s=threshold_s,
-        )
-    updated = replace(knowledge, service=service, variability=learned)
-    if known is None:
-        return replace(entry, models=(*entry.models, updated))
-    if updated == known:
-        return entry
-    return replace(entry, models=tuple(updated if m is known else m for m in entry.models))
+    learned = known.variability
+    if calm and load.steady and load.queue_s is not None:
+        times = service_time.service_times(service)
+        if times is not None and service_time.unproven(service) is None:
+            learned = variability.learn(
+                learned,
+                times,
+                rate=load.completed_rps,
+                # The window slides by a third each tick: every request is weighed once.
+                requests=load.requests / 3.0,
+                queue_s=load.queue_s,
+                miss_ratio=None if load.misses is None else load.misses.low,
+                threshold_s=threshold_s,
+            )
+    return ModelKnowledge(
+        model=known.model, service=service, variability=learned, agreed=known.agreed
+    )
 
 
 def fill_minute(

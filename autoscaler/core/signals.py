@@ -221,20 +221,18 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     recent = track.recent
     if not recent:
         return None
-    span_s = sum(item.span_s for item in recent)
-    requests = sum(item.requests for item in recent)
-    inferences = sum(item.inferences for item in recent)
-    items = inferences / requests if requests > 0.0 else 1.0
+    total = _total(recent)
     fast = _within(recent, panic_window_s) or recent[-1:]
-    work = _work(recent, requests, inferences, span_s)
+    items = total.inferences / total.requests if total.requests > 0.0 else 1.0
+    work = _work(total)
     pending = track.last.pending
     return ModelLoad(
         model=track.last.model,
-        offered_rps=_offered(recent, items, span_s),
-        fast_rps=_offered(fast, items, sum(item.span_s for item in fast)),
-        completed_rps=inferences / span_s,
-        requests=requests,
-        failures=sum(item.failures for item in recent),
+        offered_rps=_offered(total, items),
+        fast_rps=_offered(total if len(fast) == len(recent) else _total(fast), items),
+        completed_rps=total.inferences / total.span_s,
+        requests=total.requests,
+        failures=total.failures,
         items_per_request=items,
         mean_batch=work.mean_batch,
         queue_s=work.queue_s,
@@ -242,14 +240,50 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         overhead_s=work.overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
-        steady=_is_steady(recent, inferences / span_s),
-        draining=sum(item.pending_growth for item in recent) < -(0.1 * requests + 3.0),
+        steady=_is_steady(recent, total.inferences / total.span_s),
+        draining=total.pending_growth < -(0.1 * total.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
         tokens=work.tokens,
         running=track.last.running,
         cache_ratio=track.last.cache_ratio,
         queue_ratio=work.queue_ratio,
     )
+
+
+def _total(recent: tuple[Increment, ...]) -> Increment:
+    """All of them as one; what one of them does not tell is not known of the whole."""
+    first, *rest = recent
+    span_s, requests, failures = first.span_s, first.requests, first.failures
+    inferences, growth = first.inferences, first.pending_growth
+    executions, queue_s, compute_s = first.executions, first.queue_s, first.compute_s
+    request_s, token_s = first.request_s, first.token_s
+    for item in rest:
+        span_s += item.span_s
+        requests += item.requests
+        failures += item.failures
+        inferences += item.inferences
+        growth += item.pending_growth
+        executions = _plus(executions, item.executions)
+        queue_s = _plus(queue_s, item.queue_s)
+        compute_s = _plus(compute_s, item.compute_s)
+        request_s = _plus(request_s, item.request_s)
+        token_s = _plus(token_s, item.token_s)
+    return Increment(
+        span_s=span_s,
+        requests=requests,
+        failures=failures,
+        inferences=inferences,
+        executions=executions,
+        pending_growth=growth,
+        queue_s=queue_s,
+        compute_s=compute_s,
+        request_s=request_s,
+        token_s=token_s,
+    )
+
+
+def _plus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,31 +298,27 @@ class _Work:
     queue_ratio: float | None = None
 
 
-def _work(
-    recent: tuple[Increment, ...], requests: float, inferences: float, span_s: float
-) -> _Work:
-    queue_s = _mean_per_request([item.queue_s for item in recent], requests)
-    request_s = _mean_per_request([item.request_s for item in recent], requests)
-    token_s = _total([item.token_s for item in recent])
-    if token_s is not None:
+def _work(total: Increment) -> _Work:
+    queue_s = _per(total.queue_s, total.requests)
+    request_s = _per(total.request_s, total.requests)
+    if total.token_s is not None:
         # Little's law: the time that all tokens took together, over the time that passed, is how many ran together.
         return _Work(
-            mean_batch=token_s / span_s if token_s > 0.0 else None,
+            mean_batch=total.token_s / total.span_s if total.token_s > 0.0 else None,
             queue_s=None,
-            compute_s=token_s / inferences if inferences > 0.0 else None,
+            compute_s=_per(total.token_s, total.inferences),
             overhead_s=None,
             tokens=True,
             queue_ratio=min(1.0, queue_s / request_s)
             if queue_s is not None and request_s
             else None,
         )
-    executions = _total([item.executions for item in recent])
-    compute_s = _mean_per_request([item.compute_s for item in recent], requests)
+    compute_s = _per(total.compute_s, total.requests)
     overhead_s = None
     if queue_s is not None and compute_s is not None and request_s is not None:
         overhead_s = max(0.0, request_s - queue_s - compute_s)
     return _Work(
-        mean_batch=inferences / executions if executions else None,
+        mean_batch=total.inferences / total.executions if total.executions else None,
         queue_s=queue_s,
         compute_s=compute_s,
         overhead_s=overhead_s,
@@ -306,19 +336,10 @@ def _is_steady(recent: tuple[Increment, ...], mean_rps: float) -> bool:
     return len(recent) >= 2
 
 
-def _offered(recent: tuple[Increment, ...], items_per_request: float, span_s: float) -> float:
-    arrived = sum(
-        item.inferences + (item.failures + item.pending_growth) * items_per_request
-        for item in recent
-    )
-    return max(0.0, arrived / span_s)
+def _offered(total: Increment, items_per_request: float) -> float:
+    arrived = total.inferences + (total.failures + total.pending_growth) * items_per_request
+    return max(0.0, arrived / total.span_s)
 
 
-def _total(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
-
-
-def _mean_per_request(values: list[float | None], requests: float) -> float | None:
-    total = _total(values)
-    return None if total is None or requests <= 0.0 else total / requests
+def _per(total: float | None, count: float) -> float | None:
+    return None if total is None or count <= 0.0 else total / count

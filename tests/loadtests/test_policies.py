@@ -165,7 +165,7 @@ def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names = [figure.name for figure in figures]
     assert "forescale / clairvoyant, start-up 4 s, geometric mean" in names
     assert "GPU-hours saved against every peer, tuned, start-up 100 s" in names
-    assert sum("forescale with" in name for name in names) == 3
+    assert sum("forescale with" in name for name in names) == 5
     assert len(peers_figures(results)) > len(RULES)
     assert peers_table(results).row_count == 1 + 4 * len(RULES)
     write_curves(results, tmp_path)
