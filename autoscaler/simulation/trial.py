@@ -141,6 +141,7 @@ class Trial:
             self.arrivals_s,
             factor=factor,
             replica_rps=server.capacity_rps,
+            at_once=server.instances * server.max_batch_size,
             least=known.min_replicas,
             most=known.max_replicas,
             end_s=self.scenario.demand.duration_s,
