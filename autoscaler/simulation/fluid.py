@@ -62,7 +62,7 @@ class FluidModel:
         self._total = np.add.reduceat(self._counts, np.arange(0, seconds, 60))
         startup = scenario.startup
         self._starts_s = np.array([startup.draw_s(number) for number in range(STARTS)])
-        self._plant = plant_of(scenario.server)
+        self._plant = plant_of(scenario.batching)
 
     def run(self, rule: Rule, headroom: float | None = None) -> Score:
         """One run of a rule at one setting; by default its documented one."""
