@@ -33,7 +33,8 @@ from autoscaler.simulation.run import run
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.score import Score
 
-# The fluid model is a little kinder than the request-level one: so much more is tried until the goal holds there.
+# The fluid model is a little kinder than the request-level one, or stricter where servers batch: in such steps the
+# factor is raised until the goal holds request by request, or lowered as long as it does.
 NUDGE = 1.01
 MOST_NUDGES = 6
 STATIC_OF_TOKENS = "static=REPLICAS: how many hold is not searched for servers that generate tokens"
@@ -119,14 +120,21 @@ class Trial:
         if self.tokens:
             return None
         factor = self._least_factor()
-        for _ in range(MOST_NUDGES):
-            if factor is None:
-                return None
+        if factor is None:
+            return None
+        best: Score | None = None
+        nudge = NUDGE
+        for tried in range(MOST_NUDGES):
             found = self._run_clairvoyant(factor, progress)
             if found.attainment_ratio >= self.scenario.goal_ratio:
-                return found
-            factor *= NUDGE
-        return None
+                best = found
+                if nudge > 1.0 and tried > 0:
+                    break  # the step below it did not hold
+                nudge = 1.0 / NUDGE
+            elif nudge < 1.0:
+                break
+            factor *= nudge
+        return best
 
     def least_gpu_hours(self, startup_s: float | None = None) -> float | None:
         """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`."""
