@@ -23,7 +23,10 @@ TICK_S = 15.0
 
 
 class Clairvoyant:
-    """Under the request-level simulator, where a start-up of 0 s makes its wishes come true at once."""
+    """Under the request-level simulator, where a start-up of 0 s makes its wishes come true at once.
+
+    A replica serves `replica_rps` at most, `at_once` requests in all its batches.
+    """
 
     period_s = TICK_S
     reads: Reads | None = Reads.TOTALS
@@ -34,6 +37,7 @@ class Clairvoyant:
         *,
         factor: float,
         replica_rps: float,
+        at_once: int,
         least: int,
         most: int,
         end_s: float,
@@ -41,6 +45,7 @@ class Clairvoyant:
         self.name = f"clairvoyant ({factor:.3g})"
         self._arrivals_s = arrivals_s
         self._factor, self._replica_rps, self._end_s = factor, replica_rps, end_s
+        self._at_once = at_once
         self._bounds = (least, most)
 
     def replicas(self, seen: Seen) -> int:
@@ -51,7 +56,9 @@ class Clairvoyant:
         first, last = np.searchsorted(self._arrivals_s, (seen.now_s, seen.now_s + span_s))
         totals = seen.totals()
         # What is being served is no queue.
-        waiting = 0.0 if totals is None else max(0.0, totals.ongoing - totals.scraped)
+        waiting = (
+            0.0 if totals is None else max(0.0, totals.ongoing - totals.scraped * self._at_once)
+        )
         due = float(last - first) + waiting
         wanted = int(np.ceil(self._factor * due / (span_s * self._replica_rps) - 1e-9))
         return min(max(wanted, self._bounds[0]), self._bounds[1])

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.core.types import (
-    BatchTime,
     HistoryPoint,
-    ModelProfile,
     PodSample,
     ReplicaStatus,
     ServerProfile,
@@ -27,9 +26,10 @@ from autoscaler.core.types import (
 )
 from autoscaler.simulation.gateway import Gateway
 from autoscaler.simulation.nodes import NodePool
-from autoscaler.simulation.pods import EPOCH_S, MODEL, Pod, samples
+from autoscaler.simulation.pods import EPOCH_S, Pod
+from autoscaler.simulation.pools import pool_of, profiles_of, samples_of
 from autoscaler.simulation.scenario import Scenario
-from autoscaler.simulation.serving import Scrape, ServingPool
+from autoscaler.simulation.serving import Scrape
 
 __all__ = ["EPOCH_S", "ModelledCluster", "Reads", "Totals"]
 
@@ -83,16 +83,7 @@ class ModelledCluster:
         self.scenario = scenario
         self._seed = seed
         self._startup = scenario.startup
-        self._pool = ServingPool(
-            scenario.server,
-            arrivals_s,
-            scenario.routing,
-            seed,
-            # Twice what may be asked for: those that drain are still there.
-            max_servers=2 * scenario.most_replicas + 64,
-            connections=scenario.connections,
-            connection_life_s=scenario.connection_life_s,
-        )
+        self._pool = pool_of(scenario, arrivals_s, seed)
         self._nodes = NodePool(scenario.nodes)
         self._node_losses = sorted(scenario.failures.node_losses_s)
         self._pods: list[Pod] = []
@@ -104,7 +95,7 @@ class ModelledCluster:
         self._gateway = Gateway(scenario.threshold_s) if scenario.gateway else None
         self._passed: tuple[PodSample, ...] = ()
         self._retired = np.zeros(5)
-        self._backfill = scenario.demand.backfill(EPOCH_S)
+        self._backfill = scenario.demand.backfill(EPOCH_S, scenario.work_per_request)
         self.now_s = 0.0
         self.replicas = scenario.first_replicas if replicas is None else replicas
         for _ in range(self.replicas):
@@ -116,7 +107,7 @@ class ModelledCluster:
         return tuple(self._pods)
 
     @property
-    def latencies_s(self) -> NDArray[np.float32]:
+    def latencies_s(self) -> NDArray[np.floating[Any]]:
         """Of every request; NaN where it has not finished."""
         return self._pool.latencies_s
 
@@ -259,12 +250,12 @@ class ModelledCluster:
     def _read_servers(self, at_s: float, reads: Reads) -> None:
         pods = [pod for pod in self._pods if pod.serves(at_s)]
         servers = [pod.server for pod in pods if pod.server is not None]
-        scrape = self._pool.scrape(servers)
         if reads is Reads.SAMPLES:
-            self._seen = samples(pods, scrape, self._pool.summaries_s(servers), at_s)
+            self._seen = samples_of(self._pool, pods, servers, at_s)
             if self._gateway is not None:
                 self._passed = (self._gateway.sample(self._pool, self._arrivals_s, at_s),)
             return
+        scrape = self._pool.scrape(servers)
         leaving = [pod.server for pod in self._pods if pod.server is not None and pod not in pods]
         counters = self._retired + _counters(scrape) + _counters(self._pool.scrape(leaving))
         p90_s = math.nan
@@ -313,25 +304,14 @@ class ModelledCluster:
         oldest = next((pod for pod in self._pods if pod.serves(self.now_s - SCRAPE_LAG_S)), None)
         if oldest is None or oldest.server is None or self.now_s % PROFILE_PERIOD_S:
             return ()
-        served = self.scenario.server
-        times = tuple(
-            BatchTime(batch_size=b.batch_size, count=b.exec_count, total_s=b.compute_infer_s)
-            for b in self._pool.batch_statistics(oldest.server)
-        )
-        model = ModelProfile(
-            model=MODEL,
-            max_batch_size=served.max_batch_size,
-            instances=served.instances,
-            max_queue_delay_s=served.max_queue_delay_s,
-            batch_times=times,
-        )
-        return (
+        return tuple(
             ServerProfile(
                 pod=oldest.name,
                 template_hash="v1",
                 sampled_at_s=EPOCH_S + self.now_s,
                 models=(model,),
-            ),
+            )
+            for model in profiles_of(self._pool, oldest.server)
         )
 
 

@@ -1,7 +1,7 @@
 """A fast model of a peer's run, to find its settings: seconds instead of requests, milliseconds instead of seconds.
 
 It drives the same rules as the request-level simulator (`peers`), under the same arrivals and the same start-ups. What
-it leaves out: nodes, faults, batching and the routing of single requests. What is claimed comes from the request-level
+it leaves out: nodes, faults and the routing of single requests. What is claimed comes from the request-level
 simulator; this one says where to look.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from autoscaler.simulation.bounds import AHEAD_S, TICK_S
 from autoscaler.simulation.fluid_kernel import compiled_future, compiled_loop
+from autoscaler.simulation.fluid_servers import plant_of
 from autoscaler.simulation.peers.rule import Decide, Known, Rule
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.score import Minutes, Score, score
@@ -61,8 +62,7 @@ class FluidModel:
         self._total = np.add.reduceat(self._counts, np.arange(0, seconds, 60))
         startup = scenario.startup
         self._starts_s = np.array([startup.draw_s(number) for number in range(STARTS)])
-        server = scenario.server
-        self._plant = np.array([known.service_s, server.service_cv, float(_width(scenario))])
+        self._plant = plant_of(scenario.batching)
 
     def run(self, rule: Rule, headroom: float | None = None) -> Score:
         """One run of a rule at one setting; by default its documented one."""
@@ -104,7 +104,7 @@ class FluidModel:
             AHEAD_S,
             self._known.min_replicas,
             self._known.max_replicas,
-            self._known.threshold_s - self._known.service_s,
+            self._known.threshold_s,
             self._plant,
             good,
             ready_at,
@@ -135,13 +135,6 @@ def point(headroom: float, found: Score) -> Point:
         longest_bad_s=found.longest_bad_s,
         changes=found.changes,
     )
-
-
-def _width(scenario: Scenario) -> int:
-    """Requests that a server works on at once: instances, and batches at their best size."""
-    server = scenario.server
-    best = max(range(1, server.max_batch_size + 1), key=lambda n: n / server.service_s(n))
-    return server.instances * best
 
 
 def _changes(replicas_at: NDArray[np.float64]) -> tuple[tuple[float, int], ...]:

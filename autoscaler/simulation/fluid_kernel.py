@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from autoscaler.simulation.compiled import compilable
+from autoscaler.simulation.fluid_servers import batch_of, spread_of, steady_of
 from autoscaler.simulation.peers.rule import (
     BUSY_S,
     COMPUTE_S,
@@ -36,45 +37,41 @@ PROBE_S = 5.0
 MOST_PODS = 1024
 # The load that queueing beside the backlog is computed from is averaged over so many seconds.
 SMOOTH_S = 10.0
-# Places in the plant: mean service time, its cv, and requests that a server works on at once.
-SERVICE_S, SERVICE_CV, INSTANCES = range(3)
+SQRT_2 = math.sqrt(2.0)
 
 
 @compilable
-def steady_wait_s(load: Any, servers: Any, service_s: Any, cv: Any) -> Any:
-    """Mean wait in a queue M/G/n that is `load` busy: Sakasegawa's approximation, with cv for the service times.
+def missed_ratio(wait_s: Any, steady_s: Any, spread_s: Any, spare_s: Any) -> Any:
+    """Share of the requests that take longer than `spare_s` beside what the queue makes everyone wait.
 
-    load ** (sqrt(2 (n + 1)) - 1) / (n (1 - load)) x (1 + cv²) / 2 service times. Loads above 0.98 count as that: what
-    comes on top is in the queue of the model itself.
+    Chance's wait is exponential, the times of batches are spread normally: the tail of the sum of both.
     """
-    busy = min(load, 0.98)
-    if busy <= 0.0:
-        return 0.0
-    waiting = busy ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) / (servers * (1.0 - busy))
-    return service_s * waiting * (1.0 + cv * cv) / 2.0
-
-
-@compilable
-def missed_ratio(wait_s: Any, steady_s: Any, spare_s: Any) -> Any:
-    """Share of the requests that wait longer than `spare_s`: exponential above what the queue makes everyone wait."""
     left_s = spare_s - wait_s
     if left_s <= 0.0:
         return 1.0
-    if steady_s <= 0.0:
+    if left_s > 20.0 * steady_s + 6.0 * spread_s:
         return 0.0
-    return math.exp(-left_s / steady_s)
+    if spread_s <= 0.0:
+        return math.exp(-left_s / steady_s)
+    beyond = 0.5 * math.erfc(left_s / spread_s / SQRT_2)
+    if steady_s <= 0.05 * spread_s:
+        return beyond
+    ratio = spread_s / steady_s
+    within = 0.5 * math.erfc((ratio - left_s / spread_s) / SQRT_2)
+    return min(1.0, beyond + math.exp(0.5 * ratio * ratio - left_s / steady_s) * within)
 
 
 @compilable
-def missed_between(first_s: Any, last_s: Any, steady_s: Any, spare_s: Any) -> Any:
+def missed_between(first_s: Any, last_s: Any, steady_s: Any, spread_s: Any, spare_s: Any) -> Any:
     """Share that misses where waits go evenly from `first_s` to `last_s`."""
     low, high = min(first_s, last_s), max(first_s, last_s)
     if low >= spare_s:
         return 1.0
     if high <= spare_s:
-        return missed_ratio(0.5 * (low + high), steady_s, spare_s)
+        return missed_ratio(0.5 * (low + high), steady_s, spread_s, spare_s)
     over = (high - spare_s) / (high - low)
-    return over + (1.0 - over) * missed_ratio(0.5 * (low + spare_s), steady_s, spare_s)
+    middle_s = 0.5 * (low + spare_s)
+    return over + (1.0 - over) * missed_ratio(middle_s, steady_s, spread_s, spare_s)
 
 
 @compilable
@@ -101,29 +98,21 @@ def water_level(queues: Any, servers: Any, serving: Any, came: Any) -> Any:
 
 
 @compilable
-def steady_of(smooth: Any, ready: Any, plant: Any) -> Any:
-    """`steady_wait_s` of so many servers at the smoothed rate."""
-    at_once = ready * plant[INSTANCES]
-    load = smooth * plant[SERVICE_S] / at_once
-    return steady_wait_s(load, at_once, plant[SERVICE_S], plant[SERVICE_CV])
-
-
-@compilable
 def serve(
     came: Any,
     queues: Any,
     servers: Any,
     serving: Any,
-    ready: Any,
-    smooth: Any,
+    steady_s: Any,
+    spread_s: Any,
     spare_s: Any,
     plant: Any,
 ) -> Any:
-    """One second: (served, left waiting, request-seconds that those waited, wait beside that, share that will miss).
+    """One second: (served, left waiting, request-seconds that those waited, share that will miss).
 
     Each request goes to the shortest queue, as with least-outstanding balancing; each server serves its own.
     """
-    each_rps = plant[INSTANCES] / plant[SERVICE_S]
+    each_rps = plant.each_rps
     level = water_level(queues, servers, serving, came)
     shortest = level
     served, left, waited_s = 0.0, 0.0, 0.0
@@ -138,11 +127,10 @@ def serve(
         waited_s += done * queue / each_rps
         queues[server] = filled - done
         left += filled - done
-    steady_s = steady_of(smooth, ready, plant)
     # The first of this second waits for the shortest queue, the last for what it leaves behind.
     last_s = max(level - each_rps, 0.0) / each_rps
-    late = missed_between(shortest / each_rps, last_s, steady_s, spare_s)
-    return served, left, waited_s, steady_s, late
+    late = missed_between(shortest / each_rps, last_s, steady_s, spread_s, spare_s)
+    return served, left, waited_s, late
 
 
 def _loop(decide: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,8 +153,6 @@ def _loop(decide: Callable[..., Any]) -> Callable[..., Any]:
 
         `arrivals` are requests by second, `starts_s` the start-up of each pod in the order of their making.
         """
-        service_s, cv = plant[SERVICE_S], plant[SERVICE_CV]
-        spare_s = settings[THRESHOLD_S] - service_s
         sums = np.zeros((RING, SUMS))
         now = np.zeros(SUMS)
         slow = np.zeros(SUMS)
@@ -180,7 +166,7 @@ def _loop(decide: Callable[..., Any]) -> Callable[..., Any]:
         made = first
         ready = first
         next_ready_s = np.inf
-        each_rps = plant[INSTANCES] / service_s
+        each_rps = plant.each_rps
         held, left = 0.0, 0.0
         gpu_s = 0.0
         changes = 0
@@ -197,37 +183,45 @@ def _loop(decide: Callable[..., Any]) -> Callable[..., Any]:
                         next_ready_s = min(next_ready_s, ready_s[pod])
             came = arrivals[second]
             smooth = came if smooth < 0.0 else smooth + (came - smooth) / SMOOTH_S
+            # Where something waits, batches are full.
+            load = 1.0
+            if ready > 0 and left + held == 0.0:
+                load = min(1.0, smooth / (ready * each_rps))
+            size, service_s, forming_s = batch_of(load, ready, plant)
+            steady_s = steady_of(smooth, ready, plant) if ready > 0 else 0.0
+            spread_s = spread_of(service_s, forming_s, plant)
+            spare_s = settings[THRESHOLD_S] - service_s - forming_s
             if ready > 0 and left + held == 0.0 and came <= ready * each_rps:
                 # Nothing waits, and what comes is served at once: what `serve` would say, in a tenth of the time.
                 served, waited_s = came, 0.0
-                steady_s = steady_of(smooth, ready, plant)
-                late = missed_ratio(0.0, steady_s, spare_s)
+                late = missed_ratio(0.0, steady_s, spread_s, spare_s)
             elif ready > 0:
                 for pod in range(live):
                     serving[pod] = ready_s[pod] <= second
-                served, left, waited_s, steady_s, late = serve(
-                    came + held, queues, live, serving, ready, smooth, spare_s, plant
+                served, left, waited_s, late = serve(
+                    came + held, queues, live, serving, steady_s, spread_s, spare_s, plant
                 )
                 held = 0.0
             else:
                 # Nobody to serve them: they wait for the first, and miss.
-                served, waited_s, steady_s, late = 0.0, 0.0, 0.0, 1.0
+                served, waited_s, late = 0.0, 0.0, 1.0
                 held += came
                 left = held
             good[second // 60] += came * (1.0 - late)
             gpu_s += live
             # ------------------------------------------------ what is seen of it
-            waits_s = waited_s / served + steady_s if served > 0.0 else steady_s
+            quiet_s = steady_s + forming_s
+            waits_s = waited_s / served + quiet_s if served > 0.0 else quiet_s
             now[SECONDS] += 1.0
             now[SEEN_S] += 1.0
             now[DONE] += served
             now[QUEUE_S] += served * waits_s
             now[COMPUTE_S] += served * service_s
-            now[BUSY_S] += min(served * service_s / plant[INSTANCES], float(ready))
-            now[ONGOING_S] += left + served * (steady_s + service_s)
+            now[BUSY_S] += min(served / size * service_s / plant.instances, float(ready))
+            now[ONGOING_S] += left + served * (quiet_s + service_s)
             now[POD_S] += ready
             # Exponential: nine in ten wait less than ln 10 means.
-            tail_s = waits_s + 1.3 * steady_s + service_s * (1.0 + 1.28 * cv)
+            tail_s = waits_s + 1.3 * steady_s + service_s + 1.28 * spread_s
             now[LATENCY_S2] += min(tail_s, LATENCY_CLAMP * settings[THRESHOLD_S])
             for column in range(SUMS):
                 sums[second % RING, column] = now[column]
@@ -287,13 +281,13 @@ def _future_loop(
     ahead_s: Any,
     least: Any,
     most: Any,
-    spare_s: Any,
+    threshold_s: Any,
     plant: Any,
     good: Any,
     ready_at: Any,
 ) -> Any:
     """GPU-seconds of whoever sees the next `ahead_s` seconds and needs no start-up; see `clairvoyant`."""
-    each_rps = plant[INSTANCES] / plant[SERVICE_S]
+    each_rps = plant.each_rps
     left, smooth, gpu_s = 0.0, -1.0, 0.0
     queues = np.zeros(MOST_PODS)
     serving = np.ones(MOST_PODS, np.bool_)
@@ -313,7 +307,12 @@ def _future_loop(
             ready_at[second // int(period_s)] = ready
         came = arrivals[second]
         smooth = came if smooth < 0.0 else smooth + (came - smooth) / SMOOTH_S
-        _, left, _, _, late = serve(came, queues, ready, serving, ready, smooth, spare_s, plant)
+        load = 1.0 if left > 0.0 else min(1.0, smooth / (ready * each_rps))
+        _, service_s, forming_s = batch_of(load, ready, plant)
+        steady_s = steady_of(smooth, ready, plant)
+        spare_s = threshold_s - service_s - forming_s
+        spread_s = spread_of(service_s, forming_s, plant)
+        _, left, _, late = serve(came, queues, ready, serving, steady_s, spread_s, spare_s, plant)
         good[second // 60] += came * (1.0 - late)
         gpu_s += ready
     return gpu_s

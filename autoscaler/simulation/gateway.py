@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.core.types import ModelCounters, PodSample
+from autoscaler.simulation.continuous import ContinuousPool
 from autoscaler.simulation.pods import EPOCH_S
 from autoscaler.simulation.serving import ServingPool
 from autoscaler.simulation.serving_state import DONE, UNFINISHED
@@ -25,11 +26,13 @@ class Gateway:
         self._counted = np.zeros(0, dtype=np.bool_)
         """Of those from there on, which have."""
 
-    def sample(self, pool: ServingPool, arrivals_s: NDArray[np.float64], at_s: float) -> PodSample:
+    def sample(
+        self, pool: ServingPool | ContinuousPool, arrivals_s: NDArray[np.float64], at_s: float
+    ) -> PodSample:
         """What it exports at `at_s`, up to which the pool has run."""
         end = pool.arrived
         status = pool.status[self._first : end]
-        latency_s = pool.latencies_s[self._first : end]
+        latency_s = pool.latencies_between(self._first, end)
         counted = np.zeros(status.size, dtype=np.bool_)
         counted[: self._counted.size] = self._counted
         # A request that is done in the model's future has not come back yet.

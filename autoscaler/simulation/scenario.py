@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoscaler.core.types import HistoryPoint, WorkloadSpec
 from autoscaler.simulation.arrivals import poisson_arrivals
+from autoscaler.simulation.continuous_model import ContinuousModel
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
@@ -55,11 +56,11 @@ class Demand:
             burst_steps=self.burst_s,
         )
 
-    def backfill(self, epoch_s: float) -> tuple[HistoryPoint, ...]:
-        """The past as Prometheus would tell it, where 0 is at `epoch_s`."""
+    def backfill(self, epoch_s: float, work: float = 1.0) -> tuple[HistoryPoint, ...]:
+        """The past as Prometheus would tell it, where 0 is at `epoch_s` and a request counts as `work`."""
         first_s = epoch_s - MINUTE_S * self.past_rps.size
         return tuple(
-            HistoryPoint(minute_s=first_s + MINUTE_S * minute, offered_rps=rate)
+            HistoryPoint(minute_s=first_s + MINUTE_S * minute, offered_rps=work * rate)
             for minute, rate in enumerate(self.past_rps.tolist())
         )
 
@@ -87,7 +88,7 @@ class Scenario:
 
     name: str
     spec: WorkloadSpec
-    server: ServingModel
+    server: ServingModel | ContinuousModel
     demand: Demand
     startup: Startup
     goal_ratio: float
@@ -107,6 +108,19 @@ class Scenario:
     def threshold_s(self) -> float:
         """The latency that the SLO asks for."""
         return self.spec.slo.objectives[0].threshold_s
+
+    @property
+    def work_per_request(self) -> float:
+        """What demand counts of a request: tokens of its answer, where servers generate them."""
+        server = self.server
+        return server.lengths.answer_tokens if isinstance(server, ContinuousModel) else 1.0
+
+    @property
+    def batching(self) -> ServingModel:
+        """Its servers, where they serve batches. Raises ValueError where they generate tokens."""
+        if isinstance(self.server, ContinuousModel):
+            raise ValueError(f"{self.name}: not modelled for servers with continuous batching")
+        return self.server
 
     @property
     def most_replicas(self) -> int:

@@ -18,6 +18,7 @@ import yaml
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo, SloForm, WorkloadId, WorkloadSpec
 from autoscaler.errors import ConfigError, Problem
+from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
 from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.scenario import Demand, Failures, Scenario
@@ -60,10 +61,26 @@ class WorkloadSection:
 
 @pydantic.with_config(_STRICT)
 @dataclass(frozen=True, kw_only=True)
-class ServerSection:
-    """One replica."""
+class ContinuousSection:
+    """An engine that generates tokens, and how long the requests are."""
 
-    batch_service_s: tuple[float, ...]
+    base_step_s: float
+    sequence_s: float
+    prompt_token_s: float
+    lengths: Lengths
+    max_sequences: int = 256
+    step_tokens: int = 2048
+    cache_tokens: int = 200_000
+    block_tokens: int = 16
+
+
+@pydantic.with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class ServerSection:
+    """One replica: `batch_service_s` or `continuous`."""
+
+    batch_service_s: tuple[float, ...] | None = None
+    continuous: ContinuousSection | None = None
     instances: int = 1
     max_queue_delay_s: float = 0.0
     service_cv: float = 0.0
@@ -106,7 +123,7 @@ class Document:
     failures: Failures = field(default_factory=Failures)
 
 
-for _type in (NodeSettings, Span, Failures):
+for _type in (NodeSettings, Span, Failures, Lengths):
     pydantic.with_config(_STRICT)(_type)
 _document = pydantic.TypeAdapter(Document)
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
@@ -238,7 +255,14 @@ class _Reader:
         self.problems.extend(found)
         return None
 
-    def server(self, given: ServerSection) -> ServingModel | None:
+    def server(self, given: ServerSection) -> ServingModel | ContinuousModel | None:
+        if (given.batch_service_s is None) == (given.continuous is None):
+            count = "neither" if given.continuous is None else "both"
+            self._wrong("server", count, "batch_service_s or continuous, one of them")
+            return None
+        if given.continuous is not None:
+            return self._continuous(given, given.continuous)
+        assert given.batch_service_s is not None
         try:
             return ServingModel(
                 max_batch_size=len(given.batch_service_s),
@@ -250,6 +274,23 @@ class _Reader:
             )
         except ValueError as error:
             self._refused("server", error)
+            return None
+
+    def _continuous(
+        self, given: ServerSection, engine: ContinuousSection
+    ) -> ContinuousModel | None:
+        usual = ServerSection(continuous=engine)
+        for item in fields(given):
+            if getattr(given, item.name) != getattr(usual, item.name):
+                value = getattr(given, item.name)
+                self._wrong(
+                    f"server.{item.name}", value, "of servers that batch, not of continuous"
+                )
+        values = {item.name: getattr(engine, item.name) for item in fields(engine)}
+        try:
+            return ContinuousModel(**values)
+        except ValueError as error:
+            self._refused("server.continuous", error)
             return None
 
     def startup(self, given: StartupSection) -> Startup | None:
@@ -394,5 +435,5 @@ def _section(owner: Any, key: str) -> Any:
     """The dataclass that a key of `owner` holds; None where it holds none."""
     hint = typing.get_type_hints(owner).get(key) if owner is not None else None
     if isinstance(hint, types.UnionType):
-        return None
+        hint = next((part for part in typing.get_args(hint) if is_dataclass(part)), None)
     return hint if is_dataclass(hint) else None

@@ -62,7 +62,7 @@ _MOST_SERVERS = 32_767
 _UNBOUNDED = np.iinfo(np.int64).max
 
 
-def _compiled_module(name: str) -> ModuleType:
+def compiled_module(name: str) -> ModuleType:
     """A module that holds compiled functions. Raises ModuleNotFoundError without numba."""
     try:
         return importlib.import_module(f"autoscaler.simulation.{name}")
@@ -102,11 +102,11 @@ class ServingPool:
         require(connections >= 1, "connections", connections, "at least 1")
         require(0 <= seed < 2**64, "seed", seed, "0 to 2**64 - 1")
         self.model = model
-        self.arrivals_s = _checked_arrivals(arrivals_s)
+        self.arrivals_s = checked_arrivals(arrivals_s)
         count = self.arrivals_s.size
         items = _checked_items(request_items, count, model.max_batch_size)
         pins = _checked_connections(connection_of, count)
-        self._kernel = _compiled_module("serving_kernel")
+        self._kernel = compiled_module("serving_kernel")
         self._setup = Setup(
             max_batch=model.max_batch_size,
             instances=model.instances,
@@ -159,17 +159,21 @@ class ServingPool:
     @property
     def latencies_s(self) -> NDArray[np.float32]:
         """Latency of each request from its arrival; NaN where it has not finished or never will."""
-        return _read_only(self._state.latency_s)
+        return read_only(self._state.latency_s)
+
+    def latencies_between(self, first: int, end: int) -> NDArray[np.float32]:
+        """Of the requests from `first` to `end`, exclusive."""
+        return self.latencies_s[first:end]
 
     @property
     def status(self) -> NDArray[np.uint8]:
         """`Status` of each request."""
-        return _read_only(self._state.status)
+        return read_only(self._state.status)
 
     @property
     def server_of(self) -> NDArray[np.int16]:
         """Index of the server that each request was sent to; -1 where none yet. A retired one's is given again."""
-        return _read_only(self._state.server)
+        return read_only(self._state.server)
 
     def add_server(self, ready_s: float, slowdown_ratio: float = 1.0) -> int:
         """Add a server that takes traffic from `ready_s` on; its index, which may be that of a retired one.
@@ -308,7 +312,7 @@ class ServingPool:
         With `pooled` one row, of the requests of all of them.
         """
         state = self._state
-        values, ends = _compiled_module("serving_recent").recent_latencies_s(
+        values, ends = compiled_module("serving_recent").recent_latencies_s(
             state.arrival_s,
             state.following,
             state.latency_s,
@@ -383,13 +387,14 @@ def _microseconds(duration_s: float) -> int:
     return round(float(duration_s) * 1e6)
 
 
-def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+def read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """A view that can't be written."""
     view = values.view()
     view.flags.writeable = False
     return view
 
 
-def _checked_arrivals(arrivals_s: ArrayLike) -> NDArray[np.float64]:
+def checked_arrivals(arrivals_s: ArrayLike) -> NDArray[np.float64]:
     """The arrivals as an array of our own; a caller's later change must not reach a run."""
     arrivals = np.array(arrivals_s, dtype=np.float64)
     require(arrivals.ndim == 1, "arrivals_s", f"{arrivals.ndim} dimensions", "one")

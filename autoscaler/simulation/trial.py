@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from autoscaler.errors import ConfigError, Problem
 from autoscaler.forecasts import FleetForecaster
 from autoscaler.simulation.bounds import TICK_S, Clairvoyant, gpu_hours_with_startups, least_factor
 from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster
+from autoscaler.simulation.continuous_model import ContinuousModel
 from autoscaler.simulation.fluid import FluidModel
 from autoscaler.simulation.forecasts import (
     FittedForecasts,
@@ -31,9 +33,11 @@ from autoscaler.simulation.run import run
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.score import Score
 
-# The fluid model is a little kinder than the request-level one: so much more is tried until the goal holds there.
+# The fluid model is a little kinder than the request-level one, or stricter where servers batch: in such steps the
+# factor is raised until the goal holds request by request, or lowered as long as it does.
 NUDGE = 1.01
 MOST_NUDGES = 6
+STATIC_OF_TOKENS = "static=REPLICAS: how many hold is not searched for servers that generate tokens"
 
 Progress = Callable[[float], None]
 
@@ -78,15 +82,26 @@ class Trial:
         self.seed = seed
         self.arrivals_s = scenario.demand.arrivals(seed) if arrivals_s is None else arrivals_s
         objective = scenario.spec.slo.objectives[0]
-        capacity = carried_rps(scenario.server, objective.threshold_s, scenario.goal_ratio)
+        self.tokens = isinstance(scenario.server, ContinuousModel)
+        if self.tokens:
+            # By the lengths and step times that are configured: no load test of a single engine is modelled.
+            capacity = scenario.server.capacity_rps
+        else:
+            capacity = carried_rps(scenario.batching, objective.threshold_s, scenario.goal_ratio)
         self.known: Known = known_of(scenario, capacity)
-        self.fluid = FluidModel(self.scenario, self.arrivals_s, self.known)
+
+    @cached_property
+    def fluid(self) -> FluidModel:
+        """Of these requests. Raises ValueError for servers that generate tokens."""
+        return FluidModel(self.scenario, self.arrivals_s, self.known)
 
     def score(
         self, name: str, headroom: float | None = None, *, progress: Progress = lambda _: None
     ) -> Score:
         """Of one policy, request by request."""
         if name == "static":
+            if self.tokens and headroom is None:
+                raise ConfigError((Problem("--policies", "static", STATIC_OF_TOKENS),))
             headroom = float(self.static_peak()) if headroom is None else headroom
             return self._run(self._peer(name, headroom), int(headroom), progress)
         return self._run(self._peer(name, headroom), None, progress)
@@ -101,19 +116,30 @@ class Trial:
         return high
 
     def clairvoyant(self, *, progress: Progress = lambda _: None) -> Score | None:
-        """The denominator; None: it can't attain the goal either."""
+        """The denominator; None: it can't attain the goal either, or servers generate tokens."""
+        if self.tokens:
+            return None
         factor = self._least_factor()
-        for _ in range(MOST_NUDGES):
-            if factor is None:
-                return None
+        if factor is None:
+            return None
+        best: Score | None = None
+        nudge = NUDGE
+        for tried in range(MOST_NUDGES):
             found = self._run_clairvoyant(factor, progress)
             if found.attainment_ratio >= self.scenario.goal_ratio:
-                return found
-            factor *= NUDGE
-        return None
+                best = found
+                if nudge > 1.0 and tried > 0:
+                    break  # the step below it did not hold
+                nudge = 1.0 / NUDGE
+            elif nudge < 1.0:
+                break
+            factor *= nudge
+        return best
 
     def least_gpu_hours(self, startup_s: float | None = None) -> float | None:
         """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`."""
+        if self.tokens:
+            return None
         factor = self._least_factor()
         if factor is None:
             return None
@@ -134,13 +160,14 @@ class Trial:
         return self._factor
 
     def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
-        server, known = self.scenario.server, self.known
+        server, known = self.scenario.batching, self.known
         at_once = replace(self.scenario.startup, median_s=0.0)
         world = replace(self.scenario, startup=at_once)
         policy = Clairvoyant(
             self.arrivals_s,
             factor=factor,
             replica_rps=server.capacity_rps,
+            at_once=server.instances * server.max_batch_size,
             least=known.min_replicas,
             most=known.max_replicas,
             end_s=self.scenario.demand.duration_s,

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaler.simulation.arrivals import poisson_arrivals
+from autoscaler.simulation.continuous import ContinuousPool
+from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
 from autoscaler.simulation.serving import Routing, ServingModel, ServingPool, Status
 from loadtests.bench.report import Figure, report
 
@@ -34,6 +36,18 @@ MODEL = ServingModel(
     batch_service_s=tuple(0.004 + 0.001 * size for size in range(1, 9)),
     service_cv=0.1,
 )
+
+# 20 ms a step, 0.3 ms a sequence, prompts of 500 tokens in 25 ms: 6.8 requests a second.
+ENGINE = ContinuousModel(
+    base_step_s=0.02,
+    sequence_s=0.0003,
+    prompt_token_s=0.00005,
+    lengths=Lengths(prompt_tokens=500.0, answer_tokens=200.0),
+    max_sequences=64,
+    cache_tokens=60_000,
+)
+UTILISATION_OF_ENGINES = 0.8
+TOKEN_REQUESTS = 500_000
 
 _FIRST_CALL = """
 import sys, time
@@ -104,6 +118,32 @@ def throughput(arrivals_s: NDArray[np.float64], routing: Routing, *, scrapes: bo
     )
 
 
+def tokens() -> Figure:
+    """Requests a second of wall time of engines that make tokens, 80 % loaded."""
+    count = TOKEN_REQUESTS
+    seconds = count / (UTILISATION_OF_ENGINES * SERVERS * ENGINE.capacity_rps)
+    due = np.sort(np.random.default_rng(1).uniform(0.0, seconds, count))
+    times_s = []
+    for requests in (1, *(count,) * RUNS):
+        pool = ContinuousPool(ENGINE, due[:requests])
+        for _ in range(SERVERS):
+            pool.add_server(0.0)
+        start_s = time.perf_counter()
+        pool.run_until(seconds + 3600.0)
+        times_s.append(time.perf_counter() - start_s)
+        if not (pool.status == Status.DONE).all():
+            raise RuntimeError("bench-simulator: a request was not finished, all must be")
+    made = int(pool.answer_tokens.sum())
+    fastest = min(times_s[1:])
+    return Figure(
+        name="continuous batching, least-outstanding",
+        value=count / fastest,
+        unit="requests/s",
+        better="higher",
+        note=f"{count:,} requests, {made / fastest / 1e6:.0f} M tokens/s, {SERVERS} engines, 64 sequences each",
+    )
+
+
 def first_call(name: str, value_s: float, note: str) -> Figure:
     """Time to the first result of a process; no target, it is shown apart."""
     return Figure(name=name, value=value_s, unit="s", note=note)
@@ -122,6 +162,7 @@ def main() -> None:
         for routing in (Routing.LEAST_OUTSTANDING, Routing.ROUND_ROBIN)
         for scrapes in (False, True)
     ]
+    figures.append(tokens())
     figures += [
         first_call("first call, compiling", compiling_s, "once for an installation"),
         first_call("first call, compiled before", cached_s, "in every process"),

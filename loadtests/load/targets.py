@@ -47,6 +47,7 @@ class ReadyPods:
         self._port = port
         self._servers: dict[str, Server] = {}
         self._leaving: list[Server] = []
+        self._last = ""
 
     def pick(self) -> Server | None:
         ready = self._ready()
@@ -59,13 +60,15 @@ class ReadyPods:
                     f"{address}:{self._port}", conn_limit=CONNECTIONS
                 )
                 self._servers[name] = Server(name=name, client=client)
-        # Ties go to whoever comes first in rotation, not always to the same one.
         servers = list(self._servers.values())
         if not servers:
             return None
-        lowest = min(server.outstanding for server in servers)
-        idle = [server for server in servers if server.outstanding == lowest]
-        return idle[int(time.monotonic() * 1e6) % len(idle)]
+        # Ties go to the next in rotation, as in the simulator: chosen by chance, the 95th percentile of requests that
+        # take 37 ms is 54 ms at 80 % load, and not 50.
+        turn = next((n for n, server in enumerate(servers, 1) if server.name == self._last), 0)
+        chosen = min(servers[turn:] + servers[:turn], key=lambda server: server.outstanding)
+        self._last = chosen.name
+        return chosen
 
     async def close(self) -> None:
         for server in [*self._servers.values(), *self._leaving]:

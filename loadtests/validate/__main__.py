@@ -6,6 +6,8 @@ loop. The simulator gets the times at which they were sent, and the time of a ba
 statistics tell it of the level. What neither knows is a request's way to the server and back: it is measured at an idle
 server and added to every simulated latency. A level at which the client itself was late is taken once more, and the
 attempt with the less late client counts; how late it was is told.
+
+At the end the number of servers is changed while requests are sent, and both sides follow it: see `scaling`.
 """
 
 from __future__ import annotations
@@ -13,15 +15,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoscaler.core.service_readings import take_profile
-from autoscaler.core.service_time import ServiceEvidence, ServiceTimes, service_times
-from autoscaler.core.types import ModelProfile
+from autoscaler.core.service_time import ServiceTimes
 from autoscaler.errors import AutoscalerError
 from loadtests.bench.report import Figure, report
 from loadtests.load.driver import Driver, lateness_p99_s
@@ -40,13 +39,15 @@ from loadtests.validate.compare import (
     since_sent,
     where_not,
 )
+from loadtests.validate.measured import IDLE_REQUESTS, idle_overhead_s, times_between
+from loadtests.validate.scaled import run_scaling
+from loadtests.validate.scaling import SCHEDULE
 from loadtests.validate.servers import Servers, Setting
 
 FOLDER = Path("build/validate")
 LOADS = (0.3, 0.6, 0.8, 0.9)
 REQUESTS, QUICK_REQUESTS = 20_000, 2_000
 ATTEMPTS = 2
-IDLE_REQUESTS = 100
 # Whatever else the machine does only takes capacity away: the best of a few short runs is what there is.
 SATURATED_S, SATURATED_RUNS = 5.0, 3
 # Long enough that a process which wakes up a millisecond late is no error of 10 %; 400 to 500 requests a second in all,
@@ -75,37 +76,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Takes the figures and writes the report; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.validate", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_REQUESTS:,} requests a level")
+    parser.add_argument("--only-scaling", action="store_true", help="without the steady levels")
     args = parser.parse_args(arguments)
     try:
-        levels, extra = asyncio.run(_all(QUICK_REQUESTS if args.quick else REQUESTS))
+        requests = QUICK_REQUESTS if args.quick else REQUESTS
+        levels, extra, lines = asyncio.run(_all(requests, only_scaling=args.only_scaling))
     except (StackError, AutoscalerError) as error:
         print(f"validate-simulator: {error}", file=sys.stderr)
         return 1
     told = [figure for level in levels for figure in figures(level)]
     report("validate-simulator", [*told, *extra])
-    for line in where_not(levels):
+    for line in [*where_not(levels), *lines]:
         print(f"does not hold: {line}")
     return 0
 
 
-async def _all(requests: int) -> tuple[list[Level], list[Figure]]:
+async def _all(requests: int, *, only_scaling: bool) -> tuple[list[Level], list[Figure], list[str]]:
     triton = find_triton(print)
     shutil.rmtree(FOLDER, ignore_errors=True)
     levels: list[Level] = []
     extra: list[Figure] = []
-    for setting in SETTINGS:
+    for setting in () if only_scaling else SETTINGS:
         folder = FOLDER / setting.name.replace(" ", "-")
         async with Servers(triton, setting, folder) as servers:
             found, told = await _setting(servers, requests)
         levels += found
         extra += told
-    return levels, extra
+    told, lines = await run_scaling(triton, SETTINGS[-1], SCHEDULE, FOLDER / "scaling")
+    return levels, [*extra, *told], lines
 
 
 async def _setting(servers: Servers, requests: int) -> tuple[list[Level], list[Figure]]:
     name = servers.setting.name
     await run_closed_loop(servers.targets(), model="m", under_way=1, requests=IDLE_REQUESTS)
-    overhead_s = await _overhead_s(servers)
+    overhead_s = await idle_overhead_s(servers)
     capacity_rps, times = await _capacity_rps(servers)
     print(
         f"{name}: {capacity_rps:.0f} requests a second at most, {overhead_s * 1e3:.1f} ms on the way"
@@ -129,16 +133,6 @@ async def _setting(servers: Servers, requests: int) -> tuple[list[Level], list[F
     ]
 
 
-async def _overhead_s(servers: Servers) -> float:
-    """Median latency at an idle server, less what Triton says that the batch took."""
-    before = await servers.profile()
-    latencies = await run_closed_loop(
-        servers.targets(), model="m", under_way=1, requests=IDLE_REQUESTS
-    )
-    executed = _times(await servers.profile(), before)
-    return max(0.0, statistics.median(latencies) - executed.batch_s[0])
-
-
 async def _capacity_rps(servers: Servers) -> tuple[float, ServiceTimes]:
     """Requests a second with twice as many under way as are in all batches, and the times meanwhile."""
     setting = servers.setting
@@ -150,7 +144,7 @@ async def _capacity_rps(servers: Servers) -> tuple[float, ServiceTimes]:
             servers.targets(), model="m", under_way=under_way, seconds=SATURATED_S
         )
         best_rps = max(best_rps, len(latencies) / (time.monotonic() - start_s))
-    return best_rps, _times(await servers.profile(), before)
+    return best_rps, times_between(await servers.profile(), before)
 
 
 async def _level(
@@ -164,7 +158,7 @@ async def _level(
     after = await servers.profile()
     answered = [r for r in driver.requests if r.latency_s is not None]
     latencies, sent_s = since_sent(answered)
-    times = _times(after, before)
+    times = times_between(after, before)
     return Level(
         setting=servers.setting.name,
         load_ratio=load,
@@ -174,14 +168,6 @@ async def _level(
         lateness_p99_s=lateness_p99_s(driver.requests),
         failed=len(driver.requests) - len(answered),
     )
-
-
-def _times(now: ModelProfile, before: ModelProfile) -> ServiceTimes:
-    """As Triton told them of what was executed in between, by the engine's own reading."""
-    times = service_times(take_profile(ServiceEvidence(), now, before.batch_times))
-    if times is None:
-        raise StackError("Triton's statistics show no execution; were the requests answered?")
-    return times
 
 
 def _line(level: Level) -> str:

@@ -43,7 +43,7 @@ class Servers:
     def __init__(self, triton: Triton, setting: Setting, folder: Path) -> None:
         self.setting = setting
         repository = folder / "models"
-        _write(repository, setting)
+        write_models(repository, setting)
         self._processes = [
             TritonProcess(
                 triton, repository, ADDRESS.format(number + 1), folder / f"server-{number}.log"
@@ -77,7 +77,7 @@ class Servers:
 
     async def profile(self) -> ModelProfile:
         """Triton's statistics by batch size, of all servers together. Raises SourceError."""
-        told = await asyncio.gather(*(_profile(p.address, self.setting) for p in self._processes))
+        told = await asyncio.gather(*(profile_of(p.address, self.setting) for p in self._processes))
         sums: dict[int, BatchTime] = {}
         for item in (item for profile in told for item in profile.batch_times):
             other = sums.get(
@@ -114,7 +114,8 @@ class Servers:
         await asyncio.gather(*(process.stop(STOP_GRACE_S) for process in self._processes))
 
 
-async def _profile(address: str, setting: Setting) -> ModelProfile:
+async def profile_of(address: str, setting: Setting) -> ModelProfile:
+    """Triton's statistics by batch size, of one server. Raises SourceError."""
     client = TritonClient(f"{address}:{HTTP}", timeout_s=ASK_TIMEOUT_S)
     try:
         name = setting.model.name
@@ -124,7 +125,8 @@ async def _profile(address: str, setting: Setting) -> ModelProfile:
         await client.close()
 
 
-def _write(repository: Path, setting: Setting) -> None:
+def write_models(repository: Path, setting: Setting) -> None:
+    """The repository that all servers of a setting read."""
     write_repository(repository, (setting.model,))
     if setting.dynamic_batching:
         return

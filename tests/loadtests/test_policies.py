@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from loadtests.bench.policies.__main__ import (
     bounds,
     curves,
     faults,
+    kept,
     ours,
     records,
 )
@@ -29,8 +30,10 @@ from loadtests.bench.policies.figures import (
     peers_table,
     write_curves,
 )
-from loadtests.bench.policies.protocol import Cell, Protocol
+from loadtests.bench.policies.page import page
+from loadtests.bench.policies.protocol import Cell, Protocol, scenario
 from loadtests.bench.policies.results import Results
+from loadtests.bench.policies.servers import BATCHING, SINGLE
 from loadtests.bench.policies.settings import confirmations, tuned_points
 
 
@@ -123,8 +126,8 @@ def test_generated_series_stand_in_for_recorded_ones() -> None:
     names = [item.name for item in series.all_series()]
     assert len(names) == 7
     for name in names:
-        tested = series.demand(name, days=1.0, part="test")
-        before = series.demand(name, days=1.0, part="train")
+        tested = series.demand(name, days=1.0, part="test", peak_rps=300.0)
+        before = series.demand(name, days=1.0, part="train", peak_rps=300.0)
         assert np.quantile(tested.rates_rps[::60], 0.999) == pytest.approx(300.0)
         assert tested.past_rps.size == 9 * 1440
         # The same scale, and the day before.
@@ -174,6 +177,47 @@ def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     peers = told["series"]["hourly"]["startups"]["100"]["peers"]
     assert len(peers["keda"]["curve"][0]) == 4
     assert any(peer["confirmed"] for peer in peers.values())
+
+
+@pytest.mark.usefixtures("generated")
+def test_the_second_servers_are_compared_at_their_own_scale() -> None:
+    one, batching = (
+        scenario("smooth", days=0.03, startup_s=4.0, part="test", server=server)
+        for server in (SINGLE, BATCHING)
+    )
+    # 30 replicas each: of 10 requests a second, and of 8 in 296 ms.
+    ratio = batching.demand.rates_rps / one.demand.rates_rps
+    assert ratio == pytest.approx(8.0 / 0.296 / 10.0)
+    assert batching.first_replicas == one.first_replicas
+    assert kept(BATCHING) != kept(SINGLE)
+
+
+@pytest.mark.usefixtures("generated")
+def test_the_comparison_on_servers_that_batch_and_its_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in set(RULES) - {"static", "keda"}:
+        monkeypatch.delitem(RULES, name)
+    monkeypatch.setattr(cells, "record_of", nothing_forecast)
+    protocol = Protocol(
+        days=0.02, startups_s=(4.0,), seeds=(1,), names=("smooth",), points=3, server=BATCHING
+    )
+    results = Results(protocol, tmp_path)
+    for plan in (
+        lambda: [*bounds(protocol), *curves(protocol), *records(protocol), *ours(protocol)],
+        lambda: tuned_points(results),
+    ):
+        for cell in plan():
+            assert cell.server == BATCHING
+            cells.compute(cell, tmp_path / "cells")
+    ours_, bound = results.ours("smooth", 4.0), results.bound("smooth")
+    assert bound is not None
+    assert 0.9 < ours_.attainment_ratio <= 1.0
+    assert bound["gpu_hours"] < ours_.gpu_hours
+    told = {"commit": "abc", "figures": [asdict(figure) for figure in figures_of(results)]}
+    text = page(results, told, "2026-01-01", (results, told, "2026-01-02"))
+    assert "## On servers that batch" in text
+    assert f"{ours_.gpu_hours / bound['gpu_hours']:.2f} ({ours_.attainment_ratio:.2%})" in text
 
 
 @pytest.mark.usefixtures("generated")

@@ -88,3 +88,13 @@ async def test_a_connection_whose_server_is_stuck_is_opened_anew_too() -> None:
         await asyncio.gather(driver.run([0.0, 0.0]), until_both_came())
         assert len(server.peers) == 2
         assert [r.outcome for r in driver.requests] == [OK, OK]
+
+
+async def test_ties_go_to_the_next_in_rotation() -> None:
+    targets = ReadyPods(lambda: {name: "127.0.0.1" for name in ("a", "b", "c")})
+    busy = targets.pick()
+    assert busy is not None
+    busy.outstanding = 1
+    picked = [targets.pick() for _ in range(4)]
+    assert (busy.name, [p.name for p in picked if p]) == ("a", ["b", "c", "b", "c"])
+    await targets.close()

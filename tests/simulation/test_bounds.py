@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.simulation.bounds import gpu_hours_with_startups, least_factor
-from autoscaler.simulation.trial import Trial
+from autoscaler.simulation.score import Minutes, Score, score
+from autoscaler.simulation.trial import Progress, Trial
 from tests.simulation.test_fluid import RISE
 
 
@@ -50,6 +51,51 @@ def test_the_least_factor() -> None:
     assert least_factor(lambda factor: factor / 2.0, 0.8) == pytest.approx(1.6, abs=0.01)
     with pytest.raises(ValueError, match="does not attain"):
         least_factor(lambda _: 0.5, 0.99)
+
+
+class Told(Trial):
+    """Its clairvoyant attains the goal from one factor on; the fluid model says another."""
+
+    def __init__(self, *, fluid: float, exact: float) -> None:
+        super().__init__(RISE, 1)
+        self._told, self._exact = fluid, exact
+        self.tried: list[float] = []
+
+    def _least_factor(self) -> float | None:
+        return self._told
+
+    def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
+        self.tried.append(factor)
+        return score(
+            f"{factor:.4f}",
+            Minutes(
+                total=np.array([100.0]), good=np.array([99.0 if factor >= self._exact else 98.0])
+            ),
+            goal=0.99,
+            gpu_hours=factor,
+            replicas=((0.0, 1),),
+        )
+
+
+@pytest.mark.parametrize(
+    ("fluid", "found", "runs"),
+    [
+        pytest.param(1.000, 1.0, 2, id="just so: the step below does not hold"),
+        pytest.param(0.985, 1.0048, 3, id="too kind: raised until it holds"),
+        pytest.param(1.025, 1.0048, 4, id="too strict: lowered while it holds"),
+        pytest.param(1.200, 1.1418, 6, id="no further than six steps"),
+        pytest.param(0.900, None, 6, id="nor up"),
+    ],
+)
+def test_the_clairvoyants_factor_is_the_smallest_that_holds_request_by_request(
+    fluid: float, found: float | None, runs: int
+) -> None:
+    trial = Told(fluid=fluid, exact=1.0)
+    best = trial.clairvoyant()
+    assert (None if best is None else best.gpu_hours) == (
+        None if found is None else pytest.approx(found, abs=1e-4)
+    )
+    assert len(trial.tried) == runs
 
 
 def test_the_clairvoyant_attains_the_goal_for_less_than_any_peer() -> None:

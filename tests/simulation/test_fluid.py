@@ -9,7 +9,8 @@ import pytest
 
 from autoscaler.simulation.cluster import ModelledCluster
 from autoscaler.simulation.fluid import FluidModel
-from autoscaler.simulation.fluid_kernel import missed_between, steady_wait_s, water_level
+from autoscaler.simulation.fluid_kernel import missed_between, water_level
+from autoscaler.simulation.fluid_servers import steady_wait_s
 from autoscaler.simulation.peers.catalog import RULES
 from autoscaler.simulation.peers.rule import Known, RulePolicy
 from autoscaler.simulation.run import run
@@ -21,7 +22,14 @@ from tests.simulation.worlds import scenario
 
 # One request at a time, a tenth of a second each: 10 a second.
 SERVER = ServingModel(max_batch_size=1, batch_service_s=(0.1,), service_cv=0.3)
-KNOWN = Known(min_replicas=1, max_replicas=100, capacity_rps=8.0, service_s=0.1, threshold_s=1.1)
+KNOWN = Known(
+    min_replicas=1,
+    max_replicas=100,
+    capacity_rps=8.0,
+    service_s=0.1,
+    request_s=0.1,
+    threshold_s=1.1,
+)
 
 
 def world(*levels: tuple[float, float], hours: float = 2.0, replicas: int = 8) -> Scenario:
@@ -98,9 +106,9 @@ def test_requests_fill_the_shortest_queues(queues: list[float], came: float, lev
 
 def test_the_wait_of_one_server_is_pollaczek_khinchines() -> None:
     # M/G/1 at 80 %: 0.8 / 0.2 x (1 + cv²) / 2 service times.
-    assert steady_wait_s(0.8, 1, 0.1, 0.3) == pytest.approx(0.1 * 4.0 * 1.09 / 2.0)
-    assert steady_wait_s(0.8, 20, 0.1, 0.3) < 0.01 < steady_wait_s(0.97, 20, 0.1, 0.3)
-    assert steady_wait_s(0.0, 3, 0.1, 0.3) == 0.0
+    assert steady_wait_s(0.8, 1, 0.1, 0.09) == pytest.approx(0.1 * 4.0 * 1.09 / 2.0)
+    assert steady_wait_s(0.8, 20, 0.1, 0.09) < 0.01 < steady_wait_s(0.97, 20, 0.1, 0.09)
+    assert steady_wait_s(0.0, 3, 0.1, 0.09) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -113,4 +121,4 @@ def test_the_wait_of_one_server_is_pollaczek_khinchines() -> None:
     ],
 )
 def test_who_misses(first_s: float, last_s: float, steady_s: float, missed: float) -> None:
-    assert missed_between(first_s, last_s, steady_s, 1.0) == pytest.approx(missed)
+    assert missed_between(first_s, last_s, steady_s, 0.0, 1.0) == pytest.approx(missed)

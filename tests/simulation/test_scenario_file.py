@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from autoscaler.errors import ConfigError
-from autoscaler.simulation.scenario_file import Document, read_scenario
+from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
+from autoscaler.simulation.scenario_file import ContinuousSection, Document, read_scenario
 from autoscaler.simulation.serving import Routing
 
 SMALL = """
@@ -21,6 +22,14 @@ demand: {shape: "constant(50)", hours: 1}
 server: {batch_service_s: [0.1]}
 startup: {median_s: 100}
 """
+
+SMALL_WITHOUT_SERVER = SMALL.replace("server: {batch_service_s: [0.1]}\n", "")
+
+ENGINE = "base_step_s: 0.02, sequence_s: 0.0003, prompt_token_s: 0.00005, cache_tokens: 60000"
+TOKENS = SMALL.replace(
+    "batch_service_s: [0.1]",
+    f"continuous: {{{ENGINE}, lengths: {{prompt_tokens: 500, answer_tokens: 200}}}}",
+)
 
 WHOLE = """
 name: black friday
@@ -75,7 +84,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     # One minute is run, at 3 rps, scaled to 30; what lies before it is the past.
     assert np.allclose(scenario.demand.rates_rps, 30.0)
     assert scenario.demand.past_rps.tolist() == pytest.approx([10.0, 20.0])
-    assert scenario.server.max_batch_size == 2
+    assert scenario.batching.max_batch_size == 2
     assert scenario.routing is Routing.PINNED
     assert scenario.nodes.stock_outs[0].holds(600.0)
     assert scenario.failures.node_losses_s == (50.0,)
@@ -90,16 +99,21 @@ def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
 
 def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
-    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    text, other = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert read_scenario(written(tmp_path, text)).name == "black friday"
     content = yaml.safe_load(text)
     told = typing.get_type_hints(Document)
     for section, kind in told.items():
         if is_dataclass(kind):
             known = {item.name for item in fields(kind)}
-            # The other way to give demand, which can't stand beside the first.
-            assert known - {"trace"} == set(content[section]), section
+            # The other ways to give demand and servers, which can't stand beside the first.
+            assert known - {"trace", "continuous"} == set(content[section]), section
     assert set(content) == set(told)
+    engine = yaml.safe_load(other)["server"]["continuous"]
+    assert set(engine) == {item.name for item in fields(ContinuousSection)}
+    assert set(engine["lengths"]) == {item.name for item in fields(Lengths)}
+    tokens = read_scenario(written(tmp_path, f"{SMALL_WITHOUT_SERVER}\n{other}"))
+    assert isinstance(tokens.server, ContinuousModel)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +179,48 @@ def test_every_problem_is_told_with_its_line(
     assert len(problems) == len(told), problems
     missing = [text for text in told if not any(text in problem for problem in problems)]
     assert missing == [], problems
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            ("{continuous", "{batch_service_s: [0.1], continuous"),
+            ":4: server: both, batch_service_s or continuous",
+            id="both",
+        ),
+        pytest.param(
+            ("{continuous", "{instances: 2, continuous"),
+            ":4: server.instances: 2, of servers that batch",
+            id="of the other kind",
+        ),
+        pytest.param(
+            ("cache_tokens: 60000", "cache_tokens: 600"),
+            ":4: server.continuous.cache_tokens: 600, at least a request of mean length (700)",
+            id="no request fits",
+        ),
+        pytest.param(
+            ("prompt_tokens: 500", "prompt_token: 500"),
+            ":4: server.continuous.lengths.prompt_token: is not known, did you mean prompt_tokens?",
+            id="misspelt",
+        ),
+        pytest.param(
+            ("answer_tokens: 200", "answer_tokens: 0"), "answer_tokens: 0.0, 1 to", id="no answer"
+        ),
+    ],
+)
+def test_an_engine_that_makes_tokens_is_checked_alike(
+    tmp_path: Path, change: tuple[str, str], told: str
+) -> None:
+    assert isinstance(read_scenario(written(tmp_path, TOKENS)).server, ContinuousModel)
+    with pytest.raises(ConfigError) as refused:
+        read_scenario(written(tmp_path, TOKENS.replace(*change)))
+    assert told in "\n".join(str(problem) for problem in refused.value.problems)
+
+
+def test_neither_kind_of_server(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="server: neither, batch_service_s or continuous"):
+        read_scenario(written(tmp_path, SMALL.replace("batch_service_s: [0.1]", "instances: 1")))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -20,19 +20,25 @@ def arrivals(rate_rps: float, seconds: float, seed: int = 3) -> np.ndarray:
     return np.sort(rng.uniform(0.0, seconds, rng.poisson(rate_rps * seconds)))
 
 
-def spec(threshold_s: float = 0.4) -> WorkloadSpec:
-    objective = LatencyObjective(form=SloForm.REQUESTS, ratio=0.99, threshold_s=threshold_s)
+def spec(threshold_s: float = 0.4, signal: str = "latency") -> WorkloadSpec:
+    objective = LatencyObjective(
+        form=SloForm.REQUESTS, ratio=0.99, threshold_s=threshold_s, signal=signal
+    )
     return WorkloadSpec(
         id=WorkloadId(namespace="team", name="model"), slo=Slo(objectives=(objective,))
     )
 
 
 def scenario(
-    *, threshold_s: float = 0.4, past_rps: np.ndarray | None = None, **given: Any
+    *,
+    threshold_s: float = 0.4,
+    signal: str = "latency",
+    past_rps: np.ndarray | None = None,
+    **given: Any,
 ) -> Scenario:
     told: dict[str, Any] = {
         "name": "small",
-        "spec": spec(threshold_s),
+        "spec": spec(threshold_s, signal),
         "server": MODEL,
         "demand": Demand(
             name="small",

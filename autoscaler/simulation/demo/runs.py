@@ -60,9 +60,9 @@ def run_day(workload: Workload, seed: int, progress: Progress = lambda _what, _s
     arrivals_s = scenario.demand.arrivals(seed)
     progress("static peak: searching", 0.0)
     peak = static_peak(
-        scenario.server, arrivals_s, threshold_s=scenario.threshold_s, goal=scenario.goal_ratio
+        scenario.batching, arrivals_s, threshold_s=scenario.threshold_s, goal=scenario.goal_ratio
     )
-    capacity_rps = carried_rps(scenario.server, scenario.threshold_s, scenario.goal_ratio)
+    capacity_rps = carried_rps(scenario.batching, scenario.threshold_s, scenario.goal_ratio)
     known = known_of(scenario, capacity_rps)
     hpas: list[Policy] = [RulePolicy(rule, known) for rule in (KEDA_REQUESTS, GPU_UTILISATION)]
     if scenario.spec.schedule:

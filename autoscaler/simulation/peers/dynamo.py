@@ -21,6 +21,7 @@ from autoscaler.simulation.peers.rule import (
     MIN,
     ONGOING_S,
     POD_S,
+    REQUEST_S,
     SECONDS,
     SERVICE_S,
     THRESHOLD_S,
@@ -84,13 +85,15 @@ def _throughput(
 
 
 @compilable
-def load_replicas(waiting: Any, replicas: Any, service_s: Any, target_s: Any) -> Any:
-    """One more, one fewer or as many, from the requests in each engine and the time that each takes."""
-    if (waiting + 1.0) * service_s > target_s:
+def load_replicas(
+    waiting: Any, replicas: Any, service_s: Any, request_s: Any, target_s: Any
+) -> Any:
+    """One more, one fewer or as many, from the requests in each engine and what each adds to the time of one alone."""
+    if service_s + waiting * request_s > target_s:
         return replicas + 1
     if replicas > 1:
         merged = waiting * replicas / (replicas - 1.0)
-        if (merged + 1.0) * service_s < DOWN_SENSITIVITY * target_s:
+        if service_s + merged * request_s < DOWN_SENSITIVITY * target_s:
             return replicas - 1
     return replicas
 
@@ -110,7 +113,7 @@ def _load(
         return replicas
     waiting = fast[ONGOING_S] / fast[POD_S]
     target_s = settings[HEADROOM] * settings[THRESHOLD_S]
-    wanted = load_replicas(waiting, replicas, settings[SERVICE_S], target_s)
+    wanted = load_replicas(waiting, replicas, settings[SERVICE_S], settings[REQUEST_S], target_s)
     return min(max(wanted, int(settings[MIN])), int(settings[MAX]))
 
 
@@ -140,5 +143,5 @@ LOAD = Rule(
     default=1.0,
     sweep=geometric(0.1, 2.0),
     sources="docs.nvidia.com/dynamo: planner design, planner guide",
-    notes="an engine's latency is estimated as (requests in it + 1) x service time",
+    notes="an engine's latency is estimated as a request's alone, and its share of a full batch for each in it",
 )

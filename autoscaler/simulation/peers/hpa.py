@@ -12,6 +12,7 @@ from typing import Any
 from autoscaler.simulation.compiled import compilable
 from autoscaler.simulation.peers.rule import (
     BUSY_S,
+    CAPACITY_RPS,
     COMPUTE_S,
     DONE,
     HEADROOM,
@@ -138,7 +139,7 @@ def _requests(
     wanted = replicas
     if slow[SECONDS] > 0.0:
         rate_rps = slow[DONE] / slow[SECONDS]
-        target_rps = settings[HEADROOM] * settings[2]
+        target_rps = settings[HEADROOM] * settings[CAPACITY_RPS]
         wanted = external_replicas(rate_rps, target_rps, replicas, TOLERANCE)
     return behave(now_s, replicas, wanted, memory, settings)
 

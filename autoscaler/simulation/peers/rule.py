@@ -32,8 +32,7 @@ SUMS = 9
 LATENCY_CLAMP = 2.0
 
 # Settings that every rule has.
-MIN, MAX, CAPACITY_RPS, SERVICE_S, THRESHOLD_S, HEADROOM = range(6)
-COMMON = 6
+MIN, MAX, CAPACITY_RPS, SERVICE_S, REQUEST_S, THRESHOLD_S, HEADROOM = range(7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +71,7 @@ class Rule:
                 known.max_replicas,
                 known.capacity_rps,
                 known.service_s,
+                known.request_s,
                 known.threshold_s,
                 chosen,
                 *self.own,
@@ -88,6 +88,9 @@ class Known:
     capacity_rps: float
     """What one replica carries within the SLO, from a load test."""
     service_s: float
+    """Of a request alone."""
+    request_s: float
+    """How much longer a request takes for each that is there before it: its share of a full batch."""
     threshold_s: float
 
 
@@ -169,12 +172,12 @@ class History:
 def known_of(scenario: Scenario, capacity_rps: float) -> Known:
     """From a scenario, with the capacity that a load test of one replica gave."""
     server = scenario.server
-    best = max(range(1, server.max_batch_size + 1), key=lambda n: n / server.service_s(n))
     return Known(
         min_replicas=max(1, scenario.spec.min_replicas),
         max_replicas=scenario.most_replicas,
         capacity_rps=capacity_rps,
-        service_s=server.service_s(best),
+        service_s=server.service_s(1),
+        request_s=1.0 / server.capacity_rps,
         threshold_s=scenario.threshold_s,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 
@@ -21,11 +22,11 @@ from loadtests.bench.policies.protocol import (
     Protocol,
 )
 from loadtests.bench.policies.results import Results, variant_cell
+from loadtests.bench.policies.servers import SERVERS, SINGLE
 from loadtests.bench.policies.settings import confirmations, tuned_points
 from loadtests.bench.policies.workers import compute
 from loadtests.bench.report import FOLDER, report
 
-KEPT = FOLDER / "policies"
 WORKERS = 2
 # A peer's setting that fails when it is confirmed gives way to its next best, so many times.
 ROUNDS = 4
@@ -43,17 +44,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--counted", action="store_true", help="without the series that are only shown"
     )
+    parser.add_argument("--series", default="", help="only these, by name, with commas")
+    parser.add_argument("--server", choices=SERVERS, default=SINGLE, help="(%(default)s)")
     given = parser.parse_args(argv)
     protocol = QUICK if given.quick else Protocol(seeds=tuple(range(1, given.seeds + 1)))
+    protocol = replace(protocol, server=given.server)
     if given.quick:
         names = QUICK_RECORDED if series.are_recorded() else QUICK_GENERATED
         protocol = replace(protocol, names=names)
+    elif given.series:
+        protocol = replace(protocol, names=_named(parser, given.series))
     elif given.counted:
         protocol = counted(protocol)
     console = Console(stderr=True)
     if not series.are_recorded():
         console.print(f"{series.FOLDER}: no recorded traces there; generated demand is used.")
-    results = Results(protocol, KEPT)
+    folder = kept(protocol.server)
+    results = Results(protocol, folder)
     phases: tuple[tuple[str, Callable[[], list[Cell]]], ...] = (
         ("bounds and peers' curves", lambda: [*bounds(protocol), *curves(protocol)]),
         ("forecasts", lambda: records(protocol)),
@@ -62,11 +69,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         *(("confirmed request by request", lambda: confirmations(results)),) * given.rounds,
     )
     for text, planned in phases:
-        compute(text, planned(), KEPT / "cells", workers=given.workers, console=console)
-    write_curves(results, KEPT)
-    name = "policies-quick" if given.quick else "policies"
+        compute(text, planned(), folder / "cells", workers=given.workers, console=console)
+    write_curves(results, folder)
+    name = f"{folder.name}-quick" if given.quick else folder.name
     Console().print(peers_table(results))
     report(name, figures_of(results), unshown=peers_figures(results))
+
+
+def kept(server: str) -> Path:
+    """Where what the comparison on these servers came to is kept; its figures are beside it under the same name."""
+    return FOLDER / ("policies" if server == SINGLE else f"policies-{server}")
+
+
+def _named(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    known = [s.name for s in series.all_series()]
+    if unknown := set(names) - set(known):
+        parser.error(f"--series: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return names
 
 
 def counted(protocol: Protocol) -> Protocol:
@@ -77,7 +97,7 @@ def counted(protocol: Protocol) -> Protocol:
 def bounds(protocol: Protocol) -> list[Cell]:
     """The clairvoyant, for every series and seed."""
     return [
-        Cell(kind="bound", series=s.name, days=protocol.days, seed=seed)
+        Cell(kind="bound", series=s.name, days=protocol.days, seed=seed, server=protocol.server)
         for s in protocol.series
         for seed in protocol.seeds
     ]
@@ -95,6 +115,7 @@ def curves(protocol: Protocol) -> list[Cell]:
             policy=name,
             part=part,
             points=protocol.points,
+            server=protocol.server,
         )
         for s in protocol.series
         for part in ("test", "train")
@@ -107,7 +128,13 @@ def curves(protocol: Protocol) -> list[Cell]:
 def records(protocol: Protocol) -> list[Cell]:
     """What is forecast of each series, once for all runs."""
     return [
-        Cell(kind="record", series=s.name, days=protocol.days, seed=cells.RECORD_SEED)
+        Cell(
+            kind="record",
+            series=s.name,
+            days=protocol.days,
+            seed=cells.RECORD_SEED,
+            server=protocol.server,
+        )
         for s in protocol.series
     ]
 
@@ -134,6 +161,7 @@ def ours(protocol: Protocol) -> list[Cell]:
             seed=seed,
             startup_s=startup_s,
             policy=FORECASTING,
+            server=protocol.server,
         )
         for s in protocol.series
         for seed in (protocol.seeds if s.counted else protocol.seeds[:1])
@@ -152,6 +180,7 @@ def faults(protocol: Protocol) -> list[Cell]:
             seed=protocol.seeds[0],
             startup_s=startup_s,
             policy=FORESCALE if kind == "step" else FORECASTING,
+            server=protocol.server,
         )
 
     names = [s.name for s in protocol.series if s.counted]

@@ -62,24 +62,30 @@ def warm_up() -> None:
 
 
 @lru_cache(maxsize=1)
-def _arrivals(name: str, days: float, part: str, seed: int) -> NDArray[np.float64]:
-    told = scenario(name, days=days, startup_s=1.0, part=part)
+def _arrivals(name: str, server: str, days: float, part: str, seed: int) -> NDArray[np.float64]:
+    told = scenario(name, days=days, startup_s=1.0, part=part, server=server)
     return told.demand.arrivals(seed)
 
 
 def _trial(cell: Cell) -> Trial:
-    return _trial_of(cell.series, cell.days, cell.startup_s, cell.part, cell.seed)
+    return _trial_of(cell.series, cell.server, cell.days, cell.startup_s, cell.part, cell.seed)
 
 
 @lru_cache(maxsize=1)
-def _trial_of(name: str, days: float, startup_s: float, part: str, seed: int) -> Trial:
-    told = scenario(name, days=days, startup_s=startup_s, part=part)
-    return Trial(told, seed, arrivals_s=_arrivals(name, days, part, seed))
+def _trial_of(name: str, server: str, days: float, startup_s: float, part: str, seed: int) -> Trial:
+    told = scenario(name, days=days, startup_s=startup_s, part=part, server=server)
+    return Trial(told, seed, arrivals_s=_arrivals(name, server, days, part, seed))
 
 
 def record_cell(cell: Cell) -> Cell:
     """The forecasts that a run of forescale goes by: the same for all start-ups, and of the first seed's arrivals."""
-    return Cell(kind="record", series=cell.series, days=cell.days, seed=RECORD_SEED)
+    return Cell(
+        kind="record",
+        series=cell.series,
+        days=cell.days,
+        seed=RECORD_SEED,
+        server=cell.server,
+    )
 
 
 def record_file(path: Path) -> Path:
@@ -88,9 +94,11 @@ def record_file(path: Path) -> Path:
 
 
 def _record(cell: Cell, path: Path) -> Any:
-    told = scenario(cell.series, days=cell.days, startup_s=1.0, part=cell.part).demand
+    told = scenario(
+        cell.series, days=cell.days, startup_s=1.0, part=cell.part, server=cell.server
+    ).demand
     minutes = int(np.ceil(told.duration_s / 60.0))
-    arrivals_s = _arrivals(cell.series, cell.days, cell.part, cell.seed)
+    arrivals_s = _arrivals(cell.series, cell.server, cell.days, cell.part, cell.seed)
     by_minute = np.bincount((arrivals_s / 60.0).astype(np.int64), minlength=minutes)[:minutes]
     record = record_of(told.past_rps, by_minute / 60.0, ForecastSettings())
     with record_file(path).open("wb") as file:
@@ -112,7 +120,12 @@ def _own_trial(cell: Cell, folder: Path) -> Trial:
     """forescale's, with one of its parts changed as the cell says."""
     gateway = cell.variant != "no gateway"
     told = scenario(
-        cell.series, days=cell.days, startup_s=cell.startup_s, part=cell.part, gateway=gateway
+        cell.series,
+        days=cell.days,
+        startup_s=cell.startup_s,
+        part=cell.part,
+        server=cell.server,
+        gateway=gateway,
     )
     config = EngineConfig()
     if cell.variant == "fixed price":
@@ -120,7 +133,7 @@ def _own_trial(cell: Cell, folder: Path) -> Trial:
     record = _recorded(record_file(record_cell(cell).path(folder)))
     if cell.variant == "ungated forecasts":
         record = replace(record, skills=np.ones_like(record.skills))
-    arrivals_s = _arrivals(cell.series, cell.days, cell.part, cell.seed)
+    arrivals_s = _arrivals(cell.series, cell.server, cell.days, cell.part, cell.seed)
     trial = Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
     if cell.variant == "true capacity":
         config = replace(config, replica_rps=trial.known.capacity_rps)
@@ -200,7 +213,13 @@ def _outage(cell: Cell, folder: Path) -> Any:
 
 
 def _step(cell: Cell, folder: Path) -> Any:
-    told = scenario(cell.series, days=cell.days, startup_s=cell.startup_s, part=cell.part)
+    told = scenario(
+        cell.series,
+        days=cell.days,
+        startup_s=cell.startup_s,
+        part=cell.part,
+        server=cell.server,
+    )
     return _figures(faults.step(told, cell.startup_s, cell.seed))
 
 

@@ -17,7 +17,8 @@ from autoscaler.simulation.trial import Trial
 
 OUTAGE_S = 600.0
 STEP_AT_S, STEP_END_S = 3600.0, 7200.0
-STEP_FROM_RPS, STEP_TO_RPS = 50.0, 200.0
+# In replicas, all batches full: 50 and 200 a second where each serves 10.
+STEP_FROM, STEP_TO = 5.0, 20.0
 
 
 def outage(trial: Trial) -> dict[str, Any]:
@@ -52,11 +53,13 @@ def steepest_rise_s(scenario: Scenario) -> float:
 
 
 def step(scenario: Scenario, startup_s: float, seed: int) -> dict[str, Any]:
-    """Load rises from 50 to 200 a second at once, and a start-up always takes the same.
+    """Load rises fourfold at once, and a start-up always takes the same.
 
-    `asked_s` is how long after the step as many replicas were asked for as work on 200 a second; None: never.
+    `asked_s` is how long after the step as many replicas were asked for as work on it; None: never.
     """
-    rates = steps((0.0, STEP_FROM_RPS), (STEP_AT_S, STEP_TO_RPS)).sample(STEP_END_S)
+    each_rps = scenario.server.capacity_rps
+    levels = (0.0, STEP_FROM * each_rps), (STEP_AT_S, STEP_TO * each_rps)
+    rates = steps(*levels).sample(STEP_END_S)
     told = replace(
         scenario,
         demand=Demand(name="step", rates_rps=rates),
@@ -64,7 +67,7 @@ def step(scenario: Scenario, startup_s: float, seed: int) -> dict[str, Any]:
         first_replicas=8,
     )
     score = Trial(told, seed).score(FORESCALE)
-    needed = int(np.ceil(STEP_TO_RPS / scenario.server.capacity_rps))
+    needed = int(STEP_TO)
     asked = [at_s for at_s, n in score.replicas if at_s >= STEP_AT_S and n >= needed]
     enough = max(n for at_s, n in score.replicas if at_s < STEP_AT_S) >= needed
     asked_s = 0.0 if enough else (asked[0] - STEP_AT_S if asked else None)

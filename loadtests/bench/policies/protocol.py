@@ -13,25 +13,28 @@ from autoscaler.core.types import Slo, WorkloadId, WorkloadSpec
 from autoscaler.simulation.peers.catalog import OWN
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.scenario_file import goal_of
-from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
 from loadtests.bench.policies import series
+from loadtests.bench.policies.servers import SERVERS, SINGLE, peak_rps
 
 SLO = "95% < 1.1s"
-SERVICE_S, SERVICE_CV = 0.1, 0.3
 MAX_REPLICAS = 100
 # A run begins with what its first hour needs when 70 % busy, whatever the policy.
 FIRST_LOAD = 0.7
 
 ROOT = Path(__file__).parents[3]
 _OWN = tuple(
-    f"loadtests/bench/policies/{name}.py" for name in ("protocol", "series", "cells", "faults")
+    f"loadtests/bench/policies/{name}.py"
+    for name in ("protocol", "series", "servers", "cells", "faults")
 )
 _SIMULATION = tuple(
     f"autoscaler/simulation/{name}.py"
     for name in ("demand", "scenario", "traces", "shapes", "arrivals", "startup", "bounds", "score")
 )
-_FLUID = tuple(f"autoscaler/simulation/{name}.py" for name in ("fluid", "fluid_kernel", "compiled"))
+_FLUID = tuple(
+    f"autoscaler/simulation/{name}.py"
+    for name in ("fluid", "fluid_kernel", "fluid_servers", "compiled")
+)
 _REQUESTS = tuple(
     f"autoscaler/simulation/{name}.py"
     for name in (
@@ -53,7 +56,7 @@ _ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/simulation/for
 _FORECASTS = ("forecasting", "autoscaler/forecasts.py")
 # What a result depends on, by the kind of cell; those of forescale's runs come on top.
 _CODE = {
-    "record": (*_OWN[:2], *_SIMULATION[:4], *_FORECASTS),
+    "record": (*_OWN[:3], *_SIMULATION[:4], *_FORECASTS),
     "curve": (*_OWN, *_SIMULATION, *_FLUID, "autoscaler/simulation/peers"),
     "point": (*_OWN, *_SIMULATION, *_FLUID, "autoscaler/simulation/peers"),
 }
@@ -64,6 +67,8 @@ _RUN = (*_OWN, *_SIMULATION, *_FLUID, *_REQUESTS, "autoscaler/simulation/peers")
 class Protocol:
     """How much is compared."""
 
+    server: str = SINGLE
+    """One of `SERVERS`."""
     days: float = 3.0
     startups_s: tuple[float, ...] = (4.0, 100.0, 240.0, 600.0)
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -100,7 +105,7 @@ class Cell:
     headroom: float | None = None
     part: str = "test"
     points: int = 0
-
+    server: str = SINGLE
     variant: str = ""
     """Of forescale: which of its parts is changed, see `VARIANTS`."""
 
@@ -125,22 +130,29 @@ def version(kind: str, with_engine: bool) -> str:
 
 
 def scenario(
-    name: str, *, days: float, startup_s: float, part: str, gateway: bool = True
+    name: str,
+    *,
+    days: float,
+    startup_s: float,
+    part: str,
+    server: str = SINGLE,
+    gateway: bool = True,
 ) -> Scenario:
-    """The workload of the comparison under one series."""
+    """The workload of the comparison under one series, on one of `SERVERS`."""
+    serves = SERVERS[server]
     slo = parse_slo(SLO, "slo")
     assert isinstance(slo, Slo)
-    demand = series.demand(name, days=days, part=part)
+    demand = series.demand(name, days=days, part=part, peak_rps=peak_rps(server))
     first_rps = float(demand.rates_rps[:3600].mean())
     return Scenario(
         name=name,
         spec=WorkloadSpec(
             id=WorkloadId(namespace="bench", name=name), slo=slo, max_replicas=MAX_REPLICAS
         ),
-        server=ServingModel(max_batch_size=1, batch_service_s=(SERVICE_S,), service_cv=SERVICE_CV),
+        server=serves,
         demand=demand,
         startup=Startup(median_s=startup_s),
         goal_ratio=goal_of(slo),
-        first_replicas=max(1, round(first_rps * SERVICE_S / FIRST_LOAD + 0.5)),
+        first_replicas=max(1, round(first_rps / serves.capacity_rps / FIRST_LOAD + 0.5)),
         gateway=gateway,
     )

@@ -40,7 +40,14 @@ class Results:
 
     def cell(self, kind: str, series: str, seed: int, **given: Any) -> Cell:
         """One of this protocol."""
-        return Cell(kind=kind, series=series, days=self.protocol.days, seed=seed, **given)
+        return Cell(
+            kind=kind,
+            series=series,
+            days=self.protocol.days,
+            seed=seed,
+            server=self.protocol.server,
+            **given,
+        )
 
     def bound(self, series: str) -> Found | None:
         """Mean GPU-hours of the clairvoyant and of the least with start-ups; None: a seed can't attain the goal."""
@@ -233,4 +240,5 @@ def variant_cell(protocol: Protocol, series: str, variant: str) -> Cell:
         startup_s=ABLATION_STARTUP_S,
         policy=FORESCALE if without else FORECASTING,
         variant="" if without else variant,
+        server=protocol.server,
     )

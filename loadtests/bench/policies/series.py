@@ -16,7 +16,6 @@ from autoscaler.simulation.shapes import Shape
 from autoscaler.simulation.traces import MINUTE_S, Trace, read_trace
 
 FOLDER = Path(os.environ.get("FORESCALE_TRACES", "../shared/data/traces"))
-PEAK_RPS = 300.0  # 30 replicas of 10 a second
 GENERATED_DAYS = 10
 
 
@@ -83,14 +82,14 @@ def named(name: str) -> Series:
 
 
 @lru_cache(maxsize=4)
-def demand(name: str, *, days: float, part: str) -> Demand:
-    """`test`: the last `days` of a series, their 99.9 % minute scaled to `PEAK_RPS`, with all before as the past.
+def demand(name: str, *, days: float, part: str, peak_rps: float) -> Demand:
+    """`test`: the last `days` of a series, their 99.9 % minute scaled to `peak_rps`, with all before as the past.
 
     `train`: as many days just before those, at the same scale: what a peer is tuned on.
     """
     series = named(name)
     whole = _trace(series)
-    tested = cut(whole, last_days=days, peak_rps=PEAK_RPS)
+    tested = cut(whole, last_days=days, peak_rps=peak_rps)
     if part == "test":
         return tested
     factor = float(tested.rates_rps.max() / whole.last(days * DAY_S).rates_rps.max())

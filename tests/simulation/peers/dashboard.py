@@ -6,7 +6,14 @@ from autoscaler.core.types import TickInput
 from autoscaler.simulation.cluster import Totals
 from autoscaler.simulation.peers.rule import Known, Rule, RulePolicy
 
-KNOWN = Known(min_replicas=1, max_replicas=100, capacity_rps=10.0, service_s=0.1, threshold_s=1.0)
+KNOWN = Known(
+    min_replicas=1,
+    max_replicas=100,
+    capacity_rps=10.0,
+    service_s=0.1,
+    request_s=0.1,
+    threshold_s=1.0,
+)
 
 
 class Dashboard:
@@ -56,6 +63,7 @@ def policy(rule: Rule, headroom: float | None = None, **known: int) -> RulePolic
     told = Known(
         capacity_rps=KNOWN.capacity_rps,
         service_s=KNOWN.service_s,
+        request_s=KNOWN.request_s,
         threshold_s=KNOWN.threshold_s,
         **bounds,
     )

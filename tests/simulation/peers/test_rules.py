@@ -115,7 +115,7 @@ def test_throughput_mode_takes_the_next_interval_over_what_an_engine_carries() -
     ],
 )
 def test_load_mode(waiting: float, replicas: int, wanted: int) -> None:
-    assert load_replicas(waiting, replicas, 0.1, 1.0) == wanted
+    assert load_replicas(waiting, replicas, 0.1, 0.1, 1.0) == wanted
 
 
 def test_load_mode_waits_for_what_starts() -> None:
