@@ -60,5 +60,35 @@ def test_misses_of_a_minute_ago_count_for_little_when_the_queue_is_gone() -> Non
     assert learned(queue_s=sum(mean_wait_s(TWO, RATE, 3.0)), miss_ratio=0.5) > 5.0
 
 
+# 72 ms and 28 ms for each item, to batches of 8. 14.2 a second are half of what full batches carry, and form batches
+# of 1.8.
+EIGHT = ServiceTimes(batch_s=tuple(0.072 + 0.028 * size for size in range(1, 9)))
+
+
+@pytest.mark.parametrize(
+    ("queue_s", "known", "value"),
+    [
+        pytest.param(0.061, 1.0, 0.8, id="half a batch, as when requests come at any time"),
+        pytest.param(0.090, 1.0, 1.0, id="nearly a whole one, as behind least requests"),
+        pytest.param(0.090, 3.0, 3.0, id="which proves nothing against another factor either"),
+        pytest.param(0.130, 1.0, 14.5, id="more than a whole one is full batches ahead"),
+        pytest.param(0.040, 1.0, 0.1, id="less than half of one is a balancer that knows better"),
+    ],
+)
+def test_a_wait_that_one_batch_explains_is_no_burstiness(
+    queue_s: float, known: float, value: float
+) -> None:
+    after = learn(
+        Variability(value=known),
+        EIGHT,
+        rate=14.2,
+        requests=1e9,
+        queue_s=queue_s,
+        miss_ratio=None,
+        threshold_s=1.1,
+    )
+    assert after.value == pytest.approx(value, rel=0.05)
+
+
 def test_no_request_teaches_nothing() -> None:
     assert learned(queue_s=0.0, requests=0.0) == 1.0
