@@ -11,11 +11,11 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand, prior, proof
+from autoscaler.core import brakes, demand, prior, proof, scarcity
 from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
-from autoscaler.core.need import Context
+from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
 from autoscaler.core.nodes.claims import Candidate
 from autoscaler.core.nodes.plan import Planned
@@ -57,6 +57,8 @@ class DecisionEngine:
         self._usual_rps: dict[WorkloadId, float | None] = {}
         """Mean demand of the last day."""
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
+        self._needs: dict[WorkloadId, Need] = {}
+        """What sizing worked with in this tick."""
 
     @property
     def config(self) -> EngineConfig:
@@ -72,16 +74,21 @@ class DecisionEngine:
         last_s = self._state.last_now_s
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
+        self._needs = {}
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
                 self._decide_one(given, self._forecasts.get(given.spec.id), now_s, stepped_back)
             )
         self._forget({given.spec.id for given in tick_input.workloads})
+        decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
         self._state = replace(self._state, last_now_s=now_s)
         result = TickResult(
-            now_s=now_s, decisions=tuple(decided), plan=_plan(tick_input, decided), fleet=fleet
+            now_s=now_s,
+            decisions=tuple(decided),
+            plan=_plan(tick_input, decided),
+            fleet=(*held, *fleet),
         )
         return self._with_nodes(tick_input, result) if self._config.nodes.pools else result
 
@@ -155,6 +162,8 @@ class DecisionEngine:
             self._memory[key] = state
             return _failed(given, error)
         self._memory[key] = answer.state
+        if answer.need is not None:
+            self._needs[key] = answer.need
         if answer.finished is not None:
             self._remember(key, answer.finished)
         decision = proof.held(answer.decision)
@@ -193,6 +202,28 @@ class DecisionEngine:
             del self._memory[key]
             self._history.pop(key, None)
             self._usual_rps.pop(key, None)
+
+    def _share(
+        self, tick_input: TickInput, decided: list[Decision]
+    ) -> tuple[list[Decision], tuple[Finding, ...]]:
+        """What the configured pools can't hold is cut. Whatever goes wrong there, nothing is."""
+        if not self._config.nodes.pools:
+            return decided, ()
+        try:
+            shared = scarcity.share(
+                tick_input.workloads,
+                decided,
+                self._needs,
+                tick_input.pools,
+                self._state.nodes,
+                settings=self._config.nodes,
+                now_s=tick_input.now_s,
+            )
+        except Exception as error:  # noqa: BLE001 - the border between the pools and the workloads
+            message = f"scarce GPUs not divided: {type(error).__name__}: {error}"
+            return decided, (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+        self._state = replace(self._state, nodes=replace(self._state.nodes, stuck=shared.stuck))
+        return list(shared.decisions), ()
 
     def _brake(
         self, tick_input: TickInput, decided: list[Decision]

@@ -205,7 +205,8 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
             first_ready_s=first_ready_s,
             deleted_s=seconds(metadata.get("deletionTimestamp")),
             restarts=restarts,
-            unschedulable=_unschedulable(status),
+            unschedulable=_not_scheduled(status, "Unschedulable"),
+            gated=_not_scheduled(status, "SchedulingGated"),
         ),
     )
 
@@ -217,9 +218,9 @@ def _condition_since(status: Object, kind: str) -> float | None:
     return None
 
 
-def _unschedulable(status: Object) -> bool:
+def _not_scheduled(status: Object, reason: str) -> bool:
     return any(
-        condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable"
+        condition.get("type") == "PodScheduled" and condition.get("reason") == reason
         for condition in status.get("conditions") or ()
     )
 

@@ -156,6 +156,8 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
     where = "engine.nodes"
     if nodes.patience_s is not None:
         yield from _between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
+    if nodes.stuck_patience_s is not None:
+        yield from _between(f"{where}.stuck_patience_s", nodes.stuck_patience_s, 30.0, 86400.0)
     yield from _positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
     if nodes.stock_out_max_backoff_s < nodes.stock_out_backoff_s:
         yield Problem(
@@ -202,6 +204,14 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
     if pool.node_group is not None and not pool.node_group.strip():
         yield Problem(
             f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
+        )
+    if pool.max_nodes is not None:
+        yield from _whole(f"{where}.max_nodes", pool.max_nodes, 1)
+    if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.node_group):
+        yield Problem(
+            f"{where}.fixed",
+            "True beside max_headroom, max_nodes or node_group",
+            "max_headroom must be 0 and the others left out: no node autoscaler grows it",
         )
     if pool.price_per_hour is not None:
         yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)

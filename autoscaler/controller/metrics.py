@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from autoscaler import __version__
 from autoscaler.controller.pool_metrics import PoolSeries
+from autoscaler.core import scarcity
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision, Outcome, TickRecord, WorkloadId
 
@@ -201,6 +202,11 @@ class _Series:
 _SERIES = (
     _Series("current_replicas", "spec.replicas as seen", lambda d: d.current),
     _Series("target_replicas", "Replicas decided on", lambda d: d.target),
+    _Series(
+        "cut_replicas",
+        "Replicas that are not asked for because no GPU is to be had",
+        lambda d: sum(s.before - s.after for s in d.steps if s.stage == scarcity.STAGE),
+    ),
     _Series("ready_replicas", "Ready pods", lambda d: d.facts.ready),
     _Series("starting_replicas", "Pods on their way", lambda d: d.facts.starting),
     _Series("offered_inferences_per_second", "Arriving demand", lambda d: d.facts.offered_rps),

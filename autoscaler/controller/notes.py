@@ -37,6 +37,8 @@ NOTABLE = frozenset(
         Reason.TOO_MANY_REPLICAS,
         Reason.FLEET_BRAKE,
         Reason.CORRELATED_DROP,
+        Reason.SCARCE_GPUS,
+        Reason.SCHEDULING_CEILING,
         Reason.FROZEN,
     }
 )

@@ -65,7 +65,7 @@ KEYS = {
     "priority": Key(
         "a whole number",
         "0",
-        "who goes first when the fleet's brakes bind; capped by the policy",
+        "who goes first when GPUs are scarce or the fleet's brakes bind; capped by the policy",
         "10",
     ),
     "variant-group": Key(

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     FROZEN = "Frozen"
     FLEET_BRAKE = "FleetBrake"
     CORRELATED_DROP = "CorrelatedDrop"
+    SCARCE_GPUS = "ScarceGpus"
+    SCHEDULING_CEILING = "SchedulingCeiling"
     INTERNAL_ERROR = "InternalError"
 
     # findings

@@ -133,6 +133,8 @@ class PodStatus:
     """Deletion timestamp; None: not terminating."""
     restarts: int = 0
     unschedulable: bool = False
+    gated: bool = False
+    """Held back from scheduling, as Kueue does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,16 +297,6 @@ class DemandForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SolverResult:
-    """Answer of a packing solver to a problem that an earlier tick posed. Not used by any step yet."""
-
-    problem_id: str
-    solved_at_s: float
-    assignments: tuple[tuple[WorkloadId, int], ...] = ()
-    bound: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPoint:
     """Demand of one past minute, from a range query at start."""
 
@@ -341,7 +333,6 @@ class TickInput:
     workloads: tuple[WorkloadInput, ...]
     forecasts: tuple[DemandForecast, ...] = ()
     """Those that are new since the last tick; the engine keeps each until it expires."""
-    solver_results: tuple[SolverResult, ...] = ()
     frozen: str | None = None
     """Why all scaling is stopped by a person; None: it is not."""
     pools: tuple[PoolInput, ...] = ()
