@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from autoscaler import __version__
 from autoscaler.controller.pool_metrics import PoolSeries
+from autoscaler.controller.slice_metrics import SliceSeries
 from autoscaler.core import scarcity
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision, Outcome, TickRecord, WorkloadId
@@ -48,6 +49,8 @@ class Metrics:
         self.registry.register(self.workloads)
         self.pools = PoolSeries()
         self.registry.register(self.pools)
+        self.slices = SliceSeries()
+        self.registry.register(self.slices)
         registry = self.registry
         self.build = Gauge("forescale_build_info", "Version", ["version"], registry=registry)
         self.build.labels(__version__).set(1)
@@ -190,6 +193,7 @@ class Metrics:
             self.actions.labels(result.outcome.value).inc()
         self.workloads.take(record)
         self.pools.take(record)
+        self.slices.take(record)
 
 
 @dataclass(frozen=True, slots=True)

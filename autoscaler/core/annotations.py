@@ -71,7 +71,8 @@ KEYS = {
     "variant-group": Key(
         "a name",
         "-",
-        "joins Deployments that serve one model on different shapes; kept for that, without effect yet",
+        "Deployments of one namespace that serve one model on different shapes (a GPU, MIG slices) share its demand by "
+        "what a replica carries for its price; needs a router that weights them, and `engine.slices.mode`",
         "llama-70b",
     ),
 }
@@ -150,6 +151,7 @@ def parse_workload(
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
         pods_of=shape.pods_of,
+        variant_group=own.get("variant-group"),
         gpus_per_replica=shape.gpus_per_replica,
     )
 

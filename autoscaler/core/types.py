@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from autoscaler.core.nodes.observed import NodeNeeds, PoolDecision, PoolInput, SetHeadroom
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.observed import MigAction, SlicePlan, SlicesDecision, SlicesInput
 
 # ---------------------------------------------------------------- what is to be scaled
 
@@ -111,6 +112,8 @@ class WorkloadSpec:
     """Name of the Deployment that the pods are named after, where it is not the workload itself."""
     gpus_per_replica: float = 1.0
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
+    variant_group: str | None = None
+    """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
     node_needs: NodeNeeds | None = None
     """What a replica asks of a node. None: no node pool is configured, or it asks for no GPU."""
 
@@ -135,6 +138,8 @@ class PodStatus:
     unschedulable: bool = False
     gated: bool = False
     """Held back from scheduling, as Kueue does."""
+    node: str | None = None
+    """Where it runs; None: it is not on a node yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,40 +245,6 @@ class ServerProfile:
     models: tuple[ModelProfile, ...]
 
 
-# ---------------------------------------------------------------- what is known from elsewhere
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchPrior:
-    """Mean time of a batch of one size - of an engine that generates tokens: of a step with so many sequences."""
-
-    batch_size: int
-    mean_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPrior:
-    """What a profile says of one model before anything was measured here."""
-
-    model: str
-    batches: tuple[BatchPrior, ...]
-    """By batch size, ascending, each once."""
-    max_batch_size: int | None = None
-    """None: no further than the largest of `batches`."""
-    instances: int = 1
-    max_queue_delay_s: float = 0.0
-    variability: float = 1.0
-    """Of arrivals: 1 is Poisson."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadPrior:
-    """The profiles of one workload's models; `workload` is `namespace/name`."""
-
-    workload: str
-    models: tuple[ModelPrior, ...]
-
-
 # ---------------------------------------------------------------- what comes from outside the tick
 
 
@@ -337,6 +308,10 @@ class TickInput:
     """Why all scaling is stopped by a person; None: it is not."""
     pools: tuple[PoolInput, ...] = ()
     """The configured node pools."""
+    slices: SlicesInput | None = None
+    """None: `engine.slices.mode` is off."""
+    slice_plan: SlicePlan | None = None
+    """The packing's answer, where there is a new one."""
 
 
 # ---------------------------------------------------------------- what a tick answers
@@ -461,6 +436,7 @@ class TickResult:
     fleet: tuple[Finding, ...] = ()
     """What concerns the fleet as a whole: brakes, a freeze."""
     pools: tuple[PoolDecision, ...] = ()
+    slices: SlicesDecision = field(default_factory=SlicesDecision)
 
 
 class Outcome(StrEnum):
@@ -492,6 +468,15 @@ class HeadroomResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigResult:
+    """What the API server said to a write to a node."""
+
+    action: MigAction
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickRecord:
     """One line of the journal: input, answer, and what became of it."""
 
@@ -499,3 +484,4 @@ class TickRecord:
     result: TickResult
     actions: tuple[ActionResult, ...] = ()
     headroom: tuple[HeadroomResult, ...] = ()
+    mig: tuple[MigResult, ...] = ()

@@ -34,6 +34,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A pod on a node that holds a GPU or a slice."""
+
+    pod: str
+    """`namespace/name`."""
+    shape: str
+    """A MIG profile, or `gpu`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceNode:
     """One node of a slice pool."""
 
@@ -48,8 +58,8 @@ class SliceNode:
     cordoned: bool = False
     leaving: bool = False
     mark: Mark | None = None
-    holders: tuple[str, ...] | None = None
-    """Pods (`namespace/name`) bound to it that hold a GPU or a slice, as the API server shows; None: not known."""
+    holders: tuple[Holder, ...] | None = None
+    """Pods bound to it that hold a GPU or a slice, as the API server shows; None: not known."""
     devices: int | None = None
     """Devices that a pod holds, as the node's own GPU exporter shows; None: it shows nothing."""
 

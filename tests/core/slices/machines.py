@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.slices.mover import Moved, move
-from autoscaler.core.slices.observed import Mark, MigAction, MigState, MigStep, SliceNode
+from autoscaler.core.slices.observed import Holder, Mark, MigAction, MigState, MigStep, SliceNode
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import PoolMoves
 
@@ -52,7 +52,7 @@ class Machine:
             slices=Geometry(()) if busy else POOL.slices_of(self.applied),
             cordoned=self.cordoned,
             mark=self.mark,
-            holders=tuple(f"team/p{i}" for i in range(self.pods)),
+            holders=tuple(Holder(pod=f"team/p{i}", shape="1g.10gb") for i in range(self.pods)),
             devices=None if busy or not self.exporter else self.pods,
         )
 
