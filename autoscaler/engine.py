@@ -235,7 +235,7 @@ class DecisionEngine:
         state = self._memory.get(given.spec.id)
         edited = state.floor.replicas if state is not None and state.floor is not None else 0
         scheduled = scheduled_floor(given.spec.schedule, now_s) or 0
-        return max(given.spec.min_replicas, edited, scheduled)
+        return max(0 if given.spec.may_sleep else given.spec.min_replicas, edited, scheduled)
 
     def _share(
         self, tick_input: TickInput, decided: list[Decision]

@@ -40,7 +40,12 @@ KEYS = {
         "`recommend` decides and writes nothing; `off` does not decide either",
         "recommend",
     ),
-    "min-replicas": Key("a whole number from 1", "1", "never fewer", "2"),
+    "min-replicas": Key(
+        "a whole number from 1",
+        "1",
+        "never fewer; 0 is allowed beside `variant-group` alone, where the others show the demand",
+        "2",
+    ),
     "max-replicas": Key("a whole number", "the policy's, 100", "never more", "12"),
     "pause": Key("`up`, `down`, `all`, `none`", "`none`", "stops that direction", "down"),
     "schedule": Key(
@@ -130,7 +135,8 @@ def parse_workload(
     engine, engine_from = _engine(own, shape, defaults)
     if engine not in defaults.engines:
         reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
-    if lowest is not None and lowest < 1:
+    may_sleep = lowest == 0 and "variant-group" in own
+    if lowest is not None and lowest < 1 and not may_sleep:
         reader.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
     if highest is not None and highest < max(1, lowest or 1):
         reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
@@ -142,7 +148,9 @@ def parse_workload(
         slo=slo,
         mode=mode,
         pause=pause,
-        min_replicas=1 if lowest is None else lowest,
+        # By its own decision it never goes to 0, from where it could not come back: its group may let it.
+        min_replicas=1 if lowest is None else max(1, lowest),
+        may_sleep=may_sleep,
         max_replicas=highest,
         engine=engine,
         engine_from=engine_from,

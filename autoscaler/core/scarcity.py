@@ -66,7 +66,7 @@ class _Seat:
         return (
             self.decision.mode is Mode.AUTO
             and self.given.replicas.held_by is None
-            and self.given.replicas.desired > 0
+            and (self.given.replicas.desired > 0 or self.decision.target > 0)
         )
 
     @property
@@ -79,7 +79,8 @@ class _Seat:
         """No cut goes below this: what a person asks for, and what may not be lowered now."""
         spec, current = self.given.spec, self.decision.current
         frozen = spec.pause in (Pause.DOWN, Pause.ALL) or self.given.replicas.rollout
-        return max(spec.min_replicas, current if frozen or not self.given.pods_known else 0)
+        least = min(spec.min_replicas, self.decision.target)
+        return max(least, current if frozen or not self.given.pods_known else 0)
 
 
 def share(

@@ -114,6 +114,8 @@ class WorkloadSpec:
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
     variant_group: str | None = None
     """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
+    may_sleep: bool = False
+    """`min-replicas` is 0: while the others of its variant group carry the demand, it may have none."""
     node_needs: NodeNeeds | None = None
     """What a replica asks of a node. None: no node pool is configured, or it asks for no GPU."""
 

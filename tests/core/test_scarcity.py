@@ -15,8 +15,10 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.scarcity import share
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import (
+    ActionResult,
     Decision,
     Mode,
+    Outcome,
     Pause,
     PodStatus,
     ReplicaStatus,
@@ -278,6 +280,9 @@ class Pair:
             for action in result.plan.actions:
                 story = self.low if action.workload == self.low.spec.id else self.high
                 story.scale(action.replicas)
+            self.engine.acknowledge(
+                tuple(ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions)
+            )
         return {item.workload.name: item for item in result.decisions}
 
 

@@ -19,6 +19,7 @@ PATHS = {
     "node pools": "/apis/karpenter.sh/v1/nodepools",
     "capacity buffers": "/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers",
     "cluster policies": "/apis/nvidia.com/v1/clusterpolicies",
+    "resource slices": "/apis/resource.k8s.io/v1/resourceslices",
     "status": (
         f"/api/v1/namespaces/{cluster_autoscaler.NAMESPACE}/configmaps/{cluster_autoscaler.NAME}"
     ),

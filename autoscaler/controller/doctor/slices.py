@@ -19,6 +19,7 @@ from autoscaler.errors import UnknownGpu
 
 Object = Mapping[str, Any]
 MANAGER = "MIG manager"
+DRA_DRIVER = "gpu.nvidia.com"
 # By which a node autoscaler's nodes are known: it copies a node as the template for new ones.
 GROWN_LABELS = (
     "karpenter.sh/nodepool",
@@ -36,10 +37,26 @@ def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     if "nodes" in cluster.unreadable:
         remedy = "let doctor list nodes, or install the component slices"
         return [unknown("slice pools", cluster.unreadable["nodes"], remedy)]
-    found = _manager(cluster, settings)
+    found = [*_dra(cluster), *_manager(cluster, settings)]
     for name, pool in slices.pools.items():
         found += _pool(cluster, f"slice pool {name}", pool)
     return found
+
+
+def _dra(cluster: Cluster) -> list[Diagnosis]:
+    """NVIDIA's DRA driver destroys slices that it did not make: it and the MIG manager can't share a node."""
+    drivers = {
+        str((item.get("spec") or {}).get("driver")) for item in cluster.all("resource slices")
+    }
+    if DRA_DRIVER not in drivers:
+        return []
+    text = (
+        f"{DRA_DRIVER} offers GPUs by dynamic resource allocation, which forescale does not drive"
+    )
+    remedy = (
+        "leave nodes with that driver out of engine.slices.pools, or set engine.slices.mode: off"
+    )
+    return [error(MANAGER, text, remedy)]
 
 
 def _manager(cluster: Cluster, settings: Settings) -> list[Diagnosis]:

@@ -34,7 +34,7 @@ from autoscaler.core.types import (
 
 STAGE = "group"
 WORTH_RATIO = 0.9
-"""A mix is begun where it costs at most this share of what the members' own numbers cost."""
+"""A mix is begun where it costs at most this share of the members' own numbers, or where these are too few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def join(
             and spec.node_needs is not None
             and spec.mode is Mode.AUTO
             and given.replicas.held_by is None
-            and given.replicas.desired > 0
+            and (given.replicas.desired > 0 or spec.may_sleep)
         )
         if takes_part:
             key = f"{spec.id.namespace}/{spec.variant_group}"
@@ -192,8 +192,11 @@ def _share(
     counts = _mix(members, needed, planned)
     # Both of what is needed now: each one's own number falls at once, the group's is kept for a while.
     cost = _cost(members, _mix(members, now, planned if now == needed else {}))
-    own = _cost(members, {m.name: max(m.floor, m.need.wanted or 0) for m in members})
-    worth = cost <= own * (1.0 if state.moving else WORTH_RATIO)
+    alone = {
+        m.name: min(m.limit, max(m.given.spec.min_replicas, m.need.wanted or 0)) for m in members
+    }
+    own, enough = _cost(members, alone), sum(m.mrps * alone[m.name] for m in members) >= now
+    worth = not enough or cost <= own * (1.0 if state.moving else WORTH_RATIO)
     auto = config.slices.mode is SlicesMode.AUTO
     message = _words(members, counts, needed, cost, own, worth=worth, auto=auto)
     joined.groups.append(
@@ -232,12 +235,17 @@ def _members(
     costs = prices([item for item in asked if item is not None], config)
     members = []
     for (given, decision), price in zip(pairs, costs, strict=True):
-        need = needs.get(given.spec.id)
-        if need is None or need.wanted is None:
-            return None
-        rps = need.replica_rps or decision.facts.capacity_rps
+        need, asleep = needs.get(given.spec.id), given.replicas.desired == 0
+        rps = None
+        if need is not None:
+            rps = need.replica_rps or (need.carried.rps if need.carried is not None else None)
         mrps = int(rps * 1000) if rps else 0
-        if mrps < 1:
+        if asleep and need is not None:
+            # No pod, so no demand of its own; what it could carry is remembered, or it is left asleep.
+            if mrps < 1:
+                continue
+            need = replace(need, wanted=0)
+        if need is None or need.wanted is None or mrps < 1:
             return None
         floor = floors.get(given.spec.id, given.spec.min_replicas)
         members.append(
@@ -251,7 +259,7 @@ def _members(
                 limit=_limit(given, decision, floor, config),
             )
         )
-    return members
+    return members if len(members) > 1 else None
 
 
 def _needed(
@@ -290,6 +298,10 @@ def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]
         options = [Option(shape=m.name, capacity_mrps=m.mrps, price=m.price) for m in open_]
         for name, count in cheapest_mix(options, left).replicas:
             counts[name] = min(limits[name], counts[name] + count)
+    if not any(counts.values()):
+        # Somebody has to show when requests come again.
+        watch = min(members, key=lambda m: (m.decision.current == 0, m.price, m.name))
+        counts[watch.name] = 1
     return counts
 
 

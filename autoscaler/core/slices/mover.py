@@ -174,7 +174,8 @@ def _begun(
             and node.ready
             and not node.leaving
             and not node.cordoned
-            and node.state in AT_REST
+            # Without a MIG manager nobody would answer.
+            and node.state is MigState.SUCCESS
             and _empty(node) is True
         ):
             return NodeChange(

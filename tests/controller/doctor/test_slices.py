@@ -81,3 +81,11 @@ def test_each_fault_is_found(cluster: Cluster, level: str, said: str) -> None:
 
 def test_nothing_is_checked_where_slices_are_off() -> None:
     assert slices.check(seen(), Settings()) == []
+
+
+def test_dra_is_named_where_it_is_present() -> None:
+    cluster = seen(node())
+    driver = {"spec": {"driver": "gpu.nvidia.com"}}
+    with_dra = Cluster(found={**cluster.found, "resource slices": (driver,)})
+    ((level, said),) = worst(slices.check(with_dra, ON))
+    assert (level, "which forescale does not drive" in said) == ("error", True)

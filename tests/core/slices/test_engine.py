@@ -19,7 +19,7 @@ from autoscaler.core.slices.observed import (
 )
 from autoscaler.core.slices.settings import SliceSettings, SlicesMode
 from autoscaler.core.state import EngineState
-from autoscaler.core.types import TickInput, TickRecord, TickResult
+from autoscaler.core.types import ActionResult, Outcome, TickInput, TickRecord, TickResult
 from autoscaler.engine import DecisionEngine
 from tests.core.slices.machines import ONES, POOL, THREES
 from tests.core.story import TWO_AT_ONCE, Story, spec
@@ -76,6 +76,9 @@ class Routed:
             for action in result.plan.actions:
                 story = self.whole if action.workload == self.whole.spec.id else self.ones
                 story.scale(action.replicas)
+            self.engine.acknowledge(
+                tuple(ActionResult(action=a, outcome=Outcome.APPLIED) for a in result.plan.actions)
+            )
             self.record = TickRecord(input=given, result=result)
         return result
 
@@ -92,6 +95,19 @@ def test_a_group_moves_to_sevenths_without_a_moment_of_too_little() -> None:
     assert all(routed.served_at_once)
     steady = routed.run(300.0, 70.0)
     assert [d.target for d in steady.decisions] == [whole, ones]
+
+
+def test_a_gpu_sleeps_while_sevenths_carry_it_all() -> None:
+    routed = Routed()
+    routed.whole.spec = replace(routed.whole.spec, may_sleep=True)
+    routed.run(900.0, 70.0)
+    assert len(routed.whole.pods) == 0
+    assert len(routed.ones.pods) >= 5
+    steady = routed.run(300.0, 70.0)
+    assert [d.target for d in steady.decisions] == [0, len(routed.ones.pods)]
+    # Twice the demand is carried by whichever shape is the cheaper one then.
+    routed.run(600.0, 140.0)
+    assert all(routed.served_at_once)
 
 
 def test_demand_that_rises_is_met_by_the_cheap_shape() -> None:

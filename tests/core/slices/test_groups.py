@@ -152,6 +152,32 @@ def test_replicas_move_to_the_cheaper_shape_new_ones_first() -> None:
     assert group.targets() == {"whole": 1, "ones": 10}
 
 
+NONE = {spec("whole").id: 0, spec("ones").id: 1}
+
+
+def test_a_member_that_may_sleep_goes_once_the_others_carry_it_all() -> None:
+    asleep = {"may_sleep": True}
+    group = Group([whole(changes=asleep), ones(current=13, ready=12)], floors=NONE)
+    assert group.targets() == {"whole": 1, "ones": 13}
+    group.members = [whole(changes=asleep), ones(current=13)]
+    assert group.targets() == {"whole": 0, "ones": 13}
+    # Asleep it shows nothing, and what it could carry is remembered: it wakes where the others have their limit.
+    gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
+    limited = ones(wanted=15, current=13, changes={"max_replicas": 13})
+    group.members = [gone, limited]
+    assert group.targets() == {"whole": 1, "ones": 13}
+
+
+def test_one_of_them_always_watches_for_requests() -> None:
+    floors = dict.fromkeys(NONE, 0)
+    quiet = [
+        whole(wanted=0, current=1, target=1, changes={"may_sleep": True}),
+        ones(wanted=0, current=2, changes={"may_sleep": True}),
+    ]
+    group = Group(quiet, floors=floors, states=(GroupState(group="team/bert", moving=True),))
+    assert group.targets() == {"whole": 0, "ones": 1}
+
+
 def test_each_step_says_why() -> None:
     joined = Group([whole(), ones()]).join()
     (step,) = joined.decisions[spec("ones").id].steps
