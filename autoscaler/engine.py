@@ -86,7 +86,9 @@ class DecisionEngine:
         result = TickResult(
             now_s=now_s,
             decisions=tuple(decided),
-            plan=ScalingPlan(actions=plan.actions(tick_input.workloads, decided)),
+            plan=ScalingPlan(
+                actions=plan.actions(tick_input.workloads, decided, emptied=self._emptied())
+            ),
             slices=slices,
             fleet=(*broken, *held, *fleet),
         )
@@ -229,6 +231,11 @@ class DecisionEngine:
             return decided, SlicesDecision(), told
         self._state = replace(self._state, slices=stepped.state)
         return list(stepped.decisions), stepped.slices, ()
+
+    def _emptied(self) -> tuple[str, ...]:
+        """Nodes that the packing would have empty."""
+        found = self._state.slices.plan
+        return found.emptied if found is not None else ()
 
     def _floor(self, given: WorkloadInput, now_s: float) -> int:
         """What a person or a schedule asks for at least."""

@@ -142,6 +142,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "namespaces.NAME.mode": ("often", "must be 'auto', 'recommend' or 'off'"),
     "namespaces.NAME.max_priority": ("many", "must be a valid integer"),
     "namespaces.NAME.max_replicas": (-1, "must be at least 1"),
+    "namespaces.NAME.steer_victims": ("maybe", "must be a valid boolean"),
     "profiles": ("bert.json", "must be a mapping"),
     "queries.NAME.success": ("", "must be PromQL, or be left out"),
     "queries.NAME.failure": ("", "must be PromQL, or be left out"),

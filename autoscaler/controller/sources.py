@@ -94,6 +94,7 @@ def defaults_for(settings: Settings) -> Callable[[str], Defaults | None]:
             mode=policy.mode,
             max_priority=policy.max_priority,
             max_replicas=policy.max_replicas,
+            steer_victims=policy.steer_victims,
             engines=engines,
         )
 

@@ -15,6 +15,7 @@ from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.mig import MigActuator
 from autoscaler.actuators.scale import ScaleActuator
+from autoscaler.actuators.victims import SteeringActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
@@ -174,7 +175,9 @@ def build(
             slice_plan=planner.take if planner else lambda: None,
         ),
         dispatcher=Dispatcher(
-            actuator=KServeActuator(client, ScaleActuator(client), collector.write_of),
+            actuator=SteeringActuator(
+                client, KServeActuator(client, ScaleActuator(client), collector.write_of)
+            ),
             leadership=leadership,
             clock=clock,
             metrics=metrics,

@@ -93,6 +93,7 @@ class Defaults:
     mode: Mode = Mode.AUTO
     max_priority: int = 0
     max_replicas: int | None = None
+    steer_victims: bool = False
     engines: tuple[str, ...] = ("triton",)
     """Names that forescale.io/engine may have."""
 
@@ -151,6 +152,7 @@ def parse_workload(
         # By its own decision it never goes to 0, from where it could not come back: its group may let it.
         min_replicas=1 if lowest is None else max(1, lowest),
         may_sleep=may_sleep,
+        steer_victims=defaults.steer_victims,
         max_replicas=highest,
         engine=engine,
         engine_from=engine_from,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from autoscaler.core import victims
 from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import WorkloadState, Written
@@ -35,10 +36,12 @@ def acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> Wo
 
 
 def actions(
-    inputs: Sequence[WorkloadInput], decided: Sequence[Decision]
+    inputs: Sequence[WorkloadInput], decided: Sequence[Decision], *, emptied: Collection[str] = ()
 ) -> tuple[SetReplicas, ...]:
-    """One write for each number that is to change and is forescale's to write."""
+    """One write for each number that is to change and is forescale's to write; `emptied` are nodes to be emptied."""
     given = {item.spec.id: item for item in inputs}
+    steered = any(item.spec.steer_victims for item in inputs)
+    load = victims.loads(inputs) if steered else {}
     return tuple(
         SetReplicas(
             workload=d.workload,
@@ -47,6 +50,9 @@ def actions(
             replicas=d.target,
             reason=d.reason,
             message=d.message,
+            victims=victims.victims(given[d.workload], d.target, load, emptied)
+            if d.target < d.current
+            else (),
         )
         for d in decided
         if d.mode is Mode.AUTO and d.target != d.current

@@ -116,6 +116,8 @@ class WorkloadSpec:
     """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
     may_sleep: bool = False
     """`min-replicas` is 0: while the others of its variant group carry the demand, it may have none."""
+    steer_victims: bool = False
+    """Its pods may be marked with which of them go first."""
     node_needs: NodeNeeds | None = None
     """What a replica asks of a node. None: no node pool is configured, or it asks for no GPU."""
 
@@ -396,6 +398,8 @@ class SetReplicas:
     replicas: int
     reason: Reason
     message: str
+    victims: tuple[str, ...] = ()
+    """Pods that should go, where fewer are left and it may be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

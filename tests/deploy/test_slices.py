@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from autoscaler.config import Settings
+from autoscaler.config import NamespacePolicy, Settings
 from autoscaler.controller.doctor.rights import needed
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.settings import SliceSettings, SlicesMode
@@ -56,3 +56,16 @@ def test_what_is_only_recommended_needs_no_right_to_write(helm: Path) -> None:
     assert rights(named(objects, "ClusterRole", "forescale-slices")) == READS | SERVICES
     assert asked(SlicesMode.RECOMMEND) == READS | SERVICES
     assert asked(SlicesMode.OFF) == set()
+
+
+def test_victims_are_a_component_of_their_own(helm: Path) -> None:
+    folder = DEPLOY / "kustomize" / "components" / "victims"
+    ours = list(yaml.safe_load_all((folder / "rbac.yaml").read_text()))
+    assert rights(named(ours, "ClusterRole", "forescale-victims")) == {("patch", "pods")}
+    assert not [o for o in chart(helm, *ON) if "victims" in str(o["metadata"])]
+    theirs = chart(helm, "--set", "victims.enabled=true")
+    for one in ours:
+        found = named(theirs, one["kind"], one["metadata"]["name"])
+        assert without_labels(found) == without_labels(one)
+    steered = Settings(namespaces={"team": NamespacePolicy(steer_victims=True)})
+    assert [str(r) for r in needed(steered, "forescale")["component victims"]] == ["patch pods"]

@@ -111,11 +111,15 @@ class ClusterApi:
         self.writes.append(("PATCH", path))
         return web.json_response(self.put(path, fresh))
 
-    def _patch(self, path: str, patch: list[Object]) -> web.Response:
-        """A JSON patch (RFC 6902) of object fields."""
+    def _patch(self, path: str, patch: list[Object] | Object) -> web.Response:
+        """A JSON patch (RFC 6902) of object fields, or a merge patch (RFC 7386)."""
         if path not in self.objects:
             return _status(404, "not found")
         fresh = copy.deepcopy(self.objects[path])
+        if isinstance(patch, dict):
+            _merge(fresh, patch)
+            self.writes.append(("PATCH", path))
+            return web.json_response(self.put(path, fresh))
         for change in patch:
             *parents, last = [
                 part.replace("~1", "/").replace("~0", "~") for part in change["path"][1:].split("/")
@@ -166,6 +170,14 @@ _PLURALS = {
     *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
     *("leases", "configmaps", "events", "nodes", "services"),
 }
+
+
+def _merge(into: Object, patch: Object) -> None:
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
 
 
 def _collection(path: str) -> str:

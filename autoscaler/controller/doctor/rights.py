@@ -72,6 +72,8 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
     found = {"base": tuple(base), "base, own namespace": tuple(own)}
     if settings.engine.nodes.pools:
         found["component nodes"] = tuple(_nodes(settings))
+    if any(policy.steer_victims for policy in settings.namespaces.values()):
+        found["component victims"] = (Right(verb="patch", resource="pods"),)
     mode = settings.engine.slices.mode
     if mode is not SlicesMode.OFF:
         verbs = ("get", "list", "watch", *(("patch",) if mode is SlicesMode.AUTO else ()))

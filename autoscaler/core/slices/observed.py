@@ -92,6 +92,8 @@ class SlicePlan:
     """By workload (`namespace/name`), for members of variant groups."""
     nodes: tuple[tuple[str, str], ...] = ()
     """(node, config) of the nodes that are to be cut otherwise."""
+    emptied: tuple[str, ...] = ()
+    """Nodes that would be empty if their replicas went first."""
     message: str = ""
     infeasible: str | None = None
     """Why there is no plan."""

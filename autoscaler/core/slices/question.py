@@ -109,16 +109,18 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
             if node.pool == pool
         ]
         changes += [(cut.node, configs[cut.after]) for cut in recuts(idle, opened)]
-    drained = [drain.gpu for drain in plan.drained]
+    # A whole GPU is named by its node and its pod.
+    drained = sorted({drain.gpu.partition("/")[0] for drain in plan.drained})
     message = f"{len(plan.kept)} nodes and GPUs stay in use"
     if changes:
         message += f", {len(changes)} are to be cut otherwise"
     if drained:
-        message += f", to be emptied: {', '.join(sorted(drained)[:3])}"
+        message += f", to be emptied: {', '.join(drained[:3])}"
     return SlicePlan(
         made_at_s=now_s,
         replicas=tuple((name, plan.count(name)) for name in sorted(asked.grouped)),
         nodes=tuple(sorted(changes)),
+        emptied=tuple(drained),
         message=message,
     )
 
