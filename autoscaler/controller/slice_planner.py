@@ -23,6 +23,8 @@ from autoscaler.solver.highs import HighsSolver
 log = logging.getLogger(__name__)
 
 PERIOD_S = 60.0
+GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
+"""Of what is asked for beyond what runs: tried in this order until it fits."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -60,16 +62,21 @@ class SlicePlanner:
     async def minute(self) -> None:
         """One question, where the last tick poses one."""
         record = self._last()
-        asked = question(record, self._config) if record is not None else None
-        if asked is None:
+        if record is None:
             return
-        try:
-            self._ready = await self._worker.call(solve, asked, self._clock.now_s())
-        except WorkerLost as error:
-            log.warning("packing failed", extra={"error": str(error)})
-            return
-        if self._ready.infeasible is not None:
-            log.warning("no packing", extra={"error": self._ready.infeasible})
+        for growth_ratio in GROWTH_RATIOS:
+            asked = question(record, self._config, growth_ratio=growth_ratio)
+            if asked is None:
+                return
+            try:
+                self._ready = await self._worker.call(solve, asked, self._clock.now_s())
+            except WorkerLost as error:
+                log.warning("packing failed", extra={"error": str(error)})
+                return
+            if self._ready.infeasible is None:
+                return
+            told = {"growth_ratio": growth_ratio, "error": self._ready.infeasible}
+            log.warning("no packing", extra=told)
 
 
 def solve(asked: Question, now_s: float) -> SlicePlan:

@@ -29,6 +29,7 @@ from autoscaler.core.slices.question import question
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.types import (
     Decision,
+    DecisionStep,
     Mode,
     PodStatus,
     ReplicaStatus,
@@ -157,6 +158,27 @@ def test_what_does_not_fit_is_said() -> None:
     assert (plan.nodes, plan.replicas) == ((), ())
     assert plan.infeasible is not None
     assert "does not fit" in plan.infeasible
+
+
+async def test_where_not_all_fits_a_part_of_it_is_planned_for() -> None:
+    """Two idle nodes hold eight slices of 3g; twelve are asked for: of half, six, two nodes are cut."""
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 12))
+    planner = SlicePlanner(Inline(), lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert (plan.infeasible, plan.nodes) == (None, (("n1", THREES), ("n2", THREES)))
+
+
+def test_what_scarcity_cut_is_planned_for() -> None:
+    given, decision = workload("a", "3g.40gb", 1)
+    step = DecisionStep(
+        stage="allocate", before=3, after=1, reason=Reason.SCARCE_GPUS, message="no 3g there"
+    )
+    tick = record([node("n1"), node("n2")], (given, replace(decision, steps=(step,))))
+    asked = question(tick, CONFIG)
+    assert asked is not None
+    assert asked.problem.workloads[0].demand_mrps == 3000
 
 
 def test_a_workload_that_is_only_recommended_for_keeps_its_pods() -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from autoscaler.core import scarcity
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import PoolInput
@@ -48,6 +49,7 @@ class _Draft:
     """A question as it comes together."""
 
     config: EngineConfig
+    growth_ratio: float = 1.0
     cells: dict[str, Cell] = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
     held: list[HeldGpu] = field(default_factory=list)
@@ -56,14 +58,20 @@ class _Draft:
     """(cell, shape) held by pods of nobody here."""
 
 
-def question(record: TickRecord, config: EngineConfig) -> Question | None:
-    """None: there is no slice pool, or it is not known what is on it."""
+def question(
+    record: TickRecord, config: EngineConfig, *, growth_ratio: float = 1.0
+) -> Question | None:
+    """None: there is no slice pool, or it is not known what is on it.
+
+    `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
+    part of it may.
+    """
     given = record.input.slices
     if given is None or given.stale is not None or not config.slices.pools:
         return None
     if any(not item.pods_known for item in record.input.workloads):
         return None
-    draft = _Draft(config=config)
+    draft = _Draft(config=config, growth_ratio=growth_ratio)
     usable = [node for node in given.nodes if _usable(node, config)]
     gpu_price = _add_cells(draft, usable, record.input.pools)
     _add_workloads(draft, record)
@@ -221,9 +229,24 @@ def _add_single(draft: _Draft, given: WorkloadInput, decision: Decision) -> None
     cells = _cells_of(draft, given)
     if not cells or given.spec.node_needs is None:
         return
-    alive = sum(1 for pod in given.pods if pod.deleted_s is None)
-    count = decision.target if given.spec.mode is Mode.AUTO else alive
+    runs = _running(given)
+    count = _part(draft, runs, _wished(decision)) if given.spec.mode is Mode.AUTO else runs
     _add_counted(draft, str(given.spec.id), shape_of(given.spec.node_needs), count, cells)
+
+
+def _wished(decision: Decision) -> int:
+    """Before scarcity cut it: nodes that are cut otherwise may hold what those of today can't."""
+    cuts = (step.before for step in decision.steps if step.stage == scarcity.STAGE)
+    return next(cuts, decision.target)
+
+
+def _part(draft: _Draft, now: int, wished: int) -> int:
+    return wished if wished <= now else now + int(draft.growth_ratio * (wished - now))
+
+
+def _running(given: WorkloadInput) -> int:
+    """Pods that hold something of a node."""
+    return sum(1 for pod in given.pods if pod.deleted_s is None and not pod.unschedulable)
 
 
 def _add_counted(draft: _Draft, name: str, shape: str, count: int, cells: frozenset[str]) -> None:
@@ -245,7 +268,8 @@ def _add_group(draft: _Draft, group: GroupDecision, given: Mapping[str, Workload
         draft.variants[variant.name] = variant
         variants.append(variant)
     carries = any(variant.capacity_mrps for variant in variants)
-    demand = (group.needed_mrps or 0) if carries else 0
+    now = sum(_running(given[m.workload]) * m.replica_mrps for m in group.members)
+    demand = _part(draft, now, group.needed_mrps or 0) if carries else 0
     draft.workloads.append(
         Workload(name=f"group {group.group}", demand_mrps=demand, variants=tuple(variants))
     )
