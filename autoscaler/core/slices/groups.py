@@ -47,6 +47,8 @@ class Member:
     mrps: int
     """What one replica carries."""
     price: int
+    wanted: int
+    """What sizing found, or what its own decision raises it to: a panic, a queue that grows."""
     floor: int
     """What a person or a schedule asks for at least,"""
     limit: int
@@ -192,9 +194,7 @@ def _share(
     counts = _mix(members, needed, planned)
     # Both of what is needed now: each one's own number falls at once, the group's is kept for a while.
     cost = _cost(members, _mix(members, now, planned if now == needed else {}))
-    alone = {
-        m.name: min(m.limit, max(m.given.spec.min_replicas, m.need.wanted or 0)) for m in members
-    }
+    alone = {m.name: min(m.limit, max(m.given.spec.min_replicas, m.wanted)) for m in members}
     own, enough = _cost(members, alone), sum(m.mrps * alone[m.name] for m in members) >= now
     worth = not enough or cost <= own * (1.0 if state.moving else WORTH_RATIO)
     auto = config.slices.mode is SlicesMode.AUTO
@@ -255,6 +255,9 @@ def _members(
                 need=need,
                 mrps=mrps,
                 price=price,
+                wanted=max(
+                    need.wanted, decision.target if decision.target > decision.current else 0
+                ),
                 floor=floor,
                 limit=_limit(given, decision, floor, config),
             )
@@ -267,7 +270,7 @@ def _needed(
 ) -> tuple[GroupState, int, int]:
     """The memory, what is needed at the highest of the down-window, and what is needed now."""
     window_s = down_window_s(config.behavior.scale_down)
-    now = sum((member.need.wanted or 0) * member.mrps for member in members)
+    now = sum(member.wanted * member.mrps for member in members)
     recent = tuple(item for item in state.needed if now_s - window_s <= item.at_s < now_s)
     recent = (*recent, Needed(at_s=now_s, mrps=now))
     return replace(state, needed=recent), max(item.mrps for item in recent), now

@@ -233,6 +233,12 @@ def test_what_holds_a_move(members: list[Variant], targets: dict[str, int]) -> N
     assert Group(members).targets() == targets
 
 
+def test_a_burst_that_a_member_answers_is_carried_by_the_group() -> None:
+    """Sizing finds four, a panic raises to nine: 540 + 20 a second, of which one GPU carries 60."""
+    group = Group([whole(target=9), ones()])
+    assert group.targets() == {"whole": 4, "ones": 25}
+
+
 def test_a_persons_floor_is_kept() -> None:
     group = Group([whole(), ones(current=10)], floors={spec("whole").id: 3, spec("ones").id: 1})
     assert group.targets() == {"whole": 3, "ones": 4}
