@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-policies bench-nodes
+           bench-packing bench-joint bench-policies bench-nodes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-nodes \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -107,7 +107,7 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
 
-validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
+           bench-packing bench-joint bench-policies bench-nodes
 	@$(BIN)/python -m loadtests.validate $(ARGS)
 
 bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs

@@ -11,30 +11,28 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand, prior, proof
-from autoscaler.core.behavior import ScaleEvent
+from autoscaler.core import brakes, demand, plan, prior, proof, scarcity
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
-from autoscaler.core.need import Context
+from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
 from autoscaler.core.nodes.claims import Candidate
 from autoscaler.core.nodes.plan import Planned
 from autoscaler.core.nodes.plan import plan as plan_nodes
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.state import EngineState, Minute, WorkloadState, Written
+from autoscaler.core.slices.observed import SlicesDecision
+from autoscaler.core.slices.step import step as slice_step
+from autoscaler.core.state import EngineState, Minute, WorkloadState
 from autoscaler.core.types import (
     ActionResult,
     Decision,
-    DecisionStep,
     DemandForecast,
     Finding,
     HistoryPoint,
     Mode,
-    Outcome,
     ScalingPlan,
     ScheduledFloor,
-    SetReplicas,
     TickInput,
     TickResult,
     WorkloadId,
@@ -57,6 +55,8 @@ class DecisionEngine:
         self._usual_rps: dict[WorkloadId, float | None] = {}
         """Mean demand of the last day."""
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
+        self._needs: dict[WorkloadId, Need] = {}
+        """What sizing worked with in this tick."""
 
     @property
     def config(self) -> EngineConfig:
@@ -72,16 +72,25 @@ class DecisionEngine:
         last_s = self._state.last_now_s
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
+        self._needs = {}
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
                 self._decide_one(given, self._forecasts.get(given.spec.id), now_s, stepped_back)
             )
         self._forget({given.spec.id for given in tick_input.workloads})
+        decided, slices, broken = self._slice(tick_input, decided)
+        decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
         self._state = replace(self._state, last_now_s=now_s)
         result = TickResult(
-            now_s=now_s, decisions=tuple(decided), plan=_plan(tick_input, decided), fleet=fleet
+            now_s=now_s,
+            decisions=tuple(decided),
+            plan=ScalingPlan(
+                actions=plan.actions(tick_input.workloads, decided, emptied=self._emptied())
+            ),
+            slices=slices,
+            fleet=(*broken, *held, *fleet),
         )
         return self._with_nodes(tick_input, result) if self._config.nodes.pools else result
 
@@ -93,7 +102,7 @@ class DecisionEngine:
             state = self._memory.get(action.workload)
             if state is None:
                 continue
-            self._memory[action.workload] = _acknowledged(state, result, now_s)
+            self._memory[action.workload] = plan.acknowledged(state, result, now_s)
 
     def snapshot(self) -> EngineState:
         """Everything remembered but the raw history, as a value."""
@@ -153,8 +162,10 @@ class DecisionEngine:
             answer: Decided = decide(given, state, context)
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
             self._memory[key] = state
-            return _failed(given, error)
+            return plan.failed(given, error)
         self._memory[key] = answer.state
+        if answer.need is not None:
+            self._needs[key] = answer.need
         if answer.finished is not None:
             self._remember(key, answer.finished)
         decision = proof.held(answer.decision)
@@ -194,6 +205,67 @@ class DecisionEngine:
             self._history.pop(key, None)
             self._usual_rps.pop(key, None)
 
+    def _slice(
+        self, tick_input: TickInput, decided: list[Decision]
+    ) -> tuple[list[Decision], SlicesDecision, tuple[Finding, ...]]:
+        """Variant groups and slice pools. Whatever goes wrong there, each workload keeps its own decision."""
+        if tick_input.slices is None:
+            return decided, SlicesDecision(), ()
+        floors = {
+            given.spec.id: self._floor(given, tick_input.now_s)
+            for given in tick_input.workloads
+            if given.spec.variant_group is not None
+        }
+        try:
+            stepped = slice_step(
+                tick_input,
+                decided,
+                self._needs,
+                floors,
+                self._state.slices,
+                config=self._config,
+            )
+        except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
+            message = f"slices held: {type(error).__name__}: {error}"
+            told = (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+            return decided, SlicesDecision(), told
+        self._state = replace(self._state, slices=stepped.state)
+        return list(stepped.decisions), stepped.slices, ()
+
+    def _emptied(self) -> tuple[str, ...]:
+        """Nodes that the packing would have empty."""
+        found = self._state.slices.plan
+        return found.emptied if found is not None else ()
+
+    def _floor(self, given: WorkloadInput, now_s: float) -> int:
+        """What a person or a schedule asks for at least."""
+        state = self._memory.get(given.spec.id)
+        edited = state.floor.replicas if state is not None and state.floor is not None else 0
+        scheduled = scheduled_floor(given.spec.schedule, now_s) or 0
+        return max(0 if given.spec.may_sleep else given.spec.min_replicas, edited, scheduled)
+
+    def _share(
+        self, tick_input: TickInput, decided: list[Decision]
+    ) -> tuple[list[Decision], tuple[Finding, ...]]:
+        """What the configured pools can't hold is cut. Whatever goes wrong there, nothing is."""
+        if not self._config.nodes.pools:
+            return decided, ()
+        try:
+            shared = scarcity.share(
+                tick_input.workloads,
+                decided,
+                self._needs,
+                tick_input.pools,
+                self._state.nodes,
+                settings=self._config.nodes,
+                now_s=tick_input.now_s,
+            )
+        except Exception as error:  # noqa: BLE001 - the border between the pools and the workloads
+            message = f"scarce GPUs not divided: {type(error).__name__}: {error}"
+            return decided, (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+        self._state = replace(self._state, nodes=replace(self._state.nodes, stuck=shared.stuck))
+        return list(shared.decisions), ()
+
     def _brake(
         self, tick_input: TickInput, decided: list[Decision]
     ) -> tuple[list[Decision], tuple[Finding, ...]]:
@@ -204,7 +276,7 @@ class DecisionEngine:
                 for d in decided
                 if d.target != d.current
             }
-            return _cut(decided, cuts), (Finding(reason=Reason.FROZEN, message=text),)
+            return plan.cut_down(decided, cuts), (Finding(reason=Reason.FROZEN, message=text),)
         specs = {given.spec.id: given.spec for given in tick_input.workloads}
         wishes = [
             brakes.Wish(
@@ -227,7 +299,7 @@ class DecisionEngine:
             drop=brakes.correlated_drop(self._changes(decided), self._config.brakes),
         )
         self._state = replace(self._state, fleet=braked.state)
-        return _cut(decided, braked.cuts), braked.findings
+        return plan.cut_down(decided, braked.cuts), braked.findings
 
     def _with_nodes(self, tick_input: TickInput, result: TickResult) -> TickResult:
         """With the headroom of every node pool. Whatever goes wrong there, replicas are scaled."""
@@ -238,8 +310,8 @@ class DecisionEngine:
             finding = Finding(reason=Reason.INTERNAL_ERROR, message=message)
             return replace(result, fleet=(*result.fleet, finding))
         self._state = replace(self._state, nodes=planned.state)
-        plan = replace(result.plan, headroom=planned.actions)
-        return replace(result, plan=plan, pools=planned.decisions)
+        actions = replace(result.plan, headroom=planned.actions)
+        return replace(result, plan=actions, pools=planned.decisions)
 
     def _plan_nodes(self, tick_input: TickInput, result: TickResult) -> Planned:
         pools = self._config.nodes.pools
@@ -294,73 +366,3 @@ def _floor_ahead(schedule: tuple[ScheduledFloor, ...], now_s: float, ahead_s: fl
     minutes = range(math.ceil(ahead_s / MINUTE_S) + 1)
     floors = [scheduled_floor(schedule, now_s + minute * MINUTE_S) for minute in minutes]
     return max((floor for floor in floors if floor is not None), default=None)
-
-
-def _acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> WorkloadState:
-    action = result.action
-    if result.outcome is Outcome.UNKNOWN:
-        return replace(state, written=None)
-    if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
-        return state
-    written = Written(replicas=action.replicas, before=action.observed, at_s=now_s)
-    change = action.replicas - action.observed
-    event = ScaleEvent(at_s=now_s, change=change)
-    return replace(state, written=written, events=(*state.events, event))
-
-
-def _plan(tick_input: TickInput, decided: list[Decision]) -> ScalingPlan:
-    given = {item.spec.id: item for item in tick_input.workloads}
-    return ScalingPlan(
-        actions=tuple(
-            SetReplicas(
-                workload=d.workload,
-                api_version=given[d.workload].spec.api_version,
-                observed=d.current,
-                replicas=d.target,
-                reason=d.reason,
-                message=d.message,
-            )
-            for d in decided
-            if d.mode is Mode.AUTO and d.target != d.current
-        )
-    )
-
-
-def _cut(
-    decided: list[Decision], cuts: dict[WorkloadId, tuple[int, Reason, str]]
-) -> list[Decision]:
-    result = []
-    for decision in decided:
-        cut = cuts.get(decision.workload)
-        if cut is not None:
-            target, reason, message = cut
-            step = DecisionStep(
-                stage="fleet", before=decision.target, after=target, reason=reason, message=message
-            )
-            decision = replace(
-                decision,
-                target=target,
-                reason=reason,
-                message=message,
-                steps=(*decision.steps, step),
-            )
-        result.append(decision)
-    return result
-
-
-def _failed(given: WorkloadInput, error: Exception) -> Decision:
-    current = given.replicas.desired
-    message = f"held: {type(error).__name__}: {error}"
-    step = DecisionStep(
-        stage="error", before=current, after=current, reason=Reason.INTERNAL_ERROR, message=message
-    )
-    return Decision(
-        workload=given.spec.id,
-        current=current,
-        target=current,
-        reason=Reason.INTERNAL_ERROR,
-        message=message,
-        mode=given.spec.mode,
-        steps=(step,),
-        findings=(Finding(reason=Reason.INTERNAL_ERROR, message=message),),
-    )

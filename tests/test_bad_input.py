@@ -86,11 +86,24 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "engine.nodes.pools.NAME.lead_time_s": (-1, "must"),
     "engine.nodes.pools.NAME.node_group": ("", "must not be empty: leave it out"),
     "engine.nodes.pools.NAME.backend": ("karpenter", "must be 'auto', 'capacity-buffer' or"),
+    "engine.nodes.pools.NAME.fixed": (True, "max_headroom must be 0 and the others left out"),
+    "engine.nodes.pools.NAME.max_nodes": (-1, "must be at least 1"),
     "engine.nodes.pools.NAME.taints": ("gpu", "must be a list"),
     "engine.nodes.patience_s": (-1, "must be between 0 and 3600"),
+    "engine.nodes.stuck_patience_s": (1, "must be between 30 and 86400"),
     "engine.nodes.stock_out_backoff_s": (-1, "must be more than 0"),
     "engine.nodes.stock_out_max_backoff_s": (1, "must be at least stock_out_backoff_s, 300"),
     "engine.nodes.foreign_allowance": (-1, "must be at least 0"),
+    "engine.slices.mode": ("on", "must be 'off', 'recommend' or 'auto'"),
+    "engine.slices.pools.NAME.labels": ("gpu", "must be a mapping"),
+    "engine.slices.pools.NAME.gpu": ("GTX", "'GTX' is no GPU that can be cut into MIG slices"),
+    "engine.slices.pools.NAME.configs": ("all-1g.10gb", "must be a mapping"),
+    "engine.slices.pools.NAME.gpus_per_node": (-1, "must be at least 1"),
+    "engine.slices.pools.NAME.price_per_hour": (-1, "must be more than 0"),
+    "engine.slices.patience_s": (-1, "must be between 0 and 86400"),
+    "engine.slices.settle_s": (5, "must be between 20 and 250"),
+    "engine.slices.watchdog_s": (5, "must be between 60 and 7200"),
+    "engine.slices.backoff_s": (-1, "must be more than 0"),
     "headroom.namespace": ("", "must be a Kubernetes name: lower case letters, digits, '-'"),
     "headroom.image": ("", "must not be empty: leave it out"),
     "headroom.priority_class": ("", "must be a Kubernetes name: lower case letters, digits, '-'"),
@@ -130,6 +143,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "namespaces.NAME.mode": ("often", "must be 'auto', 'recommend' or 'off'"),
     "namespaces.NAME.max_priority": ("many", "must be a valid integer"),
     "namespaces.NAME.max_replicas": (-1, "must be at least 1"),
+    "namespaces.NAME.steer_victims": ("maybe", "must be a valid boolean"),
     "profiles": ("bert.json", "must be a mapping"),
     "queries.NAME.success": ("", "must be PromQL, or be left out"),
     "queries.NAME.failure": ("", "must be PromQL, or be left out"),
@@ -165,6 +179,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "freeze": ("", "must say why, or be left out"),
 }
 # What the others of its section need so that only the given key is wrong.
+SLICED = {"labels": {"pool": "mig"}, "gpu": "A100-80GB", "configs": {"ones": "7x1g.10gb"}}
 NEEDED: dict[str, dict[str, object]] = {
     "queries": {"success": "up"},
     "gateways": {"metric": "edge_bucket"},
@@ -208,7 +223,8 @@ def document(key: str, given: object) -> dict[str, Any]:
     value: Any = given
     for place in reversed(range(len(parts))):
         if parts[place] in ("NAME", "N"):
-            value = NEEDED.get(parts[place - 1], {}) | value
+            sliced = parts[place - 2 : place] == ["slices", "pools"]
+            value = (SLICED if sliced else NEEDED.get(parts[place - 1], {})) | value
         value = [value] if parts[place] == "N" else {parts[place].replace("NAME", "team"): value}
     return dict(value)
 

@@ -16,8 +16,8 @@ from autoscaler.cli.slo import between
 from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
 from autoscaler.core.compliance import Bounds
+from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory

@@ -29,11 +29,18 @@ def run(args: argparse.Namespace) -> int:
             "specs": page.specs,
             "fleet": page.fleet,
             "pools": done.record.result.pools,
+            "slices": done.record.result.slices,
             "refused": done.refused,
         }
         print(encode(answer).decode())
         return 0
-    from autoscaler.cli.render import console, decisions_table, finding_lines, pools_table
+    from autoscaler.cli.render import (
+        console,
+        decisions_table,
+        finding_lines,
+        pools_table,
+        slice_lines,
+    )
 
     out = console()
     if page.decisions:
@@ -42,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         out.print("No workload is annotated with forescale.io/slo.")
     if done.record.result.pools:
         out.print(pools_table(done.record.result.pools))
+    for line in slice_lines(done.record.result.slices):
+        out.print(line)
     for line in finding_lines(page.fleet):
         out.print(line)
     errors = {w.samples_error for w in done.record.input.workloads if w.samples_error}

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoscaler.core.nodes.observed import PoolDecision
+from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
 
 UNKNOWN = "-"
@@ -96,6 +97,21 @@ def explanation(decision: Decision, spec: WorkloadSpec, now_s: float) -> Iterabl
     if decision.counterfactual:
         yield Text(f"\nOne fewer: {decision.counterfactual}")
     yield from finding_lines(decision.findings)
+
+
+def slice_lines(slices: SlicesDecision) -> Iterable[Text]:
+    """One line for each variant group and slice pool, and one for each of a pool's findings."""
+    for group in slices.groups:
+        yield Text.assemble(("group ", ""), (group.group, "bold"), f"   {group.message}")
+    for pool in slices.pools:
+        cut = ", ".join(f"{count} x {config or 'no config'}" for config, count in pool.configs)
+        yield Text.assemble(
+            ("slice pool ", ""),
+            (pool.pool, "bold"),
+            f"   {cut or 'no nodes'}   {pool.reason.value}: {pool.message}",
+        )
+        for reason, _, message in pool.findings:
+            yield Text(f"! {reason.value}: {message}", style="yellow")
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterable[Text]:

@@ -32,6 +32,7 @@ from autoscaler.errors import (
 Object = dict[str, Any]
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 """Server-side apply; JSON is YAML."""
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -8,7 +8,7 @@ horizontalpodautoscalers (autoscaling), pods, and inferenceservices (serving.kse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
@@ -166,6 +166,17 @@ class KubernetesCollector:
     def owner_uids(self) -> Collection[str]:
         """Uids of what owns the pods of annotated objects."""
         return self._owners().keys()
+
+    def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
+        """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""
+        found: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
+        for mirror in self._targets:
+            for view in mirror.objects.values():
+                group = view.annotations.get(f"{PREFIX}variant-group")
+                if group is not None and view.service is None:
+                    members = found.setdefault((view.namespace, group), {})
+                    members[str(_id(view))] = view.pod_labels
+        return found
 
     def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
         """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
@@ -338,7 +349,8 @@ def _seen_service(
             max_replicas=service.max_replicas,
         ),
     )
-    problems: tuple[Problem, ...] = (resolved.problem,) if resolved.problem else ()
+    unusable = live.unusable if live else None
+    problems: tuple[Problem, ...] = tuple(p for p in (resolved.problem, unusable) if p is not None)
     reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
     if not isinstance(parsed, WorkloadSpec):
         problems, reason = parsed, Reason.INVALID_ANNOTATION
@@ -385,12 +397,17 @@ def _seen(
             engine_from=view.engine.by if view.engine else "",
         ),
     )
+    problems: tuple[Problem, ...] = (view.unusable,) if view.unusable else ()
+    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
+    if not isinstance(parsed, WorkloadSpec):
+        problems, reason = parsed, Reason.INVALID_ANNOTATION
     return Seen(
         id=_id(view),
         api_version=view.api_version,
         uid=view.uid,
-        spec=parsed if isinstance(parsed, WorkloadSpec) else None,
-        problems=() if isinstance(parsed, WorkloadSpec) else parsed,
+        spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+        problems=problems,
+        reason=reason,
         replicas=ReplicaStatus(
             desired=view.desired,
             rollout=view.rolling,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autoscaler.clients.objects import requests
 from autoscaler.core.nodes.observed import NodeNeeds
 
 Object = Mapping[str, Any]
@@ -22,18 +23,6 @@ def node_needs(template: Object) -> NodeNeeds | None:
     return NodeNeeds(
         resource=gpus[0], count=held[gpus[0]], selector=tuple(sorted(selector.items()))
     )
-
-
-def requests(spec: Object) -> dict[str, int]:
-    """Whole-numbered resources of all containers together; a limit without a request is one."""
-    found: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        resources = container.get("resources") or {}
-        both = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-        for name, amount in both.items():
-            if str(amount).isdigit():
-                found[name] = found.get(name, 0) + int(amount)
-    return found
 
 
 def _required(spec: Object) -> dict[str, str]:

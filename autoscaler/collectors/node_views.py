@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.collectors.node_needs import requests
+from autoscaler.clients.objects import requests
 from autoscaler.collectors.projection import seconds
 from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
 

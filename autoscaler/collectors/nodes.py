@@ -136,8 +136,18 @@ class NodeCollector:
             nodes=self._statuses(pool, nodes, used),
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
+            other_units=self._elsewhere(pool.resource),
             headroom=self._headroom(name, pool),
             stale=self._stale(pool, now_s),
+        )
+
+    def _elsewhere(self, resource: str) -> int:
+        """Units of a resource on nodes that are of none of the pools that have it."""
+        pools = [pool.labels for pool in self._pools.values() if pool.resource == resource]
+        return sum(
+            node.allocatable.get(resource, 0)
+            for node in self._nodes.objects.values()
+            if not any(node_views.carries(node.labels, labels) for labels in pools)
         )
 
     def _statuses(

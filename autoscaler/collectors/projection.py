@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from autoscaler.clients.objects import requests
 from autoscaler.collectors.detect import Detected, detect
 from autoscaler.collectors.kserve import KIND as SERVICE_KIND
 from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
 from autoscaler.collectors.node_needs import node_needs
 from autoscaler.core.annotations import PREFIX
+from autoscaler.core.mig.choice import shape_of_requests
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.types import PodStatus
+from autoscaler.errors import Problem
 
 Object = Mapping[str, Any]
 MIG = re.compile(r"^nvidia\.com/mig-(\d+)g\.")
@@ -42,6 +45,9 @@ class TargetView:
     """As the pod template tells."""
     needs: NodeNeeds | None = None
     """What a pod asks of a node."""
+    unusable: Problem | None = None
+    """Why no pod of it could use what it asks for."""
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
     service: str | None = None
     """The InferenceService for which KServe made it, by name: its annotations are copies, and its owner is managed."""
     predictor: bool = False
@@ -117,10 +123,20 @@ def target(raw: Object, kind: str) -> TargetView | None:
         blocked=_blocked(status),
         engine=detect(spec.get("template") or {}),
         needs=node_needs(spec.get("template") or {}),
+        unusable=_unusable(
+            f"{metadata['namespace']}/{metadata['name']}", spec.get("template") or {}
+        ),
+        pod_labels=((spec.get("template") or {}).get("metadata") or {}).get("labels") or {},
         service=service,
         predictor=service is not None and _is_predictor(metadata["name"], labels),
         revision=labels.get(REVISION_LABEL),
     )
+
+
+def _unusable(where: str, template: Object) -> Problem | None:
+    """A whole GPU beside a slice, slices of two kinds, or several: no pod can use them."""
+    shape = shape_of_requests(where, requests(template.get("spec") or {}))
+    return shape if isinstance(shape, Problem) else None
 
 
 def _service(metadata: Object, labels: Object) -> str | None:
@@ -205,7 +221,9 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
             first_ready_s=first_ready_s,
             deleted_s=seconds(metadata.get("deletionTimestamp")),
             restarts=restarts,
-            unschedulable=_unschedulable(status),
+            unschedulable=_not_scheduled(status, "Unschedulable"),
+            node=(raw.get("spec") or {}).get("nodeName") or None,
+            gated=_not_scheduled(status, "SchedulingGated"),
         ),
     )
 
@@ -217,9 +235,9 @@ def _condition_since(status: Object, kind: str) -> float | None:
     return None
 
 
-def _unschedulable(status: Object) -> bool:
+def _not_scheduled(status: Object, reason: str) -> bool:
     return any(
-        condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable"
+        condition.get("type") == "PodScheduled" and condition.get("reason") == reason
         for condition in status.get("conditions") or ()
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydantic
 
-from autoscaler.core.types import BatchPrior, ModelPrior
+from autoscaler.core.profile import BatchPrior, ModelPrior
 from autoscaler.errors import ConfigError, Problem
 
 VERSION = 1

@@ -31,6 +31,7 @@ from autoscaler.config.settings import (
     Settings,
 )
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.profile import WorkloadPrior
 from autoscaler.core.settings import (
     EngineConfig,
     FleetBrakes,
@@ -39,7 +40,7 @@ from autoscaler.core.settings import (
     ScalingRules,
     SignalSettings,
 )
-from autoscaler.core.types import WorkloadPrior
+from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import ConfigError, Problem
 
 ENV_PREFIX = "FORESCALE_"
@@ -288,6 +289,7 @@ _ENTRIES: dict[str, object] = {
     "queries": QuerySet(),
     "gateways": GatewayQueries(),
     "engine.nodes.pools": PoolSettings(labels={}, max_headroom=0),
+    "engine.slices.pools": SlicePoolSettings(labels={}, gpu="", configs={}),
 }
 
 

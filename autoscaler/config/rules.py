@@ -8,9 +8,12 @@ from dataclasses import fields
 from urllib.parse import urlsplit
 
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
+from autoscaler.core.mig.catalogue import find_gpu
+from autoscaler.core.mig.geometry import parse_geometry, realise
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig, ScalingRules
-from autoscaler.errors import Problem
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings
+from autoscaler.errors import IllegalLayout, Problem, UnknownGpu, UnknownProfile
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _LABEL = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_]*$")
@@ -148,6 +151,7 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
     yield from _whole("engine.brakes.correlated_workloads", brakes.correlated_workloads, 2)
     yield from _positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
     yield from _nodes(engine.nodes)
+    yield from slice_problems(engine.slices)
     yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
     yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
     yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
@@ -158,6 +162,8 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
     where = "engine.nodes"
     if nodes.patience_s is not None:
         yield from _between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
+    if nodes.stuck_patience_s is not None:
+        yield from _between(f"{where}.stuck_patience_s", nodes.stuck_patience_s, 30.0, 86400.0)
     yield from _positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
     if nodes.stock_out_max_backoff_s < nodes.stock_out_backoff_s:
         yield Problem(
@@ -178,6 +184,42 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
                 "must tell its nodes from every other pool's",
             )
         alike[key] = name
+
+
+def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
+    """What can't work about slice pools: first of all, configs that do not fit onto their GPU."""
+    where = "engine.slices"
+    yield from _between(f"{where}.patience_s", slices.patience_s, 0.0, 86400.0)
+    yield from _between(f"{where}.settle_s", slices.settle_s, 20.0, 250.0)
+    yield from _between(f"{where}.watchdog_s", slices.watchdog_s, 60.0, 7200.0)
+    yield from _positive(f"{where}.backoff_s", slices.backoff_s)
+    for name, pool in slices.pools.items():
+        yield from _slice_pool(f"{where}.pools.{name}", name, pool)
+
+
+def _slice_pool(where: str, name: str, pool: SlicePoolSettings) -> Iterator[Problem]:
+    yield from _name(where, name)
+    if not pool.labels:
+        yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
+    yield from _whole(f"{where}.gpus_per_node", pool.gpus_per_node, 1)
+    if pool.price_per_hour is not None:
+        yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
+    if not pool.configs:
+        yield Problem(f"{where}.configs", "empty", "must name configs of the MIG manager")
+    try:
+        gpu = find_gpu(pool.gpu)
+    except UnknownGpu as error:
+        yield Problem(f"{where}.gpu", repr(pool.gpu), str(error))
+        return
+    for config, text in pool.configs.items():
+        try:
+            geometry = parse_geometry(text)
+            fits = realise(gpu, geometry) is not None
+        except (IllegalLayout, UnknownProfile) as error:
+            yield Problem(f"{where}.configs.{config}", repr(text), str(error))
+            continue
+        if not fits:
+            yield Problem(f"{where}.configs.{config}", repr(text), f"must fit onto one {gpu.name}")
 
 
 def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
@@ -204,6 +246,14 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
     if pool.node_group is not None and not pool.node_group.strip():
         yield Problem(
             f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
+        )
+    if pool.max_nodes is not None:
+        yield from _whole(f"{where}.max_nodes", pool.max_nodes, 1)
+    if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.node_group):
+        yield Problem(
+            f"{where}.fixed",
+            "True beside max_headroom, max_nodes or node_group",
+            "max_headroom must be 0 and the others left out: no node autoscaler grows it",
         )
     if pool.price_per_hour is not None:
         yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)

@@ -131,6 +131,8 @@ class NamespacePolicy:
     """A higher forescale.io/priority is lowered to this."""
     max_replicas: int | None = None
     """Ceiling for workloads that name none; None: the engine's."""
+    steer_victims: bool = False
+    """Before replicas are lowered, mark with pod-deletion-cost which pods go, so that nodes empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ async def _look(
 ) -> DryRun:
     collector = sources.collector(settings, client, clock)
     nodes = sources.node_parts(settings, client, clock, collector)
+    slices = sources.slice_collector(settings, client, prometheus, clock, collector)
     triton = TritonCollector(collector.endpoints, clock)
     gatherer = Gatherer(
         cluster=sources.ClusterView(collector),
@@ -84,6 +85,7 @@ async def _look(
         frozen=lambda: settings.freeze,
         backfill=False,
         pools=nodes.collector.observe if nodes else tuple,
+        slices=slices.observe if slices else lambda: None,
     )
     engine = DecisionEngine(settings.engine)
     await _list(collector, client)
@@ -93,6 +95,8 @@ async def _look(
     while True:
         if nodes is not None:
             await nodes.collector.read_once()
+        if slices is not None:
+            await slices.read_once()
         await _ask_servers(triton, clock)
         given = await gatherer.gather()
         errors = {item.samples_error for item in given.workloads}

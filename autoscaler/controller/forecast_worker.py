@@ -29,8 +29,9 @@ class WorkerLost(AutoscalerError):
 class ProcessWorker:
     """One process, begun when it is first needed."""
 
-    def __init__(self, settings: ForecastSettings) -> None:
-        self._settings = settings
+    def __init__(self, begin: Callable[..., None], *given: object) -> None:
+        """`begin` runs once in it, with `given` and the pid of its parent."""
+        self._begin, self._given = begin, given
         self._pool: ProcessPoolExecutor | None = None
         self._pid: int | None = None
 
@@ -42,14 +43,14 @@ class ProcessWorker:
                 self._pool = ProcessPoolExecutor(
                     max_workers=1,
                     mp_context=get_context("spawn"),
-                    initializer=prepare,
-                    initargs=(self._settings, os.getpid()),
+                    initializer=self._begin,
+                    initargs=(*self._given, os.getpid()),
                 )
                 self._pid = await loop.run_in_executor(self._pool, os.getpid)
             return await loop.run_in_executor(self._pool, work, *given)
         except BrokenProcessPool:
             self._pool = self._pid = None
-            raise WorkerLost("the forecast worker ended; it is started anew") from None
+            raise WorkerLost("the worker process ended; it is started anew") from None
 
     def close(self) -> None:
         """Does not wait for a fit."""
@@ -70,11 +71,16 @@ def prepare(settings: ForecastSettings, parent: int | None = None) -> None:
     """Once in each worker, before scikit-learn is loaded there. `parent` None: the caller's own process."""
     global _fleet
     if parent is not None:
-        # One thread: its trees are small, and the other cores are not ours.
+        # Its trees are small, and the other cores are not ours.
         os.environ["OMP_NUM_THREADS"] = "1"
-        os.nice(NICE)
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        follow(parent)
     _fleet = FleetForecaster(settings)
+
+
+def follow(parent: int) -> None:
+    """Polite to its neighbours, and gone when its parent is."""
+    os.nice(NICE)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
 def _follow(parent: int) -> None:

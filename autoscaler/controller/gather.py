@@ -21,6 +21,7 @@ from autoscaler.controller.ports import (
 )
 from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.nodes.observed import PoolInput
+from autoscaler.core.slices.observed import SlicePlan, SlicesInput
 from autoscaler.core.types import (
     DemandForecast,
     HistoryPoint,
@@ -59,6 +60,8 @@ class Gatherer:
         backfill: bool,
         forecasts: Callable[[], tuple[DemandForecast, ...]] = tuple,
         pools: Callable[[], tuple[PoolInput, ...]] = tuple,
+        slices: Callable[[], SlicesInput | None] = lambda: None,
+        slice_plan: Callable[[], SlicePlan | None] = lambda: None,
     ) -> None:
         self._cluster, self._measures, self._profiles = cluster, measures, profiles
         self._clock, self._metrics = clock, metrics
@@ -66,6 +69,7 @@ class Gatherer:
         self._frozen = frozen
         self._forecasts = forecasts
         self._pools = pools
+        self._slices, self._slice_plan = slices, slice_plan
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
         self.refused: tuple[Refused, ...] = ()
 
@@ -89,6 +93,8 @@ class Gatherer:
             forecasts=self._forecasts(),
             frozen=self._frozen(),
             pools=self._pools(),
+            slices=self._slices(),
+            slice_plan=self._slice_plan(),
         )
 
     def stop(self) -> None:

@@ -20,10 +20,12 @@ from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.headroom import HeadroomWriter
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.mig import MigWriter
 from autoscaler.controller.notes import Announcer, Notebook
 from autoscaler.controller.ports import Engine, Offload
 from autoscaler.core.nodes.observed import SetHeadroom
-from autoscaler.core.types import HeadroomResult, Outcome, TickRecord
+from autoscaler.core.slices.observed import MigAction
+from autoscaler.core.types import HeadroomResult, MigResult, Outcome, TickRecord
 from autoscaler.errors import LeadershipLost
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Parts:
     headroom: HeadroomWriter | None = None
     """None: no node pool is configured."""
     headroom_namespace: str = ""
+    mig: MigWriter | None = None
+    """None: `engine.slices.mode` is off."""
 
 
 class ControlLoop:
@@ -92,9 +96,10 @@ class ControlLoop:
                 result.plan.actions, until_s=started_s + ACTING_SHARE * self._tick_s
             )
             headroom = await self._set_headroom(result.plan.headroom, started_s)
+            mig = await self._cut(result.slices.actions, started_s)
         parts.leadership.check()
         parts.engine.acknowledge(actions)
-        record = TickRecord(input=given, result=result, actions=actions, headroom=headroom)
+        record = TickRecord(input=given, result=result, actions=actions, headroom=headroom, mig=mig)
         self.last = record
         with self._stage("record"):
             await parts.archive.keep(record)
@@ -107,6 +112,12 @@ class ControlLoop:
         self, actions: tuple[SetHeadroom, ...], started_s: float
     ) -> tuple[HeadroomResult, ...]:
         writer = self._parts.headroom
+        if writer is None:
+            return ()
+        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
+
+    async def _cut(self, actions: tuple[MigAction, ...], started_s: float) -> tuple[MigResult, ...]:
+        writer = self._parts.mig
         if writer is None:
             return ()
         return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)

@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 
 from autoscaler import __version__
 from autoscaler.controller.pool_metrics import PoolSeries
+from autoscaler.controller.slice_metrics import SliceSeries
+from autoscaler.core import scarcity
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision, Outcome, TickRecord, WorkloadId
 
@@ -47,6 +49,8 @@ class Metrics:
         self.registry.register(self.workloads)
         self.pools = PoolSeries()
         self.registry.register(self.pools)
+        self.slices = SliceSeries()
+        self.registry.register(self.slices)
         registry = self.registry
         self.build = Gauge("forescale_build_info", "Version", ["version"], registry=registry)
         self.build.labels(__version__).set(1)
@@ -189,6 +193,7 @@ class Metrics:
             self.actions.labels(result.outcome.value).inc()
         self.workloads.take(record)
         self.pools.take(record)
+        self.slices.take(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,11 @@ class _Series:
 _SERIES = (
     _Series("current_replicas", "spec.replicas as seen", lambda d: d.current),
     _Series("target_replicas", "Replicas decided on", lambda d: d.target),
+    _Series(
+        "cut_replicas",
+        "Replicas that are not asked for because no GPU is to be had",
+        lambda d: sum(s.before - s.after for s in d.steps if s.stage == scarcity.STAGE),
+    ),
     _Series("ready_replicas", "Ready pods", lambda d: d.facts.ready),
     _Series("starting_replicas", "Pods on their way", lambda d: d.facts.starting),
     _Series("offered_inferences_per_second", "Arriving demand", lambda d: d.facts.offered_rps),

@@ -11,6 +11,7 @@ from autoscaler.controller.deadline import within
 from autoscaler.controller.headroom import pool_notes
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.mig import slice_notes
 from autoscaler.controller.ports import EventSink, Note, Refused
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
@@ -37,6 +38,8 @@ NOTABLE = frozenset(
         Reason.TOO_MANY_REPLICAS,
         Reason.FLEET_BRAKE,
         Reason.CORRELATED_DROP,
+        Reason.SCARCE_GPUS,
+        Reason.SCHEDULING_CEILING,
         Reason.FROZEN,
     }
 )
@@ -62,7 +65,7 @@ class Notebook:
         versions = {g.spec.id: g.spec.api_version for g in record.input.workloads}
         notes = [_of_action(result) for result in record.actions if _changed(result)]
         active: set[Topic] = set()
-        of_pools = list(pool_notes(record, self._headroom_namespace))
+        of_pools = [*pool_notes(record, self._headroom_namespace), *slice_notes(record)]
         notes += [note for note, topic in of_pools if topic is None]
         lasting_pools = [(note, (note.workload, topic)) for note, topic in of_pools if topic]
         for note, topic in (

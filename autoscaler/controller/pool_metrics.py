@@ -28,6 +28,11 @@ _SERIES = (
     _Series("held_units", "Scheduled and pending pods of its workloads", lambda d: d.facts.held),
     _Series("free_units", "Allocatable and held by nobody who stays", lambda d: d.facts.free),
     _Series("foreign_units", "Held by pods of other tenants", lambda d: d.facts.foreign),
+    _Series(
+        "supply_units",
+        "The most that its workloads can have together, where that has an end",
+        lambda d: d.facts.supply,
+    ),
     _Series("coming_nodes", "Asked for and not of use yet", lambda d: d.facts.coming),
     _Series(
         "lead_time_seconds",

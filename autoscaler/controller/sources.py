@@ -14,9 +14,11 @@ from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.nodes import NodeCollector
 from autoscaler.collectors.presets import presets
 from autoscaler.collectors.prometheus import PrometheusCollector
+from autoscaler.collectors.slices import SliceCollector
 from autoscaler.config import Settings
 from autoscaler.controller.ports import Note, Observation, ObservedWorkload, Refused
 from autoscaler.core.annotations import Defaults
+from autoscaler.core.slices.settings import SlicesMode
 
 
 class ClusterView:
@@ -92,6 +94,7 @@ def defaults_for(settings: Settings) -> Callable[[str], Defaults | None]:
             mode=policy.mode,
             max_priority=policy.max_priority,
             max_replicas=policy.max_replicas,
+            steer_victims=policy.steer_victims,
             engines=engines,
         )
 
@@ -105,7 +108,7 @@ def collector(settings: Settings, client: KubernetesClient, clock: Clock) -> Kub
         clock,
         defaults=defaults_for(settings),
         knative_follows=settings.kserve.patch_revisions,
-        node_needs=bool(settings.engine.nodes.pools),
+        node_needs=bool(settings.engine.nodes.pools) or slices_on(settings),
     )
 
 
@@ -140,6 +143,25 @@ def node_parts(
         managed=workloads.owner_uids,
     )
     return NodeParts(collector=collector, actuator=actuator)
+
+
+def slices_on(settings: Settings) -> bool:
+    """Whether anything of slices is looked at."""
+    return settings.engine.slices.mode is not SlicesMode.OFF
+
+
+def slice_collector(
+    settings: Settings,
+    client: KubernetesClient,
+    prometheus: PrometheusClient,
+    clock: Clock,
+    workloads: KubernetesCollector,
+) -> SliceCollector | None:
+    """None: `engine.slices.mode` is off."""
+    if not slices_on(settings):
+        return None
+    pools = settings.engine.slices.pools
+    return SliceCollector(client, prometheus, clock, pools=pools, groups=workloads.groups)
 
 
 async def connect_kubernetes(settings: Settings) -> KubernetesClient:

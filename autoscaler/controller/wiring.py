@@ -13,7 +13,9 @@ from pathlib import Path
 
 from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.kserve import KServeActuator
+from autoscaler.actuators.mig import MigActuator
 from autoscaler.actuators.scale import ScaleActuator
+from autoscaler.actuators.victims import SteeringActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
@@ -24,7 +26,7 @@ from autoscaler.controller.accounts import AccountKeeper, Accounts
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
-from autoscaler.controller.forecast_worker import ProcessWorker
+from autoscaler.controller.forecast_worker import ProcessWorker, follow, prepare
 from autoscaler.controller.forecasting import ForecastService
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.headroom import HeadroomWriter
@@ -33,10 +35,12 @@ from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaderElector, Leadership, SoleLeader
 from autoscaler.controller.loop import ControlLoop, Parts
 from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.mig import MigWriter
 from autoscaler.controller.notes import Announcer
 from autoscaler.controller.ports import CheckpointStore
 from autoscaler.controller.process import Process
 from autoscaler.controller.server import Health, Server, build_app
+from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.engine import DecisionEngine
 
@@ -114,6 +118,12 @@ def build(
     metrics.watch_leading(leadership.is_leading)
     collector = sources.collector(settings, client, clock)
     nodes = sources.node_parts(settings, client, clock, collector)
+    slices = sources.slice_collector(settings, client, prometheus, clock, collector)
+    planner = (
+        SlicePlanner(ProcessWorker(follow), lambda: loop.last, clock, settings.engine)
+        if settings.engine.slices.pools and slices
+        else None
+    )
     triton = TritonCollector(collector.endpoints, clock)
     cluster = sources.ClusterView(collector)
     announcer = Announcer(
@@ -144,7 +154,7 @@ def build(
         ),
     )
     forecasts = (
-        ForecastService(ProcessWorker(settings.forecast), engine, clock, metrics)
+        ForecastService(ProcessWorker(prepare, settings.forecast), engine, clock, metrics)
         if settings.forecast.enabled
         else None
     )
@@ -161,9 +171,13 @@ def build(
             backfill=settings.prometheus.backfill_s > 0.0,
             forecasts=forecasts.take if forecasts else tuple,
             pools=nodes.collector.observe if nodes else tuple,
+            slices=slices.observe if slices else lambda: None,
+            slice_plan=planner.take if planner else lambda: None,
         ),
         dispatcher=Dispatcher(
-            actuator=KServeActuator(client, ScaleActuator(client), collector.write_of),
+            actuator=SteeringActuator(
+                client, KServeActuator(client, ScaleActuator(client), collector.write_of)
+            ),
             leadership=leadership,
             clock=clock,
             metrics=metrics,
@@ -185,6 +199,14 @@ def build(
         if nodes
         else None,
         headroom_namespace=settings.headroom.namespace,
+        mig=MigWriter(
+            MigActuator(client),
+            leadership=leadership,
+            clock=clock,
+            timeout_s=settings.kubernetes.request_timeout_s,
+        )
+        if slices
+        else None,
     )
     loop = ControlLoop(parts, tick_s=settings.engine.tick_s)
     process = Process(
@@ -198,6 +220,8 @@ def build(
             "triton": triton.run,
             **({"forecasts": forecasts.run} if forecasts else {}),
             **({"nodes": nodes.collector.run} if nodes else {}),
+            **({"slices": slices.run} if slices else {}),
+            **({"packing": planner.run} if planner else {}),
         },
         clock=clock,
         tick_s=settings.engine.tick_s,

@@ -42,7 +42,9 @@ class Claim:
     """Replicas that run or start now."""
     wanted: int
     milligpus: int
-    """Of one replica, in thousandths of a GPU."""
+    """Of one replica, in thousandths of `unit`."""
+    unit: str = "GPUs"
+    """What the pool's supply counts, as people read it."""
     worth: tuple[float, ...] | None = None
     """Violations a second that each replica beyond the floor avoids, the first one first; None: not known.
 
@@ -192,7 +194,7 @@ def _cut(claim: Claim, count: int, served: Sequence[_Served], supply: int) -> Cu
         given=count,
         instead=tuple(one.claim.workload for one in first),
         message=(
-            f"{lacking} of {claim.wanted} replicas wait: {claim.pool} has {supply / 1000:g} GPUs, "
+            f"{lacking} of {claim.wanted} replicas wait: {claim.pool} has {supply / 1000:g} {claim.unit}, "
             f"{lacking * claim.milligpus / 1000:g} more are asked for; {words}"
         ),
     )
@@ -210,8 +212,8 @@ def _why(one: _Served, claim: Claim, count: int) -> str:
     if theirs is None or mine is None:
         return f"{other.workload} goes first: how many violations a replica avoids is not known of both"
     return (
-        f"{other.workload} goes first: a GPU there avoids {_per_gpu(theirs, other):.3g} violations a second, "
-        f"{_per_gpu(mine, claim):.3g} here"
+        f"{other.workload} goes first: each of the {claim.unit} there avoids {_per_gpu(theirs, other):.3g} violations "
+        f"a second, {_per_gpu(mine, claim):.3g} here"
     )
 
 

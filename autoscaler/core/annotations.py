@@ -40,7 +40,12 @@ KEYS = {
         "`recommend` decides and writes nothing; `off` does not decide either",
         "recommend",
     ),
-    "min-replicas": Key("a whole number from 1", "1", "never fewer", "2"),
+    "min-replicas": Key(
+        "a whole number from 1",
+        "1",
+        "never fewer; 0 is allowed beside `variant-group` alone, where the others show the demand",
+        "2",
+    ),
     "max-replicas": Key("a whole number", "the policy's, 100", "never more", "12"),
     "pause": Key("`up`, `down`, `all`, `none`", "`none`", "stops that direction", "down"),
     "schedule": Key(
@@ -65,13 +70,14 @@ KEYS = {
     "priority": Key(
         "a whole number",
         "0",
-        "who goes first when the fleet's brakes bind; capped by the policy",
+        "who goes first when GPUs are scarce or the fleet's brakes bind; capped by the policy",
         "10",
     ),
     "variant-group": Key(
         "a name",
         "-",
-        "joins Deployments that serve one model on different shapes; kept for that, without effect yet",
+        "Deployments of one namespace that serve one model on different shapes (a GPU, MIG slices) share its demand by "
+        "what a replica carries for its price; needs a router that weights them, and `engine.slices.mode`",
         "llama-70b",
     ),
 }
@@ -87,6 +93,7 @@ class Defaults:
     mode: Mode = Mode.AUTO
     max_priority: int = 0
     max_replicas: int | None = None
+    steer_victims: bool = False
     engines: tuple[str, ...] = ("triton",)
     """Names that forescale.io/engine may have."""
 
@@ -129,7 +136,8 @@ def parse_workload(
     engine, engine_from = _engine(own, shape, defaults)
     if engine not in defaults.engines:
         reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
-    if lowest is not None and lowest < 1:
+    may_sleep = lowest == 0 and "variant-group" in own
+    if lowest is not None and lowest < 1 and not may_sleep:
         reader.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
     if highest is not None and highest < max(1, lowest or 1):
         reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
@@ -141,7 +149,10 @@ def parse_workload(
         slo=slo,
         mode=mode,
         pause=pause,
-        min_replicas=1 if lowest is None else lowest,
+        # By its own decision it never goes to 0, from where it could not come back: its group may let it.
+        min_replicas=1 if lowest is None else max(1, lowest),
+        may_sleep=may_sleep,
+        steer_victims=defaults.steer_victims,
         max_replicas=highest,
         engine=engine,
         engine_from=engine_from,
@@ -150,6 +161,7 @@ def parse_workload(
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
         pods_of=shape.pods_of,
+        variant_group=own.get("variant-group"),
         gpus_per_replica=shape.gpus_per_replica,
     )
 

@@ -36,6 +36,8 @@ class Decided:
     decision: Decision
     state: WorkloadState
     finished: Minute | None = None
+    need: Need | None = None
+    """What sizing worked with; None: nothing is known."""
 
 
 def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Decided:
@@ -92,6 +94,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         decision=_decision(given, trace, current, notes, facts(view, need, spread, lead_s), need),
         state=state,
         finished=finished,
+        need=need,
     )
 
 

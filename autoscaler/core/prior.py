@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from autoscaler.core.profile import ModelPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import (
     PRIOR_EXECUTIONS,
@@ -16,7 +17,7 @@ from autoscaler.core.service_time import (
     believed,
 )
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge, WorkloadState
-from autoscaler.core.types import Finding, ModelPrior, WorkloadInput
+from autoscaler.core.types import Finding, WorkloadInput
 from autoscaler.core.variability import Variability
 
 PROFILE = "an imported profile"

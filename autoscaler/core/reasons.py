@@ -47,6 +47,8 @@ class Reason(StrEnum):
     FROZEN = "Frozen"
     FLEET_BRAKE = "FleetBrake"
     CORRELATED_DROP = "CorrelatedDrop"
+    SCARCE_GPUS = "ScarceGpus"
+    SCHEDULING_CEILING = "SchedulingCeiling"
     INTERNAL_ERROR = "InternalError"
 
     # findings
@@ -71,3 +73,14 @@ class Reason(StrEnum):
     NODE_BACKEND_UNPROVEN = "NodeBackendUnproven"
     NODE_BACKEND_MISSING = "NodeBackendMissing"
     NODES_UNNEEDED = "NodesUnneeded"
+
+    # slices
+    VARIANT_MIX = "VariantMix"
+    NO_FREE_SLICE = "NoFreeSlice"
+    MIG_STEADY = "MigSteady"
+    MIG_WANTED = "MigWanted"
+    MIG_CHANGING = "MigChanging"
+    MIG_CHANGED = "MigChanged"
+    MIG_FAILED = "MigFailed"
+    MIG_STUCK = "MigStuck"
+    MIG_HELD = "MigHeld"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autoscaler.core.nodes.settings import NodeSettings
-from autoscaler.core.types import WorkloadPrior
+from autoscaler.core.profile import WorkloadPrior
+from autoscaler.core.slices.settings import SliceSettings
 
 
 class PolicyType(StrEnum):
@@ -145,3 +146,4 @@ class EngineConfig:
     """Profiles of workloads that have not been measured yet, as read from the files that the policy names in
     `profiles`; here and not there, so that a journal carries them."""
     nodes: NodeSettings = field(default_factory=NodeSettings)
+    slices: SliceSettings = field(default_factory=SliceSettings)

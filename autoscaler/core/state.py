@@ -15,6 +15,7 @@ from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.signals import PodTrack
+from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.types import BatchTime, DemandForecast, WorkloadId
 from autoscaler.core.variability import Variability
 
@@ -148,6 +149,7 @@ class EngineState:
     workloads: tuple[WorkloadState, ...] = ()
     fleet: FleetState = field(default_factory=FleetState)
     nodes: NodesState = field(default_factory=NodesState)
+    slices: SlicesState = field(default_factory=SlicesState)
     forecasts: tuple[DemandForecast, ...] = ()
     """The newest of each workload, until they expire. In a journal's snapshot, not in a checkpoint: they are made anew
     every minute."""

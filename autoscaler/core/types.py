@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from autoscaler.core.nodes.observed import NodeNeeds, PoolDecision, PoolInput, SetHeadroom
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.observed import MigAction, SlicePlan, SlicesDecision, SlicesInput
 
 # ---------------------------------------------------------------- what is to be scaled
 
@@ -111,6 +112,12 @@ class WorkloadSpec:
     """Name of the Deployment that the pods are named after, where it is not the workload itself."""
     gpus_per_replica: float = 1.0
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
+    variant_group: str | None = None
+    """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
+    may_sleep: bool = False
+    """`min-replicas` is 0: while the others of its variant group carry the demand, it may have none."""
+    steer_victims: bool = False
+    """Its pods may be marked with which of them go first."""
     node_needs: NodeNeeds | None = None
     """What a replica asks of a node. None: no node pool is configured, or it asks for no GPU."""
 
@@ -133,6 +140,10 @@ class PodStatus:
     """Deletion timestamp; None: not terminating."""
     restarts: int = 0
     unschedulable: bool = False
+    gated: bool = False
+    """Held back from scheduling, as Kueue does."""
+    node: str | None = None
+    """Where it runs; None: it is not on a node yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,40 +249,6 @@ class ServerProfile:
     models: tuple[ModelProfile, ...]
 
 
-# ---------------------------------------------------------------- what is known from elsewhere
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchPrior:
-    """Mean time of a batch of one size - of an engine that generates tokens: of a step with so many sequences."""
-
-    batch_size: int
-    mean_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPrior:
-    """What a profile says of one model before anything was measured here."""
-
-    model: str
-    batches: tuple[BatchPrior, ...]
-    """By batch size, ascending, each once."""
-    max_batch_size: int | None = None
-    """None: no further than the largest of `batches`."""
-    instances: int = 1
-    max_queue_delay_s: float = 0.0
-    variability: float = 1.0
-    """Of arrivals: 1 is Poisson."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadPrior:
-    """The profiles of one workload's models; `workload` is `namespace/name`."""
-
-    workload: str
-    models: tuple[ModelPrior, ...]
-
-
 # ---------------------------------------------------------------- what comes from outside the tick
 
 
@@ -292,16 +269,6 @@ class DemandForecast:
     """For each of `values_rps`, the share of the naive forecast's pinball loss that the issued forecasts saved lately:
     0 (none) to 1. Decides how far the forecast is believed. Empty: not known, which is none."""
     model: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SolverResult:
-    """Answer of a packing solver to a problem that an earlier tick posed. Not used by any step yet."""
-
-    problem_id: str
-    solved_at_s: float
-    assignments: tuple[tuple[WorkloadId, int], ...] = ()
-    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,11 +308,14 @@ class TickInput:
     workloads: tuple[WorkloadInput, ...]
     forecasts: tuple[DemandForecast, ...] = ()
     """Those that are new since the last tick; the engine keeps each until it expires."""
-    solver_results: tuple[SolverResult, ...] = ()
     frozen: str | None = None
     """Why all scaling is stopped by a person; None: it is not."""
     pools: tuple[PoolInput, ...] = ()
     """The configured node pools."""
+    slices: SlicesInput | None = None
+    """None: `engine.slices.mode` is off."""
+    slice_plan: SlicePlan | None = None
+    """The packing's answer, where there is a new one."""
 
 
 # ---------------------------------------------------------------- what a tick answers
@@ -428,6 +398,8 @@ class SetReplicas:
     replicas: int
     reason: Reason
     message: str
+    victims: tuple[str, ...] = ()
+    """Pods that should go, where fewer are left and it may be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -470,6 +442,7 @@ class TickResult:
     fleet: tuple[Finding, ...] = ()
     """What concerns the fleet as a whole: brakes, a freeze."""
     pools: tuple[PoolDecision, ...] = ()
+    slices: SlicesDecision = field(default_factory=SlicesDecision)
 
 
 class Outcome(StrEnum):
@@ -501,6 +474,15 @@ class HeadroomResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigResult:
+    """What the API server said to a write to a node."""
+
+    action: MigAction
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickRecord:
     """One line of the journal: input, answer, and what became of it."""
 
@@ -508,3 +490,4 @@ class TickRecord:
     result: TickResult
     actions: tuple[ActionResult, ...] = ()
     headroom: tuple[HeadroomResult, ...] = ()
+    mig: tuple[MigResult, ...] = ()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from autoscaler.core.types import BatchPrior, ModelPrior
+from autoscaler.core.profile import BatchPrior, ModelPrior
 from autoscaler.errors import Problem
 
 LARGEST_BATCH = 65536

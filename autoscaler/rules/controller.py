@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
+STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
     Rule(
@@ -96,6 +99,16 @@ RULES = (
         },
     ),
     Rule(
+        alert="ForescaleNodeStuck",
+        expr='max by (pool) (forescale_slices_finding_active{reason="MigStuck"}) > 0',
+        for_="5m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "a node of {{ $labels.pool }} got neither its new slices nor its old ones back",
+            "description": "it stays cordoned, its pool waits; look at its MIG manager, then set nvidia.com/mig.config",
+        },
+    ),
+    Rule(
         alert="ForescaleMemoryNotSaved",
         expr="sum(increase(forescale_checkpoint_failures_total[15m])) > 5",
         labels={"severity": "ticket"},
@@ -136,6 +149,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
+        STUCK: f"0x{end}",
         "forescale_checkpoint_failures_total": f"0x{end}",
         "forescale_journal_failures_total": f"0x{end}",
     }
@@ -151,6 +165,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         },
         "ForescaleWorkloadsRefused": {"forescale_fleet_refused_workloads": f"1x{end}"},
         "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
+        "ForescaleNodeStuck": {STUCK: f"1x{end}"},
         "ForescaleMemoryNotSaved": {"forescale_checkpoint_failures_total": f"0+1x{end}"},
         "ForescaleJournalNotWritten": {"forescale_journal_failures_total": f"0+1x{end}"},
     }
@@ -176,14 +191,18 @@ def controller_tests() -> tuple[UnitTest, ...]:
 
 def _as_fired(rule: Rule) -> Rule:
     """With the labels of the series, and the template filled in."""
-    if rule.alert != "ForescaleWorkloadUnknown":
-        return rule
-    return Rule(
-        alert=rule.alert,
-        expr=rule.expr,
-        labels={**rule.labels, "namespace": "team", "kind": "Deployment", "name": "bert"},
-        annotations={
-            **rule.annotations,
-            "summary": "team/bert is held, something is unknown",
-        },
+    labels, summary = {
+        "ForescaleWorkloadUnknown": (
+            {"namespace": "team", "kind": "Deployment", "name": "bert"},
+            "team/bert is held, something is unknown",
+        ),
+        "ForescaleNodeStuck": (
+            {"pool": "mig"},
+            "a node of mig got neither its new slices nor its old ones back",
+        ),
+    }.get(rule.alert or "", ({}, rule.annotations["summary"]))
+    return replace(
+        rule,
+        labels={**rule.labels, **labels},
+        annotations={**rule.annotations, "summary": summary},
     )

@@ -170,6 +170,14 @@ async def test_units_are_held_by_ours_by_strangers_and_not_by_placeholders() -> 
     assert found.foreign_units == 1
 
 
+async def test_gpus_outside_of_every_pool_are_counted() -> None:
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", node())
+    assert (await seen(api)).other_units == 0
+    api.put("/api/v1/nodes/n2", node("n2", gpus=4, pool="other"))
+    assert (await seen(api)).other_units == 4
+
+
 async def test_a_refused_claim_is_known_by_its_event_and_by_its_condition() -> None:
     api = ClusterApi()
     api.put(

@@ -8,6 +8,7 @@ from typing import Any
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
 from autoscaler.core.annotations import Defaults
+from autoscaler.core.reasons import Reason
 from autoscaler.core.types import WorkloadId
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
@@ -114,3 +115,31 @@ async def test_a_copy_without_its_service_is_left_alone(tmp_path: Path) -> None:
     api.put(f"{APPS}/bert-predictor", made)
     seen, _ = await looked(api, tmp_path)
     assert seen == ()
+
+
+async def test_a_gpu_beside_a_slice_is_refused_and_the_group_knows_its_members(
+    tmp_path: Path,
+) -> None:
+    api = ClusterApi()
+    for name, limits in (
+        ("gpu", {"nvidia.com/gpu": "1"}),
+        ("slice", {"nvidia.com/mig-1g.10gb": "1"}),
+        ("both", {"nvidia.com/gpu": "1", "nvidia.com/mig-1g.10gb": "1"}),
+        ("two", {"nvidia.com/mig-1g.10gb": "2"}),
+    ):
+        made = deployment(name, 1, {"slo": "99% < 300ms", "variant-group": "bert"})
+        made["spec"]["template"]["metadata"] = {"labels": {"app": name}}
+        made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": limits}
+        api.put(f"{APPS}/{name}", made)
+    seen, collector = await looked(api, tmp_path)
+    refused = {item.id.name: item for item in seen if item.problems}
+    assert sorted(refused) == ["both", "two"]
+    assert refused["both"].spec is None
+    assert refused["both"].reason is Reason.UNSUPPORTED
+    assert str(refused["both"].problems[0]) == (
+        "team/both: nvidia.com/gpu: 1, nvidia.com/mig-1g.10gb: 1, one kind of GPU or slice is allowed: "
+        "remove the others"
+    )
+    members = collector.groups()["team", "bert"]
+    assert members["team/slice"] == {"app": "slice"}
+    assert {item.spec.variant_group for item in seen if item.spec} == {"bert"}

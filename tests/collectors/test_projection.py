@@ -152,7 +152,10 @@ def test_a_pod_without_a_node() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     view = projection.pod(pod(conditions=[condition]))
     assert view is not None
-    assert view.status.unschedulable
+    assert (view.status.unschedulable, view.status.gated) == (True, False)
+    view = projection.pod(pod(conditions=[{**condition, "reason": "SchedulingGated"}]))
+    assert view is not None
+    assert (view.status.unschedulable, view.status.gated) == (False, True)
 
 
 def test_who_holds_a_target() -> None:

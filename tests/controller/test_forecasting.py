@@ -149,7 +149,7 @@ async def test_nothing_is_asked_while_there_is_no_workload() -> None:
 
 
 async def test_the_real_process_forecasts_and_is_gone_when_closed() -> None:
-    worker = ProcessWorker(ForecastSettings(own_models=0))
+    worker = ProcessWorker(prepare, ForecastSettings(own_models=0))
     pid = await worker.call(os.getpid)
     assert pid != os.getpid()
     news = {BERT: Minutes(first_s=START_S, values=np.full(10, 5.0, dtype=np.float32))}
@@ -163,7 +163,7 @@ async def test_the_real_process_forecasts_and_is_gone_when_closed() -> None:
 
 
 async def test_a_worker_that_dies_is_reported_and_replaced() -> None:
-    worker = ProcessWorker(ForecastSettings())
+    worker = ProcessWorker(prepare, ForecastSettings())
     with pytest.raises(WorkerLost, match="started anew"):
         await worker.call(os._exit, 3)
     assert await worker.call(os.getpid) != os.getpid()

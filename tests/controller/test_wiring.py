@@ -19,6 +19,8 @@ from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.controller.wiring import build, own_namespace, store_of
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import CHANGE_ANNOTATION, CONFIG_LABEL, STATE_LABEL
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.errors import ActuationConflict, ConfigError, Problem
 from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
 
@@ -121,6 +123,41 @@ async def test_what_the_api_server_refuses_is_told_at_the_workload(tmp_path: Pat
         async with controller(settings_for(tmp_path, api), "only"):
             await api.until(told)
     assert api.objects[BERT]["spec"]["replicas"] == 2
+
+
+async def test_a_node_that_a_controller_before_left_cordoned_is_given_back(
+    tmp_path: Path,
+) -> None:
+    path, pool = (
+        "/api/v1/nodes/n1",
+        SlicePoolSettings(
+            labels={"pool": "mig"}, gpu="A100-80GB", configs={"ones": "7x1g.10gb"}, gpus_per_node=1
+        ),
+    )
+    api = ClusterApi()
+    api.put(
+        path,
+        {
+            "metadata": {
+                "name": "n1",
+                "labels": {"pool": "mig", CONFIG_LABEL: "ones", STATE_LABEL: "success"},
+                "annotations": {CHANGE_ANNOTATION: '{"before": "ones", "after": "threes"}'},
+            },
+            "spec": {"unschedulable": True},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        },
+    )
+    async with api.serving():
+        settings = settings_for(tmp_path, api)
+        slices = SliceSettings(mode=SlicesMode.AUTO, pools={"mig": pool})
+        settings = replace(settings, engine=replace(settings.engine, slices=slices))
+        async with controller(settings, "second"):
+            await api.until(
+                lambda: any(o.get("reason") == "MigChanging" for o in api.objects.values())
+            )
+    assert api.objects[path]["spec"]["unschedulable"] is False
+    assert api.objects[path]["metadata"]["annotations"] == {}
+    assert [write for write in api.writes if write[1] == path] == [("PATCH", path)]
 
 
 async def test_a_lease_is_written_with_its_version_and_keeps_foreign_labels(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_cut_by_worth_tells_both() -> None:
     assert answer.cuts == ()
     (cut,) = divided(2, claim("a", 2, worth=(0.5,)), claim("b", 2, gpus=0.5, worth=(2.0,))).cuts
     assert cut.message.endswith(
-        "team/b goes first: a GPU there avoids 4 violations a second, 0.5 here"
+        "team/b goes first: each of the GPUs there avoids 4 violations a second, 0.5 here"
     )
 
 

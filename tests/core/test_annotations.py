@@ -163,3 +163,9 @@ def test_other_peoples_annotations_are_none_of_ours() -> None:
         shape=SHAPE,
     )
     assert isinstance(parsed, WorkloadSpec)
+
+
+def test_a_member_of_a_group_may_sleep() -> None:
+    parsed = parse(slo="p95 < 1s", min_replicas="0", variant_group="bert")
+    assert isinstance(parsed, WorkloadSpec)
+    assert (parsed.min_replicas, parsed.may_sleep, parsed.variant_group) == (1, True, "bert")

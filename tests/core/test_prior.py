@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.core.prior import inherited, seeded
+from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_readings import take_profile
 from autoscaler.core.service_time import (
@@ -18,7 +19,7 @@ from autoscaler.core.service_time import (
 )
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge, WorkloadState
-from autoscaler.core.types import BatchPrior, BatchTime, ModelPrior, ModelProfile, WorkloadPrior
+from autoscaler.core.types import BatchTime, ModelProfile
 from autoscaler.core.variability import Variability
 from tests.core.served_story import ServedStory, unproven_at
 from tests.core.story import START_S, Story, spec

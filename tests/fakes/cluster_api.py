@@ -60,20 +60,23 @@ class ClusterApi:
         if request.method == "GET":
             if request.query.get("watch"):
                 return await self._watch(request)
-            return self._get(path)
+            return self._get(path, request.query.get("fieldSelector", ""))
         body = json.loads(await request.read())
         response = self._write(request.method, path, body)
         async with self.changed:
             self.changed.notify_all()
         return response
 
-    def _get(self, path: str) -> web.Response:
+    def _get(self, path: str, selector: str = "") -> web.Response:
         if path in self.objects:
             return web.json_response(self.objects[path])
         # Of one namespace, or of all.
         items = [
             o for p, o in self.objects.items() if path in (_collection(p), p.rsplit("/", 1)[0])
         ]
+        if selector.startswith("spec.nodeName="):
+            name = selector.partition("=")[2]
+            items = [o for o in items if o["spec"].get("nodeName") == name]
         plural = path.rsplit("/", 1)[-1]
         if plural in self.plurals or items:
             return web.json_response(
@@ -86,8 +89,10 @@ class ClusterApi:
             path = f"{path}/{body['metadata']['name']}"
             if path in self.objects:
                 return _status(409, "already exists")
-        elif method == "PATCH":
+        elif method == "PATCH" and path.endswith("/scale"):
             return self._scale(path.removesuffix("/scale"), body)
+        elif method == "PATCH":
+            return self._patch(path, body)
         else:
             if path not in self.objects:
                 return _status(404, "not found")
@@ -103,6 +108,31 @@ class ClusterApi:
         if fresh["spec"]["replicas"] != test["value"]:
             return _status(422, "the test operation failed")
         fresh["spec"]["replicas"] = change["value"]
+        self.writes.append(("PATCH", path))
+        return web.json_response(self.put(path, fresh))
+
+    def _patch(self, path: str, patch: list[Object] | Object) -> web.Response:
+        """A JSON patch (RFC 6902) of object fields, or a merge patch (RFC 7386)."""
+        if path not in self.objects:
+            return _status(404, "not found")
+        fresh = copy.deepcopy(self.objects[path])
+        if isinstance(patch, dict):
+            _merge(fresh, patch)
+            self.writes.append(("PATCH", path))
+            return web.json_response(self.put(path, fresh))
+        for change in patch:
+            *parents, last = [
+                part.replace("~1", "/").replace("~0", "~") for part in change["path"][1:].split("/")
+            ]
+            place = fresh
+            for part in parents:
+                place = place[part]
+            if change["op"] == "test" and place.get(last) != change["value"]:
+                return _status(422, "the test operation failed")
+            if change["op"] == "remove":
+                del place[last]
+            elif change["op"] != "test":
+                place[last] = change["value"]
         self.writes.append(("PATCH", path))
         return web.json_response(self.put(path, fresh))
 
@@ -138,8 +168,16 @@ class ClusterApi:
 
 _PLURALS = {
     *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
-    *("leases", "configmaps", "events"),
+    *("leases", "configmaps", "events", "nodes", "services"),
 }
+
+
+def _merge(into: Object, patch: Object) -> None:
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
 
 
 def _collection(path: str) -> str:

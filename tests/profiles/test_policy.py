@@ -10,8 +10,8 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.codec import decode, encode
 from autoscaler.config import load
+from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.errors import ConfigError
 from tests.profiles.samples import PERF_ANALYZER
 

@@ -19,6 +19,7 @@ PATHS = {
     "node pools": "/apis/karpenter.sh/v1/nodepools",
     "capacity buffers": "/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers",
     "cluster policies": "/apis/nvidia.com/v1/clusterpolicies",
+    "resource slices": "/apis/resource.k8s.io/v1/resourceslices",
     "status": (
         f"/api/v1/namespaces/{cluster_autoscaler.NAMESPACE}/configmaps/{cluster_autoscaler.NAME}"
     ),
@@ -57,4 +58,20 @@ async def look(client: KubernetesClient) -> Cluster:
             absent.add(kind)
         except SourceError as told:
             unreadable[kind] = str(told)
+    for name in {_mig_configs(policy) for policy in found.get("cluster policies", ())} - {""}:
+        # Which ConfigMap the MIG manager reads is the installer's doing.
+        path = f"/api/v1/configmaps?fieldSelector=metadata.name%3D{name}"
+        try:
+            items = []
+            async for page, _ in client.pages(path):
+                items += page
+            found["mig configs"] = (*found.get("mig configs", ()), *items)
+        except SourceError as told:
+            unreadable["mig configs"] = str(told)
     return Cluster(found=found, absent=frozenset(absent), unreadable=unreadable)
+
+
+def _mig_configs(policy: Object) -> str:
+    """The ConfigMap that a ClusterPolicy names for the MIG manager."""
+    manager = (policy.get("spec") or {}).get("migManager") or {}
+    return str((manager.get("config") or {}).get("name") or "")

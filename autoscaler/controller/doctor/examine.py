@@ -8,7 +8,15 @@ from autoscaler.clock import Clock
 from autoscaler.config import Settings
 from autoscaler.controller import sources
 from autoscaler.controller.deadline import within
-from autoscaler.controller.doctor import autoscalers, cluster, gpus, metrics, rights, workloads
+from autoscaler.controller.doctor import (
+    autoscalers,
+    cluster,
+    gpus,
+    metrics,
+    rights,
+    slices,
+    workloads,
+)
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok
 from autoscaler.controller.ports import Measured, Observation, Samples
 from autoscaler.controller.wiring import own_namespace
@@ -56,6 +64,7 @@ async def _all(
     looked = await cluster.look(client)
     found += autoscalers.check(looked, settings)
     found += gpus.check(looked, settings)
+    found += slices.check(looked, settings)
     found += workloads.check(looked, settings, [item.spec for item in seen.workloads])
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
+from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.errors import ActuationError, SourceError
 
 REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -71,6 +72,15 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
     found = {"base": tuple(base), "base, own namespace": tuple(own)}
     if settings.engine.nodes.pools:
         found["component nodes"] = tuple(_nodes(settings))
+    if any(policy.steer_victims for policy in settings.namespaces.values()):
+        found["component victims"] = (Right(verb="patch", resource="pods"),)
+    mode = settings.engine.slices.mode
+    if mode is not SlicesMode.OFF:
+        verbs = ("get", "list", "watch", *(("patch",) if mode is SlicesMode.AUTO else ()))
+        found["component slices"] = (
+            *(Right(verb=verb, resource="nodes") for verb in verbs),
+            *(Right(verb=verb, resource="services") for verb in both),
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscaler.collectors.node_needs import requests
+from autoscaler.clients.objects import requests
 from autoscaler.config import Settings
 from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster

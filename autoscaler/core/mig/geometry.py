@@ -120,6 +120,25 @@ class Geometry:
         return "+".join(f"{n}x{name}" for name, n in reversed(self.counts))
 
 
+_PART = re.compile(r"^([1-9]\d?)x([\w.+-]+gb(?:[+-][\w.]+)?)$")
+
+
+def parse_geometry(text: str) -> Geometry:
+    """The reverse of `str()`: `1x3g.40gb+4x1g.10gb`.
+
+    Raises:
+        IllegalLayout: it is not written like that, or a profile is there twice.
+    """
+    counts: dict[str, int] = {}
+    # A `+` also begins the suffix of a profile (`1g.10gb+me`): only one before a count separates.
+    for part in re.split(r"\+(?=\d+x)", text.strip()):
+        match = _PART.match(part)
+        if match is None or match[2] in counts:
+            raise IllegalLayout(f"{text!r} is no geometry, write for example 1x3g.40gb+4x1g.10gb")
+        counts[match[2]] = int(match[1])
+    return Geometry.of(counts)
+
+
 def geometry_of(layout: Iterable[Slice]) -> Geometry:
     """What a layout offers, without places."""
     return Geometry.of(piece.profile for piece in layout)

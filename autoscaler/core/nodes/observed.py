@@ -73,6 +73,8 @@ class PoolInput:
     """The newest evidence."""
     foreign_units: int | None = None
     """Held or asked for on the pool's nodes by pods that are neither managed nor placeholders."""
+    other_units: int | None = None
+    """Of the same resource on nodes of no configured pool, where pods that name no pool may go as well."""
     headroom: tuple[tuple[Backend, int], ...] = ()
     """Units that each back-end's object asks for now; a back-end that is missing here is not served by this cluster."""
     stale: str | None = None
@@ -110,6 +112,8 @@ class PoolFacts:
     coming: int | None = None
     """Nodes that were asked for and can't be used yet."""
     foreign: int | None = None
+    supply: int | None = None
+    """The most that its workloads can have together; None: not known, or as much as they ask for."""
     price_per_hour: float | None = None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core import demand as growth
-from autoscaler.core.nodes import backend, demand, lead, stock
+from autoscaler.core.nodes import backend, demand, lead, stock, supply
 from autoscaler.core.nodes.claims import Candidate, claim, quantile_of, summed_demand
 from autoscaler.core.nodes.observed import (
     NodeNeeds,
@@ -23,7 +23,7 @@ from autoscaler.core.nodes.observed import (
     SetHeadroom,
 )
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
-from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState
+from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 
@@ -113,7 +113,7 @@ def plan(
     for choice in sorted(choices):
         before = known.get(choice) or ChoiceState(choice=choice)
         kept.append(_ask(before, choices[choice], pools, asked, config=config, now_s=now_s))
-    return _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen)
+    return _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen, stuck=state.stuck)
 
 
 def _observe(
@@ -176,15 +176,24 @@ def _ask(
     share.level_known = share.level_known and level is not None
     share.kept = share.kept or highest > expected
     share.hold = share.hold or _unknown(members)
-    _place(max(0, highest - held), before.choice, target, pools, asked)
+    spare = sum(_spare(pools[name]) for name in before.choice)
+    _place(max(0, highest - held - spare), before.choice, target, pools, asked)
     return after
+
+
+def _spare(pool: _Pool) -> int:
+    """Free units that need not be asked for: those of a pool that nobody grows."""
+    if not pool.settings.fixed or pool.given.stale is not None:
+        return 0
+    return backend.free_units(pool.given.nodes)
 
 
 def _target(choice: tuple[str, ...], pools: Mapping[str, _Pool]) -> _Pool:
     """The first pool that is known to be had, else one that is being tried again, else the first."""
-    usable = [pools[name] for name in choice if pools[name].can_be_had]
+    grown = [name for name in choice if not pools[name].settings.fixed] or list(choice)
+    usable = [pools[name] for name in grown if pools[name].can_be_had]
     proven = [pool for pool in usable if not pool.state.stock.probing]
-    return (proven or usable or [pools[choice[0]]])[0]
+    return (proven or usable or [pools[grown[0]]])[0]
 
 
 def _place(
@@ -197,6 +206,8 @@ def _place(
     """The first proven pool is asked for all of it; one that is tried again for one unit beside, in case it fails."""
     for name in choice[: choice.index(target.name)]:
         pool = pools[name]
+        if pool.settings.fixed:
+            continue
         if pool.can_be_had and pool.state.stock.probing and units > 0:
             asked[name].units += pool.settings.unit
             asked[name].probe = True
@@ -219,6 +230,7 @@ def _answer(
     *,
     now_s: float,
     frozen: str | None,
+    stuck: tuple[StuckSince, ...],
 ) -> Planned:
     decisions, actions, states = [], [], []
     for name, pool in pools.items():
@@ -241,7 +253,7 @@ def _answer(
         decisions=tuple(decisions),
         # What is to come is asked for before anything is let go.
         actions=tuple(sorted(actions, key=lambda action: action.units < action.observed)),
-        state=NodesState(pools=tuple(states), choices=tuple(choices)),
+        state=NodesState(pools=tuple(states), choices=tuple(choices), stuck=stuck),
     )
 
 
@@ -260,6 +272,15 @@ def _decide(
             facts=_facts(pool, ask),
         )
         return decision, pool.state
+    if pool.settings.fixed:
+        decision = PoolDecision(
+            pool=pool.name,
+            headroom=0,
+            reason=Reason.NODES_UNNEEDED,
+            message="no node autoscaler grows it: what its nodes have is divided",
+            facts=_facts(pool, ask),
+        )
+        return decision, replace(pool.state, headroom=0)
     units, reason, message = _wanted(pool, ask)
     state, findings = pool.state, []
     if not pool.can_be_had:
@@ -341,5 +362,6 @@ def _facts(pool: _Pool, ask: _Asked) -> PoolFacts:
         free=backend.free_units(pool.given.nodes) if current else None,
         coming=backend.coming(pool.given.nodes) if current else None,
         foreign=pool.given.foreign_units if current else None,
+        supply=supply.units(pool.settings, pool.given, pool.state.stock),
         price_per_hour=pool.settings.price_per_hour,
     )

@@ -44,6 +44,10 @@ class PoolSettings:
     node_group: str | None = None
     """The cluster-autoscaler's name for it, as its status shows; its end is enough (`gpu-h100`)."""
     backend: BackendChoice = BackendChoice.AUTO
+    fixed: bool = False
+    """No node autoscaler grows it: what its nodes have is all there is, and no headroom is asked for."""
+    max_nodes: int | None = None
+    """The node autoscaler's own limit for the pool; None: not told, so it counts as scarce in a stock-out only."""
     taints: tuple[str, ...] = ("nvidia.com/gpu",)
     """Keys of taints that placeholders tolerate."""
 
@@ -59,5 +63,7 @@ class NodeSettings:
     stock_out_backoff_s: float = 300.0
     """A pool that could not be had is asked again after this, twice as long each time it fails anew, up to"""
     stock_out_max_backoff_s: float = 1800.0
+    stuck_patience_s: float | None = None
+    """Replicas that can't be scheduled for so long are not chased; None: twice the lead time, 300 s at least."""
     foreign_allowance: int | None = None
     """Units of headroom that other tenants may take and that are asked for anew; None: one node's."""

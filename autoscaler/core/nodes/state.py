@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.observed import Backend
+from autoscaler.core.types import WorkloadId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,17 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StuckSince:
+    """Since when replicas of a workload have been asked for that do not come."""
+
+    workload: WorkloadId
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodesState:
     """Memory of all pools."""
 
     pools: tuple[PoolState, ...] = ()
     choices: tuple[ChoiceState, ...] = ()
+    stuck: tuple[StuckSince, ...] = ()

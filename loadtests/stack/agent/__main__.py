@@ -18,6 +18,7 @@ from loadtests.stack import processes
 from loadtests.stack.agent import exposition, nodes
 from loadtests.stack.agent.api import STRATEGIC, Api, Object
 from loadtests.stack.agent.exposition import Device
+from loadtests.stack.agent.mig import MIG_LABEL, MigManager
 from loadtests.stack.agent.pods import PodRunner
 from loadtests.stack.karpenter import PROVIDER_PREFIX
 from loadtests.stack.plane import HOST, Ports
@@ -52,6 +53,7 @@ class Agent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._executed: dict[str, tuple[float, float]] = {}
         self._addresses = addresses()
+        self.mig = MigManager(api)
 
     async def follow(self) -> None:
         """Starts and ends pods as the API server says, for ever."""
@@ -78,6 +80,10 @@ class Agent:
             ):
                 self._nodes.append(name)
                 self._adopted[name] = asyncio.create_task(self._look_after(name, node))
+            elif MIG_LABEL in node["metadata"].get("labels", {}) and name not in self._adopted:
+                # Its slices are the MIG manager's to show.
+                self._nodes.append(name)
+                self._adopted[name] = asyncio.create_task(nodes.renew(self._api, name))
 
     async def _look_after(self, name: str, node: Object) -> None:
         units = {k: v for k, v in node["status"]["allocatable"].items() if "/" in k}
@@ -161,6 +167,9 @@ class Agent:
         node = request.match_info["node"]
         if node not in self._nodes:
             raise web.HTTPNotFound(text=f"{node}: no such node")
+        cut = self.mig.nodes.get(node)
+        if cut is not None and cut.paused:
+            raise web.HTTPServiceUnavailable(text=f"{node}: paused for a change of MIG")
         runners = [
             (uid, r) for uid, r in self._runners.items() if r.pod["spec"]["nodeName"] == node
         ]
@@ -176,7 +185,8 @@ class Agent:
             )
             for (_, runner), ratio in zip(runners, busy, strict=True)
         }
-        devices = [held.get(i) or Device(node=node, index=i) for i in range(self._gpus)]
+        count = sum(cut.slices.values()) if cut is not None else self._gpus
+        devices = [held.get(i) or Device(node=node, index=i) for i in range(count)]
         return web.Response(text=exposition.dcgm_text(devices))
 
     async def _busy(self, uid: str, runner: PodRunner) -> float:
@@ -224,6 +234,7 @@ async def serve(folder: Path, node_count: int, gpus: int) -> None:
             for work in (
                 agent.follow(),
                 agent.adopt(),
+                agent.mig.follow(),
                 nodes.keep_alive(api, names),
                 agent.note_servers(),
             )

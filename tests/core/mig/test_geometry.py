@@ -25,6 +25,7 @@ from autoscaler.core.mig.geometry import (
     geometry_of,
     layouts,
     maximal_layouts,
+    parse_geometry,
     realise,
 )
 from autoscaler.errors import GpuFrozen, IllegalLayout, UnknownGpu, UnknownProfile
@@ -317,3 +318,15 @@ def test_no_slice_in_use_is_ever_destroyed(data: st.DataObject) -> None:
         if not change.is_empty:
             state = GpuState(layout=change.create)
         assert geometry_of(state.layout) == wanted
+
+
+@pytest.mark.parametrize("text", ["1x3g.40gb+4x1g.10gb", "7x1g.10gb", "6x1g.10gb+1x1g.10gb+me"])
+def test_a_geometry_is_read_as_it_is_written(text: str) -> None:
+    geometry = parse_geometry(text)
+    assert parse_geometry(str(geometry)) == geometry
+
+
+@pytest.mark.parametrize("text", ["", "3g.40gb", "0x1g.10gb", "1x1g.10gb+1x1g.10gb", "all-1g"])
+def test_what_is_no_geometry_is_refused(text: str) -> None:
+    with pytest.raises(IllegalLayout, match="write for example"):
+        parse_geometry(text)

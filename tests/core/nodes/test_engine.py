@@ -59,4 +59,5 @@ def test_a_fault_in_the_step_leaves_replicas_alone() -> None:
     broken = replace(INPUT[0], nodes=None)  # type: ignore[arg-type]
     result = engine.tick(replace(story.last, now_s=story.now_s + 10.0, pools=(broken,)))
     assert len(result.decisions) == 1
-    assert result.fleet[0].message.startswith("node pools held: TypeError")
+    told = [finding.message.split(": ")[:2] for finding in result.fleet]
+    assert told == [["scarce GPUs not divided", "TypeError"], ["node pools held", "TypeError"]]

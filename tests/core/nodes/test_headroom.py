@@ -207,3 +207,17 @@ def test_the_sum_lies_between_the_medians_and_the_sum_of_quantiles(
     assert sum(c.median for c in claims) <= total <= sum(c.upper for c in claims) + 1e-6
     demand = summed_demand(claims, growth_ratio=ratio)
     assert sum(c.level_whole for c in claims) <= demand <= sum(c.limit for c in claims)
+
+
+def test_a_fixed_pool_is_asked_for_nothing_and_its_free_units_are_used_first() -> None:
+    # 7 are expected, 2 held; the fixed pool has 3 free, so the one that grows is asked for 2.
+    bert = Workload(ahead_rps=(60.0, 70.0))
+    world = World(
+        workloads=[bert],
+        pools={"a": pool("a", fixed=True, max_headroom=0), "h100": pool()},
+        nodes={"a": [node("n", used=5)]},
+    )
+    answer = world.run()
+    assert (decided(answer, "a").headroom, decided(answer).headroom) == (0, 2)
+    assert decided(answer, "a").facts.supply == 8
+    assert "a" not in world.written

@@ -1,0 +1,169 @@
+"""Slice pools, kept up to date: nodes and their MIG labels, who holds slices by two sources, and Services over groups.
+
+Needs `list` and `watch` on nodes, pods and services, and a GPU exporter that Prometheus scrapes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.clock import Clock
+from autoscaler.collectors import slice_views
+from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.node_views import carries
+from autoscaler.collectors.slice_views import PlacedHolder, ServiceView, SliceNodeView
+from autoscaler.core.slices.observed import Front, Holder, SliceNode, SlicesInput
+from autoscaler.core.slices.settings import SlicePoolSettings
+from autoscaler.errors import SourceError
+
+log = logging.getLogger(__name__)
+
+EXPORTER_PERIOD_S = 10.0
+EXPORTER_LASTS_S = 40.0
+"""What the exporter told longer ago is not known any more."""
+
+Groups = Mapping[tuple[str, str], Mapping[str, Mapping[str, str]]]
+"""By (namespace, group): the labels of each member's pods, by `namespace/name`."""
+
+
+class SliceCollector:
+    """Watches the slice pools of one cluster."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        prometheus: PrometheusClient,
+        clock: Clock,
+        *,
+        pools: Mapping[str, SlicePoolSettings],
+        groups: Callable[[], Groups],
+    ) -> None:
+        self._prometheus, self._clock = prometheus, clock
+        self._pools, self._groups = pools, groups
+        self._devices: Mapping[str, int] = {}
+        self._told_s: float | None = None
+        self._nodes: Mirror[SliceNodeView] = Mirror(
+            client, "/api/v1/nodes", lambda raw, _: slice_views.node(raw), clock
+        )
+        self._pods: Mirror[PlacedHolder] = Mirror(
+            client, "/api/v1/pods", lambda raw, _: slice_views.placed(raw), clock
+        )
+        self._services: Mirror[ServiceView] = Mirror(
+            client, "/api/v1/services", lambda raw, _: slice_views.service(raw), clock
+        )
+
+    @property
+    def mirrors(self) -> tuple[Mirror[Any], ...]:
+        """Everything that is watched."""
+        return (self._nodes, self._pods, self._services)
+
+    async def run(self) -> None:
+        """Watches for ever."""
+        async with asyncio.TaskGroup() as group:
+            for mirror in self.mirrors:
+                group.create_task(mirror.run())
+            group.create_task(self._follow_exporters())
+
+    async def read_once(self) -> None:
+        """Reads everything once. What can't be read says so in `observe`."""
+        for mirror in self.mirrors:
+            try:
+                await mirror.relist()
+            except SourceError as error:
+                mirror.error = str(error)
+        await self._ask_exporters()
+
+    def observe(self) -> SlicesInput:
+        """No I/O."""
+        stale = self._stale()
+        held: dict[str, list[Holder]] = {}
+        for pod in self._pods.objects.values():
+            held.setdefault(pod.node, []).extend(pod.holders)
+        told = (
+            self._devices
+            if self._told_s is not None
+            and self._clock.monotonic_s() - self._told_s < EXPORTER_LASTS_S
+            else {}
+        )
+        nodes = [
+            SliceNode(
+                name=view.name,
+                pool=pool,
+                config=view.config,
+                state=view.state,
+                slices=view.slices,
+                ready=view.ready,
+                cordoned=view.cordoned,
+                leaving=view.leaving,
+                mark=view.mark,
+                holders=None
+                if stale is not None
+                else tuple(sorted(held.get(view.name, ()), key=lambda item: item.pod)),
+                devices=told.get(view.name),
+            )
+            for pool, view in self._members()
+        ]
+        return SlicesInput(
+            nodes=tuple(sorted(nodes, key=lambda node: node.name)),
+            stale=stale,
+            fronts=self._fronts(),
+        )
+
+    def _members(self) -> list[tuple[str, SliceNodeView]]:
+        """(pool, node) of every node of a slice pool; of two that claim it the first by name has it."""
+        found = []
+        for view in self._nodes.objects.values():
+            for name in sorted(self._pools):
+                if carries(view.labels, self._pools[name].labels):
+                    found.append((name, view))
+                    break
+        return found
+
+    def _stale(self) -> str | None:
+        for mirror in (self._nodes, self._pods):
+            if mirror.error is not None:
+                return f"{mirror.path}: {mirror.error}"
+            if not mirror.synced:
+                return f"{mirror.path}: not listed yet"
+        return None
+
+    def _fronts(self) -> tuple[Front, ...] | None:
+        """Services over several members of one group."""
+        if not self._services.synced or self._services.error is not None:
+            return None
+        found = []
+        for (namespace, _), members in sorted(self._groups().items()):
+            for view in self._services.objects.values():
+                behind = tuple(
+                    sorted(
+                        name for name, labels in members.items() if carries(labels, view.selector)
+                    )
+                )
+                if view.namespace == namespace and len(behind) > 1:
+                    found.append(Front(service=f"{namespace}/{view.name}", workloads=behind))
+        return tuple(sorted(found, key=lambda front: front.service))
+
+    async def _follow_exporters(self) -> None:
+        while True:
+            await self._ask_exporters()
+            await self._clock.sleep(EXPORTER_PERIOD_S)
+
+    async def _ask_exporters(self) -> None:
+        names = [view.name for _, view in self._members()]
+        if not names:
+            return
+        try:
+            series = await self._prometheus.query(
+                slice_views.devices_query(names), self._clock.now_s()
+            )
+        except SourceError as error:
+            # What was told before goes stale by itself.
+            log.warning("GPU exporters: %s", error)
+            return
+        self._devices = slice_views.held_devices(series)
+        self._told_s = self._clock.monotonic_s()

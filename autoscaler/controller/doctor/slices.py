@@ -1,0 +1,150 @@
+"""Slice pools: whether the nodes are what the policy says, whose they are to cut, and what the MIG manager reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from autoscaler.collectors import slice_views
+from autoscaler.collectors.node_views import carries
+from autoscaler.config import Settings
+from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
+from autoscaler.core.mig.catalogue import find_gpu
+from autoscaler.core.slices.observed import CONFIG_LABEL, PRODUCT_LABEL, STATE_LABEL
+from autoscaler.core.slices.settings import SlicePoolSettings, SlicesMode
+from autoscaler.errors import UnknownGpu
+
+Object = Mapping[str, Any]
+MANAGER = "MIG manager"
+DRA_DRIVER = "gpu.nvidia.com"
+# By which a node autoscaler's nodes are known: it copies a node as the template for new ones.
+GROWN_LABELS = (
+    "karpenter.sh/nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "cloud.google.com/gke-nodepool",
+    "kubernetes.azure.com/agentpool",
+)
+
+
+def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    """Nothing where slices are off."""
+    slices = settings.engine.slices
+    if slices.mode is SlicesMode.OFF:
+        return []
+    if "nodes" in cluster.unreadable:
+        remedy = "let doctor list nodes, or install the component slices"
+        return [unknown("slice pools", cluster.unreadable["nodes"], remedy)]
+    found = [*_dra(cluster), *_manager(cluster, settings)]
+    for name, pool in slices.pools.items():
+        found += _pool(cluster, f"slice pool {name}", pool)
+    return found
+
+
+def _dra(cluster: Cluster) -> list[Diagnosis]:
+    """NVIDIA's DRA driver destroys slices that it did not make: it and the MIG manager can't share a node."""
+    drivers = {
+        str((item.get("spec") or {}).get("driver")) for item in cluster.all("resource slices")
+    }
+    if DRA_DRIVER not in drivers:
+        return []
+    text = (
+        f"{DRA_DRIVER} offers GPUs by dynamic resource allocation, which forescale does not drive"
+    )
+    remedy = (
+        "leave nodes with that driver out of engine.slices.pools, or set engine.slices.mode: off"
+    )
+    return [error(MANAGER, text, remedy)]
+
+
+def _manager(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    found: list[Diagnosis] = []
+    for policy in cluster.all("cluster policies"):
+        spec = policy.get("spec") or {}
+        if str((spec.get("mig") or {}).get("strategy", "single")) != "mixed":
+            found.append(
+                error(
+                    MANAGER,
+                    "the MIG strategy is single: slices of different profiles have no names of their own",
+                    "set spec.mig.strategy of the ClusterPolicy to mixed",
+                )
+            )
+    wanted = {name for pool in settings.engine.slices.pools.values() for name in pool.configs}
+    maps = cluster.all("mig configs")
+    if not maps or not wanted:
+        remedy = "compare engine.slices.pools.*.configs with the ConfigMap that it reads, by hand"
+        return [*found, unknown(MANAGER, "which ConfigMap it reads is not known", remedy)]
+    for item in maps:
+        where = f"ConfigMap {item['metadata'].get('namespace')}/{item['metadata']['name']}"
+        lacking = sorted(wanted - _configs(item))
+        if lacking:
+            remedy = f"add them to {where}, or leave them out of engine.slices.pools"
+            found.append(error(MANAGER, f"{where} has no {', '.join(lacking)}", remedy))
+        else:
+            found.append(ok(MANAGER, f"{where} has all {len(wanted)} configs"))
+    return found
+
+
+def _configs(item: Object) -> set[str]:
+    """Names in the MIG manager's ConfigMap; none where it can't be read."""
+    try:
+        document = yaml.safe_load((item.get("data") or {}).get("config.yaml") or "")
+        return set((document or {}).get("mig-configs") or {})
+    except (yaml.YAMLError, AttributeError, TypeError):
+        return set()
+
+
+def _pool(cluster: Cluster, about: str, pool: SlicePoolSettings) -> list[Diagnosis]:
+    nodes = [
+        node
+        for node in cluster.all("nodes")
+        if carries(node["metadata"].get("labels") or {}, pool.labels)
+    ]
+    if not nodes:
+        remedy = "correct its labels, or leave the pool out"
+        return [warning(about, "no node has its labels", remedy)]
+    found = [item for node in nodes for item in _node(about, node, pool)]
+    return found or [ok(about, f"{len(nodes)} nodes, cut as the policy names it")]
+
+
+def _node(about: str, node: Object, pool: SlicePoolSettings) -> list[Diagnosis]:
+    name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
+    grown = [label for label in GROWN_LABELS if label in labels]
+    if grown:
+        return [
+            error(
+                about,
+                f"node {name} has the label {grown[0]}: a node autoscaler copies it as the template for new ones",
+                "name it in engine.nodes.pools with its one geometry, and leave it out of engine.slices.pools",
+            )
+        ]
+    found = []
+    product = str(labels.get(PRODUCT_LABEL, ""))
+    if product and not _is(product, pool.gpu):
+        remedy = f"set gpu to {product}, and configs to what it can be cut into"
+        found.append(error(about, f"node {name} has {product}, the policy says {pool.gpu}", remedy))
+    if not labels.get(STATE_LABEL):
+        remedy = "install the GPU Operator's MIG manager there"
+        found.append(error(about, f"node {name}: no MIG manager tells its state", remedy))
+    config = str(labels.get(CONFIG_LABEL, ""))
+    if config not in pool.configs:
+        text = (
+            f"node {name}: its {CONFIG_LABEL} is {config or 'not set'}, which configs does not name"
+        )
+        remedy = "add it to configs: forescale touches no node that it could not bring back"
+        return [*found, warning(about, text, remedy)]
+    view = slice_views.node(node)
+    if view.slices != pool.slices_of(config):
+        text = f"node {name} is {config} and offers {view.slices}, the policy says {pool.slices_of(config)}"
+        remedy = "correct configs or gpus_per_node, or look at the node's device plugin"
+        found.append(error(about, text, remedy))
+    return found
+
+
+def _is(product: str, gpu: str) -> bool:
+    try:
+        return find_gpu(product) == find_gpu(gpu)
+    except UnknownGpu:
+        return False

@@ -1,0 +1,90 @@
+"""The packing beside the loop: once a minute a worker process solves what the last tick asked, a later tick takes it.
+
+A packing that fails says why; the plan from before holds until it is too old, and then no node is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from autoscaler.clock import Clock
+from autoscaler.controller.forecast_worker import WorkerLost
+from autoscaler.controller.forecasting import Worker
+from autoscaler.core.packing.pack import MOVE_PRICE, pack
+from autoscaler.core.packing.plan import PackingPlan
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import SlicePlan
+from autoscaler.core.slices.question import Question, answer, question
+from autoscaler.core.types import TickRecord
+from autoscaler.errors import PackingError
+from autoscaler.solver.highs import HighsSolver
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 60.0
+GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
+"""Of what is asked for beyond what runs: tried in this order until it fits."""
+FIRST_S = 15.0
+"""Until the first question: a tick or two have been by then."""
+
+
+class SlicePlanner:
+    """Runs for as long as the process lives."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        last: Callable[[], TickRecord | None],
+        clock: Clock,
+        config: EngineConfig,
+    ) -> None:
+        """`last` gives the newest tick."""
+        self._worker, self._last = worker, last
+        self._clock, self._config = clock, config
+        self._ready: SlicePlan | None = None
+
+    def take(self) -> SlicePlan | None:
+        """The plan that is new since the last call. No I/O, no waiting."""
+        ready, self._ready = self._ready, None
+        return ready
+
+    async def run(self) -> None:
+        """Minute after minute; ends when it is cancelled, and the worker with it."""
+        try:
+            await self._clock.sleep(FIRST_S)
+            while True:
+                await self.minute()
+                await self._clock.sleep(PERIOD_S)
+        finally:
+            self._worker.close()
+
+    async def minute(self) -> None:
+        """One question, where the last tick poses one."""
+        record = self._last()
+        if record is None:
+            return
+        for growth_ratio in GROWTH_RATIOS:
+            asked = question(record, self._config, growth_ratio=growth_ratio)
+            if asked is None:
+                return
+            try:
+                self._ready = await self._worker.call(solve, asked, self._clock.now_s())
+            except WorkerLost as error:
+                log.warning("packing failed", extra={"error": str(error)})
+                return
+            if self._ready.infeasible is None:
+                return
+            told = {"growth_ratio": growth_ratio, "error": self._ready.infeasible}
+            log.warning("no packing", extra=told)
+
+
+def solve(asked: Question, now_s: float) -> SlicePlan:
+    """In the worker. What can't be packed is a plan that says so."""
+    try:
+        found: PackingPlan = pack(
+            asked.problem, HighsSolver(), move_price=MOVE_PRICE * asked.gpu_price
+        )
+    except PackingError as error:
+        return SlicePlan(made_at_s=now_s, infeasible=str(error))
+    return answer(asked, found, now_s=now_s)

@@ -1,0 +1,38 @@
+"""What a pool has for the workloads that are managed: nothing is scarce before its nodes, or their limit, say so."""
+
+from __future__ import annotations
+
+from autoscaler.core.nodes.observed import NodeStatus, PoolInput
+from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.core.nodes.state import StockState
+
+
+def units(pool: PoolSettings, given: PoolInput, stock: StockState) -> int | None:
+    """The most units that managed pods can hold there; None: not known, or the node autoscaler brings what is asked.
+
+    A fixed pool has what its nodes have. One that grows has no end until it is sold out - then it has its nodes and
+    those on their way, and one more while it is tried again - or until its limit.
+    """
+    if given.stale is not None or given.foreign_units is None:
+        return None
+    there = sum(_of_node(node, pool) for node in given.nodes)
+    if not pool.fixed:
+        ends = []
+        if stock.until_s is not None:
+            ends.append(there)
+        elif stock.probing:
+            ends.append(there + pool.units_per_node)
+        if pool.max_nodes is not None:
+            ends.append(max(there, pool.max_nodes * pool.units_per_node))
+        if not ends:
+            return None
+        there = min(ends)
+    return max(0, there - given.foreign_units)
+
+
+def _of_node(node: NodeStatus, pool: PoolSettings) -> int:
+    """What pods hold there is there, whatever it shows: a device plugin that starts anew shows nothing for a while."""
+    if node.leaving:
+        return node.used_units
+    shown = pool.units_per_node if node.units is None else node.units
+    return max(shown, node.used_units)

@@ -1,0 +1,402 @@
+"""Variant groups: Deployments that serve one model on different shapes share its demand by price.
+
+    what all of them need -> the cheapest mix that carries it -> new pods first -> old ones once the new are ready
+
+The need is the sum of what sizing found for each, kept at its highest for the time that scaling down waits. A mix is
+begun for a tenth less cost and kept to while it is no dearer, so that noise moves nothing. Nothing is lowered on a
+capacity that was not measured, during a rollout, or while a member is not known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autoscaler.core.behavior import down_window_s
+from autoscaler.core.mig.choice import Option, cheapest_mix
+from autoscaler.core.need import Need
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
+from autoscaler.core.slices.prices import prices, shape_of
+from autoscaler.core.slices.settings import SlicesMode
+from autoscaler.core.slices.state import GroupState, Needed
+from autoscaler.core.types import (
+    Decision,
+    DecisionStep,
+    Finding,
+    Mode,
+    Pause,
+    WorkloadId,
+    WorkloadInput,
+)
+
+STAGE = "group"
+WORTH_RATIO = 0.9
+"""A mix is begun where it costs at most this share of the members' own numbers, or where these are too few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One Deployment of a group, as this tick sees it."""
+
+    given: WorkloadInput
+    decision: Decision
+    need: Need
+    mrps: int
+    """What one replica carries."""
+    price: int
+    wanted: int
+    """What sizing found, or what its own decision raises it to: a panic, a queue that grows."""
+    floor: int
+    """What a person or a schedule asks for at least,"""
+    limit: int
+    """and what it may have at most."""
+
+    @property
+    def name(self) -> str:
+        return str(self.given.spec.id)
+
+    @property
+    def settled(self) -> bool:
+        """Whether anything may be lowered beside it."""
+        given = self.given
+        return (
+            given.pods_known
+            and given.samples_error is None
+            and not given.replicas.rollout
+            and given.spec.pause not in (Pause.DOWN, Pause.ALL)
+        )
+
+    def carried(self, most: int) -> int:
+        """By its ready replicas, at most so many of them; 0 while what one carries was not measured here."""
+        if self.decision.facts.capacity_unproven is not None:
+            return 0
+        return min(self.decision.facts.ready or 0, most) * self.mrps
+
+
+@dataclass(slots=True)
+class Joined:
+    """What became of all groups."""
+
+    decisions: dict[WorkloadId, Decision] = field(default_factory=dict)
+    """Those that changed."""
+    groups: list[GroupDecision] = field(default_factory=list)
+    states: list[GroupState] = field(default_factory=list)
+
+
+def join(
+    inputs: Sequence[WorkloadInput],
+    decisions: Sequence[Decision],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    fronts: tuple[Front, ...] | None,
+    plan: SlicePlan | None,
+    states: Sequence[GroupState],
+    *,
+    config: EngineConfig,
+    now_s: float,
+) -> Joined:
+    """Every group of two and more Deployments that forescale may scale."""
+    found: dict[str, list[tuple[WorkloadInput, Decision]]] = {}
+    for given, decision in zip(inputs, decisions, strict=True):
+        spec = given.spec
+        takes_part = (
+            spec.variant_group is not None
+            and spec.node_needs is not None
+            and spec.mode is Mode.AUTO
+            and given.replicas.held_by is None
+            and (given.replicas.desired > 0 or spec.may_sleep)
+        )
+        if takes_part:
+            key = f"{spec.id.namespace}/{spec.variant_group}"
+            found.setdefault(key, []).append((given, decision))
+    known = {state.group: state for state in states}
+    joined = Joined()
+    for group, pairs in sorted(found.items()):
+        if len(pairs) < 2:
+            continue
+        state = known.get(group) or GroupState(group=group)
+        refused = _refused(group, pairs, fronts)
+        if refused is not None:
+            _say(joined, group, pairs, refused)
+            continue
+        _share(joined, group, pairs, needs, floors, plan, state, config=config, now_s=now_s)
+    return joined
+
+
+def _refused(
+    group: str,
+    pairs: Sequence[tuple[WorkloadInput, Decision]],
+    fronts: tuple[Front, ...] | None,
+) -> str | None:
+    """Why the members can't share: one unweighted Service gives each pod the same, whatever it carries."""
+    shapes = {str(g.spec.id): shape_of(g.spec.node_needs) for g, _ in pairs if g.spec.node_needs}
+    if len(set(shapes.values())) < 2:
+        return None
+    if fronts is None:
+        return (
+            f"variant group {group}: Services can't be read, and one that gives unequal shapes equal shares must be "
+            "ruled out; install the component slices"
+        )
+    for front in fronts:
+        behind = {name: shapes[name] for name in front.workloads if name in shapes}
+        if len(set(behind.values())) > 1:
+            told = ", ".join(f"{name} on {shape}" for name, shape in sorted(behind.items()))
+            return (
+                f"variant group {group}: {told} behind one Service, {front.service}: it gives each pod the same share; "
+                "a Service for each and a router that weights them are needed"
+            )
+    return None
+
+
+def _say(
+    joined: Joined, group: str, pairs: Sequence[tuple[WorkloadInput, Decision]], message: str
+) -> None:
+    finding = Finding(reason=Reason.UNSUPPORTED, message=message)
+    for given, decision in pairs:
+        joined.decisions[given.spec.id] = replace(decision, findings=(*decision.findings, finding))
+    joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
+
+
+def _share(
+    joined: Joined,
+    group: str,
+    pairs: Sequence[tuple[WorkloadInput, Decision]],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    plan: SlicePlan | None,
+    state: GroupState,
+    *,
+    config: EngineConfig,
+    now_s: float,
+) -> None:
+    members = _members(pairs, needs, floors, config)
+    if members is None:
+        # Missing is not zero: what is on its way stays, and nothing is moved.
+        for given, decision in pairs:
+            if state.moving and decision.target < decision.current:
+                held = _moved(decision, decision.current, f"group {group}: a member is not known")
+                joined.decisions[given.spec.id] = held
+        joined.groups.append(
+            GroupDecision(
+                group=group,
+                needed_mrps=None,
+                members=(),
+                message="held: demand or capacity of a member is not known",
+            )
+        )
+        joined.states.append(state)
+        return
+    state, needed, now = _needed(state, members, config, now_s)
+    planned = _planned(members, plan)
+    counts = _mix(members, needed, planned)
+    # Both of what is needed now: each one's own number falls at once, the group's is kept for a while.
+    cost = _cost(members, _mix(members, now, planned if now == needed else {}))
+    alone = {m.name: min(m.limit, max(m.given.spec.min_replicas, m.wanted)) for m in members}
+    own, enough = _cost(members, alone), sum(m.mrps * alone[m.name] for m in members) >= now
+    worth = not enough or cost <= own * (1.0 if state.moving else WORTH_RATIO)
+    auto = config.slices.mode is SlicesMode.AUTO
+    message = _words(members, counts, needed, cost, own, worth=worth, auto=auto)
+    joined.groups.append(
+        GroupDecision(
+            group=group,
+            needed_mrps=needed,
+            members=tuple(
+                GroupMember(
+                    workload=member.name,
+                    shape=_shape(member),
+                    replica_mrps=member.mrps,
+                    price=member.price,
+                    replicas=counts[member.name],
+                )
+                for member in members
+            ),
+            message=message,
+        )
+    )
+    if worth and auto:
+        targets = _targets(members, counts, needed)
+        for member in members:
+            after = _moved(member.decision, targets[member.name], f"group {group}: {message}")
+            joined.decisions[member.given.spec.id] = _with_waiting(member, after, counts, targets)
+    joined.states.append(replace(state, moving=worth and auto))
+
+
+def _members(
+    pairs: Sequence[tuple[WorkloadInput, Decision]],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    config: EngineConfig,
+) -> list[Member] | None:
+    """None: demand or capacity of one is not known."""
+    asked = [given.spec.node_needs for given, _ in pairs]
+    costs = prices([item for item in asked if item is not None], config)
+    members = []
+    for (given, decision), price in zip(pairs, costs, strict=True):
+        need, asleep = needs.get(given.spec.id), given.replicas.desired == 0
+        rps = None
+        if need is not None:
+            rps = need.replica_rps or (need.carried.rps if need.carried is not None else None)
+        mrps = int(rps * 1000) if rps else 0
+        if asleep and need is not None:
+            # No pod, so no demand of its own; what it could carry is remembered, or it is left asleep.
+            if mrps < 1:
+                continue
+            need = replace(need, wanted=0)
+        if need is None or need.wanted is None or mrps < 1:
+            return None
+        floor = floors.get(given.spec.id, given.spec.min_replicas)
+        members.append(
+            Member(
+                given=given,
+                decision=decision,
+                need=need,
+                mrps=mrps,
+                price=price,
+                wanted=max(
+                    need.wanted, decision.target if decision.target > decision.current else 0
+                ),
+                floor=floor,
+                limit=_limit(given, decision, floor, config),
+            )
+        )
+    return members if len(members) > 1 else None
+
+
+def _needed(
+    state: GroupState, members: Sequence[Member], config: EngineConfig, now_s: float
+) -> tuple[GroupState, int, int]:
+    """The memory, what is needed at the highest of the down-window, and what is needed now."""
+    window_s = down_window_s(config.behavior.scale_down)
+    now = sum(member.wanted * member.mrps for member in members)
+    recent = tuple(item for item in state.needed if now_s - window_s <= item.at_s < now_s)
+    recent = (*recent, Needed(at_s=now_s, mrps=now))
+    return replace(state, needed=recent), max(item.mrps for item in recent), now
+
+
+def _cost(members: Sequence[Member], counts: Mapping[str, int]) -> int:
+    return sum(member.price * counts[member.name] for member in members)
+
+
+def _planned(members: Sequence[Member], plan: SlicePlan | None) -> Mapping[str, int]:
+    """The packing's counts, if it names every member."""
+    counts = dict(plan.replicas) if plan is not None and plan.infeasible is None else {}
+    return counts if all(member.name in counts for member in members) else {}
+
+
+def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]) -> dict[str, int]:
+    """Replicas of each: its floor, what the packing found room for, and the cheapest for what is left.
+
+    What would go beyond a member's own limit goes to the others.
+    """
+    limits = {m.name: m.limit for m in members}
+    counts = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
+    for _ in members:
+        left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)
+        open_ = [m for m in members if counts[m.name] < limits[m.name]]
+        if left <= 0 or not open_:
+            break
+        options = [Option(shape=m.name, capacity_mrps=m.mrps, price=m.price) for m in open_]
+        for name, count in cheapest_mix(options, left).replicas:
+            counts[name] = min(limits[name], counts[name] + count)
+    if not any(counts.values()):
+        # Somebody has to show when requests come again.
+        watch = min(members, key=lambda m: (m.decision.current == 0, m.price, m.name))
+        counts[watch.name] = 1
+    return counts
+
+
+def _limit(given: WorkloadInput, decision: Decision, floor: int, config: EngineConfig) -> int:
+    """As many as it may have: its own ceiling, and no more than now while a person has stopped that."""
+    spec = given.spec
+    if spec.pause in (Pause.UP, Pause.ALL):
+        return max(floor, decision.current)
+    return max(floor, config.max_replicas if spec.max_replicas is None else spec.max_replicas)
+
+
+def _targets(
+    members: Sequence[Member], counts: Mapping[str, int], needed_mrps: int
+) -> dict[str, int]:
+    """More at once; fewer only as far as the ready replicas of the others carry what is needed, the dearest first."""
+    targets = {
+        m.name: max(counts[m.name], m.decision.current)
+        if counts[m.name] < m.decision.current
+        else counts[m.name]
+        for m in members
+    }
+    for member in members:
+        if member.need.suffering:
+            targets[member.name] = max(targets[member.name], member.decision.target)
+    if not all(member.settled for member in members):
+        return targets
+    for member in sorted(members, key=lambda m: (-m.price / m.mrps, m.name)):
+        if counts[member.name] >= member.decision.current or member.need.suffering:
+            continue
+        others = sum(m.carried(targets[m.name]) for m in members if m is not member)
+        keep = math.ceil(max(0, needed_mrps - others) / member.mrps)
+        targets[member.name] = min(member.decision.current, max(counts[member.name], keep))
+    return targets
+
+
+def _moved(decision: Decision, target: int, message: str) -> Decision:
+    if target == decision.target:
+        return decision
+    step = DecisionStep(
+        stage=STAGE,
+        before=decision.target,
+        after=target,
+        reason=Reason.VARIANT_MIX,
+        message=message,
+    )
+    return replace(
+        decision,
+        target=target,
+        reason=step.reason,
+        message=message,
+        steps=(*decision.steps, step),
+    )
+
+
+def _with_waiting(
+    member: Member, decision: Decision, counts: Mapping[str, int], targets: Mapping[str, int]
+) -> Decision:
+    """Says so where replicas of it find no slice while others are kept for them."""
+    waiting = sum(1 for pod in member.given.pods if pod.unschedulable and pod.deleted_s is None)
+    kept = [name for name, target in targets.items() if target > counts[name]]
+    if not waiting or not kept:
+        return decision
+    finding = Finding(
+        reason=Reason.NO_FREE_SLICE,
+        message=(
+            f"{waiting} replicas find no free {_shape(member)}; {', '.join(sorted(kept))} stays until they run"
+        ),
+    )
+    return replace(decision, findings=(*decision.findings, finding))
+
+
+def _shape(member: Member) -> str:
+    needs = member.given.spec.node_needs
+    return shape_of(needs) if needs is not None else ""
+
+
+def _words(
+    members: Sequence[Member],
+    counts: Mapping[str, int],
+    needed_mrps: int,
+    cost: int,
+    own: int,
+    *,
+    worth: bool,
+    auto: bool,
+) -> str:
+    mix = " and ".join(
+        f"{counts[m.name]} x {_shape(m)} ({m.mrps / 1000:.3g}/s each)" for m in members
+    )
+    text = (
+        f"{needed_mrps / 1000:.3g}/s are carried by {mix} at {cost / max(1, own):.0%} of the cost"
+    )
+    if not worth:
+        return f"{text}: not worth a move"
+    return text if auto else f"{text}; engine.slices.mode is recommend, so nothing is moved"

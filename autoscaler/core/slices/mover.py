@@ -1,0 +1,382 @@
+"""How one node of a pool gets another geometry, and that no slice in use is ever touched.
+
+    wanted for long enough -> cordon -> empty by both sources, for a while -> write the label -> success -> uncordon
+                                                                      failed, or too long -> the label from before
+
+The MIG manager rebuilds every slice of a GPU that changes, evicts nobody and does not try again. So the label is
+written on a node that takes no new pods and holds none: as the API server shows, as the node's own GPU exporter shows,
+and as the actuator reads once more before it writes. One node at a time for each pool. What a person does to the node
+meanwhile is left as they did it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.observed import (
+    MigAction,
+    MigState,
+    MigStep,
+    SliceNode,
+    SlicePoolDecision,
+)
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
+from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves, WantedConfig
+
+EMPTY_WITHIN_S = 300.0
+"""A node that is not confirmed to be empty by then goes back: it holds capacity that nobody can use."""
+HEARSAY_S = 60.0
+"""Until the MIG manager was seen at work, what its label says may be about the change before."""
+LONGEST_BACKOFF_S = 86400.0
+AT_WORK = (MigState.PENDING, MigState.REBOOTING)
+AT_REST = (MigState.SUCCESS, MigState.UNTOLD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What a tick does about one pool, and the memory that it leaves."""
+
+    decision: SlicePoolDecision
+    state: PoolMoves
+    action: MigAction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Next:
+    """A change after this tick; None: it is over."""
+
+    change: NodeChange | None
+    step: MigStep | None = None
+    config: str = ""
+
+
+def move(
+    name: str,
+    nodes: Sequence[SliceNode],
+    wanted: Mapping[str, str],
+    state: PoolMoves,
+    *,
+    settings: SliceSettings,
+    now_s: float,
+    hold: str | None = None,
+) -> Moved:
+    """One pool, one tick. `wanted` names the nodes that are to be cut otherwise; `hold` is why nothing may be done."""
+    pool = settings.pools[name]
+    configs = tuple(sorted(Counter(node.config for node in nodes).items()))
+    known = {node.name: node for node in nodes}
+    state = _wanted(state, wanted, known, now_s)
+    state = replace(state, backoffs=tuple(b for b in state.backoffs if _lasts(b, now_s)))
+    if hold is not None:
+        return Moved(
+            decision=SlicePoolDecision(
+                pool=name,
+                reason=Reason.MIG_HELD,
+                message=f"held: {hold}",
+                node=state.change.node if state.change else None,
+                configs=configs,
+            ),
+            state=state,
+        )
+    change = state.change or _found(nodes, now_s)
+    if change is None and settings.mode is SlicesMode.AUTO:
+        change = _begun(nodes, state, pool, settings, now_s)
+    if change is None:
+        return Moved(decision=_at_rest(name, state, settings, configs), state=state)
+    node = known.get(change.node)
+    if node is None:
+        gone = SlicePoolDecision(
+            pool=name,
+            reason=Reason.MIG_STEADY,
+            message=f"{change.node} is gone",
+            configs=configs,
+        )
+        return Moved(decision=gone, state=replace(state, change=None))
+    after = _advanced(change, node, pool, settings, now_s)
+    if after.change is None and change.failed is not None:
+        state = _backed_off(state, change.node, settings, now_s)
+    shown = after.change or change
+    action = None
+    if after.step is not None:
+        action = MigAction(
+            pool=name,
+            node=node.name,
+            step=after.step,
+            expected=node.config,
+            config=after.config,
+            reason=Reason.MIG_CHANGING,
+            message=_words(shown),
+        )
+    return Moved(
+        decision=_decision(name, shown, after.change is None, configs),
+        state=replace(state, change=after.change),
+        action=action,
+    )
+
+
+# ---------------------------------------------------------------- when a change begins
+
+
+def _wanted(
+    state: PoolMoves, wanted: Mapping[str, str], nodes: Mapping[str, SliceNode], now_s: float
+) -> PoolMoves:
+    since = {(item.node, item.config): item.since_s for item in state.wanted}
+    return replace(
+        state,
+        wanted=tuple(
+            WantedConfig(node=node, config=config, since_s=since.get((node, config), now_s))
+            for node, config in sorted(wanted.items())
+            if node in nodes and nodes[node].config != config
+        ),
+    )
+
+
+def _found(nodes: Iterable[SliceNode], now_s: float) -> NodeChange | None:
+    """A change that somebody before us began and that nobody remembers: it is ended, never gone on with."""
+    for node in sorted(nodes, key=lambda n: n.name):
+        if node.mark is None:
+            continue
+        phase = Phase.RETURNING if node.state in AT_REST else Phase.RESTORING
+        if node.config == node.mark.after:
+            phase = Phase.APPLYING
+        return NodeChange(
+            node=node.name,
+            before=node.mark.before,
+            after=node.mark.after,
+            phase=phase,
+            since_s=now_s,
+            cordon_seen=node.cordoned,
+            failed=None if phase is Phase.APPLYING else "whoever began it did not end it",
+        )
+    return None
+
+
+def _begun(
+    nodes: Sequence[SliceNode],
+    state: PoolMoves,
+    pool: SlicePoolSettings,
+    settings: SliceSettings,
+    now_s: float,
+) -> NodeChange | None:
+    """The first node that has been wanted otherwise for long enough, is at rest and idle."""
+    known = {node.name: node for node in nodes}
+    alone = {item.node for item in state.backoffs if now_s < item.until_s}
+    for item in state.wanted:
+        node = known[item.node]
+        if (
+            now_s - item.since_s >= settings.patience_s
+            and item.node not in alone
+            and item.config in pool.configs
+            # Without a geometry to go back to, no node is touched.
+            and node.config in pool.configs
+            and node.ready
+            and not node.leaving
+            and not node.cordoned
+            # Without a MIG manager nobody would answer.
+            and node.state is MigState.SUCCESS
+            and _empty(node) is True
+        ):
+            return NodeChange(
+                node=node.name,
+                before=node.config,
+                after=item.config,
+                phase=Phase.EMPTYING,
+                since_s=now_s,
+            )
+    return None
+
+
+# ---------------------------------------------------------------- how it goes on
+
+
+def _advanced(
+    change: NodeChange,
+    node: SliceNode,
+    pool: SlicePoolSettings,
+    settings: SliceSettings,
+    now_s: float,
+) -> _Next:
+    if change.phase is Phase.RETURNING:
+        return _returned(change, node)
+    change = replace(change, cordon_seen=change.cordon_seen or node.cordoned)
+    if change.cordon_seen and not node.cordoned:
+        return _returned(_back(change, now_s, "somebody uncordoned it"), node)
+    if node.config not in (change.before, change.after):
+        why = f"somebody set {node.config or 'no config'} by hand"
+        return _returned(_back(change, now_s, why), node)
+    change = replace(change, pending_seen=change.pending_seen or node.state in AT_WORK)
+    if change.phase is Phase.EMPTYING:
+        return _emptied(change, node, settings, now_s)
+    if change.phase is Phase.APPLYING:
+        return _applied(change, node, pool, settings, now_s)
+    if change.phase is Phase.RESTORING:
+        return _restored(change, node, pool, settings, now_s)
+    # Stuck: somebody has repaired it, or not yet.
+    if node.mark is None or _shows(node, node.config, pool):
+        return _returned(_back(change, now_s, change.failed or "it was stuck"), node)
+    return _Next(change=change)
+
+
+def _emptied(change: NodeChange, node: SliceNode, settings: SliceSettings, now_s: float) -> _Next:
+    if node.config == change.after:
+        begun = replace(change, phase=Phase.APPLYING, since_s=now_s, pending_seen=False)
+        return _Next(change=replace(begun, pending_seen=node.state in AT_WORK))
+    empty = _empty(node)
+    if empty is False:
+        return _returned(_back(change, now_s, "a pod came to it"), node)
+    if now_s - change.since_s >= EMPTY_WITHIN_S:
+        why = "two sources did not confirm that it is empty"
+        return _returned(_back(change, now_s, why), node)
+    if not node.cordoned or node.mark is None:
+        return _Next(change=change, step=MigStep.CORDON, config=change.after)
+    if empty is None:
+        return _Next(change=replace(change, empty_since_s=None))
+    since_s = now_s if change.empty_since_s is None else change.empty_since_s
+    change = replace(change, empty_since_s=since_s)
+    if now_s - since_s < settings.settle_s:
+        return _Next(change=change)
+    return _Next(change=change, step=MigStep.APPLY, config=change.after)
+
+
+def _applied(
+    change: NodeChange,
+    node: SliceNode,
+    pool: SlicePoolSettings,
+    settings: SliceSettings,
+    now_s: float,
+) -> _Next:
+    if node.config == change.before:
+        return _returned(_back(change, now_s, f"somebody set {change.before} again"), node)
+    if _shows(node, change.after, pool):
+        return _returned(_back(change, now_s, change.failed), node)
+    waited_s = now_s - change.since_s
+    if _failed(change, node, now_s):
+        why = f"the MIG manager could not apply {change.after}"
+    elif waited_s >= settings.watchdog_s:
+        why = f"{change.after} was not there after {waited_s:.0f} s"
+    else:
+        return _Next(change=change)
+    change = replace(change, phase=Phase.RESTORING, since_s=now_s, pending_seen=False, failed=why)
+    return _restored(change, node, pool, settings, now_s)
+
+
+def _restored(
+    change: NodeChange,
+    node: SliceNode,
+    pool: SlicePoolSettings,
+    settings: SliceSettings,
+    now_s: float,
+) -> _Next:
+    stuck = replace(change, phase=Phase.STUCK, since_s=now_s)
+    if now_s - change.since_s >= settings.watchdog_s:
+        return _Next(change=stuck)
+    if node.config == change.after:
+        # Its exporter may be paused by the very change that failed; the node was empty before, and takes no pods.
+        if node.mark is None or node.holders != () or node.devices:
+            return _Next(change=change)
+        return _Next(change=change, step=MigStep.APPLY, config=change.before)
+    if _shows(node, change.before, pool):
+        return _returned(_back(change, now_s, change.failed), node)
+    return _Next(change=stuck if _failed(change, node, now_s) else change)
+
+
+def _returned(change: NodeChange, node: SliceNode) -> _Next:
+    if node.mark is None:
+        return _Next(change=None)
+    return _Next(change=change, step=MigStep.UNCORDON, config=node.config)
+
+
+def _back(change: NodeChange, now_s: float, failed: str | None) -> NodeChange:
+    return replace(change, phase=Phase.RETURNING, since_s=now_s, failed=failed)
+
+
+def _failed(change: NodeChange, node: SliceNode, now_s: float) -> bool:
+    told = change.pending_seen or now_s - change.since_s >= HEARSAY_S
+    return node.state is MigState.FAILED and told
+
+
+def _shows(node: SliceNode, config: str, pool: SlicePoolSettings) -> bool:
+    """Whether the MIG manager is done with it and the device plugin offers its slices."""
+    return (
+        node.config == config
+        and node.state is MigState.SUCCESS
+        and config in pool.configs
+        and node.slices == pool.slices_of(config)
+    )
+
+
+def _empty(node: SliceNode) -> bool | None:
+    """Whether both sources say that no pod holds any of it; None: one of them does not tell."""
+    if node.holders or node.devices:
+        return False
+    return True if node.holders is not None and node.devices is not None else None
+
+
+# ---------------------------------------------------------------- what is left alone, and in which words
+
+
+def _lasts(backoff: Backoff, now_s: float) -> bool:
+    """Failures are remembered for a day after the time is over, so that the next one waits longer."""
+    return now_s < backoff.until_s + LONGEST_BACKOFF_S
+
+
+def _backed_off(state: PoolMoves, node: str, settings: SliceSettings, now_s: float) -> PoolMoves:
+    failures = next((b.failures for b in state.backoffs if b.node == node), 0)
+    wait_s = min(settings.backoff_s * 2.0**failures, LONGEST_BACKOFF_S)
+    others = tuple(b for b in state.backoffs if b.node != node)
+    new = Backoff(node=node, until_s=now_s + wait_s, failures=failures + 1)
+    return replace(state, backoffs=(*others, new))
+
+
+def _words(change: NodeChange) -> str:
+    way = f"{change.node} from {change.before} to {change.after}"
+    return {
+        Phase.EMPTYING: f"{way}: cordoned, to be confirmed as empty",
+        Phase.APPLYING: f"{way}: the MIG manager is at work",
+        Phase.RESTORING: f"{way}: back to {change.before}, because {change.failed}",
+        Phase.RETURNING: f"{way}: {change.failed or 'done'}",
+        Phase.STUCK: f"{way}: {change.failed}, and {change.before} did not come back either; it stays cordoned",
+    }[change.phase]
+
+
+def _decision(
+    name: str, change: NodeChange, over: bool, configs: tuple[tuple[str, int], ...]
+) -> SlicePoolDecision:
+    reason, message = Reason.MIG_CHANGING, _words(change)
+    findings: tuple[tuple[Reason, str, str], ...] = ()
+    if change.phase is Phase.STUCK:
+        reason = Reason.MIG_STUCK
+        findings = ((reason, change.node, message),)
+    elif change.phase is Phase.RETURNING and change.failed is None:
+        reason = Reason.MIG_CHANGED
+    elif change.failed is not None:
+        reason = Reason.MIG_FAILED
+        findings = ((reason, change.node, message),)
+    return SlicePoolDecision(
+        pool=name,
+        reason=reason,
+        message=message,
+        node=None if over else change.node,
+        configs=configs,
+        findings=findings,
+    )
+
+
+def _at_rest(
+    name: str,
+    state: PoolMoves,
+    settings: SliceSettings,
+    configs: tuple[tuple[str, int], ...],
+) -> SlicePoolDecision:
+    if not state.wanted:
+        message = "its nodes are cut as they are needed"
+        return SlicePoolDecision(
+            pool=name, reason=Reason.MIG_STEADY, message=message, configs=configs
+        )
+    told = ", ".join(f"{item.node} as {item.config}" for item in state.wanted[:3])
+    message = f"wanted: {told}"
+    if settings.mode is not SlicesMode.AUTO:
+        message += "; engine.slices.mode is recommend, so nothing is written"
+    return SlicePoolDecision(pool=name, reason=Reason.MIG_WANTED, message=message, configs=configs)

@@ -1,0 +1,180 @@
+"""What a tick sees of slices, and what it answers for them. `None` is "not observed", never zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from autoscaler.core.mig.geometry import RESOURCE_PREFIX, Geometry
+from autoscaler.core.reasons import Reason
+
+CONFIG_LABEL = "nvidia.com/mig.config"
+STATE_LABEL = "nvidia.com/mig.config.state"
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+CHANGE_ANNOTATION = "mig.forescale.io/change"
+"""On a node that forescale has cordoned: what it is about to do. Whoever leads next finds it here."""
+
+
+class MigState(StrEnum):
+    """What the MIG manager says of a node; UNTOLD where it has said nothing."""
+
+    UNTOLD = ""
+    PENDING = "pending"
+    REBOOTING = "rebooting"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A change that was begun: from which config to which."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A pod on a node that holds a GPU or a slice."""
+
+    pod: str
+    """`namespace/name`."""
+    shape: str
+    """A MIG profile, or `gpu`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceNode:
+    """One node of a slice pool."""
+
+    name: str
+    pool: str
+    config: str = ""
+    """Its label `nvidia.com/mig.config`."""
+    state: MigState = MigState.UNTOLD
+    slices: Geometry = field(default_factory=lambda: Geometry(()))
+    """Allocatable now."""
+    ready: bool = True
+    cordoned: bool = False
+    leaving: bool = False
+    mark: Mark | None = None
+    holders: tuple[Holder, ...] | None = None
+    """Pods bound to it that hold a GPU or a slice, as the API server shows; None: not known."""
+    devices: int | None = None
+    """Devices that a pod holds, as the node's own GPU exporter shows; None: it shows nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """A Service and the workloads (`namespace/name`) whose pods it gives equal shares to."""
+
+    service: str
+    workloads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesInput:
+    """All that one tick knows of slices."""
+
+    nodes: tuple[SliceNode, ...] = ()
+    stale: str | None = None
+    """Why nodes or pods are not to be trusted; None: they are up to date."""
+    fronts: tuple[Front, ...] | None = None
+    """Services over more than one workload of a variant group; None: services can't be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePlan:
+    """Answer of the packing outside the tick to an earlier tick's question."""
+
+    made_at_s: float
+    replicas: tuple[tuple[str, int], ...] = ()
+    """By workload (`namespace/name`), for members of variant groups."""
+    nodes: tuple[tuple[str, str], ...] = ()
+    """(node, config) of the nodes that are to be cut otherwise."""
+    emptied: tuple[str, ...] = ()
+    """Nodes that would be empty if their replicas went first."""
+    message: str = ""
+    infeasible: str | None = None
+    """Why there is no plan."""
+
+
+class MigStep(StrEnum):
+    """One write to a node."""
+
+    CORDON = "cordon"
+    APPLY = "apply"
+    UNCORDON = "uncordon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigAction:
+    """One write, with what must still hold: the label is `expected`, and for APPLY the node is ours and empty."""
+
+    pool: str
+    node: str
+    step: MigStep
+    expected: str
+    """The label's value now."""
+    config: str
+    """CORDON: what is to come; APPLY: the label's new value."""
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMember:
+    """One Deployment of a group."""
+
+    workload: str
+    shape: str
+    replica_mrps: int
+    """What one replica carries, in thousandths of an inference a second."""
+    price: int
+    replicas: int
+    """What the mix gives it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDecision:
+    """What the Deployments of one variant group are to carry together, and how they share it."""
+
+    group: str
+    """`namespace/name`."""
+    needed_mrps: int | None
+    """None: not known, so nothing is moved."""
+    members: tuple[GroupMember, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePoolDecision:
+    """The answer for one slice pool."""
+
+    pool: str
+    reason: Reason
+    message: str
+    node: str | None = None
+    """The node that is being cut anew."""
+    configs: tuple[tuple[str, int], ...] = ()
+    """How many nodes have which config."""
+    findings: tuple[tuple[Reason, str, str], ...] = ()
+    """(reason, node, message)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesDecision:
+    """The answer for slices."""
+
+    groups: tuple[GroupDecision, ...] = ()
+    pools: tuple[SlicePoolDecision, ...] = ()
+    actions: tuple[MigAction, ...] = ()
+
+
+def profile_of(resource: str) -> str | None:
+    """The MIG profile of an extended resource, as `1g.10gb+me`; None: it is none."""
+    if not resource.startswith(RESOURCE_PREFIX):
+        return None
+    name = resource.removeprefix(RESOURCE_PREFIX)
+    base, _, suffix = name.partition("gb.")
+    return f"{base}gb+{suffix}" if suffix else name

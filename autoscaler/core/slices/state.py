@@ -1,0 +1,96 @@
+"""What the engine remembers of slices between ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autoscaler.core.slices.observed import SlicePlan
+
+
+class Phase(StrEnum):
+    """Where a node is on its way to another geometry."""
+
+    EMPTYING = "emptying"
+    """Cordoned, or about to be, and watched until both sources say that it is empty."""
+    APPLYING = "applying"
+    RESTORING = "restoring"
+    """It failed or took too long: the geometry from before is asked for again."""
+    RETURNING = "returning"
+    """To be uncordoned."""
+    STUCK = "stuck"
+    """Not even the geometry from before came back: a person has to look. It stays cordoned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeChange:
+    """One node that is being cut anew."""
+
+    node: str
+    before: str
+    after: str
+    phase: Phase
+    since_s: float
+    """When the phase began."""
+    cordon_seen: bool = False
+    empty_since_s: float | None = None
+    pending_seen: bool = False
+    """The MIG manager has begun: from then on what it says is about this change, and not about one before."""
+    failed: str | None = None
+    """Why it comes back without its new geometry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """A node that is left alone."""
+
+    node: str
+    until_s: float
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedConfig:
+    """A node that a plan wants cut otherwise, and since when without a break."""
+
+    node: str
+    config: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolMoves:
+    """Memory of one slice pool: one node at a time."""
+
+    pool: str
+    change: NodeChange | None = None
+    backoffs: tuple[Backoff, ...] = ()
+    wanted: tuple[WantedConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What a group was found to need, as of one tick."""
+
+    at_s: float
+    mrps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupState:
+    """Memory of one variant group."""
+
+    group: str
+    needed: tuple[Needed, ...] = ()
+    """Of the last down-window, oldest first."""
+    moving: bool = False
+    """Replicas are on their way from one shape to another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesState:
+    """Memory of all of it."""
+
+    plan: SlicePlan | None = None
+    groups: tuple[GroupState, ...] = ()
+    pools: tuple[PoolMoves, ...] = ()

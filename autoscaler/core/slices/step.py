@@ -1,0 +1,94 @@
+"""Slices, one tick: variant groups share their demand, and each slice pool's node is moved one step on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autoscaler.core.need import Need
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.groups import join
+from autoscaler.core.slices.mover import move
+from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
+from autoscaler.core.slices.state import PoolMoves, SlicesState
+from autoscaler.core.types import Decision, TickInput, WorkloadId
+
+PLAN_LASTS_S = 900.0
+"""A plan that is older says nothing: who makes them has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """The decisions after it, the answer for slices and the memory that it leaves."""
+
+    decisions: tuple[Decision, ...]
+    slices: SlicesDecision
+    state: SlicesState
+
+
+def step(
+    tick_input: TickInput,
+    decisions: Sequence[Decision],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    state: SlicesState,
+    *,
+    config: EngineConfig,
+) -> Stepped:
+    """Nothing is changed where slices are not observed: the mode is off."""
+    given, now_s = tick_input.slices, tick_input.now_s
+    if given is None:
+        return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
+    plan = _kept(tick_input.slice_plan or state.plan, now_s)
+    joined = join(
+        tick_input.workloads,
+        decisions,
+        needs,
+        floors,
+        given.fronts,
+        plan,
+        state.groups,
+        config=config,
+        now_s=now_s,
+    )
+    hold = given.stale or (
+        f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
+    )
+    moved = _pools(given, plan, state, config, now_s, hold)
+    return Stepped(
+        decisions=tuple(joined.decisions.get(item.workload, item) for item in decisions),
+        slices=replace(moved[0], groups=tuple(joined.groups)),
+        state=SlicesState(plan=plan, groups=tuple(joined.states), pools=moved[1]),
+    )
+
+
+def _pools(
+    given: SlicesInput,
+    plan: SlicePlan | None,
+    state: SlicesState,
+    config: EngineConfig,
+    now_s: float,
+    hold: str | None,
+) -> tuple[SlicesDecision, tuple[PoolMoves, ...]]:
+    known = {item.pool: item for item in state.pools}
+    wanted = dict(plan.nodes) if plan is not None else {}
+    moved = [
+        move(
+            name,
+            [node for node in given.nodes if node.pool == name],
+            wanted,
+            known.get(name) or PoolMoves(pool=name),
+            settings=config.slices,
+            now_s=now_s,
+            hold=hold,
+        )
+        for name in sorted(config.slices.pools)
+    ]
+    return SlicesDecision(
+        pools=tuple(item.decision for item in moved),
+        actions=tuple(item.action for item in moved if item.action is not None),
+    ), tuple(item.state for item in moved)
+
+
+def _kept(plan: SlicePlan | None, now_s: float) -> SlicePlan | None:
+    return plan if plan is not None and now_s - plan.made_at_s < PLAN_LASTS_S else None

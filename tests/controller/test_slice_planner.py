@@ -1,0 +1,294 @@
+"""What a tick asks of the packing, solved for real: which idle node is cut how, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from autoscaler.controller.forecast_worker import ProcessWorker, WorkerLost, follow
+from autoscaler.controller.slice_planner import SlicePlanner, solve
+from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import (
+    GroupDecision,
+    GroupMember,
+    Holder,
+    Mark,
+    MigState,
+    SliceNode,
+    SlicePlan,
+    SlicesDecision,
+    SlicesInput,
+)
+from autoscaler.core.slices.question import question
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
+from autoscaler.core.types import (
+    Decision,
+    DecisionStep,
+    Mode,
+    PodStatus,
+    ReplicaStatus,
+    ScalingPlan,
+    TickInput,
+    TickRecord,
+    TickResult,
+    WorkloadInput,
+)
+from tests.core.story import START_S, spec
+from tests.fakes.clock import FakeClock
+
+T = TypeVar("T")
+ONES, THREES = "all-1g.10gb", "all-3g.40gb"
+POOL = SlicePoolSettings(
+    labels={"pool": "mig"},
+    gpu="A100-80GB",
+    configs={ONES: "7x1g.10gb", THREES: "2x3g.40gb"},
+    gpus_per_node=2,
+)
+CONFIG = EngineConfig(slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}))
+
+
+def node(name: str, *pods: str, config: str = ONES, **changes: object) -> SliceNode:
+    """Two GPUs; each pod is `name:shape`."""
+    holders = tuple(Holder(pod=p.split(":")[0], shape=p.split(":")[1]) for p in pods)
+    base = SliceNode(
+        name=name,
+        pool="mig",
+        config=config,
+        state=MigState.SUCCESS,
+        slices=POOL.slices_of(config if config in POOL.configs else ONES),
+        holders=holders,
+        devices=len(holders),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def workload(
+    name: str, shape: str, target: int, pods: int = 0, **changes: object
+) -> tuple[WorkloadInput, Decision]:
+    resource = "nvidia.com/gpu" if shape == "gpu" else f"nvidia.com/mig-{shape}"
+    needs = NodeNeeds(resource=resource, count=1)
+    own = spec(name, **({"node_needs": needs} | changes))
+    given = WorkloadInput(
+        spec=own,
+        replicas=ReplicaStatus(desired=max(1, pods)),
+        pods=tuple(PodStatus(name=f"{name}-{i}", created_s=START_S) for i in range(pods)),
+    )
+    decision = Decision(
+        workload=own.id,
+        current=pods,
+        target=target,
+        reason=Reason.STEADY,
+        message="",
+        mode=own.mode,
+    )
+    return given, decision
+
+
+def record(
+    nodes: list[SliceNode],
+    *workloads: tuple[WorkloadInput, Decision],
+    groups: tuple[GroupDecision, ...] = (),
+    pools: tuple[PoolInput, ...] = (),
+) -> TickRecord:
+    return TickRecord(
+        input=TickInput(
+            now_s=START_S,
+            workloads=tuple(given for given, _ in workloads),
+            slices=SlicesInput(nodes=tuple(nodes), fronts=()),
+            pools=pools,
+        ),
+        result=TickResult(
+            now_s=START_S,
+            decisions=tuple(decision for _, decision in workloads),
+            plan=ScalingPlan(),
+            slices=SlicesDecision(groups=groups),
+        ),
+    )
+
+
+def planned(tick: TickRecord, config: EngineConfig = CONFIG) -> SlicePlan:
+    asked = question(tick, config)
+    assert asked is not None
+    return solve(asked, START_S)
+
+
+def test_an_idle_node_is_cut_as_what_is_asked_for() -> None:
+    plan = planned(record([node("n1"), node("n2")], workload("a", "3g.40gb", 3)))
+    assert plan.nodes == (("n1", THREES),)
+    assert plan.infeasible is None
+
+
+def test_nodes_that_are_cut_right_are_left() -> None:
+    tick = record(
+        [node("n1"), node("n2", config=THREES)],
+        workload("a", "3g.40gb", 3),
+        workload("b", "1g.10gb", 5),
+    )
+    assert planned(tick).nodes == ()
+
+
+def test_a_node_in_use_keeps_its_slices() -> None:
+    held = [f"team/b-{i}:1g.10gb" for i in range(3)]
+    tick = record(
+        [node("n1", *held), node("n2")],
+        workload("a", "3g.40gb", 2),
+        workload("b", "1g.10gb", 3, pods=3),
+    )
+    assert planned(tick).nodes == (("n2", THREES),)
+
+
+def test_other_tenants_pods_are_never_planned_away() -> None:
+    tick = record(
+        [node("n1", "other/x:1g.10gb"), node("n2", "other/y:1g.10gb")],
+        workload("a", "3g.40gb", 1),
+    )
+    plan = planned(tick)
+    assert plan.nodes == ()
+    assert plan.infeasible is not None
+
+
+def test_what_does_not_fit_is_said() -> None:
+    plan = planned(record([node("n1")], workload("a", "3g.40gb", 9)))
+    assert (plan.nodes, plan.replicas) == ((), ())
+    assert plan.infeasible is not None
+    assert "does not fit" in plan.infeasible
+
+
+async def test_where_not_all_fits_a_part_of_it_is_planned_for() -> None:
+    """Two idle nodes hold eight slices of 3g; twelve are asked for: of half, six, two nodes are cut."""
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 12))
+    planner = SlicePlanner(Inline(), lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert (plan.infeasible, plan.nodes) == (None, (("n1", THREES), ("n2", THREES)))
+
+
+def test_what_scarcity_cut_is_planned_for() -> None:
+    given, decision = workload("a", "3g.40gb", 1)
+    step = DecisionStep(
+        stage="allocate", before=3, after=1, reason=Reason.SCARCE_GPUS, message="no 3g there"
+    )
+    tick = record([node("n1"), node("n2")], (given, replace(decision, steps=(step,))))
+    asked = question(tick, CONFIG)
+    assert asked is not None
+    assert asked.problem.workloads[0].demand_mrps == 3000
+
+
+def test_a_workload_that_is_only_recommended_for_keeps_its_pods() -> None:
+    held = [f"team/a-{i}:1g.10gb" for i in range(2)]
+    shown = workload("a", "1g.10gb", 14, pods=2, mode=Mode.RECOMMEND)
+    assert planned(record([node("n1", *held), node("n2")], shown)).nodes == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cordoned": True},
+        {"ready": False},
+        {"leaving": True},
+        {"config": "by-hand"},
+        {"holders": None},
+    ],
+)
+def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, object]) -> None:
+    tick = record([node("n1", **changes)], workload("a", "3g.40gb", 1))
+    assert planned(tick).infeasible is not None
+
+
+def test_a_node_that_is_being_cut_counts_as_what_it_will_be() -> None:
+    moving = node("n1", cordoned=True, mark=Mark(before=ONES, after=THREES))
+    tick = record([moving, node("n2")], workload("a", "3g.40gb", 3))
+    assert planned(tick).nodes == ()
+
+
+GROWN = PoolSettings(labels={"pool": "whole"}, max_headroom=8, units_per_node=2, price_per_hour=6.0)
+
+
+def test_a_group_gets_the_shapes_that_cost_least_with_what_is_there() -> None:
+    """120 a second: two GPUs at 3 an hour, or six sevenths on a node that costs 4 in all."""
+    config = EngineConfig(
+        nodes=NodeSettings(pools={"whole": GROWN}),
+        slices=replace(CONFIG.slices, pools={"mig": replace(POOL, price_per_hour=4.0)}),
+    )
+    members = (
+        GroupMember(workload="team/whole", shape="gpu", replica_mrps=60_000, price=3000, replicas=0),
+        GroupMember(workload="team/ones", shape="1g.10gb", replica_mrps=20_000, price=290, replicas=0),
+    )  # fmt: skip
+    group = GroupDecision(group="team/bert", needed_mrps=120_000, members=members, message="")
+    pools = (PoolInput(pool="whole", nodes=(NodeStatus(name="w1", units=2),), foreign_units=0),)
+    tick = record(
+        [node("n1"), node("n2")],
+        workload("whole", "gpu", 2, variant_group="bert"),
+        workload("ones", "1g.10gb", 1, variant_group="bert"),
+        groups=(group,),
+        pools=pools,
+    )
+    assert planned(tick, config).replicas == (("team/ones", 6), ("team/whole", 0))
+
+
+def test_what_is_not_known_asks_nothing() -> None:
+    tick = record([node("n1")], workload("a", "3g.40gb", 1))
+    stale = replace(tick.input, slices=SlicesInput(stale="watch cut"))
+    assert question(replace(tick, input=stale), CONFIG) is None
+    off = replace(tick.input, slices=None)
+    assert question(replace(tick, input=off), CONFIG) is None
+    blind = replace(tick.input.workloads[0], pods_known=False)
+    unknown = replace(tick.input, workloads=(blind,))
+    assert question(replace(tick, input=unknown), CONFIG) is None
+
+
+class Inline:
+    """A worker that works here, until it is lost."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.closed = False
+
+    async def call(self, work: Callable[..., T], *given: object) -> T:
+        if self.lost:
+            raise WorkerLost("gone")
+        return work(*given)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_plan_is_handed_out_once_and_a_lost_worker_leaves_none() -> None:
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 3))
+    worker = Inline()
+    planner = SlicePlanner(worker, lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    assert planner.take() is None
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert plan.made_at_s == START_S
+    assert planner.take() is None
+    worker.lost = True
+    await planner.minute()
+    assert planner.take() is None
+
+
+async def test_nothing_is_asked_before_the_first_tick() -> None:
+    planner = SlicePlanner(Inline(), lambda: None, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    assert planner.take() is None
+
+
+async def test_it_is_solved_in_a_process_of_its_own() -> None:
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 3))
+    worker = ProcessWorker(follow)
+    try:
+        planner = SlicePlanner(worker, lambda: tick, FakeClock(now_s=START_S), CONFIG)
+        await planner.minute()
+        plan = planner.take()
+    finally:
+        worker.close()
+    assert plan is not None
+    assert plan.nodes == (("n1", THREES),)

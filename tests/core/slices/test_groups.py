@@ -1,0 +1,298 @@
+"""A variant group as a table and as a story: the cheapest mix, new pods first, nothing lowered on what is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from autoscaler.core.need import Need
+from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.groups import Joined, join
+from autoscaler.core.slices.observed import Front, SlicePlan
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
+from autoscaler.core.slices.state import GroupState
+from autoscaler.core.types import (
+    Decision,
+    Facts,
+    Mode,
+    Pause,
+    PodStatus,
+    ReplicaStatus,
+    WorkloadId,
+    WorkloadInput,
+)
+from tests.core.story import START_S, spec
+
+POOL = SlicePoolSettings(
+    labels={"pool": "mig"}, gpu="A100-80GB", configs={"ones": "7x1g.10gb", "threes": "2x3g.40gb"}
+)
+AUTO = EngineConfig(slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}))
+RESOURCES = {"whole": "nvidia.com/gpu", "ones": "nvidia.com/mig-1g.10gb"}
+
+
+@dataclass
+class Variant:
+    """One Deployment: a whole GPU carries 60 a second, a seventh carries 20 - for 56/8 = 7 times less."""
+
+    name: str
+    replica_rps: float | None
+    wanted: int | None
+    current: int
+    ready: int | None = None
+    pending: int = 0
+    target: int | None = None
+    unproven: str | None = None
+    suffering: bool = False
+    rollout: bool = False
+    changes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def id(self) -> WorkloadId:
+        return spec(self.name).id
+
+    def given(self) -> WorkloadInput:
+        needs = NodeNeeds(resource=RESOURCES[self.name], count=1)
+        changes = {"variant_group": "bert", "node_needs": needs, **self.changes}
+        return WorkloadInput(
+            spec=spec(self.name, **changes),
+            replicas=ReplicaStatus(desired=self.current, rollout=self.rollout),
+            pods=tuple(
+                PodStatus(
+                    name=f"{self.name}-{i}", created_s=START_S, unschedulable=i < self.pending
+                )
+                for i in range(self.current)
+            ),
+        )
+
+    def decision(self) -> Decision:
+        target = self.target if self.target is not None else (self.wanted or self.current)
+        return Decision(
+            workload=self.id,
+            current=self.current,
+            target=target,
+            reason=Reason.STEADY,
+            message="",
+            mode=Mode(str(self.changes.get("mode", "auto"))),
+            facts=Facts(
+                ready=self.current if self.ready is None else self.ready,
+                capacity_unproven=self.unproven,
+            ),
+        )
+
+    def need(self) -> Need:
+        return Need(
+            level_rps=1.0,
+            upper_rps=1.0,
+            fast_rps=1.0,
+            carried=None,
+            wanted=self.wanted,
+            suffering=self.suffering,
+            replica_rps=self.replica_rps,
+        )
+
+
+@dataclass
+class Group:
+    """The members of one group and what is remembered of it."""
+
+    members: list[Variant]
+    config: EngineConfig = AUTO
+    fronts: tuple[Front, ...] | None = ()
+    plan: SlicePlan | None = None
+    states: tuple[GroupState, ...] = ()
+    now_s: float = START_S
+    floors: dict[WorkloadId, int] = field(default_factory=dict)
+
+    def join(self, seconds: float = 10.0) -> Joined:
+        self.now_s += seconds
+        joined = join(
+            [m.given() for m in self.members],
+            [m.decision() for m in self.members],
+            {m.id: m.need() for m in self.members},
+            self.floors,
+            self.fronts,
+            self.plan,
+            self.states,
+            config=self.config,
+            now_s=self.now_s,
+        )
+        self.states = tuple(joined.states)
+        return joined
+
+    def targets(self, seconds: float = 10.0) -> dict[str, int]:
+        joined = self.join(seconds)
+        return {m.name: joined.decisions.get(m.id, m.decision()).target for m in self.members}
+
+
+def whole(**changes: object) -> Variant:
+    return replace(Variant("whole", 60.0, wanted=4, current=4), **changes)  # type: ignore[arg-type]
+
+
+def ones(**changes: object) -> Variant:
+    return replace(Variant("ones", 20.0, wanted=1, current=1), **changes)  # type: ignore[arg-type]
+
+
+def test_replicas_move_to_the_cheaper_shape_new_ones_first() -> None:
+    """240 a second on GPUs and 20 on a seventh: one GPU is min-replicas, the other 200 are ten sevenths."""
+    group = Group([whole(), ones()])
+    assert group.targets() == {"whole": 4, "ones": 10}
+    (told,) = group.join().groups
+    assert told.message.startswith(
+        "260/s are carried by 1 x gpu (60/s each) and 10 x 1g.10gb (20/s each) at "
+    )
+    group.members = [whole(), ones(current=10, ready=1)]
+    assert group.targets() == {"whole": 4, "ones": 10}
+    # Six sevenths are ready: 120 of 260, so three GPUs stay for the other 140.
+    group.members = [whole(), ones(current=10, ready=6)]
+    assert group.targets() == {"whole": 3, "ones": 10}
+    group.members = [whole(), ones(current=10, ready=10)]
+    assert group.targets() == {"whole": 1, "ones": 10}
+
+
+NONE = {spec("whole").id: 0, spec("ones").id: 1}
+
+
+def test_a_member_that_may_sleep_goes_once_the_others_carry_it_all() -> None:
+    asleep = {"may_sleep": True}
+    group = Group([whole(changes=asleep), ones(current=13, ready=12)], floors=NONE)
+    assert group.targets() == {"whole": 1, "ones": 13}
+    group.members = [whole(changes=asleep), ones(current=13)]
+    assert group.targets() == {"whole": 0, "ones": 13}
+    # Asleep it shows nothing, and what it could carry is remembered: it wakes where the others have their limit.
+    gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
+    limited = ones(wanted=15, current=13, changes={"max_replicas": 13})
+    group.members = [gone, limited]
+    assert group.targets() == {"whole": 1, "ones": 13}
+
+
+def test_one_of_them_always_watches_for_requests() -> None:
+    floors = dict.fromkeys(NONE, 0)
+    quiet = [
+        whole(wanted=0, current=1, target=1, changes={"may_sleep": True}),
+        ones(wanted=0, current=2, changes={"may_sleep": True}),
+    ]
+    group = Group(quiet, floors=floors, states=(GroupState(group="team/bert", moving=True),))
+    assert group.targets() == {"whole": 0, "ones": 1}
+
+
+def test_each_step_says_why() -> None:
+    joined = Group([whole(), ones()]).join()
+    (step,) = joined.decisions[spec("ones").id].steps
+    assert (step.stage, step.before, step.after) == ("group", 1, 10)
+    assert step.reason is Reason.VARIANT_MIX
+
+
+def test_what_is_not_worth_a_tenth_is_not_moved() -> None:
+    # A seventh that carries 8.5 a second: a GPU of 60 costs 7 for 60, sevenths 7.06 for 60.
+    assert Group([whole(), ones(replica_rps=8.5)]).targets() == {"whole": 4, "ones": 1}
+
+
+def test_a_need_that_falls_is_kept_for_the_down_window() -> None:
+    group = Group([whole(), ones(current=10)])
+    group.targets()
+    group.members = [whole(wanted=1), ones(current=10)]
+    assert group.targets(60.0)["ones"] == 10
+    assert group.targets(70.0)["ones"] == 1
+
+
+@pytest.mark.parametrize(
+    ("members", "targets"),
+    [
+        pytest.param(
+            [whole(), ones(current=10, unproven="a profile")],
+            {"whole": 4, "ones": 10},
+            id="the new shape was not measured here",
+        ),
+        pytest.param(
+            [whole(rollout=True), ones(current=10)], {"whole": 4, "ones": 10}, id="a rollout"
+        ),
+        pytest.param(
+            [whole(changes={"pause": Pause.DOWN}), ones(current=10)],
+            {"whole": 4, "ones": 10},
+            id="paused",
+        ),
+        pytest.param(
+            [whole(suffering=True), ones(current=10)],
+            {"whole": 4, "ones": 10},
+            id="requests miss the objective",
+        ),
+        pytest.param(
+            [whole(), ones(changes={"pause": Pause.UP})], {"whole": 4, "ones": 1}, id="no growth"
+        ),
+        pytest.param(
+            [whole(), ones(changes={"max_replicas": 5})],
+            {"whole": 4, "ones": 5},
+            id="max-replicas: the rest stays on GPUs",
+        ),
+    ],
+)
+def test_what_holds_a_move(members: list[Variant], targets: dict[str, int]) -> None:
+    assert Group(members).targets() == targets
+
+
+def test_a_burst_that_a_member_answers_is_carried_by_the_group() -> None:
+    """Sizing finds four, a panic raises to nine: 540 + 20 a second, of which one GPU carries 60."""
+    group = Group([whole(target=9), ones()])
+    assert group.targets() == {"whole": 4, "ones": 25}
+
+
+def test_a_persons_floor_is_kept() -> None:
+    group = Group([whole(), ones(current=10)], floors={spec("whole").id: 3, spec("ones").id: 1})
+    assert group.targets() == {"whole": 3, "ones": 4}
+
+
+@pytest.mark.parametrize("unknown", [{"wanted": None}, {"replica_rps": None}])
+def test_a_member_that_is_not_known_holds_the_group(unknown: dict[str, object]) -> None:
+    group = Group([whole(), ones(current=10, ready=6)])
+    group.targets()
+    # Its own decision would take the new replicas back before any request came to them.
+    group.members = [whole(**unknown), ones(current=10, target=1)]
+    assert group.targets() == {"whole": 4, "ones": 10}
+
+
+def test_unequal_shapes_behind_one_service_are_refused() -> None:
+    front = Front(service="team/bert", workloads=("team/ones", "team/whole"))
+    joined = Group([whole(), ones()], fronts=(front,)).join()
+    (finding,) = joined.decisions[spec("whole").id].findings
+    assert finding.reason is Reason.UNSUPPORTED
+    assert finding.message == (
+        "variant group team/bert: team/ones on 1g.10gb, team/whole on gpu behind one Service, team/bert: it gives each "
+        "pod the same share; a Service for each and a router that weights them are needed"
+    )
+    assert Group([whole(), ones()], fronts=(front,)).targets() == {"whole": 4, "ones": 1}
+
+
+def test_services_that_can_not_be_read_are_not_taken_for_none() -> None:
+    assert Group([whole(), ones()], fronts=None).targets() == {"whole": 4, "ones": 1}
+
+
+def test_where_no_slice_is_free_it_says_so() -> None:
+    group = Group([whole(), ones(current=10, ready=4, pending=6)])
+    joined = group.join()
+    (finding,) = joined.decisions[spec("ones").id].findings
+    assert finding.reason is Reason.NO_FREE_SLICE
+    assert finding.message == "6 replicas find no free 1g.10gb; team/whole stays until they run"
+
+
+def test_the_packing_goes_before_the_list_price() -> None:
+    """It found room for seven sevenths beside the nodes in use, and two GPUs for the rest."""
+    plan = SlicePlan(made_at_s=START_S, replicas=(("team/ones", 7), ("team/whole", 2)))
+    assert Group([whole(), ones()], plan=plan).targets() == {"whole": 4, "ones": 7}
+    old = replace(plan, infeasible="too few nodes")
+    assert Group([whole(), ones()], plan=old).targets()["ones"] == 10
+
+
+def test_recommend_only_says() -> None:
+    config = EngineConfig(slices=SliceSettings(mode=SlicesMode.RECOMMEND, pools={"mig": POOL}))
+    group = Group([whole(), ones()], config=config)
+    joined = group.join()
+    assert joined.decisions == {}
+    assert joined.groups[0].message.endswith("mode is recommend, so nothing is moved")
+
+
+def test_a_member_that_is_not_ours_is_left_out() -> None:
+    shown = whole(changes={"mode": Mode.RECOMMEND})
+    assert Group([shown, ones()]).targets() == {"whole": 4, "ones": 1}

@@ -1,0 +1,275 @@
+"""A node is cut anew: in this order, one at a time, back where it fails - and never with a slice in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.observed import Mark, MigState
+from autoscaler.core.slices.settings import SlicesMode
+from autoscaler.core.slices.state import Phase, PoolMoves
+from tests.core.slices.machines import ONES, SETTINGS, THREES, Machine, Site
+
+
+def phase(site: Site) -> Phase | None:
+    return site.state.change.phase if site.state.change else None
+
+
+def test_the_story_of_one_node() -> None:
+    site = Site()
+    node = site.machines["n1"]
+    site.step(2)
+    assert (node.cordoned, phase(site)) == (False, None)  # wanted for less than 20 s
+    site.step()
+    assert (node.cordoned, node.mark) == (True, Mark(before=ONES, after=THREES))
+    site.step(3)
+    assert (node.label, phase(site)) == (ONES, Phase.EMPTYING)  # seen empty for 20 s
+    site.step()
+    assert node.label == THREES
+    moved = site.step(2)
+    assert moved.decision.message == f"n1 from {ONES} to {THREES}: the MIG manager is at work"
+    moved = site.step(2)
+    assert (node.state, moved.decision.reason) == (MigState.SUCCESS, Reason.MIG_CHANGED)
+    site.wanted = {}
+    moved = site.step()
+    assert (node.cordoned, node.mark, phase(site)) == (False, None, None)
+    assert site.step().decision.reason is Reason.MIG_STEADY
+
+
+def test_a_failure_brings_the_old_geometry_back_and_the_node_is_left_alone() -> None:
+    site = Site(manager_fails=True)
+    node = site.machines["n1"]
+    site.step(9)
+    site.manager_fails = False
+    site.step()
+    assert (node.state, phase(site)) == (MigState.FAILED, Phase.RESTORING)
+    found = [site.step().decision for _ in range(7)]
+    assert (node.label, node.applied, node.cordoned) == (ONES, ONES, False)
+    assert phase(site) is None
+    told = {finding for decision in found for finding in decision.findings}
+    assert {reason for reason, _, _ in told} == {Reason.MIG_FAILED}
+    assert any(f"could not apply {THREES}" in message for _, _, message in told)
+    site.step(85)
+    assert site.applies == 2  # 15 minutes are not over
+    site.step(12)
+    assert site.applies == 3
+
+
+def test_a_manager_that_never_ends_is_not_waited_for() -> None:
+    site = Site(manager_steps=1000)
+    node = site.machines["n1"]
+    site.step(7)
+    assert node.label == THREES
+    site.manager_steps = 3
+    site.step(62)
+    assert node.label == ONES
+    site.step(5)
+    assert (node.cordoned, phase(site)) == (False, None)
+
+
+def test_a_node_that_comes_back_in_neither_geometry_waits_for_a_person() -> None:
+    site = Site(manager_fails=True)
+    node = site.machines["n1"]
+    moved = site.step(20)
+    assert (phase(site), node.cordoned) == (Phase.STUCK, True)
+    assert moved.decision.reason is Reason.MIG_STUCK
+    assert "did not come back either; it stays cordoned" in moved.decision.message
+    site.wanted["n2"] = THREES
+    site.step(50)
+    assert site.machines["n2"].label == ONES  # one at a time: the pool waits with it
+    node.relabel(THREES, steps=1)  # repaired by hand
+    site.step(3)
+    assert (node.mark, node.cordoned) == (None, False)
+
+
+def test_one_node_at_a_time() -> None:
+    site = Site(wanted={"n1": THREES, "n2": THREES})
+    for _ in range(40):
+        site.step()
+        assert sum(m.mark is not None for m in site.machines.values()) <= 1
+    assert {m.applied for m in site.machines.values()} == {THREES}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param({"pods": 1}, "in use", id="a pod holds a slice"),
+        pytest.param({"exporter": False}, "not confirmed", id="the second source does not tell"),
+        pytest.param({"cordoned": True}, "somebody else's", id="cordoned by somebody"),
+        pytest.param({"label": "by-hand"}, "nothing to go back to", id="an unknown config"),
+        pytest.param({"state": MigState.PENDING}, "at work", id="the manager is at work"),
+        pytest.param({"state": MigState.FAILED}, "broken", id="it failed before"),
+    ],
+)
+def test_such_a_node_is_not_touched(change: dict[str, object], why: str) -> None:
+    site = Site(machines={"n1": replace(Machine("n1"), **change)})  # type: ignore[arg-type]
+    site.step(50)
+    assert site.machines["n1"].mark is None, why
+    assert site.applies == 0
+
+
+def test_in_recommend_mode_it_is_only_said() -> None:
+    site = Site(settings=replace(SETTINGS, mode=SlicesMode.RECOMMEND))
+    moved = site.step(20)
+    assert moved.decision.reason is Reason.MIG_WANTED
+    assert moved.decision.message.startswith(f"wanted: n1 as {THREES}; engine.slices.mode is rec")
+    assert site.machines["n1"].mark is None
+
+
+def test_what_holds_stops_a_change_where_it_is() -> None:
+    site = Site()
+    site.step(4)
+    site.hold = "all scaling is frozen: an incident"
+    moved = site.step(30)
+    assert (moved.decision.reason, site.applies) == (Reason.MIG_HELD, 0)
+    site.hold = None
+    site.step(8)
+    assert site.machines["n1"].mark is None or site.applies <= 1
+
+
+def test_a_pod_that_comes_before_the_label_ends_it() -> None:
+    site = Site()
+    site.step(4)
+    site.machines["n1"].pods = 1
+    site.step(2)
+    assert (site.machines["n1"].cordoned, site.applies, phase(site)) == (False, 0, None)
+
+
+@pytest.mark.parametrize("steps", [4, 8])
+def test_what_a_person_does_meanwhile_is_left(steps: int) -> None:
+    site = Site()
+    site.step(steps)
+    site.machines["n1"].relabel("all-balanced", steps=50)
+    site.step(3)
+    node = site.machines["n1"]
+    assert (node.label, node.mark, phase(site)) == ("all-balanced", None, None)
+
+
+@pytest.mark.parametrize("steps", [4, 6, 8])
+def test_who_leads_next_ends_what_was_begun(steps: int) -> None:
+    site = Site()
+    site.step(steps)
+    site.state = PoolMoves(pool="mig")
+    site.wanted = {}
+    site.step(12)
+    node = site.machines["n1"]
+    assert (node.cordoned, node.mark) == (False, None)
+    assert node.applied == node.label
+
+
+def test_a_node_that_vanishes_is_forgotten() -> None:
+    site = Site()
+    site.step(5)
+    del site.machines["n1"]
+    moved = site.step()
+    assert (moved.decision.message, phase(site)) == ("n1 is gone", None)
+
+
+# ---------------------------------------------------------------- whatever happens
+
+
+names = st.sampled_from(["n1", "n2"])
+everyday = st.one_of(
+    st.tuples(st.just("schedule"), names, st.integers(0, 3)),
+    st.tuples(st.just("end"), names, st.just(0)),
+    st.tuples(st.just("want"), names, st.integers(0, 1)),
+    st.tuples(st.just("manager"), names, st.integers(1, 80)),
+    st.tuples(st.just("fail"), names, st.integers(0, 1)),
+    st.tuples(st.just("exporter"), names, st.integers(0, 1)),
+    st.tuples(st.just("lag"), names, st.integers(0, 3)),
+    st.tuples(st.just("failover"), names, st.just(0)),
+    st.tuples(st.just("vanish"), names, st.just(0)),
+    st.tuples(st.just("wait"), names, st.integers(1, 12)),
+)
+binding = st.one_of(
+    st.tuples(st.just("schedule"), names, st.integers(0, 3)),
+    st.tuples(st.just("end"), names, st.just(0)),
+)
+people = st.one_of(
+    st.tuples(st.just("uncordon"), names, st.just(0)),
+    st.tuples(st.just("flicker"), names, st.just(0)),
+    st.tuples(st.just("edit"), names, st.integers(0, 1)),
+    st.tuples(st.just("unmark"), names, st.just(0)),
+)
+
+
+def happen(site: Site, what: str, name: str, number: int) -> None:
+    machine = site.machines.setdefault(name, Machine(name))
+    config = (ONES, THREES)[number % 2]
+    match what:
+        case "schedule":
+            site.schedule(name, number)
+        case "end":
+            machine.pods = max(0, machine.pods - 1)
+        case "want":
+            site.wanted[name] = config
+        case "manager":
+            site.manager_steps = number
+        case "fail":
+            site.manager_fails = bool(number)
+        case "exporter":
+            machine.exporter = bool(number)
+        case "lag":
+            site.lag = number
+        case "failover":
+            site.state = PoolMoves(pool="mig")
+        case "vanish":
+            del site.machines[name]
+        case "wait":
+            site.step(number)
+        case "uncordon":
+            machine.cordoned = False
+        case "flicker":  # uncordoned, a pod comes, cordoned again: between two looks
+            if machine.cordoned and machine.work_left is None:
+                machine.pods += 1
+        case "edit":
+            machine.relabel(config, steps=2)
+        case "unmark":
+            machine.mark = None
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.one_of(everyday, people), max_size=60))
+def test_no_slice_in_use_is_ever_touched(history: list[tuple[str, str, int]]) -> None:
+    site = Site()
+    for what, name, number in history:
+        happen(site, what, name, number)
+        site.step()
+        assert not any(m.touched_in_use for m in site.machines.values())
+        assert sum(m.mark is not None for m in site.machines.values()) <= 1 or "failover" in {
+            item[0] for item in history
+        }
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 3), st.lists(st.one_of(binding, binding, everyday), max_size=60))
+def test_nor_without_the_last_look_while_nobody_uncordons(
+    lag: int, history: list[tuple[str, str, int]]
+) -> None:
+    """The state machine alone is enough, as long as the scheduler hears of a cordon within `settle_s`."""
+    site = Site(checked=False, lag=lag, wanted={"n1": THREES, "n2": THREES})
+    for what, name, number in history:
+        happen(site, what, name, number)
+        site.step()
+        assert not any(m.touched_in_use for m in site.machines.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(everyday, people), max_size=40))
+def test_in_the_end_every_node_is_given_back(history: list[tuple[str, str, int]]) -> None:
+    """Once all is calm again, no node stays cordoned by forescale, but one that a person has to look at."""
+    site = Site()
+    for what, name, number in history:
+        happen(site, what, name, number)
+        site.step()
+    site.lag, site.manager_steps, site.manager_fails, site.wanted = 0, 2, False, {}
+    for machine in site.machines.values():
+        machine.work_left = None if machine.work_left is None else min(machine.work_left, 2)
+        machine.pods, machine.exporter = 0, True
+    site.step(200)
+    left = [m.name for m in site.machines.values() if m.mark is not None]
+    assert left == [] or phase(site) is Phase.STUCK
