@@ -107,7 +107,10 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
 
-           bench-packing bench-joint bench-policies bench-nodes
+bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA on whole GPUs and on a static cut (6 minutes)
+	@$(BIN)/python -m loadtests.bench.joint
+
+validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
 	@$(BIN)/python -m loadtests.validate $(ARGS)
 
 bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs

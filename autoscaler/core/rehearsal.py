@@ -31,9 +31,11 @@ WORTHWHILE_RATIO = 0.1
 SATURATION_RATIO = 0.98
 LONGEST_TICK_S = 60.0
 DRAIN_S = 60.0
-# What was measured counts against imagination once it is worth a tenth of a day's budget; at most fourfold.
+# What was measured counts against imagination once it is worth a tenth of a day's budget. More misses come from what no
+# price mends, and are believed fourfold. Fewer come from replicas that carry more than is known of them, for in a large
+# fleet no batches form that would show it, and are believed sixteenfold.
 TRUST_DAYS = 0.1
-MOST_CORRECTION = 4.0
+MOST_CORRECTION, LEAST_CORRECTION = 4.0, 1.0 / 16.0
 GOLDEN = 0.6180339887498949
 
 
@@ -173,7 +175,7 @@ def correction(known: Rehearsal, aimed_ratio: float) -> float:
     if assumed <= 0.0:
         return 1.0
     ratio = (known.measured + assumed) / (known.imagined + assumed)
-    return min(max(ratio, 1.0 / MOST_CORRECTION), MOST_CORRECTION)
+    return min(max(ratio, LEAST_CORRECTION), MOST_CORRECTION)
 
 
 def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:

@@ -69,7 +69,7 @@ def _from_mean(times: ServiceTimes, rate: float, queue_s: float, known: float) -
 
     Requests that come at any time wait for half of the batch that runs. A balancer that sends each to where least is
     under way sends the next ones right after a batch has begun, and they wait for nearly all of it: up to
-    1/2 + 1/2 (1 - 1/b) of it in batches of b, and of a batch that is larger than the mean, for more requests wait behind
+    1/2 + 1/2 (1 - 1/b) of it in batches of b, and of one that is larger than the mean, for more requests wait behind
     such. At half the load of full batches, of 8 in 296 ms, the wait for full batches ahead is 2 ms: a mean of 90 ms in
     place of 59 + 2 would else pass for a burstiness of twelve.
     """

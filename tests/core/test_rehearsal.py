@@ -98,7 +98,7 @@ def test_time_that_was_not_seen_proves_nothing() -> None:
     [
         pytest.param(None, 60.0, 1.0, id="not known exactly: nothing is corrected"),
         pytest.param(0.0, 60.0, 1.0, id="none missed and none was imagined to"),
-        pytest.param(0.0, 1800.0, 0.25, id="much less than imagined, within bounds"),
+        pytest.param(0.0, 1800.0, 1.0 / 16.0, id="much less than imagined, within bounds"),
         pytest.param(0.5, 60.0, 4.0, id="much more, within bounds"),
     ],
 )

@@ -269,7 +269,8 @@ def _needed(
     state: GroupState, members: Sequence[Member], config: EngineConfig, now_s: float
 ) -> tuple[GroupState, int, int]:
     """The memory, what is needed at the highest of the down-window, and what is needed now."""
-    window_s = down_window_s(config.behavior.scale_down)
+    leads_s = [member.decision.facts.lead_time_s or config.startup_time_s for member in members]
+    window_s = down_window_s(config.behavior.scale_down, lead_s=max(leads_s))
     now = sum(member.wanted * member.mrps for member in members)
     recent = tuple(item for item in state.needed if now_s - window_s <= item.at_s < now_s)
     recent = (*recent, Needed(at_s=now_s, mrps=now))
