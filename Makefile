@@ -15,7 +15,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
            bench-packing bench-policies bench-nodes
 
-.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-nodes \
+.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
         results-page clean
 
@@ -73,6 +73,10 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
+
+e2e-kserve: $(STAMP) stack-tools ## an InferenceService of KServe's own model server, up and down (5 minutes)
+	@$(BIN)/python -m loadtests.stack tools --kserve
+	@$(BIN)/python -m loadtests.e2e kserve
 
 e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, judged (10 minutes)
 	@$(BIN)/python -m loadtests.stack tools --karpenter

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "make demo": (CI, "make demo"),
     "make test": (CI, "make test"),
     "make e2e": (CI, "make e2e"),
+    "make e2e-kserve": (CI, "make e2e-kserve"),
     "make venv": ("Makefile", "test: lint"),
     "make lint": ("Makefile", "test: lint"),
     "make docs-reference": ("tests/test_docs.py", "def test_references_are_current"),
