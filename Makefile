@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-policies bench-nodes
+           bench-packing bench-policies bench-nodes bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -113,6 +113,9 @@ bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, pro
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (12 minutes; ARGS=--quick: two)
 	@$(BIN)/python -m loadtests.validate $(ARGS)
+
+bench-first-ten-minutes: $(STAMP) stack-tools ## the README's own lines in a fresh clone, timed (6 minutes; what is committed)
+	@$(BIN)/python -m loadtests.bench.first_ten_minutes
 
 bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
 	@$(BIN)/python -m loadtests.bench.nodes

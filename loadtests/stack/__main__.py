@@ -10,12 +10,12 @@ from loadtests.stack.stack import Stack
 from loadtests.stack.toolbox import find_helm, find_karpenter, find_kserve, find_or_make
 
 UP = """
-The stack is up.
-  kubectl --kubeconfig {kubeconfig} get nodes
-  Prometheus: {prometheus}
-Next:
-  kubectl --kubeconfig {kubeconfig} apply -f loadtests/stack/manifests/bert.yaml
-  .venv/bin/forescale plan --kubeconfig {kubeconfig} --prometheus-url {prometheus}
+The stack is up. For kubectl and forescale:
+  export KUBECONFIG={kubeconfig} FORESCALE_PROMETHEUS_URL={prometheus}
+Next, as the README goes on:
+  kubectl apply -f loadtests/stack/manifests/bert.yaml
+  kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms'
+  .venv/bin/forescale plan
   make stack-down
 """
 
