@@ -7,6 +7,7 @@ first, that no core is left with one at the end.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from multiprocessing.sharedctypes import SynchronizedArray
@@ -39,6 +40,7 @@ def run_days(
             )
 
         if jobs == 1:
+            _one_thread()
             return tuple(_in_turn(item, seed, place, told) for place, item in enumerate(workloads))
         return _in_processes(workloads, seed, jobs, told)
 
@@ -85,6 +87,13 @@ def _in_processes(
 def _begin(shares: SynchronizedArray[Any]) -> None:
     global _shares
     _shares = shares
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """For the forecasts' trees, which are loaded later and small. With a thread for each core in each process, a day
+    took over eight minutes on a busy machine: threads that wait for each other."""
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _ours(workload: Workload, seed: int, place: int) -> Run:
