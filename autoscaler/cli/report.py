@@ -137,7 +137,7 @@ def _show(
             str(r.workload),
             r.slo,
             r.held_by or f"mode {r.mode}",
-            f"{r.hours:.1f}",
+            f"{r.hours:.1f}" if r.hours >= 1.0 else f"{r.hours:.2f}",
             f"{100 * r.target_ratio:.4g}%",
             percent(r.good),
             percent(r.estimated_good),
