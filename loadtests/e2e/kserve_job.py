@@ -30,19 +30,20 @@ CRD = ROOT / "loadtests" / "stack" / "manifests" / "inferenceservice-crd.yaml"
 MANIFEST = ROOT / "loadtests" / "e2e" / "manifests" / "inferenceservice.yaml"
 NAMESPACE, NAME, DEPLOYMENT = "team", "bert", "bert-predictor"
 
-THRESHOLD_S, GOAL = 0.3, 0.99
+THRESHOLD_S, GOAL = 0.9, 0.99
 TICK_S = 10.0
 STARTUP_S = 12.0
 """The manifest's 8 s of delay, and the start of Python and its packages on a busy machine."""
 SETTLE_S = 60.0
-# One prediction at a time, 52 ms, as the manifest says.
-MEASURED = ServiceTimes(batch_s=(0.052,))
+# One prediction at a time, 150 ms, as the manifest says.
+MEASURED = ServiceTimes(batch_s=(0.15,))
 
 STEPS = (
-    Step(duration_s=50.0, rate_rps=12.0),
-    # Just what the two replicas can do at most: everything beyond needs new ones.
-    Step(duration_s=90.0, rate_rps=38.0),
-    Step(duration_s=90.0, rate_rps=9.0),
+    Step(duration_s=50.0, rate_rps=4.0),
+    # The two replicas are 82 % busy with it, and within the SLO they may be 60 %. Not more than they can do: a flooded
+    # server answers no scrape either (docs/engines.md).
+    Step(duration_s=90.0, rate_rps=11.0),
+    Step(duration_s=90.0, rate_rps=3.0),
 )
 POLICY = """
 # Shorter than the defaults, so that everything happens within one run.
@@ -169,6 +170,6 @@ def _judge(controller: controllers.Controller, seen: Seen, console: Console) -> 
 
 
 def peak() -> int:
-    """The fewest replicas that hold the high load for good."""
+    """The fewest replicas that hold the high load for good, and more than there are at the start."""
     highest = max(step.rate_rps for step in STEPS)
-    return fewest(MEASURED, rate_rps=highest, threshold_s=THRESHOLD_S, goal=GOAL)
+    return max(3, fewest(MEASURED, rate_rps=highest, threshold_s=THRESHOLD_S, goal=GOAL))
