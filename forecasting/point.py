@@ -36,13 +36,13 @@ class PointForecaster(BaseForecaster):
     def _learn(self, history: History) -> None:
         self._learn_points(history)
         self.offset_ = log_offset(history)
-        self._errors_: dict[int, tuple[Array, Array]] = {}
+        self._spreads_: dict[tuple[int, tuple[float, ...]], tuple[Array, Array]] = {}
         self._judged_ = history.steps
         self._past_ = history.until(history.steps)
 
     def _observe(self, history: History) -> None:
         if self._past_.steps > history.steps or history.steps - self._judged_ >= REFRESH_STEPS:
-            self._errors_ = {}
+            self._spreads_ = {}
             self._judged_ = history.steps
             self._past_ = history.until(history.steps)
 
@@ -58,37 +58,42 @@ class PointForecaster(BaseForecaster):
         values = np.empty((*points.shape[:2], len(steps), len(levels)))
         maximum = np.empty_like(values)
         for i, ahead in enumerate(steps):
-            ordinary, extreme = self._errors(ahead)
-            for into, point, errors in (
+            ordinary, extreme = self._spreads(ahead, tuple(levels))
+            for into, point, spread in (
                 (values, points, ordinary),
                 (maximum, highest, extreme),
             ):
                 at = point[:, :, ahead - 1]
-                spread = sample_quantiles(errors, levels)[:, None, :] * self._scale(at)[:, :, None]
-                into[:, :, i] = at[:, :, None] + spread
+                into[:, :, i] = at[:, :, None] + spread[:, None, :] * self._scale(at)[:, :, None]
         return Grid(values=values, maximum=maximum)
 
     def _scale(self, points: Array) -> Array:
         return np.asarray(np.sqrt(np.maximum(points, 0.0) + self.offset_[:, None]))
 
+    def _spreads(self, ahead: int, levels: tuple[float, ...]) -> tuple[Array, Array]:
+        """Quantiles (series, levels) of the scaled errors of the value and of the maximum; kept until refreshed, for
+        most forecasts are made between two refreshes."""
+        known = self._spreads_.get((ahead, levels))
+        if known is None:
+            value, extreme = self._errors(ahead)
+            known = sample_quantiles(value, levels), sample_quantiles(extreme, levels)
+            self._spreads_[ahead, levels] = known
+        return known
+
     def _errors(self, ahead: int) -> tuple[Array, Array]:
-        """Scaled errors (series, origins) of the value and of the maximum, taken once and kept until refreshed."""
-        kept = self._errors_
-        if ahead not in kept:
-            past = self._past_
-            last = past.steps - 1 - ahead
-            origins = np.arange(last, max(last - self.window, -1), -self._stride())
-            if not origins.size:
-                kept[ahead] = (np.zeros((past.series, 0)),) * 2
-                return kept[ahead]
-            points = self._points(past, origins, ahead)
-            highest = points.max(axis=2)
-            value, extreme = past.outcomes(origins, ahead)
-            kept[ahead] = (
-                (value - points[:, :, -1]) / self._scale(points[:, :, -1]),
-                (extreme - highest) / self._scale(highest),
-            )
-        return kept[ahead]
+        """Scaled errors (series, origins) of the value and of the maximum."""
+        past = self._past_
+        last = past.steps - 1 - ahead
+        origins = np.arange(last, max(last - self.window, -1), -self._stride())
+        if not origins.size:
+            return (np.zeros((past.series, 0)),) * 2
+        points = self._points(past, origins, ahead)
+        highest = points.max(axis=2)
+        value, extreme = past.outcomes(origins, ahead)
+        return (
+            (value - points[:, :, -1]) / self._scale(points[:, :, -1]),
+            (extreme - highest) / self._scale(highest),
+        )
 
     def _stride(self) -> int:
         return STRIDE

@@ -24,27 +24,32 @@ PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
     page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")
 ))  # fmt: skip
 
-CI, CLUSTER = ".ci/run", "tests/cluster/test_real_parts.py"
+CI = ".ci/run"
+# The README's own lines, read from it and run in CI.
+PATH = (CI, "make bench-first-ten-minutes")
 COMMAND, HAND = "tests/controller/test_command.py", "by hand"
 # (command, where it is run, what says so there). What no suite can run is run by hand, and why is said.
 ELSEWHERE = {
-    "make demo": (CI, "make demo"),
+    "make demo": PATH,
     "make test": (CI, "make test"),
     "make e2e": (CI, "make e2e"),
+    "make e2e-kserve": (CI, "make e2e-kserve"),
     "make venv": ("Makefile", "test: lint"),
     "make lint": ("Makefile", "test: lint"),
     "make docs-reference": ("tests/test_docs.py", "def test_references_are_current"),
     ".venv/bin/python -m pytest tests/core": (CI, "make test"),
     '.venv/bin/python -m pytest -m "not cluster"': (CI, "make test"),
-    "make stack": ("tests/cluster/conftest.py", "real_stack"),
-    "make stack-down": (CI, "loadtests.stack down"),
-    "export KUBECONFIG=$PWD/build/stack/admin.kubeconfig": (CLUSTER, "--kubeconfig"),
-    "kubectl apply -f loadtests/stack/manifests/bert.yaml": (CLUSTER, '"bert.yaml"'),
-    ".venv/bin/forescale plan --prometheus-url http://127.0.0.1:19090": (CLUSTER, '"plan"'),
-    ".venv/bin/forescale explain team/bert --prometheus-url http://127.0.0.1:19090": (
-        CLUSTER,
-        '"explain"',
-    ),
+    "make stack": PATH,
+    "make stack-down": PATH,
+    "export KUBECONFIG=$PWD/build/stack/admin.kubeconfig FORESCALE_PROMETHEUS_URL=http://127.0.0.1:19090": PATH,
+    "kubectl apply -f loadtests/stack/manifests/bert.yaml": PATH,
+    "kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms' forescale.io/mode=recommend": PATH,
+    ".venv/bin/forescale run --no-leader-election --journal build/journal >build/run.log 2>&1 &": PATH,
+    ".venv/bin/python -m loadtests.load --namespace team --deployment bert --model bert --load 20x45,60x60": PATH,
+    ".venv/bin/forescale plan": PATH,
+    ".venv/bin/forescale explain team/bert": PATH,
+    "kill %1": PATH,
+    ".venv/bin/forescale report build/journal": PATH,
     "kubectl apply -k deploy/kustomize/base": ("loadtests/e2e/controllers.py", '"apply", "-k"'),
     "forescale plan --prometheus-url http://127.0.0.1:9090": (COMMAND, '"plan"'),
     "forescale rules --output rules/": ("tests/rules/test_promtool.py", '"--output"'),
@@ -57,10 +62,6 @@ ELSEWHERE = {
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
-    "kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms' forescale.io/mode=recommend": (
-        HAND,
-        "kubectl's own; the annotations are read in tests/core/test_annotations.py",
-    ),
     "kubectl delete hpa bert -n team": (HAND, "kubectl's own, on a team's cluster"),
     "kubectl annotate deployment bert -n team forescale.io/mode-": (HAND, "kubectl's own"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from autoscaler.errors import AutoscalerError, ConfigError, Problem
 
 if TYPE_CHECKING:
+    from autoscaler.controller.ports import Refused
     from autoscaler.controller.server import DecisionsPage
 
 
@@ -37,9 +38,17 @@ def run(args: argparse.Namespace) -> int:
     """Prints one decision."""
     if args.at and not args.journal:
         raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
-    page = _page(args)
+    page, refused = _page(args)
     names = [str(decision.workload) for decision in page.decisions]
     if args.workload not in names:
+        problems = [
+            str(problem)
+            for item in refused
+            if args.workload in (str(item.workload), item.workload.name)
+            for problem in item.problems
+        ]
+        if problems:
+            raise AutoscalerError("; ".join(problems))
         raise AutoscalerError(unknown_workload(args.workload, names))
     index = names.index(args.workload)
     decision, spec = page.decisions[index], page.specs[index]
@@ -71,18 +80,20 @@ def unknown_workload(given: str, names: list[str]) -> str:
     return f"{given}: is not known, there are: {shown}"
 
 
-def _page(args: argparse.Namespace) -> DecisionsPage:
+def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]:
+    """What was decided, and what a dry run refused to decide on."""
     if args.controller:
         from autoscaler.cli.controller import ask
         from autoscaler.controller.server import DecisionsPage
 
-        return ask(args.controller, "/debug/decisions", DecisionsPage)
+        return ask(args.controller, "/debug/decisions", DecisionsPage), ()
     if args.journal:
-        return _from_journal(args.journal, args.at)
+        return _from_journal(args.journal, args.at), ()
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 
-    return page_of(dry_run(args).record, leader=None)
+    done = dry_run(args)
+    return page_of(done.record, leader=None), done.refused
 
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:

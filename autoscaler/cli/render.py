@@ -180,8 +180,10 @@ def count(value: int | None) -> str:
 
 
 def share(ratio: float | None) -> str:
-    """In percent."""
-    return UNKNOWN if ratio is None else f"{ratio * 100:.3g} %"
+    """In percent; what is too small to matter is not told to its last digit."""
+    if ratio is None:
+        return UNKNOWN
+    return "< 0.01 %" if 0.0 < ratio < 1e-4 else f"{ratio * 100:.3g} %"
 
 
 def duration(seconds: float | None) -> str:

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from autoscaler.errors import AutoscalerError
     from autoscaler.simulation.journal_file import JournalInvalid, files_in
     from autoscaler.simulation.recommended.comparison import summed, worse
+    from autoscaler.simulation.recommended.node_hours import both_sides
 
     folder: Path = args.journal
     files = files_in(folder) if folder.is_dir() else [folder]
@@ -48,19 +49,26 @@ def run(args: argparse.Namespace) -> int:
     if not compared:
         raise AutoscalerError(_nothing(where, args.workload))
     reports = [item.report for item in compared]
+    nodes = both_sides((item.observed, item.found) for item in compared)
     if args.html is not None:
         from autoscaler.report.page import write
         from autoscaler.simulation.recommended.page import page_of
 
-        write(page_of(where, compared), args.html)
+        write(page_of(where, compared, nodes), args.html)
     if args.json:
         from autoscaler.codec import encode
 
         there, ours, both = summed(reports)
-        total = {"workloads": both, "gpu_hours": there, "estimated_gpu_hours": ours}
+        total = {
+            "workloads": both,
+            "gpu_hours": there,
+            "estimated_gpu_hours": ours,
+            "node_gpu_hours": None if nodes is None else nodes[0],
+            "estimated_node_gpu_hours": None if nodes is None else nodes[1],
+        }
         print(encode({"journal": where, "total": total, "workloads": reports}).decode())
     else:
-        _show(reports, args.html)
+        _show(reports, nodes, args.html)
     return MISSED if worse(reports) else OK
 
 
@@ -109,11 +117,14 @@ def _estimate(told: Told, place: int, progress: Callable[[float], None]) -> Esti
         return f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
 
 
-def _show(reports: Sequence[WorkloadReport], html: Path | None) -> None:
+def _show(
+    reports: Sequence[WorkloadReport], nodes: tuple[float, float] | None, html: Path | None
+) -> None:
     from rich.table import Table
 
     from autoscaler.cli.render import UNKNOWN, console
     from autoscaler.simulation.recommended.comparison import percent, summed
+    from autoscaler.simulation.recommended.node_hours import RULE
 
     out = console()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -126,7 +137,7 @@ def _show(reports: Sequence[WorkloadReport], html: Path | None) -> None:
             str(r.workload),
             r.slo,
             r.held_by or f"mode {r.mode}",
-            f"{r.hours:.1f}",
+            f"{r.hours:.1f}" if r.hours >= 1.0 else f"{r.hours:.2f}",
             f"{100 * r.target_ratio:.4g}%",
             percent(r.good),
             percent(r.estimated_good),
@@ -139,6 +150,8 @@ def _show(reports: Sequence[WorkloadReport], html: Path | None) -> None:
         out.print(
             f"together, where there is an estimate: {there:.1f} GPU-hours there, {ours:.1f} estimated"
         )
+    if nodes is not None:
+        out.print(f"their nodes: {nodes[0]:.1f} GPU-hours there, {nodes[1]:.1f} estimated ({RULE})")
     for r in reports:
         for line in _lines(r):
             out.print(line, markup=False)

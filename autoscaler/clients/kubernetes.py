@@ -219,8 +219,23 @@ class KubernetesClient:
 
 def _require_file(kubeconfig: str | None) -> None:
     """The loader's own words for a file that is not there are about its contents."""
-    if kubeconfig is not None and not os.path.isfile(os.path.expanduser(kubeconfig)):
-        raise SourceInvalid(f"kubeconfig {kubeconfig}: there is no such file, name a readable one")
+    if kubeconfig is not None:
+        if not _is_file(kubeconfig):
+            raise SourceInvalid(
+                f"kubeconfig {kubeconfig}: there is no such file, name a readable one"
+            )
+        return
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return
+    named = os.environ.get("KUBECONFIG", "")
+    # KUBECONFIG may list several, of which some need not exist; an empty one counts as none.
+    if not any(_is_file(path) for path in (named or "~/.kube/config").split(os.pathsep)):
+        told = f"KUBECONFIG={named}" if named else "KUBECONFIG is not set, and ~/.kube/config"
+        raise SourceInvalid(f"{told}: there is no such file; set it, or give --kubeconfig")
+
+
+def _is_file(path: str) -> bool:
+    return bool(path) and os.path.isfile(os.path.expanduser(path))
 
 
 def _event(line: bytes, where: str) -> tuple[str, Object]:

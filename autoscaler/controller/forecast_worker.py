@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -57,7 +58,9 @@ class ProcessWorker:
         pool, pid = self._pool, self._pid
         self._pool = self._pid = None
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            # At a prompt the signal that ends the controller ends its worker too.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -59,6 +59,7 @@ class Node:
     requested_s: float
     ready_s: float
     pods: int = 0
+    held_gpus: float = 0.0
     empty_s: float | None = None
 
 
@@ -76,22 +77,28 @@ class NodePool:
         """Those that are there as of the last call."""
         return tuple(self._nodes)
 
-    def place(self, now_s: float) -> Node | None:
-        """A place for a pod, on a node that may still boot; None: there is none, and none can be had."""
+    def place(self, now_s: float, gpus: float = 1.0) -> Node | None:
+        """A place for a pod of so many GPUs, on a node that may still boot; None: none is there or can be had."""
         self._expire(now_s)
-        free = [node for node in self._nodes if node.pods < self._settings.gpus]
+        # 1e-9: seven slices of a seventh are 0.9999999999999998.
+        most = self._settings.gpus - gpus + 1e-9
+        free = [node for node in self._nodes if node.held_gpus <= most]
         node = max(
-            free, key=lambda item: (item.ready_s <= now_s, item.pods, -item.number), default=None
+            free,
+            key=lambda item: (item.ready_s <= now_s, item.held_gpus, -item.number),
+            default=None,
         )
         node = node or self._ask(now_s)
         if node is not None:
             node.pods += 1
+            node.held_gpus += gpus
             node.empty_s = None
         return node
 
-    def release(self, node: Node, now_s: float) -> None:
-        """A pod on it is gone."""
+    def release(self, node: Node, now_s: float, gpus: float = 1.0) -> None:
+        """A pod of so many GPUs on it is gone."""
         node.pods -= 1
+        node.held_gpus -= gpus
         if node.pods == 0:
             node.empty_s = now_s
 

@@ -39,6 +39,8 @@ class Run:
     served_rps: Known
     latency_s: Known
     changes: tuple[Change, ...]
+    pods: tuple[tuple[float, int], ...]
+    """(time, pods that hold a GPU, start-up and drain included) at every change."""
     explained: Explained | None
     """What forescale says of itself; None: the policy gives no reasons."""
 
@@ -76,5 +78,6 @@ def record(
         served_rps=tuple(recorder.served_rps),
         latency_s=latency_s(latencies_s, arrivals_s, objective.ratio, steps),
         changes=tuple(recorder.changes),
+        pods=tuple(recorder.pods),
         explained=told_of,
     )

@@ -60,6 +60,8 @@ class Recorder:
         self.served_rps: list[float | None] = [None] * steps.count
         """As a query over the last minute tells; None: metrics are gone."""
         self.changes: list[Change] = []
+        self.pods = [(cluster.now_s, len(cluster.pods))]
+        """(time, pods that hold a GPU: waiting, starting, ready and draining) at every change."""
         self._scrapes: list[tuple[float, float]] = []
         self._replicas = cluster.replicas
 
@@ -72,6 +74,8 @@ class Recorder:
             1 for pod in cluster.pods if pod.deleted_s is None and pod.ready_s > now_s
         )
         self.gpu_hours[at] = cluster.gpu_hours
+        if self.pods[-1][1] != len(cluster.pods):
+            self.pods.append((now_s, len(cluster.pods)))
         rate_rps = self.served_rps[at] = self._rate()
         if cluster.replicas != self._replicas:
             change = Change(

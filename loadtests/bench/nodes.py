@@ -68,7 +68,7 @@ class HeadroomPool(NodePool):
         """Placeholders on it."""
         return sum(1 for one in self._held if one is node)
 
-    def place(self, now_s: float) -> Node | None:
+    def place(self, now_s: float, gpus: float = 1.0) -> Node | None:
         self._expire(now_s)
         ready_free = any(n.ready_s <= now_s and n.pods < self._gpus for n in self._nodes)
         if not ready_free:
@@ -77,7 +77,7 @@ class HeadroomPool(NodePool):
                 if node.ready_s <= now_s or all(n.pods >= self._gpus for n in self._nodes):
                     self._held.remove(node)
                     return node
-        return super().place(now_s)
+        return super().place(now_s, gpus)
 
     def set_headroom(self, units: int, now_s: float) -> None:
         """As many placeholders, those that wait for a place included."""

@@ -1,4 +1,4 @@
-"""`python -m loadtests.e2e main | proxy | nodes`: exit code 0, 1 if it could not run, 99 if a check was missed."""
+"""`python -m loadtests.e2e JOB`: exit code 0, 1 if it could not run, 99 if a check was missed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _interrupted(*_: object) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code; whatever happens, the stack is down afterwards."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.e2e", description=__doc__)
-    parser.add_argument("job", choices=("main", "proxy", "nodes"))
+    parser.add_argument("job", choices=("main", "proxy", "kserve", "nodes"))
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
             from loadtests.e2e import main_job
 
             passed = asyncio.run(main_job.run(stack, console))
+        elif given.job == "kserve":
+            from loadtests.e2e import kserve_job
+
+            passed = asyncio.run(kserve_job.run(stack, console))
         elif given.job == "nodes":
             from loadtests.e2e import nodes_job
 

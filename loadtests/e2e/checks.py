@@ -49,12 +49,13 @@ def attained(
     threshold_s: float,
     goal: float,
     excluded: Sequence[tuple[float, float]],
+    settle_s: float = 120.0,
 ) -> Check:
     """At least `goal` of the requests within the threshold, outside the time that a start-up takes."""
     ratio = attainment(requests, threshold_s, excluded)
     everything = attainment(requests, threshold_s, ())
     return Check(
-        name="attainment outside two minutes after a step up",
+        name=f"attainment outside {settle_s:.0f} s after a step up",
         passed=ratio is not None and ratio >= goal,
         figure="no request" if ratio is None else f"{ratio:.2%} (of all requests {everything:.2%})",
         limit=f"at least {goal:.0%}",

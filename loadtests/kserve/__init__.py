@@ -1,1 +1,1 @@
-"""A stand-in for KServe's controller, which can't be had as a package."""
+"""Stand-ins for KServe's controller and for Knative, which can't be had as packages."""

@@ -17,6 +17,7 @@ from autoscaler.errors import ActuationError, SourceError, SourceMissing
 Object = dict[str, Any]
 SERVICES = "/apis/serving.kserve.io/v1beta1/inferenceservices"
 CLASS = "serving.kserve.io/autoscalerClass"
+MODE = "serving.kserve.io/deploymentMode"
 MERGE = "application/merge-patch+json"
 # kubectl's own is the one that KServe leaves out.
 NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration",)
@@ -35,7 +36,9 @@ class StandInController:
             try:
                 async for services, _ in self._client.pages(SERVICES):
                     for service in services:
-                        await self.reconcile(service)
+                        annotations = service["metadata"].get("annotations") or {}
+                        if annotations.get(MODE, "Standard") == "Standard":
+                            await self.reconcile(service)
             except (SourceError, ActuationError):
                 pass  # the next look is as good
             await asyncio.sleep(PERIOD_S)

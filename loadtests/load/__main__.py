@@ -12,6 +12,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.errors import AutoscalerError, SourceInvalid
 from loadtests.load import profile, request_log, thresholds
@@ -44,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.log is not None:
         request_log.write(given.log, requests)
     verdicts = thresholds.judge(limits, requests)
-    print("\n".join(_line(verdict) for verdict in verdicts))
+    for line in (thresholds.summary(requests), *map(_line, verdicts)):
+        print(line)
     late_s = lateness_p99_s(requests)
     if late_s > MAX_LATENESS_S:
         print(
@@ -112,8 +123,22 @@ async def _first_pod(watch: PodWatch, deployment: str) -> None:
 
 async def _drive(targets: Targets, model: str, due_s: tuple[float, ...]) -> list[Request]:
     driver = Driver(targets, model=model)
-    await driver.run(due_s)
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("sending", total=len(due_s))
+        showing = asyncio.create_task(_show(progress, task, driver))
+        try:
+            await driver.run(due_s)
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
     return driver.requests
+
+
+async def _show(progress: Progress, task: TaskID, driver: Driver) -> None:
+    while True:
+        progress.update(task, completed=len(driver.requests))
+        await asyncio.sleep(0.5)
 
 
 def _line(verdict: Verdict) -> str:

@@ -7,15 +7,15 @@ import sys
 
 from loadtests.stack.errors import StackError
 from loadtests.stack.stack import Stack
-from loadtests.stack.toolbox import find_helm, find_karpenter, find_or_make
+from loadtests.stack.toolbox import find_helm, find_karpenter, find_kserve, find_or_make
 
 UP = """
-The stack is up.
-  kubectl --kubeconfig {kubeconfig} get nodes
-  Prometheus: {prometheus}
-Next:
-  kubectl --kubeconfig {kubeconfig} apply -f loadtests/stack/manifests/bert.yaml
-  .venv/bin/forescale plan --kubeconfig {kubeconfig} --prometheus-url {prometheus}
+The stack is up. For kubectl and forescale:
+  export KUBECONFIG={kubeconfig} FORESCALE_PROMETHEUS_URL={prometheus}
+Next, as the README goes on:
+  kubectl apply -f loadtests/stack/manifests/bert.yaml
+  kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms'
+  .venv/bin/forescale plan
   make stack-down
 """
 
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     tools = commands.add_parser("tools", help="find or build every program that the stack needs")
     tools.add_argument("--karpenter", action="store_true", help="Karpenter too (two minutes more)")
+    tools.add_argument("--kserve", action="store_true", help="KServe's model server too")
     up = commands.add_parser("up", help="start everything in the background")
     up.add_argument("--nodes", type=int, default=2)
     up.add_argument("--gpus-per-node", type=int, default=8)
@@ -53,6 +54,8 @@ def _run(stack: Stack, given: argparse.Namespace) -> int:
         find_helm(_say)
         if given.karpenter:
             find_karpenter(_say)
+        if given.kserve:
+            find_kserve(_say)
     elif given.command == "up":
         stack.up(nodes=given.nodes, gpus_per_node=given.gpus_per_node)
         print(UP.format(kubeconfig=stack.kubeconfig, prometheus=stack.prometheus_url))

@@ -136,7 +136,7 @@ def prometheus(tools: Toolbox, ports: Ports, folder: Path) -> list[str]:
                             {"url": f"{discovery}/{job}", "refresh_interval": "2s"}
                         ],
                     }
-                    for job in ("triton", "dcgm")
+                    for job in ("servers", "dcgm")
                 ],
             },
             indent=1,

@@ -2,7 +2,8 @@
 
 Kubernetes and etcd are built from the modules that tools/*/go.mod pins; the cache's folder is named after the digest of
 go.sum, so that another pin is another folder. Triton comes out of the nvidia-pytriton wheel, in a virtual environment
-of its own because it asks for numpy < 2.
+of its own because it asks for numpy < 2, and so does KServe's model server, which brings 70 packages (450 MB) that
+nothing else here needs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from loadtests.stack.errors import ToolMissing
 HERE = Path(__file__).parent
 KUBERNETES_VERSION = "v1.35.4"
 PYTRITON = "nvidia-pytriton==0.7.0"
+KSERVE = "kserve==0.21.0"
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 Say = Callable[[str], None]
@@ -212,29 +214,14 @@ def debian_program(name: str, say: Say) -> Path:
 
 def find_triton(say: Say) -> Triton:
     """Triton from the wheel, installed into the cache where it is not there yet."""
-    venv = (
-        cache_dir()
-        / f"triton-{PYTRITON.split('==')[1]}-py{sys.version_info[0]}{sys.version_info[1]}"
+    venv = _installed(
+        "triton",
+        PYTRITON,
+        "numpy<2",
+        why="it needs Linux on x86-64",
+        finish=_backend,
+        say=say,
     )
-    ready = venv / ".ready"
-    if not ready.is_file():
-        say(f"tritonserver: installing {PYTRITON} into the cache ...")
-        shutil.rmtree(venv, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(venv)], "tritonserver: python3 -m venv failed")
-        pip = [
-            str(venv / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        _run(
-            [*pip, PYTRITON, "numpy<2"],
-            f"tritonserver: {PYTRITON} can't be installed (it needs Linux on x86-64)",
-        )
-        _backend(venv)
-        ready.touch()
     site = _site_packages(venv)
     libraries = [str(site / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
     return Triton(
@@ -243,6 +230,37 @@ def find_triton(say: Say) -> Triton:
         library_path=":".join(libraries),
         site_packages=site,
     )
+
+
+def find_kserve(say: Say) -> Path:
+    """The Python that has KServe's model server; only services of KServe's need it. Raises ToolMissing."""
+    venv = _installed("kserve", KSERVE, why="it needs PyPI", finish=lambda _: None, say=say)
+    return venv / "bin" / "python"
+
+
+def _installed(
+    name: str,
+    *packages: str,
+    why: str,
+    finish: Callable[[Path], None],
+    say: Say,
+) -> Path:
+    """A virtual environment in the cache, made anew unless it was finished before."""
+    version = packages[0].split("==")[1]
+    venv = cache_dir() / f"{name}-{version}-py{sys.version_info[0]}{sys.version_info[1]}"
+    ready = venv / ".ready"
+    if ready.is_file():
+        return venv
+    say(f"{name}: installing {packages[0]} into the cache ...")
+    shutil.rmtree(venv, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(venv)], f"{name}: python3 -m venv failed")
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    _run(
+        [*pip, "install", "--quiet", *packages], f"{name}: {packages[0]} can't be installed ({why})"
+    )
+    finish(venv)
+    ready.touch()
+    return venv
 
 
 def _site_packages(venv: Path) -> Path:

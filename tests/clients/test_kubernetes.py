@@ -198,3 +198,21 @@ async def test_anything_with_a_scale_subresource_is_found_by_discovery() -> None
 async def test_a_kubeconfig_that_is_not_there_is_named() -> None:
     with pytest.raises(SourceInvalid, match="kubeconfig /nowhere/config: there is no such file"):
         await KubernetesClient.connect(kubeconfig="/nowhere/config", context=None, timeout_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("/nowhere/config", "KUBECONFIG=/nowhere/config: there is no such file"),
+        ("/nowhere/a:/nowhere/b", "KUBECONFIG=/nowhere/a:/nowhere/b: there is no such file"),
+        ("", "KUBECONFIG is not set, and ~/.kube/config: there is no such file"),
+    ],
+)
+async def test_without_a_kubeconfig_it_says_where_it_looked(
+    named: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", named)
+    monkeypatch.setenv("HOME", "/nowhere")
+    with pytest.raises(SourceInvalid, match=said):
+        await KubernetesClient.connect(kubeconfig=None, context=None, timeout_s=1.0)

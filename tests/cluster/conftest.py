@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from loadtests.stack.errors import ToolMissing
-from loadtests.stack.stack import Stack
+from loadtests.stack.stack import ROOT, Stack
 from loadtests.stack.toolbox import find_or_make
+from tests.cluster.services import NAMESPACE, KServe
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,3 +34,18 @@ def real_stack() -> Iterator[Stack]:
         yield stack
     finally:
         stack.down()
+
+
+@pytest.fixture(scope="module")
+def kserve(real_stack: Stack) -> Iterator[KServe]:
+    """The definitions of KServe and Knative installed, and a namespace for services."""
+    manifests = ROOT / "loadtests" / "stack" / "manifests"
+    crds = [manifests / name for name in ("inferenceservice-crd.yaml", "knative-crds.yaml")]
+    for crd in crds:
+        real_stack.kubectl("apply", "-f", str(crd))
+        real_stack.kubectl("wait", "--for=condition=Established", "-f", str(crd), "--timeout=30s")
+    real_stack.kubectl("create", "namespace", NAMESPACE)
+    yield KServe(real_stack)
+    real_stack.kubectl("delete", "namespace", NAMESPACE, "--wait=true")
+    for crd in crds:
+        real_stack.kubectl("delete", "-f", str(crd))

@@ -3,132 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
-
-import pytest
 
 from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import SystemClock
 from autoscaler.collectors.kserve import CLASS, KIND
-from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
+from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.reasons import Reason
-from autoscaler.core.types import Outcome, SetReplicas, WorkloadId
-from loadtests.kserve.controller import StandInController
-from loadtests.stack.stack import ROOT, Stack
-
-NAMESPACE = "kserve-test"
-DEADLINE_S = 90.0
-MODELS = '[{"name": "bert", "max_batch_size": 2, "service_base_ms": 40, "service_per_item_ms": 12}]'
-
-
-def service(
-    name: str, class_: str | None, *, replicas: int = 1, **predictor: Any
-) -> dict[str, Any]:
-    """A service under forescale that runs Triton."""
-    annotations = {
-        "forescale.io/slo": "99% < 300ms",
-        "serving.kserve.io/deploymentMode": "Standard",
-    }
-    if class_ is not None:
-        annotations[CLASS] = class_
-    container = {
-        "name": "kserve-container",
-        "image": "tritonserver",
-        "env": [{"name": "MODELS", "value": MODELS}],
-        "resources": {"limits": {"nvidia.com/gpu": 1}},
-    }
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
-        "spec": {"predictor": {"minReplicas": replicas, "containers": [container], **predictor}},
-    }
-
-
-@dataclass
-class KServe:
-    """The stack with the definition installed."""
-
-    stack: Stack
-
-    def get(self, what: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            self.stack.kubectl("get", what, name, f"--namespace={NAMESPACE}", "-o", "json")
-        )
-        return found
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.stack.kubectl("apply", "-f", "-", stdin=json.dumps(document))
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[tuple[KubernetesClient, KubernetesCollector]]:
-        """The stand-in at work, and a collector beside it."""
-        client = await KubernetesClient.connect(
-            kubeconfig=str(self.stack.kubeconfig), context=None, timeout_s=5.0
-        )
-        standin = asyncio.create_task(StandInController(client).run())
-        try:
-            yield client, KubernetesCollector(client, SystemClock(), defaults=lambda _: Defaults())
-        finally:
-            standin.cancel()
-            await asyncio.gather(standin, return_exceptions=True)
-            await client.close()
-
-
-@pytest.fixture(scope="module")
-def kserve(real_stack: Stack) -> Iterator[KServe]:
-    crd = ROOT / "loadtests" / "stack" / "manifests" / "inferenceservice-crd.yaml"
-    real_stack.kubectl("apply", "-f", str(crd))
-    real_stack.kubectl("wait", "--for=condition=Established", "-f", str(crd), "--timeout=30s")
-    real_stack.kubectl("create", "namespace", NAMESPACE)
-    yield KServe(real_stack)
-    real_stack.kubectl("delete", "namespace", NAMESPACE, "--wait=true")
-    real_stack.kubectl("delete", "-f", str(crd))
-
-
-async def seen_until(
-    collector: KubernetesCollector, name: str, ready: Callable[[Seen], bool]
-) -> Seen:
-    """The service's observation, as soon as it is as it should be."""
-    last: list[Seen] = []
-
-    async def look() -> bool:
-        await collector.read_once()
-        last[:] = [item for item in collector.observe() if item.id.namespace == NAMESPACE]
-        return any(item.id.name == name and ready(item) for item in last)
-
-    await until(look, f"{name}, seen are {last}")
-    (found,) = [item for item in last if item.id.name == name]
-    return found
-
-
-async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not await look():  # noqa: ASYNC110 - the world outside sets no event
-            await asyncio.sleep(0.5)
-
-
-def to(seen: Seen, replicas: int) -> SetReplicas:
-    return SetReplicas(
-        workload=seen.id,
-        api_version=seen.api_version,
-        observed=seen.replicas.desired,
-        replicas=replicas,
-        reason=Reason.DEMAND_RISING,
-        message="test",
-    )
-
-
-def ready_pods(seen: Seen) -> int:
-    return sum(1 for pod in seen.pods if pod.ready_s is not None)
+from autoscaler.core.types import Outcome, WorkloadId
+from loadtests.stack.stack import Stack
+from tests.cluster.services import NAMESPACE, KServe, ready_pods, seen_until, service, to, until
 
 
 async def test_a_service_of_class_external_is_scaled_by_its_deployments_scale(

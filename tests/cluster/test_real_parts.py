@@ -76,6 +76,9 @@ class World:
 @pytest.fixture(scope="module")
 def world(real_stack: Stack) -> World:
     real_stack.kubectl("apply", "-f", str(ROOT / "loadtests" / "stack" / "manifests" / "bert.yaml"))
+    real_stack.kubectl(
+        *("annotate", "deployment", "bert", "-n", "team"), "forescale.io/slo=99% < 300ms"
+    )
     real_stack.kubectl("rollout", "status", "deployment/bert", "--namespace=team", "--timeout=90s")
     return World(stack=real_stack)
 

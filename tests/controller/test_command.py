@@ -121,4 +121,7 @@ async def test_plan_and_explain_against_a_cluster(tmp_path: Path) -> None:
             1,
             "forescale: team/bart: is not known, did you mean team/bert?\n",
         )
+        code, _, err = await w.end(await w.start("explain", "team/odd", "--wait", "0"))
+        assert code == 1
+        assert err.startswith("forescale: team/odd forescale.io/slo: 'fast' is no objective")
         assert w.api.writes == []

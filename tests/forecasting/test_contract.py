@@ -20,6 +20,7 @@ from forecasting import (
     SpikeForecaster,
 )
 from forecasting.base import BaseForecaster
+from forecasting.holt import FEW_SERIES
 from tests.forecasting.demand import daily, noise, with_surges
 
 QUANTILES = (0.1, 0.5, 0.95, 0.999)
@@ -295,3 +296,12 @@ def test_surges_on_a_schedule_are_seen_coming() -> None:
     assert forecast.values[4, 0] > 150.0
     assert forecast.values[2, 0] < 40.0
     assert forecast.maximum[9, 0] > 150.0
+
+
+def test_few_series_are_smoothed_as_many_are() -> None:
+    """Plain numbers and arrays give the same bits."""
+    y = np.stack([daily(1, seed=seed) for seed in range(FEW_SERIES + 1)])
+    many, few = DampedHoltForecaster().fit(y), DampedHoltForecaster().fit(y[:2])
+    assert np.array_equal(
+        many.predict(30, (0.5, 0.95)).maximum[:2], few.predict(30, (0.5, 0.95)).maximum
+    )

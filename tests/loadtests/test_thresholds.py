@@ -7,7 +7,7 @@ import pytest
 from loadtests.load import profile, thresholds
 from loadtests.load.__main__ import exit_code, main
 from loadtests.load.request_log import OK, Request
-from loadtests.load.thresholds import ThresholdInvalid
+from loadtests.load.thresholds import ThresholdInvalid, summary
 
 
 def took(*seconds: float | None) -> list[Request]:
@@ -115,3 +115,10 @@ def test_exit_codes(late_s: float, limit: str, code: int) -> None:
 def test_a_load_as_text() -> None:
     steps = profile.parse("24x60, 0.5x10")
     assert [(s.rate_rps, s.duration_s) for s in steps] == [(24.0, 60.0), (0.5, 10.0)]
+
+
+def test_a_run_in_one_line() -> None:
+    run = [Request(1.0, 1.0, 1.05, "a", OK)] * 98 + [Request(1.0, 1.0, None, "a", "reset")] * 2
+    assert summary(run) == "100 requests, 2 failed; latency p50 50 ms, p99 none"
+    assert summary(run[:98]) == "98 requests, 0 failed; latency p50 50 ms, p99 50 ms"
+    assert summary([]) == "no request was sent"

@@ -25,6 +25,7 @@ from autoscaler.simulation.recommended.comparison import (
     worse,
 )
 from autoscaler.simulation.recommended.estimate import AsItWas, Estimate, estimate
+from autoscaler.simulation.recommended.node_hours import Held, both_sides, node_gpu_hours
 from autoscaler.simulation.recommended.observed import Told, read
 from tests.fakes.watched import HPA, watched_journal
 
@@ -148,6 +149,53 @@ def test_an_objective_is_kept_missed_or_uncertain(
     assert (changed.kept, changed.would_keep) == (kept, would_keep)
 
 
+# ---------------------------------------------------------------- nodes
+
+
+@pytest.mark.parametrize(
+    ("workloads", "gpu_hours"),
+    [
+        pytest.param([(1.0, ((0.0, 3),))], 8.0, id="three pods are one node for the hour"),
+        pytest.param([(1.0, ((0.0, 9),))], 16.0, id="the ninth needs a second"),
+        pytest.param(
+            [(1.0, ((0.0, 9), (900.0, 8)))],
+            8.0 + 8.0 * 1500.0 / 3600.0,
+            id="which goes 10 minutes after it",
+        ),
+        pytest.param(
+            [(1.0, ((0.0, 9), (900.0, 8), (1200.0, 9)))],
+            16.0,
+            id="unless another comes within them",
+        ),
+        pytest.param([(4.0, ((0.0, 1),)), (4.0, ((0.0, 1),))], 8.0, id="workloads share a node"),
+        pytest.param([(4.0, ((0.0, 3),))], 16.0, id="two replicas of four GPUs a node"),
+        pytest.param([(1.0 / 7.0, ((0.0, 56),))], 8.0, id="eight times seven slices"),
+        pytest.param([(16.0, ((0.0, 1),))], 16.0, id="a replica larger than a node"),
+        pytest.param(
+            [(1.0, ((0.0, 8),)), (1.0, ((0.0, 8), (0.5, 0)))],
+            8.0 + 8.0 * 600.5 / 3600.0,
+            id="a workload that is gone leaves its node idle",
+        ),
+        pytest.param([], 0.0, id="nothing"),
+    ],
+)
+def test_nodes_are_paid_from_the_request_until_they_are_gone(
+    workloads: list[tuple[float, tuple[tuple[float, int], ...]]], gpu_hours: float
+) -> None:
+    held = [Held(gpus_per_replica=gpus, pods=pods) for gpus, pods in workloads]
+    assert node_gpu_hours(held, until_s=3600.0) == pytest.approx(gpu_hours)
+
+
+def test_both_sides_pay_for_nodes_over_the_same_time(told: Told, found: Estimate) -> None:
+    """Six replicas and two or three: one node either way, and nothing is saved by it."""
+    (observed,) = told.observed
+    nodes = both_sides([(observed, found)])
+    assert nodes is not None
+    paid_s = observed.duration_s - found.offset_s
+    assert nodes == pytest.approx((8 * paid_s / 3600, 8 * paid_s / 3600))
+    assert both_sides([(observed, "it was not asked for")]) is None
+
+
 def test_shares_show_their_bounds() -> None:
     assert percent(bounds(0.99, 0.995)) == "99.25% (99.00 to 99.50)"
     assert percent(bounds(1.0, 1.0)) == "100.00%"
@@ -185,7 +233,7 @@ def test_the_command_shows_both_sides_and_writes_a_page(
     html = tmp_path / "report.html"
     assert main(["report", str(journal.parent), "--html", str(html)]) == 0
     shown = capsys.readouterr().out
-    for said in ("GOOD, ESTIMATED", HPA, "6.0 replicas there", str(html)):
+    for said in ("GOOD, ESTIMATED", HPA, "6.0 replicas there", "their nodes: ", str(html)):
         assert said in shown
     page = html.read_text()
     for said in (
@@ -193,6 +241,7 @@ def test_the_command_shows_both_sides_and_writes_a_page(
         "How far the model can be trusted here",
         "no confidence interval",
         "recommended then",
+        "nodes of 8 GPUs, each gone 10 minutes after its last pod",
     ):
         assert said in page
 
@@ -201,6 +250,7 @@ def test_as_json_and_without_an_estimate(journal: Path, capsys: pytest.CaptureFi
     assert main(["report", str(journal), "--json", "--no-estimate"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["total"]["workloads"] == 0
+    assert told["total"]["node_gpu_hours"] is None
     (one,) = told["workloads"]
     assert one["held_by"] == HPA
     assert one["no_estimate"] == "it was not asked for"

@@ -13,6 +13,7 @@ from loadtests.stack import processes
 from loadtests.stack.agent import exposition, models
 from loadtests.stack.agent.__main__ import addresses
 from loadtests.stack.agent.exposition import Device
+from loadtests.stack.agent.kserve_server import predicted_s
 from loadtests.stack.agent.pods import pre_stop_s
 from loadtests.stack.agent.server import executed_s
 from loadtests.stack.agent.status import Phase, pod_status
@@ -44,7 +45,7 @@ def test_addresses_are_loopback_and_never_repeat() -> None:
 
 
 def test_a_target_carries_the_pods_labels() -> None:
-    assert exposition.triton_target(POD, "127.77.0.4") == {
+    assert exposition.server_target(POD, "127.77.0.4", 8002) == {
         "targets": ["127.77.0.4:8002"],
         "labels": {
             "namespace": "team",
@@ -109,6 +110,22 @@ def test_execution_time_counts_each_batch_once() -> None:
     batch = {"batch_size": 2, "compute_infer": {"count": 3, "ns": 192_000_000}}
     assert executed_s({"model_stats": [{"batch_stats": [batch]}]}) == pytest.approx(0.192)
     assert executed_s({}) == 0.0
+
+
+def test_the_image_says_which_server_a_pod_runs() -> None:
+    assert not models.is_kserve(POD)
+    container = {"name": "kserve-container", "image": "kserve/custom-predictor"}
+    assert models.is_kserve({"spec": {"containers": [container]}})
+
+
+def test_the_time_in_predict_is_that_of_all_models_together() -> None:
+    text = """# TYPE request_predict_seconds histogram
+request_predict_seconds_count{model_name="a"} 3.0
+request_predict_seconds_sum{model_name="a"} 0.156
+request_predict_seconds_sum{model_name="b"} 0.5
+"""
+    assert predicted_s(text) == pytest.approx(0.656)
+    assert predicted_s("python_info 1.0\n") == 0.0
 
 
 def test_a_recycled_pid_is_somebody_else(tmp_path: Path) -> None:

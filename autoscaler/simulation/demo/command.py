@@ -83,7 +83,8 @@ def _told(day: Day, run: Run) -> dict[str, object]:
 def _show(console: Console, days: Sequence[Day], hours: float) -> None:
     requests = sum(day.requests for day in days)
     console.print(f"{hours:g} h, {requests:,} requests")
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    # One space between columns: the whole is 78 wide, and a terminal at least 80.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("WORKLOAD", "SLO", "POLICY"):
         table.add_column(name, no_wrap=True)
     for name in ("GOOD", "TARGET", "GPU-H", "CHANGES"):
@@ -106,9 +107,7 @@ def _show(console: Console, days: Sequence[Day], hours: float) -> None:
     for line in (_outage(day) for day in days):
         if line:
             console.print(line)
-    console.print(
-        "Next: `make stack` runs the same engine against a real API server, Prometheus and Triton servers."
-    )
+    console.print("Next: `make stack`, for the same engine on a real API server and real servers.")
 
 
 def _outage(day: Day) -> str:
@@ -118,10 +117,9 @@ def _outage(day: Day) -> str:
     outage = day.workload.scenario.outages[0]
     lowered = sum(1 for turn in told.turns if outage.holds(turn.at_s) and turn.after < turn.before)
     reason = told.why.texts[day.steps.at(outage.end_s)].split(":")[0]
-    return (
-        f"{day.workload.name} had no metrics from {_clock(outage.start_s)} to {_clock(outage.end_s)}: "
-        f"forescale lowered replicas {lowered} times ({reason})."
-    )
+    what = f"lowered replicas {lowered} times" if lowered else "lowered nothing"
+    when = f"{_clock(outage.start_s)} to {_clock(outage.end_s)}"
+    return f"{day.workload.name}: no metrics from {when}, and forescale {what} ({reason})."
 
 
 def _clock(at_s: float) -> str:

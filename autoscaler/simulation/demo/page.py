@@ -180,9 +180,9 @@ def _notes(seed: int) -> tuple[str, ...]:
         "brakes over the fleet and scarce GPUs play no part. Policies meet the same requests and the same start-ups.",
         "Good: as the SLO counts, so that of `pN < T` a whole minute is good or bad. The budget is that of this day. "
         "Requests that failed or never finished are bad.",
-        "Demand provided for: the upper quantile over the time that a replica takes to start, as it was estimated "
-        "then. Forecasts of the ensemble are left out, because learning them takes minutes for each day; "
-        "`forescale simulate --policies forescale,forescale-forecast` runs both.",
+        "Demand provided for: what those replicas carry that are worth their price, until another could be ready. "
+        "Forecasts are those of the model that new workloads get, which begins to learn an hour into the day; one of a "
+        "workload's own needs a day of history and minutes to fit (docs/forecasting.md).",
         "HPA: version 2 with its default behaviour on served requests a second through KEDA, 70 % of what one replica "
         "carried in a load test for each replica, or on the GPUs' busy share at 75 %. All have at most 40 replicas. "
         "Other metrics and autoscalers: `forescale simulate`.",

@@ -1,18 +1,24 @@
-"""The workloads' days side by side, a process for each core, with one line of progress for each."""
+"""The workloads' days side by side, a process for each core, with one line of progress for each.
+
+forescale's run takes as long as those of all the peers together, so each is a piece of work of its own; they begin
+first, that no core is left with one at the end.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from multiprocessing.sharedctypes import SynchronizedArray
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from autoscaler.simulation.demo.runs import Day, run_day
+from autoscaler.simulation.demo.runs import Day, Others, day_of, run_others, run_ours
 from autoscaler.simulation.demo.workloads import Workload
+from autoscaler.simulation.recorded import Run
 
 REFRESH_S = 0.2
 _shares: SynchronizedArray[Any] | None = None
@@ -25,49 +31,79 @@ def run_days(
     columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         tasks = [progress.add_task(item.name, total=1.0) for item in workloads]
-        if jobs == 1:
-            return tuple(
-                run_day(
-                    item,
-                    seed,
-                    lambda what, share, task=task, name=item.name: progress.update(  # type: ignore[misc]
-                        task, description=f"{name}: {what}", completed=share
-                    ),
-                )
-                for item, task in zip(workloads, tasks, strict=True)
+
+        def told(place: int, ours: float, others: float, doing: str = "") -> None:
+            progress.update(
+                tasks[place],
+                description=f"{workloads[place].name}{doing}",
+                completed=0.5 * (ours + others),
             )
-        return _in_processes(workloads, seed, jobs, progress, tasks)
+
+        if jobs == 1:
+            _one_thread()
+            return tuple(_in_turn(item, seed, place, told) for place, item in enumerate(workloads))
+        return _in_processes(workloads, seed, jobs, told)
+
+
+def _in_turn(
+    workload: Workload, seed: int, place: int, told: Callable[[int, float, float, str], None]
+) -> Day:
+    ours = run_ours(workload, seed, lambda what, share: told(place, share, 0.0, f": {what}"))
+    others = run_others(workload, seed, lambda what, share: told(place, 1.0, share, f": {what}"))
+    return day_of(workload, seed, ours, others)
 
 
 def _in_processes(
-    workloads: Sequence[Workload], seed: int, jobs: int, progress: Progress, tasks: list[TaskID]
+    workloads: Sequence[Workload],
+    seed: int,
+    jobs: int,
+    told: Callable[[int, float, float], None],
 ) -> tuple[Day, ...]:
     # Not forked: compiled code and its threads do not outlive a fork.
     context = multiprocessing.get_context("spawn")
-    shares: SynchronizedArray[Any] = context.Array("d", len(workloads))
+    count = len(workloads)
+    shares: SynchronizedArray[Any] = context.Array("d", 2 * count)
     with ProcessPoolExecutor(
-        max_workers=min(jobs, len(workloads)),
+        max_workers=min(jobs, 2 * count),
         mp_context=context,
         initializer=_begin,
         initargs=(shares,),
     ) as pool:
-        futures = [pool.submit(_one, item, seed, place) for place, item in enumerate(workloads)]
-        waiting: set[Future[Day]] = set(futures)
+        ours = [pool.submit(_ours, item, seed, place) for place, item in enumerate(workloads)]
+        others = [
+            pool.submit(_others, item, seed, count + place) for place, item in enumerate(workloads)
+        ]
+        waiting: set[Future[Any]] = {*ours, *others}
         while waiting:
             _, waiting = wait(waiting, timeout=REFRESH_S)
-            for task, share in zip(tasks, shares[:], strict=True):
-                progress.update(task, completed=share)
-        return tuple(future.result() for future in futures)
+            for place in range(count):
+                told(place, shares[place], shares[count + place])
+        return tuple(
+            day_of(item, seed, mine.result(), theirs.result())
+            for item, mine, theirs in zip(workloads, ours, others, strict=True)
+        )
 
 
 def _begin(shares: SynchronizedArray[Any]) -> None:
     global _shares
     _shares = shares
+    _one_thread()
 
 
-def _one(workload: Workload, seed: int, place: int) -> Day:
-    def told(_what: str, share: float) -> None:
-        if _shares is not None:
-            _shares[place] = share
+def _one_thread() -> None:
+    """For the forecasts' trees, which are loaded later and small. With a thread for each core in each process, a day
+    took over eight minutes on a busy machine: threads that wait for each other."""
+    os.environ["OMP_NUM_THREADS"] = "1"
 
-    return run_day(workload, seed, told)
+
+def _ours(workload: Workload, seed: int, place: int) -> Run:
+    return run_ours(workload, seed, lambda _what, share: _tell(place, share))
+
+
+def _others(workload: Workload, seed: int, place: int) -> Others:
+    return run_others(workload, seed, lambda _what, share: _tell(place, share))
+
+
+def _tell(place: int, share: float) -> None:
+    if _shares is not None:
+        _shares[place] = share

@@ -46,6 +46,8 @@ class Observed:
     explained: Explained
     replicas: tuple[tuple[float, int], ...]
     """(seconds since the start, spec.replicas) at every change."""
+    pods: tuple[tuple[float, int], ...]
+    """(seconds since the start, pods that were there, start-up and drain included) at every change."""
     held_by: str | None
     """Who scaled it last, as `HorizontalPodAutoscaler ns/name`; None: nobody that forescale knows."""
 
@@ -65,6 +67,7 @@ class Told:
 class _Tick:
     at_s: float
     wanted: int
+    pods: int | None
     ready: int | None
     starting: int | None
     gpu_s: float
@@ -155,6 +158,7 @@ def _take(
         _Tick(
             at_s=now_s,
             wanted=given.replicas.desired,
+            pods=len(given.pods) if given.pods_known else None,
             ready=ready,
             starting=starting,
             gpu_s=seen.gpu_s,
@@ -203,6 +207,9 @@ def _observed(seen: _Seen) -> Observed:
             count=steps.count,
         ),
         replicas=_changes((tick.at_s - start_s, tick.wanted) for tick in seen.ticks),
+        pods=_changes(
+            (tick.at_s - start_s, tick.pods) for tick in seen.ticks if tick.pods is not None
+        ),
         held_by=seen.held_by,
     )
 
@@ -211,9 +218,9 @@ def _compliance(total: Step, duration_s: float, target: float) -> WindowComplian
     return of_step(total, window="journal", window_s=duration_s, target=target)
 
 
-def _changes(wanted: Iterable[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
+def _changes(told: Iterable[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
     kept: list[tuple[float, int]] = []
-    for at_s, number in wanted:
+    for at_s, number in told:
         if not kept or kept[-1][1] != number:
             kept.append((at_s, number))
     return tuple(kept)

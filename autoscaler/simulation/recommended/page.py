@@ -30,6 +30,7 @@ from autoscaler.simulation.recommended.comparison import (
     summed,
 )
 from autoscaler.simulation.recommended.estimate import Estimate
+from autoscaler.simulation.recommended.node_hours import RULE
 from autoscaler.simulation.recommended.observed import Observed
 
 THERE, OURS = "what was there", "forescale, estimated"
@@ -42,6 +43,7 @@ NOTES = (
     "the estimate may be off too. That is no confidence interval, and a demand that reacts to latency is not modelled.",
     "Not known: nodes that would have had to boot, requests that clients gave up, what other workloads' pods took.",
     "GPU-hours: of every pod from its creation until it was gone, in the time in which pods were known.",
+    f"Nodes, by one rule for both sides and not as they really were: {RULE}; pods share them and never move.",
 )
 
 
@@ -54,38 +56,42 @@ class Compared:
     report: WorkloadReport
 
 
-def page_of(where: str, compared: Sequence[Compared]) -> Page:
-    """Everything. `where` names the journal."""
+def page_of(where: str, compared: Sequence[Compared], nodes: tuple[float, float] | None) -> Page:
+    """Everything. `where` names the journal; `nodes` are the nodes' GPU-hours there and by the estimate."""
     reports = [item.report for item in compared]
     many = "1 workload" if len(reports) == 1 else f"{len(reports)} workloads"
     return Page(
         title="What forescale would have run",
         lead=f"{many} over {max((r.hours for r in reports), default=0.0):.1f} h, from {where}: what "
         "was there, and beside it what forescale would have run, as an estimate whose range is shown.",
-        cards=_cards(reports),
+        cards=_cards(reports, nodes),
         table=_table(reports),
         sections=tuple(_section(item) for item in compared),
         notes=(f"forescale {__version__}. Times are UTC.", *NOTES),
     )
 
 
-def _cards(reports: Sequence[WorkloadReport]) -> tuple[Card, ...]:
+def _cards(
+    reports: Sequence[WorkloadReport], nodes: tuple[float, float] | None
+) -> tuple[Card, ...]:
     there, ours, both = summed(reports)
     change = "" if there <= 0.0 else f", {100 * (ours - there) / there:+.0f} %"
     kept = sum(r.kept is True for r in reports)
     missed = sum(r.kept is False for r in reports)
     would = sum(r.would_keep is True for r in reports)
     fails = sum(r.would_keep is False for r in reports)
+    paid = ("", "") if nodes is None else tuple(f"; nodes {hours:.1f} GPU-hours" for hours in nodes)
     return (
         Card(
             title=THERE,
             figure=f"{there:.1f} GPU-hours",
-            text=f"objectives: {kept} kept, {missed} missed, {len(reports) - kept - missed} uncertain",
+            text=f"objectives: {kept} kept, {missed} missed, {len(reports) - kept - missed} uncertain{paid[0]}",
         ),
         Card(
             title=OURS,
             figure=f"{ours:.1f} GPU-hours{change}",
-            text=f"objectives: {would} kept, {fails} missed, {len(reports) - would - fails} uncertain",
+            text=f"objectives: {would} kept, {fails} missed, {len(reports) - would - fails} uncertain"
+            f"{paid[1]}",
         ),
         Card(
             title="compared",

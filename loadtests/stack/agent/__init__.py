@@ -1,1 +1,1 @@
-"""The stack's kubelet: virtual GPU nodes, and a real tritonserver process for each pod that is bound to them."""
+"""The stack's kubelet: virtual GPU nodes, and a real model server process for each pod that is bound to them."""

@@ -20,6 +20,7 @@ from loadtests.stack.agent.api import STRATEGIC, Api, Object
 from loadtests.stack.agent.exposition import Device
 from loadtests.stack.agent.mig import MIG_LABEL, MigManager
 from loadtests.stack.agent.pods import PodRunner
+from loadtests.stack.agent.process import ServerProcess
 from loadtests.stack.karpenter import PROVIDER_PREFIX
 from loadtests.stack.plane import HOST, Ports
 from loadtests.stack.processes import Started
@@ -126,13 +127,13 @@ class Agent:
         path = self._folder / "servers.json"
         while True:
             found = []
-            for runner in self._runners.values():
-                pid = runner.server.pid
+            for server in self._servers():
+                pid = server.pid
                 ticks = processes.started_ticks(pid) if pid else None
                 if pid and ticks:
                     found.append(
                         Started(
-                            name="tritonserver", pid=pid, started_ticks=ticks, command=(), log=""
+                            name=server.program, pid=pid, started_ticks=ticks, command=(), log=""
                         )
                     )
             processes.save(path, found)
@@ -143,17 +144,22 @@ class Agent:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(
-            *(runner.server.stop(5.0) for runner in list(self._runners.values())),
+            *(server.stop(5.0) for server in self._servers()),
             return_exceptions=True,
         )
 
-    async def triton_targets(self, _: web.Request) -> web.Response:
+    def _servers(self) -> list[ServerProcess]:
+        return [runner.server for runner in self._runners.values() if runner.server is not None]
+
+    async def server_targets(self, _: web.Request) -> web.Response:
         """http_sd of the servers that run."""
         return web.json_response(
             [
-                exposition.triton_target(runner.pod, runner.phase.address)
+                exposition.server_target(
+                    runner.pod, runner.phase.address, runner.server.metrics_port
+                )
                 for runner in self._runners.values()
-                if runner.phase.running_since is not None
+                if runner.server is not None and runner.phase.running_since is not None
             ]
         )
 
@@ -190,7 +196,9 @@ class Agent:
         return web.Response(text=exposition.dcgm_text(devices))
 
     async def _busy(self, uid: str, runner: PodRunner) -> float:
-        executed_s = await runner.server.executed_s(self._session) if runner.phase.ready else None
+        executed_s = None
+        if runner.server is not None and runner.phase.ready:
+            executed_s = await runner.server.executed_s(self._session)
         now_s = time.monotonic()
         if executed_s is None:
             return 0.0
@@ -223,7 +231,7 @@ async def serve(folder: Path, node_count: int, gpus: int) -> None:
         agent = Agent(api, session, find_triton(quiet), folder, names, gpus)
         app = web.Application()
         app.router.add_get("/healthz", _healthz)
-        app.router.add_get("/sd/triton", agent.triton_targets)
+        app.router.add_get("/sd/servers", agent.server_targets)
         app.router.add_get("/sd/dcgm", agent.dcgm_targets)
         app.router.add_get("/dcgm/{node}", agent.dcgm)
         runner = web.AppRunner(app, access_log=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadtests.stack.agent.api import Object
-from loadtests.stack.agent.server import METRICS
 
 MEMORY_MIB = 81_559
 
@@ -22,7 +21,7 @@ class Device:
     busy_ratio: float = 0.0
 
 
-def triton_target(pod: Object, address: str) -> Object:
+def server_target(pod: Object, address: str, port: int) -> Object:
     """One http_sd entry, labelled as the usual relabelling of a pod scrape would: namespace, pod, node and `app`."""
     metadata = pod["metadata"]
     labels = {
@@ -33,7 +32,7 @@ def triton_target(pod: Object, address: str) -> Object:
     }
     if "app" in metadata.get("labels", {}):
         labels["app"] = metadata["labels"]["app"]
-    return {"targets": [f"{address}:{METRICS}"], "labels": labels}
+    return {"targets": [f"{address}:{port}"], "labels": labels}
 
 
 def dcgm_target(node: str, agent: str) -> Object:

@@ -42,6 +42,11 @@ def only_holds(pod: Object) -> bool:
     return "/pause:" in str(pod["spec"]["containers"][0].get("image", ""))
 
 
+def is_kserve(pod: Object) -> bool:
+    """It runs KServe's Python model server; every other image is taken for Triton."""
+    return "kserve" in str(pod["spec"]["containers"][0].get("image", ""))
+
+
 def write_repository(folder: Path, models: tuple[Model, ...]) -> None:
     """Triton's layout: NAME/config.pbtxt and NAME/1/model.py."""
     for model in models:

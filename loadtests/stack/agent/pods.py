@@ -12,10 +12,13 @@ import aiohttp
 
 from loadtests.stack.agent import models
 from loadtests.stack.agent.api import STRATEGIC, Api, Object
+from loadtests.stack.agent.kserve_server import KServeProcess
 from loadtests.stack.agent.nodes import timestamp
+from loadtests.stack.agent.process import ServerProcess
 from loadtests.stack.agent.server import TritonProcess
 from loadtests.stack.agent.status import Phase, pod_status
-from loadtests.stack.toolbox import Triton
+from loadtests.stack.stack import quiet
+from loadtests.stack.toolbox import Triton, find_kserve
 
 STARTUP_DELAY = "stack.forescale.io/startup-delay-s"
 PROBE_PERIOD_S = 1.0
@@ -42,10 +45,10 @@ class PodRunner:
         self.gpu = gpu
         self._api = api
         self._session = session
+        self._triton = triton
         self._repository = folder
-        self.server = TritonProcess(
-            triton, folder, address, logs / f"{self.namespace}-{self.name}.log"
-        )
+        self._log = logs / f"{self.namespace}-{self.name}.log"
+        self.server: ServerProcess | None = None
         now = timestamp()
         self.phase = Phase(address=address, started=now, changed=now)
         self._deleted = asyncio.Event()
@@ -86,18 +89,20 @@ class PodRunner:
             await self._report()
             await asyncio.Event().wait()
         try:
-            models.write_repository(self._repository, models.of_pod(self.pod))
+            server = await self._made()
         except ValueError as error:
             self.phase = replace(self.phase, waiting_reason=f"InvalidModels: {error}")
             await self._report()
             await asyncio.Event().wait()
+            return
         delay_s = float(self.pod["metadata"].get("annotations", {}).get(STARTUP_DELAY, "0"))
         await asyncio.sleep(delay_s)
         while True:
-            await self.server.start()
+            await server.start()
+            self.server = server
             self.phase = replace(self.phase, running_since=timestamp())
             await self._report()
-            await self._probe()
+            await self._probe(server)
             restarts = self.phase.restarts + 1
             self.phase = replace(
                 self.phase,
@@ -110,10 +115,19 @@ class PodRunner:
             await self._report()
             await asyncio.sleep(RESTART_BACKOFF_S[min(restarts, len(RESTART_BACKOFF_S)) - 1])
 
-    async def _probe(self) -> None:
+    async def _made(self) -> ServerProcess:
+        """The server that the pod's image names, not started yet. Raises ValueError where its models are wrong."""
+        served, address = models.of_pod(self.pod), self.phase.address
+        if models.is_kserve(self.pod):
+            python = await asyncio.to_thread(find_kserve, quiet)
+            return KServeProcess(python, served, address, self._log)
+        models.write_repository(self._repository, served)
+        return TritonProcess(self._triton, self._repository, address, self._log)
+
+    async def _probe(self, server: ServerProcess) -> None:
         """Reports readiness whenever it changes, until the server ends."""
-        while self.server.exit_code is None:
-            ready = await self.server.ready(self._session)
+        while server.exit_code is None:
+            ready = await server.ready(self._session)
             if ready != self.phase.ready:
                 self.phase = replace(self.phase, ready=ready, changed=timestamp())
                 await self._report()
@@ -128,7 +142,7 @@ class PodRunner:
         """As a kubelet: the preStop sleep, SIGTERM, SIGKILL at the end of the grace period; then the object goes."""
         grace_s = float(self.pod["metadata"].get("deletionGracePeriodSeconds", 30))
         pause_s = min(grace_s, pre_stop_s(self.pod))
-        if self.server.exit_code is None and self.server.pid is not None:
+        if self.server is not None and self.server.exit_code is None:
             await asyncio.sleep(pause_s)
             await self.server.stop(max(1.0, grace_s - pause_s))
         shutil.rmtree(self._repository, ignore_errors=True)
