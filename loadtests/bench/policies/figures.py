@@ -193,7 +193,7 @@ def _ablation(results: Results) -> Iterator[Figure]:
     if ABLATION_STARTUP_S not in results.protocol.startups_s:
         return
     usual = {name: results.changed(name, "") for name in results.counted}
-    for variant in VARIANTS:
+    for variant in filter(results.was_changed, VARIANTS):
         found = {name: results.changed(name, variant) for name in results.counted}
         lowest = min(found, key=lambda name: found[name].attainment_ratio)
         holding = sum(item.holds(results.goal) for item in found.values())

@@ -222,6 +222,11 @@ class Results:
         ]
         return choose.outcome(found, headroom=None, source="requests")
 
+    def was_changed(self, variant: str) -> bool:
+        """Whether forescale was run with this part changed, on every counted series."""
+        told = [variant_cell(self.protocol, name, variant) for name in self.counted]
+        return all(cell.path(self._folder).exists() for cell in told)
+
     def changed(self, series: str, variant: str) -> Outcome:
         """forescale with one of its parts changed, at the start-up of the ablation and with the first seed."""
         cell = variant_cell(self.protocol, series, variant)
