@@ -70,6 +70,14 @@ freeze: region move on Tuesday
     assert settings.freeze == "region move on Tuesday"
 
 
+def test_off_is_a_mode_and_yes_a_yes(tmp_path: Path) -> None:
+    text = "namespaces: {'*': {mode: off}}\nengine: {slices: {mode: off}}\nkserve: {patch_revisions: yes}"
+    settings = load(write(tmp_path, text))
+    assert settings.namespaces["*"].mode is Mode.OFF
+    assert settings.engine.slices.mode == "off"
+    assert settings.kserve.patch_revisions is True
+
+
 def test_a_config_map_is_read_as_it_is_deployed(tmp_path: Path) -> None:
     text = "kind: ConfigMap\ndata:\n  policy.yaml: |\n    engine: {tick_s: 15}\n"
     assert load(write(tmp_path, text)).engine.tick_s == 15.0

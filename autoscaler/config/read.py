@@ -113,9 +113,19 @@ def _with_profiles(
 
 # ---------------------------------------------------------------- the file
 
+_BOOLEAN = "tag:yaml.org,2002:bool"
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here the second is an error."""
+
+class _PolicyLoader(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; here the second is an error.
+
+    `off` stays a word, as in YAML 1.2: `mode: off` is a mode, and not false.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in told if tag != _BOOLEAN]
+        for first, told in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -129,6 +139,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_PolicyLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
+
+
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -140,9 +153,9 @@ def _from_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(str(path), reason, "name a readable YAML file"))
         return {}
     try:
-        document = yaml.load(text, _UniqueKeyLoader)
+        document = yaml.load(text, _PolicyLoader)
         if _is_config_map(document):
-            document = yaml.load(_policy_of(document), _UniqueKeyLoader)
+            document = yaml.load(_policy_of(document), _PolicyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
