@@ -77,6 +77,13 @@ class Mirror(Generic[V]):
                 failures += 1
                 await self._clock.sleep(wait_s)
 
+    async def try_relist(self) -> None:
+        """As `relist`; why it could not be read is kept as `error`."""
+        try:
+            await self.relist()
+        except SourceError as error:
+            self.error = str(error)
+
     async def relist(self) -> str | None:
         """Reads everything anew and returns the version to watch from; the old state stays until all of it is read.
 

@@ -113,10 +113,7 @@ class NodeCollector:
     async def read_once(self) -> None:
         """Lists everything once. What can't be read says so in `observe`."""
         for mirror in self.mirrors:
-            try:
-                await mirror.relist()
-            except SourceError as error:
-                mirror.error = str(error)
+            await mirror.try_relist()
         await self._read_status()
 
     def observe(self) -> tuple[PoolInput, ...]:

@@ -72,10 +72,7 @@ class SliceCollector:
     async def read_once(self) -> None:
         """Reads everything once. What can't be read says so in `observe`."""
         for mirror in self.mirrors:
-            try:
-                await mirror.relist()
-            except SourceError as error:
-                mirror.error = str(error)
+            await mirror.try_relist()
         await self._ask_exporters()
 
     def observe(self) -> SlicesInput:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 from autoscaler.clock import Clock
-from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.ports import Note
+from autoscaler.controller.sending import send
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import MigAction
 from autoscaler.core.types import MigResult, Outcome, Severity, TickRecord, WorkloadId
-from autoscaler.errors import AutoscalerError
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +46,14 @@ class MigWriter:
         return tuple([await self._send(action, until_s) for action in actions])
 
     async def _send(self, action: MigAction, until_s: float) -> MigResult:
-        left_s = min(until_s - self._clock.monotonic_s(), 3.0 * self._timeout_s)
-        if not self._leadership.is_leading():
-            return _result(action, Outcome.REJECTED, "not sent: leadership was lost")
-        if left_s <= 0.0:
-            return _result(action, Outcome.REJECTED, "not sent: the time of the tick was up")
-        try:
-            result = await within(self._clock, left_s, self._actuator.apply(action))
-        except TimeoutError:
-            result = _result(action, Outcome.UNKNOWN, f"no answer within {left_s:g} s")
-        except AutoscalerError as error:
-            result = _result(action, Outcome.UNKNOWN, str(error))
+        result = await send(
+            partial(self._actuator.apply, action),
+            partial(_result, action),
+            leadership=self._leadership,
+            clock=self._clock,
+            until_s=until_s,
+            longest_s=3.0 * self._timeout_s,
+        )
         told = {"about": action.node, "step": action.step.value, "config": action.config}
         if result.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
             log.info("node changed", extra={**told, "why": action.message})

@@ -175,7 +175,7 @@ def _prove(trace: Trace, sheet: Sheet) -> None:
 def _keep(trace: Trace, sheet: Sheet) -> None:
     """What was started is given back for a good reason only: it would not be worth keeping at a much higher price."""
     kept, price = sheet.need.kept, sheet.need.price
-    if kept is None or price is None or trace.value >= min(kept, sheet.current):
+    if kept is None or price is None:
         return
     after = min(kept, sheet.current)
     trace.raise_to(

@@ -181,7 +181,7 @@ def correction(known: Rehearsal, aimed_ratio: float) -> float:
 def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:
     """For each of `PRICES` the share of the requests that its fleet missed, corrected by what was measured."""
     told = correction(known, aimed_ratio) / max(known.budgeted, 1e-9)
-    return tuple(told * fleet.missed for _, fleet in zip(PRICES, known.fleets, strict=False))
+    return tuple(told * fleet.missed for fleet in known.fleets[: len(PRICES)])
 
 
 def _price(known: Rehearsal, aimed_ratio: float) -> float:

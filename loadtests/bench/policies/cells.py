@@ -130,15 +130,13 @@ def _own_trial(cell: Cell, folder: Path) -> Trial:
     config = EngineConfig()
     if cell.variant == "fixed price":
         config = replace(config, miss_price=PRIOR_PRICE)
+    if cell.variant == "true capacity":
+        config = replace(config, replica_rps=_trial(cell).known.capacity_rps)
     record = _recorded(record_file(record_cell(cell).path(folder)))
     if cell.variant == "ungated forecasts":
         record = replace(record, skills=np.ones_like(record.skills))
     arrivals_s = _arrivals(cell.series, cell.server, cell.days, cell.part, cell.seed)
-    trial = Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
-    if cell.variant == "true capacity":
-        config = replace(config, replica_rps=trial.known.capacity_rps)
-        trial = Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
-    return trial
+    return Trial(told, cell.seed, arrivals_s=arrivals_s, config=config, record=record)
 
 
 def _bound(cell: Cell, folder: Path) -> Any:
