@@ -87,8 +87,8 @@ class Silence:
     """Since when they are all ready."""
     pods: tuple[str, ...] = ()
     """Those that were there when they were asked for."""
-    answered: bool = False
-    """A replica that came since then has answered a scrape."""
+    reached: bool = False
+    """A replica that came since then has answered a scrape, or refused one while it started."""
     given_up: str = ""
     """Why no more are asked for until a replica is heard again."""
 

@@ -2,7 +2,7 @@
 
 A server that predicts on the loop on which it listens - KServe's plain `predict` - is silent exactly when it is
 flooded. That it was asked and did not answer is a fact, unlike a sample that is missing; so it may raise, where all
-that is known speaks for load, and only by doubling, once for each proof that a new replica does answer.
+that is known speaks for load, and only by doubling, once for each proof that a new replica can be reached.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autoscaler.core.trace import Trace
 from autoscaler.core.types import Finding, TickInput, WorkloadInput
 
 # One scrape that fails may be a pause of the server's: two ticks in a row are not.
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
 # Nobody's scrape timeout is shorter, and no refused or reset connection takes as long.
 TIMED_OUT_S = 1.0
 # Time for the balancer to find new replicas, and for several scrapes.
@@ -93,7 +93,7 @@ def _judged(silence: Silence, given: WorkloadInput, view: View, *, now_s: float)
     asked_for = silence.asked_for
     if asked_for is None or silence.given_up:
         return silence
-    silence = replace(silence, answered=silence.answered or _new_one_answered(silence, given))
+    silence = replace(silence, reached=silence.reached or _new_one_reached(silence, given))
     if view.ready < asked_for:
         late = now_s - silence.asked_at_s > LONGEST_S
         why = f"{asked_for} replicas were asked for and never became ready; none of the others answers its scrape"
@@ -101,22 +101,27 @@ def _judged(silence: Silence, given: WorkloadInput, view: View, *, now_s: float)
     ready_since_s = silence.ready_since_s or now_s
     if now_s - ready_since_s < JUDGE_AFTER_S:
         return replace(silence, ready_since_s=ready_since_s)
-    if silence.answered:
-        # What keeps silent under load and answers before it gets any is not cut off and does not crash: once more.
+    if silence.reached:
+        # What keeps silent under load and could be reached before it got any is not cut off: once more.
         return Silence(since_s=silence.since_s)
     return replace(
         silence,
         given_up=(
-            f"none of {view.ready} replicas answers its scrape, nor did a new one before it got any load: more of them "
-            "do not mend that; look for a network policy, the metrics port, or a server that hangs"
+            f"none of {view.ready} replicas answers its scrape, nor could a new one be reached before it got any load: "
+            "more of them do not mend that; look for a network policy, the metrics port, or a server that hangs"
         ),
     )
 
 
-def _new_one_answered(silence: Silence, given: WorkloadInput) -> bool:
-    heard = {sample.pod for sample in given.samples}
-    heard |= {scrape.pod for scrape in given.scrapes if scrape.answered}
-    return any(pod.name in heard for pod in given.pods if pod.name not in silence.pods)
+def _new_one_reached(silence: Silence, given: WorkloadInput) -> bool:
+    """One that refuses the connection at once was reached too; packets that a policy drops get no answer at all."""
+    reached = {sample.pod for sample in given.samples}
+    reached |= {
+        scrape.pod
+        for scrape in given.scrapes
+        if scrape.answered or (scrape.took_s is not None and scrape.took_s < TIMED_OUT_S)
+    }
+    return any(pod.name in reached for pod in given.pods if pod.name not in silence.pods)
 
 
 def _grown(
@@ -194,9 +199,9 @@ def _not_busy(given: WorkloadInput, view: View, need: Need, last_rps: float | No
         return "clients are served within the objective, as their gateway tells"
     if need.carried is None or last_rps is None:
         return "what load they had before is not known"
-    busy = _busy_ratio(need, view, last_rps)
-    if LARGEST_SURGE_RATIO * busy < 1.0:
-        return f"they were {busy:.0%} busy when last seen: not even {LARGEST_SURGE_RATIO:g} times that fills them"
+    if LARGEST_SURGE_RATIO * _busy_ratio(need, view, last_rps) < 1.0:
+        surge = f"{LARGEST_SURGE_RATIO:g} times the {last_rps:.3g} rps last seen"
+        return f"{surge} would not fill {view.ready} replicas"
     return None
 
 

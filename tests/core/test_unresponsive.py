@@ -152,7 +152,7 @@ def test_one_that_still_answers_speaks_for_all() -> None:
     ("before_rps", "target", "said"),
     [
         # 4 rps keep two replicas 6 % busy: eight times that is half of what they can do.
-        (4.0, 2, "6% busy when last seen: not even 8 times that fills them"),
+        (4.0, 2, "8 times the 4 rps last seen would not fill 2 replicas"),
         # 8 rps: 13 % busy. 64 rps would fill three.
         (8.0, 3, "taken for load, 3"),
         (12.0, 4, "taken for load, 4"),
@@ -194,11 +194,16 @@ def run(story: Story, ticks: int, change: Change) -> list[Decision]:
     return decisions
 
 
-def dumb(tick: TickInput) -> TickInput:
+def dumb(tick: TickInput, starting_s: float = 4.0) -> TickInput:
     """As behind a network policy: new replicas do not answer either, whatever load they have."""
     given = tick.workloads[0]
     told = tuple(
-        Scrape(pod=pod.name, at_s=tick.now_s - 2.0, answered=False, took_s=4.0)
+        Scrape(
+            pod=pod.name,
+            at_s=tick.now_s - 2.0,
+            answered=False,
+            took_s=starting_s if pod.ready_s is None else 4.0,
+        )
         for pod in given.pods
     )
     known = Targets(known=20 + len(told), answering=20)
@@ -217,6 +222,18 @@ def test_what_more_replicas_do_not_mend_is_given_up_after_one_doubling() -> None
     assert told[5] == []
     assert told[8] == told[-1] == [Reason.GROWTH_USELESS]
     assert "look for a network policy" in decisions[-1].findings[0].message
+
+
+def test_one_that_refuses_connections_while_it_starts_is_not_cut_off() -> None:
+    """As KServe's server does; it is silent from its first requests on. 200 rps are the most that is believed."""
+    story = Story(replicas=2)
+    story.run(120, rate_rps=25)
+    story._pass(10.0)
+    decisions = run(story, 120, lambda tick: dumb(tick, starting_s=0.0004))
+    assert sorted({decision.target for decision in decisions}) == [2, 4, 8]
+    assert "8 times the 25 rps last seen would not fill 8 replicas" in {
+        decision.message.removeprefix("held: ") for decision in decisions
+    }
 
 
 def test_replicas_that_never_become_ready_are_not_asked_for_for_ever() -> None:
