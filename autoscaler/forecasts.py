@@ -1,16 +1,17 @@
 """Forecasts for a fleet: which model each workload gets, when it is fitted, and what it says each minute.
 
 Two kinds of model. A workload with a day of history gets an ensemble of its own, the busiest first, as many as the
-settings allow; all others, and new ones, are forecast by one model over the whole fleet. Both are judged by what they
-really issued. `advance` takes milliseconds a workload and `fit_next` seconds to a minute, so that whoever drives this
-can keep fits out of the way. It reads no clock: live it runs in a worker process, in a simulation beside the engine.
+settings allow: at once one of the methods that learn in half a second, later one of all methods, which takes a minute.
+All others, and new ones, are forecast by one model over the whole fleet. All are judged by what they really issued.
+`advance` takes milliseconds a workload and `fit_next` seconds to a minute, so that whoever drives this can keep fits
+out of the way. It reads no clock: live it runs in a worker process, in a simulation beside the engine.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,7 +20,14 @@ from numpy.typing import NDArray
 
 from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.types import DemandForecast, WorkloadId
-from forecasting import DampedHoltForecaster, EnsembleForecaster, PooledForecaster, Skill
+from forecasting import (
+    DampedHoltForecaster,
+    EnsembleForecaster,
+    PooledForecaster,
+    SeasonalNaiveForecaster,
+    Skill,
+    SpikeForecaster,
+)
 
 MINUTE_S = 60.0
 # After a minute's end, so that the tick that finishes it has run.
@@ -122,6 +130,8 @@ class _Model:
     members: tuple[WorkloadId, ...]
     told: int
     fitted_s: float
+    quick: bool = False
+    """Of the methods that learn at once; one of all methods takes its place."""
 
 
 class FleetForecaster:
@@ -132,11 +142,13 @@ class FleetForecaster:
         settings: ForecastSettings,
         *,
         own: Callable[[], EnsembleForecaster] | None = None,
+        quick: Callable[[], EnsembleForecaster] | None = None,
         fleet: Callable[[], EnsembleForecaster] | None = None,
     ) -> None:
-        """`own` and `fleet` make the unfitted models; None: the product's."""
+        """`own`, `quick` and `fleet` make the unfitted models; None: the product's."""
         self._settings = settings
-        self._make_own, self._make_fleet = own or own_model, fleet or fleet_model
+        self._make_own, self._make_quick = own or own_model, quick or quick_model
+        self._make_fleet = fleet or fleet_model
         self._pasts: dict[WorkloadId, _Past] = {}
         self._own: dict[WorkloadId, _Model] = {}
         self._fleet: _Model | None = None
@@ -167,15 +179,28 @@ class FleetForecaster:
 
     def fit_next(self, now_s: float) -> bool:
         """Fits the model that is most overdue; False if none is. A fit that fails leaves the model from before."""
+        key = self._missing(now_s, self._settings.quick_models, self._own.keys())
+        if key is not None:
+            return self._fit_own(key, now_s, quick=True)
         if self._fleet_due(now_s):
-            self._fleet = self._fit(self._fleet, tuple(sorted(self._pasts)), now_s, fleet=True)
+            members = tuple(sorted(self._pasts))
+            before = self._fleet
+            fitted = self._fit(before, members, now_s, make=self._make_fleet, failed=None)
+            self._fleet = fitted or before and replace(before, fitted_s=now_s)
             return True
-        key = self._own_due(now_s)
-        if key is None:
-            return False
-        fitted = self._fit(self._own.get(key), (key,), now_s, fleet=False)
+        due = self._own_due(now_s)
+        return due is not None and self._fit_own(due[0], now_s, quick=due[1])
+
+    def _fit_own(self, key: WorkloadId, now_s: float, *, quick: bool) -> bool:
+        before = self._own.get(key)
+        if before is not None and before.quick != quick:
+            before = None
+        make = self._make_quick if quick else self._make_own
+        fitted = self._fit(before, (key,), now_s, make=make, failed=key)
         if fitted is not None:
-            self._own[key] = fitted
+            self._own[key] = replace(fitted, quick=quick)
+        elif before is not None:
+            self._own[key] = replace(before, fitted_s=now_s)
         return True
 
     def _take(self, key: WorkloadId, minutes: Minutes) -> None:
@@ -202,28 +227,43 @@ class FleetForecaster:
         wait_s = FLEET_SPACING_S if new else self._settings.fleet_refit_s
         return age_s >= wait_s and now_s - self._failed_s.get(None, float("-inf")) >= RETRY_S
 
-    def _own_due(self, now_s: float) -> WorkloadId | None:
-        """The busiest among those without a model, else the one whose model is oldest, if that is too old."""
-        if len(self._own) < self._settings.own_models:
-            missing = [
-                (_mean(past), key)
-                for key, past in self._pasts.items()
-                if key not in self._own
-                and past.values.size >= OWN_MIN_MINUTES
-                and now_s - self._failed_s.get(key, float("-inf")) >= RETRY_S
-            ]
-            if missing:
-                return max(missing)[1]
+    def _own_due(self, now_s: float) -> tuple[WorkloadId, bool] | None:
+        """The busiest among those without a model of all methods, else the one whose model is oldest, if too old; and
+        whether the quick methods are meant."""
+        full = {key for key, model in self._own.items() if not model.quick}
+        missing = self._missing(now_s, self._settings.own_models, full)
+        if missing is not None:
+            return missing, False
         overdue = [
-            (model.fitted_s, key)
+            (model.fitted_s, key, model.quick)
             for key, model in self._own.items()
             if now_s - model.fitted_s >= self._settings.refit_s
         ]
-        return min(overdue)[1] if overdue else None
+        return min(overdue)[1:] if overdue else None
+
+    def _missing(self, now_s: float, most: int, having: Set[WorkloadId]) -> WorkloadId | None:
+        """The busiest that is not among those `having` a model, while these are fewer than `most`."""
+        if len(having) >= most:
+            return None
+        missing = [
+            (_mean(past), key)
+            for key, past in self._pasts.items()
+            if key not in having
+            and past.values.size >= OWN_MIN_MINUTES
+            and now_s - self._failed_s.get(key, float("-inf")) >= RETRY_S
+        ]
+        return max(missing)[1] if missing else None
 
     def _fit(
-        self, before: _Model | None, members: tuple[WorkloadId, ...], now_s: float, *, fleet: bool
+        self,
+        before: _Model | None,
+        members: tuple[WorkloadId, ...],
+        now_s: float,
+        *,
+        make: Callable[[], EnsembleForecaster],
+        failed: WorkloadId | None,
     ) -> _Model | None:
+        """None where it fails, which is remembered of `failed`."""
         end = int(now_s // MINUTE_S)
         pasts = [self._pasts[key] for key in members]
         first = max(end - REACH_MINUTES, min(past.first for past in pasts))
@@ -232,13 +272,13 @@ class FleetForecaster:
             # About the same workloads: what the issued forecasts taught goes on.
             forecaster = before.forecaster.set_params(warm_start=True)
         else:
-            forecaster = self._make_fleet() if fleet else self._make_own()
+            forecaster = make()
         try:
             forecaster.fit(y, cutoff=MINUTE_S * (end - 1))
         except Exception as error:  # noqa: BLE001 - the border of a fit: whatever it does, the others go on
             self.failures.append(f"{members[0]}: {type(error).__name__}: {error}")
-            self._failed_s[None if fleet else members[0]] = now_s
-            return before and replace(before, fitted_s=now_s)
+            self._failed_s[failed] = now_s
+            return None
         return _Model(forecaster=forecaster, members=members, told=end, fitted_s=now_s)
 
     def _forecasts(self, model: _Model, end: int) -> dict[WorkloadId, DemandForecast]:
@@ -274,6 +314,12 @@ class FleetForecaster:
 def own_model() -> EnsembleForecaster:
     """For one workload: every method."""
     return EnsembleForecaster(steps=STEPS, levels=LEVELS)
+
+
+def quick_model() -> EnsembleForecaster:
+    """For one workload: the methods that learn in half a second."""
+    experts = (SeasonalNaiveForecaster(), SpikeForecaster(), DampedHoltForecaster())
+    return EnsembleForecaster(experts=experts, steps=STEPS, levels=LEVELS)
 
 
 def fleet_model() -> EnsembleForecaster:

@@ -27,10 +27,12 @@ from forecasting.seasonal import SeasonalNaiveForecaster
 from forecasting.spikes import SpikeForecaster
 from forecasting.types import Array, Forecast, Grid
 
-# Origins that are judged or remembered: every fifth, since neighbours tell nearly the same; fewer for large fleets, so
-# that series x origins stays below this.
-JUDGED_EVERY = 5
+# Every origin is judged, and fewer for large fleets, so that series x origins stays below this. What the clock starts
+# lies in few of them: a jump at the full hour is ahead of a single origin one step before, which every fifth origin of
+# a fit at the full hour leaves out on every day.
 MOST_JUDGED = 200_000
+# Residuals are remembered of every fifth at most, since neighbours tell nearly the same.
+REMEMBERED_EVERY = 5
 MIN_STEPS = 240
 
 
@@ -139,9 +141,8 @@ class EnsembleForecaster(BaseForecaster):
     def _judge_holdout(self, history: History, holdout: int) -> None:
         """The held-out part, seen by experts that were fitted before it."""
         last = history.steps - 1
-        origins = np.arange(
-            last - holdout + 1, last - self.steps[-1] + 1, self._every(history, holdout)
-        )
+        every = _judged_every(history, holdout)
+        origins = np.arange(last - holdout + 1, last - self.steps[-1] + 1, every)
         if not origins.size:
             return
         logs = self._logs(history, origins)
@@ -152,7 +153,9 @@ class EnsembleForecaster(BaseForecaster):
             self.calibration_.judge(int(origin), outcome[:, i], experts[:, :, i])
         # Only now there are weights to combine by.
         combined = self._combined(logs)
-        self.calibration_.remember(at, self._log(outcome)[..., None] - combined)
+        kept = slice(None, None, -(-REMEMBERED_EVERY // every))
+        residuals = self._log(outcome[:, kept])[..., None] - combined[:, kept]
+        self.calibration_.remember(at[kept], residuals)
         issued = self._demand(combined)
         for i, origin in enumerate(at):
             self.calibration_.score(int(origin), outcome[:, i], issued[:, i], experts[0][:, i])
@@ -173,12 +176,9 @@ class EnsembleForecaster(BaseForecaster):
         self.calibration_.judge(issued.at, outcome, experts)
         self.calibration_.score(issued.at, outcome, self._demand(issued.final), experts[0])
         residuals = self._log(outcome)[..., None] - issued.combined
-        if issued.at >= self.calibration_.remembered_at + self._every(history, self.window):
+        every = max(REMEMBERED_EVERY, _judged_every(history, self.window))
+        if issued.at >= self.calibration_.remembered_at + every:
             self.calibration_.remember(np.array([issued.at]), residuals[:, None])
-
-    @staticmethod
-    def _every(history: History, span: int) -> int:
-        return max(JUDGED_EVERY, history.series * span // MOST_JUDGED)
 
     def _quantiles(
         self,
@@ -235,6 +235,10 @@ class EnsembleForecaster(BaseForecaster):
         super().restore(state, y, events=events)
         self.calibration_.restore(state["calibration"])
         return self
+
+
+def _judged_every(history: History, span: int) -> int:
+    return max(1, history.series * span // MOST_JUDGED)
 
 
 def _ordered(logs: Array) -> Array:

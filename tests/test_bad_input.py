@@ -135,6 +135,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "checkpoint.interval_s": (-1, "must be more than 0"),
     "forecast.enabled": ("maybe", "must be a valid boolean"),
     "forecast.own_models": (-1, "must be at least 0"),
+    "forecast.quick_models": (-1, "must be at least 0"),
     "forecast.refit_s": (-1, "must be more than 0"),
     "forecast.fleet_refit_s": (-1, "must be more than 0"),
     "forecast.lasts_s": (-1, "must be more than 0"),

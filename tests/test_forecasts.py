@@ -14,6 +14,7 @@ from autoscaler.forecasts import (
     FleetForecaster,
     Minutes,
     fleet_model,
+    quick_model,
 )
 from forecasting import DampedHoltForecaster, EnsembleForecaster
 from tests.forecasting.demand import noise
@@ -37,8 +38,8 @@ def quick() -> EnsembleForecaster:
 
 
 def fleet(**settings: object) -> FleetForecaster:
-    given = ForecastSettings(**({"own_models": 0} | settings))  # type: ignore[arg-type]
-    return FleetForecaster(given, own=quick, fleet=quick)
+    given = ForecastSettings(**({"own_models": 0, "quick_models": 0} | settings))  # type: ignore[arg-type]
+    return FleetForecaster(given, own=quick, quick=quick, fleet=quick)
 
 
 def test_nothing_is_said_before_there_is_an_hour_of_demand() -> None:
@@ -100,11 +101,40 @@ def test_a_day_of_history_earns_a_model_of_its_own_the_busiest_first() -> None:
     assert {item.workload: item.model for item in told} == {BERT: "fleet", VIT: "own"}
 
 
+def test_a_day_of_history_earns_a_quick_model_at_once_and_one_of_all_methods_later() -> None:
+    """After a restart a hundred models of a minute each are to be fitted; until its turn each has a quick one."""
+    forecasts = fleet(own_models=1, quick_models=2, refit_s=3600.0)
+    made: list[str] = []
+    for kind in ("own", "quick", "fleet"):
+        setattr(forecasts, f"_make_{kind}", lambda kind=kind: made.append(kind) or quick())
+    news = {BERT: minutes(noise(5.0, 1440)), VIT: minutes(noise(50.0, 1440, seed=8))}
+    forecasts.advance(news, frozenset(news), at(1440))
+    while forecasts.fit_next(at(1440)):
+        pass
+    assert made == ["quick", "quick", "fleet", "own"]
+    told = forecasts.advance({}, frozenset(news), at(1440))
+    assert {item.workload: item.model for item in told} == {BERT: "own", VIT: "own"}
+    # Those that are too old learn anew; nobody begins again with a quick one.
+    while forecasts.fit_next(at(1501)):
+        pass
+    assert made == ["quick", "quick", "fleet", "own"]
+    assert [model.fitted_s for model in forecasts._own.values()] == [at(1501), at(1501)]
+
+
 def test_a_backfill_that_reaches_further_back_replaces_what_was_known() -> None:
     forecasts = fleet()
     forecasts.advance({BERT: minutes(noise(50.0, 10), at(290))}, frozenset({BERT}), at(300))
     forecasts.advance({BERT: minutes(noise(50.0, 300))}, frozenset({BERT}), at(300))
     assert forecasts.fit_next(at(300))
+
+
+def test_the_quick_methods_know_a_daily_jump_three_minutes_ahead() -> None:
+    minute = np.arange(8 * 1440)
+    jump = (minute % 1440 >= 600) & (minute % 1440 < 660)
+    demand = np.random.default_rng(1).poisson(np.where(jump, 6000.0, 600.0)) / 60.0
+    told = quick_model().fit(demand[None, : 7 * 1440 + 598]).predict(STEPS[-1], QUANTILES)
+    assert told.maximum[0, 0, 3] < 20.0
+    assert told.maximum[0, 2, 3] > 80.0
 
 
 def test_a_fit_that_fails_is_told_and_the_model_from_before_goes_on(

@@ -36,6 +36,8 @@ from autoscaler.errors import SourceError
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
 PIECE_S = 6 * 3600.0
 STEP_S = 60.0
+# A rate over two minutes stands for the minute in their middle: that of 9:00 to 9:01 is asked at 9:01:30.
+RATE_AHEAD_S = 90.0
 LOOK_FOR_GATEWAYS_S = 300.0
 
 
@@ -187,7 +189,8 @@ class PrometheusCollector:
         for preset in {id(p): p for s in workloads if (p := self._presets.get(s.engine))}.values():
             if preset.backfill is None or self._backfill_s <= 0.0:
                 continue
-            end_s = at_s - at_s % STEP_S
+            # The moments at which the rate is asked; the last is not yet to come.
+            end_s = at_s - (at_s - RATE_AHEAD_S) % STEP_S + STEP_S
             start_s = end_s - self._backfill_s
             while start_s < end_s:
                 stop_s = min(start_s + PIECE_S, end_s) - STEP_S
@@ -284,7 +287,7 @@ def _samples(
 def _history_query(preset: Preset) -> str:
     """One series for each workload: pods are named by their controller, NAME-HASH-RANDOM or NAME-NUMBER."""
     namespace, pod = preset.queries.namespace_label, preset.queries.pod_label
-    # rate over two minutes: four scrapes even at the field's usual 30 s.
+    # A rate over two minutes: four scrapes even at the field's usual 30 s.
     rate = f"rate({preset.backfill}[2m])"
     named = f'label_replace({rate}, "workload", "$1", "{pod}", "(.+)-[0-9]+")'
     named = (
@@ -302,7 +305,7 @@ def _add_points(
         key = (entry.labels.get("namespace", ""), entry.labels.get("workload", ""))
         if key in wanted:
             points.setdefault(key, []).extend(
-                HistoryPoint(minute_s=at_s - at_s % STEP_S, offered_rps=value)
+                HistoryPoint(minute_s=at_s - RATE_AHEAD_S, offered_rps=value)
                 for at_s, value in entry.points
                 if value is not None
             )

@@ -45,6 +45,7 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     # 0 lets the system choose a free port.
     yield from _between("server.port", settings.server.port, 0, 65535)
     yield from _whole("forecast.own_models", settings.forecast.own_models, 0)
+    yield from _whole("forecast.quick_models", settings.forecast.quick_models, 0)
     for name in ("refit_s", "fleet_refit_s", "lasts_s"):
         yield from _positive(f"forecast.{name}", getattr(settings.forecast, name))
     yield from _positive("checkpoint.interval_s", settings.checkpoint.interval_s)

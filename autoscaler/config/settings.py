@@ -111,6 +111,9 @@ class ForecastSettings:
     own_models: int = 100
     """Workloads that get a model of their own, the busiest first. Each takes a minute of one core a day to fit and a
     tenth of a second a minute to ask. The others share one."""
+    quick_models: int = 100
+    """Workloads that have at least a model of the quick methods of their own, the busiest first: until a better one is
+    fitted, after a restart above all. Each takes half a second to fit and a fiftieth of one a minute to ask."""
     refit_s: float = 86400.0
     """Of a workload's own model."""
     fleet_refit_s: float = 6 * 3600.0

@@ -1,8 +1,9 @@
 """Forecasts beside the loop: a worker process learns and forecasts, a tick takes what is there and waits for nothing.
 
 Every minute the worker is told the minutes that are new and answers with forecasts; between minutes it fits one model
-at a time. A fit that outlasts its minute makes that minute's forecasts late, a worker that dies is started anew and
-told everything again: meanwhile the forecasts from before hold until they expire, and then the engine's own rule does.
+at a time, and speaks again as soon as it has fitted what was due. A fit that outlasts its minute makes that minute's
+forecasts late, a worker that dies is started anew and told everything again: meanwhile the forecasts from before hold
+until they expire, and then the engine's own rule does.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class ForecastService:
         begun_s = self._clock.now_s()
         try:
             await self._advance(begun_s)
-            await self._fit(begun_s)
+            if await self._fit(begun_s):
+                # A model that was learned just now need not wait for the next minute.
+                await self._advance(self._clock.now_s())
         except WorkerLost as error:
             # A new one knows nothing of the past.
             self._told.forget()
@@ -88,12 +91,16 @@ class ForecastService:
             count = sum(item.model == model for item in self._ready)
             self._metrics.forecast_workloads.labels(model).set(count)
 
-    async def _fit(self, begun_s: float) -> None:
+    async def _fit(self, begun_s: float) -> bool:
+        """Whether anything was fitted."""
+        any_fitted = False
         while self._clock.now_s() // MINUTE_S == begun_s // MINUTE_S:
             fitted, failures = await self._worker.call(fit_next, self._clock.now_s())
             self._count(failures)
             if not fitted:
-                return
+                break
+            any_fitted = True
+        return any_fitted
 
     def _count(self, failures: list[str]) -> None:
         for failure in failures:

@@ -148,6 +148,16 @@ async def test_nothing_is_asked_while_there_is_no_workload() -> None:
     assert worker.told == []
 
 
+async def test_a_model_that_was_just_learned_speaks_at_once() -> None:
+    forecasts, _, worker, _ = service([1.0, 2.0, 3.0])
+    worker.fits = 2
+    await forecasts.minute()
+    # Once before the fits, once after them; then there is nothing to fit.
+    assert len(worker.told) == 2
+    await forecasts.minute()
+    assert len(worker.told) == 3
+
+
 async def test_the_real_process_forecasts_and_is_gone_when_closed() -> None:
     worker = ProcessWorker(prepare, ForecastSettings(own_models=0))
     pid = await worker.call(os.getpid)

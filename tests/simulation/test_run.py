@@ -99,7 +99,7 @@ def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_ski
         return EnsembleForecaster(experts=(DampedHoltForecaster(),), steps=STEPS, levels=LEVELS)
 
     forecasts = FittedForecasts(
-        FleetForecaster(ForecastSettings(own_models=0), own=model, fleet=model)
+        FleetForecaster(ForecastSettings(own_models=0, quick_models=0), own=model, fleet=model)
     )
     policy = Forescale(Recording(), forecasts=forecasts)
     world = ModelledCluster(scenario(startup=Startup(median_s=120.0)), due, replicas=2)

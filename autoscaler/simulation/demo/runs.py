@@ -71,7 +71,7 @@ def run_ours(workload: Workload, seed: int, told: Progress) -> Run:
     """forescale, with forecasts of the model that new workloads get: it learns this day as it comes."""
     scenario = workload.scenario
     # One of its own takes a day of history, and minutes to fit.
-    forecaster = FleetForecaster(ForecastSettings(own_models=0))
+    forecaster = FleetForecaster(ForecastSettings(own_models=0, quick_models=0))
     policy = Forescale(DecisionEngine(EngineConfig()), forecasts=FittedForecasts(forecaster))
     policy.name = NAMES[0]
     return _run(scenario, policy, seed, lambda share: told(NAMES[0], share))
