@@ -11,7 +11,7 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand, plan, prior, proof, scarcity
+from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, unresponsive
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
 from autoscaler.core.need import Context, Need
@@ -76,7 +76,13 @@ class DecisionEngine:
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
-                self._decide_one(given, self._forecasts.get(given.spec.id), now_s, stepped_back)
+                self._decide_one(
+                    given,
+                    self._forecasts.get(given.spec.id),
+                    now_s,
+                    stepped_back,
+                    unresponsive.common_cause(given, tick_input),
+                )
             )
         self._forget({given.spec.id for given in tick_input.workloads})
         decided, slices, broken = self._slice(tick_input, decided)
@@ -143,6 +149,7 @@ class DecisionEngine:
         forecast: DemandForecast | None,
         now_s: float,
         stepped_back: bool,
+        common_cause: str | None,
     ) -> Decision:
         key = given.spec.id
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
@@ -156,6 +163,7 @@ class DecisionEngine:
                 usual_rps=self._usual_rps.get(key),
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
+                common_cause=common_cause,
             )
             profiles = self._priors.get(str(key), ())
             state = prior.seeded(state, given, profiles)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from tests.fakes.recorded import RecordedStory
 from tests.profiles.samples import PERF_ANALYZER
 
 ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
     page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")
 ))  # fmt: skip
@@ -175,6 +178,40 @@ def test_what_is_run_elsewhere_is_shown_and_really_run(command: str) -> None:
 )
 def test_what_needs_a_cluster_is_at_least_understood(command: str) -> None:
     build_parser().parse_args(shlex.split(command)[1:])
+
+
+def within_text() -> set[tuple[str, str]]:
+    """(page, command) of every command that a sentence or a table names, not a block."""
+    found = set()
+    for page in (*PAGES, "CHANGELOG.md"):
+        text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.S)
+        named = re.findall(r"`((?:make|forescale) [^`]+)`", text)
+        found |= {(page, " ".join(command.split())) for command in named}
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(within_text()))
+def test_what_a_sentence_names_is_there(page: str, command: str) -> None:
+    """A target of make, or a command with options that its parser knows; what is to be given may be left out."""
+    program, what, *given = shlex.split(command)
+    if program == "make":
+        assert re.search(rf"^{re.escape(what)}:", MAKEFILE, re.M), f"{page}: no target {what}"
+        return
+    with pytest.raises(SystemExit) as left:
+        build_parser().parse_args([what, "--help"])
+    assert left.value.code == 0, f"{page}: {what}"
+    options = {option for item in given if (option := item.split("=")[0]).startswith("--")}
+    assert {option for option in options if option not in usage(what, given)} == set(), page
+
+
+def usage(command: str, given: list[str]) -> str:
+    """The help of a command, and of its own where it has some; `demo` has a parser of its own."""
+    shown = io.StringIO()
+    for words in ([command], [command, *given[:1]]):
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(io.StringIO()):
+            with contextlib.suppress(SystemExit):
+                main([*words, "--help"])
+    return shown.getvalue()
 
 
 def test_there_are_commands_to_run() -> None:

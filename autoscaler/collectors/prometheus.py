@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
-from autoscaler.collectors import exposition, gateways
+from autoscaler.collectors import exposition, gateways, scrapes
 from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, PodKey, Table
 from autoscaler.collectors.presets import (
     BUILT_IN,
@@ -23,7 +23,14 @@ from autoscaler.collectors.presets import (
 )
 from autoscaler.config import GatewayQueries, QuerySet
 from autoscaler.core.annotations import ASSUMED
-from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
+from autoscaler.core.types import (
+    HistoryPoint,
+    PodSample,
+    Scrape,
+    Targets,
+    WorkloadId,
+    WorkloadSpec,
+)
 from autoscaler.errors import SourceError
 
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
@@ -44,6 +51,9 @@ class Collected:
     doubled: frozenset[PodKey] = frozenset()
     gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
     """What a gateway's or mesh's instances have counted of each workload's requests."""
+    scrapes: Mapping[PodKey, Scrape] = field(default_factory=dict)
+    """How the last scrapes ended, in namespaces in which one failed."""
+    targets: Targets | None = None
 
 
 class PrometheusCollector:
@@ -95,12 +105,16 @@ class PrometheusCollector:
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
+        namespaces = frozenset(spec.id.namespace for spec in workloads)
+        scraped = scrapes.Scraped() if error else await scrapes.look(self._client, at_s, namespaces)
         return Collected(
             samples=found,
             error=error,
             errors=errors,
             doubled=frozenset(doubled),
             gateway={} if error else await self._at_gateways(at_s, workloads),
+            scrapes=scraped.scrapes,
+            targets=scraped.targets,
         )
 
     async def _at_gateways(

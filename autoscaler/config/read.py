@@ -42,6 +42,7 @@ from autoscaler.core.settings import (
 )
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import ConfigError, Problem
+from autoscaler.yaml_text import UniqueKeyLoader
 
 ENV_PREFIX = "FORESCALE_"
 # Kubernetes puts FORESCALE_METRICS_PORT=tcp://10.0.0.7:8080 and the like into a pod for every Service named forescale…
@@ -113,34 +114,6 @@ def _with_profiles(
 
 # ---------------------------------------------------------------- the file
 
-_BOOLEAN = "tag:yaml.org,2002:bool"
-
-
-class _PolicyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here the second is an error.
-
-    `off` stays a word, as in YAML 1.2: `mode: off` is a mode, and not false.
-    """
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in told if tag != _BOOLEAN]
-        for first, told in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            key = str(getattr(key_node, "value", ""))
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_PolicyLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
-
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     try:
@@ -153,9 +126,9 @@ def _from_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(str(path), reason, "name a readable YAML file"))
         return {}
     try:
-        document = yaml.load(text, _PolicyLoader)
+        document = yaml.load(text, UniqueKeyLoader)
         if _is_config_map(document):
-            document = yaml.load(_policy_of(document), _PolicyLoader)
+            document = yaml.load(_policy_of(document), UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -26,6 +26,7 @@ from autoscaler.core.types import (
     DemandForecast,
     HistoryPoint,
     PodSample,
+    Scrape,
     ServerProfile,
     TickInput,
     WorkloadId,
@@ -90,6 +91,7 @@ class Gatherer:
             workloads=tuple(
                 _input(item, measured, profiles, history) for item in observation.workloads
             ),
+            targets=measured.targets,
             forecasts=self._forecasts(),
             frozen=self._frozen(),
             pools=self._pools(),
@@ -149,12 +151,26 @@ def _input(
         pods_known=item.pods_known,
         samples=samples,
         samples_error=measured.error or measured.errors.get(key),
+        scrapes=_without_sample(item, measured, samples),
         doubled_pods=tuple(
             pod.name for pod in item.pods if (key.namespace, pod.name) in measured.doubled
         ),
         gateway=measured.gateway.get(key, ()),
         profiles=profiles.get(key, ()),
         backfill=history.get(key, ()),
+    )
+
+
+def _without_sample(
+    item: ObservedWorkload, measured: Measured, samples: tuple[PodSample, ...]
+) -> tuple[Scrape, ...]:
+    """A sample says itself that the scrape was answered."""
+    told = {sample.pod for sample in samples}
+    namespace = item.spec.id.namespace
+    return tuple(
+        scrape
+        for pod in item.pods
+        if pod.name not in told and (scrape := measured.scrapes.get((namespace, pod.name)))
     )
 
 

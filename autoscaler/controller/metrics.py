@@ -31,6 +31,7 @@ UNKNOWN_REASONS = frozenset(
     {
         Reason.NO_DATA,
         Reason.STALE_DATA,
+        Reason.UNRESPONSIVE,
         Reason.PARTIAL_DATA,
         Reason.CAPACITY_UNKNOWN,
         Reason.CLOCK_STEPPED_BACK,

@@ -31,6 +31,7 @@ NOTABLE = frozenset(
     {
         Reason.NO_DATA,
         Reason.STALE_DATA,
+        Reason.UNRESPONSIVE,
         Reason.PARTIAL_DATA,
         Reason.CLOCK_STEPPED_BACK,
         Reason.HELD_BY_OTHER,

@@ -14,9 +14,11 @@ from autoscaler.core.types import (
     PodSample,
     PodStatus,
     ReplicaStatus,
+    Scrape,
     ServerProfile,
     SetReplicas,
     Severity,
+    Targets,
     TickInput,
     TickResult,
     WorkloadId,
@@ -103,6 +105,16 @@ class Measured(Protocol):
         """What a gateway's instances have counted of each workload's requests."""
         ...
 
+    @property
+    def scrapes(self) -> Mapping[tuple[str, str], Scrape]:
+        """How the last scrapes ended, in namespaces in which one failed; by namespace and pod."""
+        ...
+
+    @property
+    def targets(self) -> Targets | None:
+        """All that is scraped; None: no scrape failed that matters, or it is not known."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -113,6 +125,8 @@ class Samples:
     errors: Mapping[WorkloadId, str] = field(default_factory=dict)
     doubled: frozenset[tuple[str, str]] = frozenset()
     gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
+    scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
+    targets: Targets | None = None
 
 
 class ClusterSource(Protocol):

@@ -1,6 +1,6 @@
 """One workload, one tick: the order in which the steps are taken, and nothing else.
 
-    observe -> learn -> demand -> capacity -> size -> relief -> floors -> (hold) -> behave -> gates
+    observe -> learn -> demand -> capacity -> size -> relief or silence -> floors -> (hold) -> behave -> gates
 
 Every stage writes what it did into the trace; what it knows it gets as an argument.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autoscaler.core import behave, external, gates, learn, relief, size, skew
+from autoscaler.core import behave, external, gates, learn, relief, size, skew, unresponsive
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
@@ -79,6 +79,8 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         _size(trace, need, view, current, spread, state, lead_s)
         state, judged = relief.apply(trace, state, view, need, context, objective_of(given))
         notes += judged
+    state, told = unresponsive.apply(trace, state, given, view, need, context)
+    notes += told
     sheet = behave.Sheet(
         given=given,
         current=current,
@@ -113,6 +115,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         rehearsal=None if state.rehearsal is None else rebased(state.rehearsal, now_s),
         relief=None,
         useless_until_s=None,
+        silence=None,
     )
 
 

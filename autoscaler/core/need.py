@@ -31,6 +31,8 @@ class Context:
     """Mean demand of the last day; None: it is not known for an hour."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
+    common_cause: str | None = None
+    """Why it need not be the workload itself that keeps its replicas from being heard; None: nothing speaks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

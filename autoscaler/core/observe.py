@@ -15,7 +15,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
 from autoscaler.core.state import Slot, WorkloadState
-from autoscaler.core.types import PodSample, PodStatus, Slo, WorkloadInput
+from autoscaler.core.types import PodSample, PodStatus, Scrape, Slo, WorkloadInput
 from autoscaler.core.violations import MissShare, pooled
 
 
@@ -55,6 +55,8 @@ class View:
     ready_pods: tuple[PodStatus, ...] = field(default=())
     slo: Slo | None = None
     """What it is judged by."""
+    failed: tuple[Scrape, ...] = ()
+    """Ready pods' last scrapes that failed."""
 
     @property
     def coverage_ratio(self) -> float | None:
@@ -86,7 +88,8 @@ def observe(
         if (load := pod_load(track, model=given.spec.model, panic_window_s=settings.panic_window_s))
         is not None
     )
-    unknown, message = _unknown(given, ready, tracks, fresh, loads, now_s, settings)
+    failed = _failed(given, ready, now_s, settings)
+    unknown, message = _unknown(given, ready, tracks, fresh, loads, failed, now_s, settings)
     newest = max((track.sampled_at_s for track in tracks), default=None)
     slots = state.slots
     unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
@@ -118,6 +121,7 @@ def observe(
         notes=notes,
         ready_pods=ready,
         slo=given.spec.slo,
+        failed=failed,
     )
 
 
@@ -173,6 +177,7 @@ def _unknown(
     tracks: tuple[PodTrack, ...],
     fresh: list[PodTrack],
     loads: tuple[PodLoad, ...],
+    failed: tuple[Scrape, ...],
     now_s: float,
     settings: SignalSettings,
 ) -> tuple[Reason | None, str]:
@@ -182,6 +187,8 @@ def _unknown(
         return Reason.STARTING, "no replica is ready yet, so none can tell its load"
     if not fresh and given.samples_error:
         return Reason.NO_DATA, f"no metrics: {given.samples_error}"
+    if not fresh and len(failed) == len(ready):
+        return Reason.UNRESPONSIVE, f"none of {len(ready)} ready pods answers its scrape"
     if not fresh and tracks:
         age_s = now_s - max(track.sampled_at_s for track in tracks)
         return Reason.STALE_DATA, (
@@ -192,6 +199,20 @@ def _unknown(
     if not loads:
         return Reason.NO_DATA, "rates need two samples of a pod; there is one so far"
     return None, ""
+
+
+def _failed(
+    given: WorkloadInput, ready: tuple[PodStatus, ...], now_s: float, settings: SignalSettings
+) -> tuple[Scrape, ...]:
+    """What is not a target of Prometheus any more has not failed to answer: it was not asked."""
+    names = {pod.name for pod in ready}
+    return tuple(
+        scrape
+        for scrape in given.scrapes
+        if scrape.pod in names
+        and not scrape.answered
+        and is_fresh(scrape.at_s, now_s, settings.stale_after_s)
+    )
 
 
 def _unseen(

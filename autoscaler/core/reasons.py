@@ -34,6 +34,7 @@ class Reason(StrEnum):
     STARTING = "ReplicasStarting"
     WARMING_UP = "WarmingUp"
     NO_DATA = "NoData"
+    UNRESPONSIVE = "Unresponsive"
     STALE_DATA = "StaleData"
     PARTIAL_DATA = "PartialData"
     CLOCK_STEPPED_BACK = "ClockSteppedBack"

@@ -76,6 +76,24 @@ class ReliefAttempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Since when no ready replica has answered a scrape, and what was done about it."""
+
+    since_s: float
+    asked_for: int | None = None
+    """Replicas that were asked for last; None: none were."""
+    asked_at_s: float = 0.0
+    ready_since_s: float | None = None
+    """Since when they are all ready."""
+    pods: tuple[str, ...] = ()
+    """Those that were there when they were asked for."""
+    reached: bool = False
+    """A replica that came since then has answered a scrape, or refused one while it started."""
+    given_up: str = ""
+    """Why no more are asked for until a replica is heard again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """The number of replicas that forescale last wrote, or saw where it wrote none."""
 
@@ -122,6 +140,8 @@ class WorkloadState:
     relief: ReliefAttempt | None = None
     useless_until_s: float | None = None
     """Growth because of latency brought nothing: no more of it until then."""
+    silence: Silence | None = None
+    """None: a replica was heard at the last tick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,8 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    wide: frozenset[str] = frozenset()
+    """Columns that a phone leaves out: what they say is told again at each workload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,17 +64,26 @@ def _turns(told: Turns, start_s: float) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    kinds = ["wide" if name in table.wide else "" for name in table.columns]
+    heads = "".join(
+        f"<th{_class(kind)}>{escape(name)}</th>"
+        for kind, name in zip(kinds, table.columns, strict=True)
+    )
+    rows = "".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in table.rows)
     return (
         f'<div class="scroll"><table class="figures"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
 
-def _cell(cell: Cell) -> str:
-    kind = {True: ' class="good"', False: ' class="bad"', None: ""}[cell.good]
-    return f"<td{kind}>{escape(cell.text)}</td>"
+def _cell(cell: Cell, kind: str) -> str:
+    judged = {True: "good", False: "bad", None: ""}[cell.good]
+    return f"<td{_class(judged, kind)}>{escape(cell.text)}</td>"
+
+
+def _class(*names: str) -> str:
+    told = " ".join(filter(None, names))
+    return f' class="{told}"' if told else ""
 
 
 def _file(name: str) -> str:

@@ -11,7 +11,13 @@ from autoscaler.report.content import Kind, Turn, Why
 
 RISKS = frozenset({Reason.SLO_AT_RISK, Reason.SATURATED, Reason.PANIC})
 BLIND = frozenset(
-    {Reason.NO_DATA, Reason.STALE_DATA, Reason.PARTIAL_DATA, Reason.CLOCK_STEPPED_BACK}
+    {
+        Reason.NO_DATA,
+        Reason.STALE_DATA,
+        Reason.UNRESPONSIVE,
+        Reason.PARTIAL_DATA,
+        Reason.CLOCK_STEPPED_BACK,
+    }
 )
 
 

@@ -24,6 +24,7 @@ from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.scenario import Demand, Failures, Scenario
 from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
+from autoscaler.yaml_text import UniqueKeyLoader
 
 # Scaling's share of the error budget of `95% < T` objectives: what the engine aims at, and what runs are compared at.
 SCALING_BUDGET_RATIO = 0.2
@@ -127,19 +128,6 @@ for _type in (NodeSettings, Span, Failures, Lengths):
     pydantic.with_config(_STRICT)(_type)
 _document = pydantic.TypeAdapter(Document)
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [str(getattr(key, "value", "")) for key, _ in node.value]
-        for place, (key_node, _) in enumerate(node.value):
-            if keys[place] in keys[:place]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {keys[place]!r} is given twice", key_node.start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -375,8 +363,8 @@ def _text(path: Path) -> str:
 def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The content, and the line of every key."""
     try:
-        content = yaml.load(text, _UniqueKeyLoader)
-        node = yaml.compose(text, yaml.SafeLoader)
+        content = yaml.load(text, UniqueKeyLoader)
+        node = yaml.compose(text, UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -28,7 +28,12 @@ from loadtests.stack.errors import StackError
 from loadtests.stack.stack import ROOT, Stack
 
 BASE = ROOT / "deploy" / "kustomize" / "base"
-COMPONENTS = sorted((ROOT / "deploy" / "kustomize" / "components").glob("k*/rbac.yaml"))
+# The component `nodes` has accounts and namespaces of its own, and a suite: test_node_rights.py.
+COMPONENTS = sorted(
+    path
+    for path in (ROOT / "deploy" / "kustomize" / "components").glob("*/rbac.yaml")
+    if path.parent.name != "nodes"
+)
 NAMESPACE = "forescale"
 WORKLOADS = """
 apiVersion: v1
@@ -106,7 +111,7 @@ def scaling(kind: str) -> Use:
 
 
 def patching(path: str) -> Use:
-    """An object of KServe or Knative, which are not installed here: 404 comes after the authorizer."""
+    """An object that is not there, or whose kind is not installed: 404 comes after the authorizer."""
 
     async def use(client: KubernetesClient) -> None:
         try:
@@ -114,6 +119,14 @@ def patching(path: str) -> Use:
         except ActuationRejected as error:
             if "404" not in str(error):
                 raise
+
+    return use
+
+
+def reading(path: str) -> Use:
+    async def use(client: KubernetesClient) -> None:
+        with suppress(SourceMissing):
+            await client.read(path)
 
     return use
 
@@ -178,6 +191,8 @@ WATCHED = {
     "pods": "/api/v1/pods",
     "horizontalpodautoscalers": "/apis/autoscaling/v2/horizontalpodautoscalers",
     "inferenceservices": "/apis/serving.kserve.io/v1beta1/inferenceservices",
+    "nodes": "/api/v1/nodes",
+    "services": "/api/v1/services",
 }
 USES: dict[Right, Use] = {
     **{("list", resource): listing(path) for resource, path in WATCHED.items()},
@@ -188,6 +203,10 @@ USES: dict[Right, Use] = {
         "/apis/serving.kserve.io/v1beta1/namespaces/rights/inferenceservices/a"
     ),
     ("patch", "revisions"): patching("/apis/serving.knative.dev/v1/namespaces/rights/revisions/a"),
+    # Of the components slices and victims: a cordon with the label that cuts, and what marks who goes first.
+    ("get", "nodes"): reading("/api/v1/nodes/absent"),
+    ("patch", "nodes"): patching("/api/v1/nodes/absent"),
+    ("patch", "pods"): patching("/api/v1/namespaces/rights/pods/absent"),
     ("create", "events"): telling,
     ("create", "leases"): lease_created,
     ("get", "leases"): lease_read,
@@ -333,7 +352,7 @@ def test_nothing_else_may_be_done(installed: Installed) -> None:
         ("delete", "pods"),
         ("get", "secrets"),
         ("list", "configmaps"),
-        ("patch", "nodes"),
+        ("delete", "nodes"),
     ):
         account = f"--as=system:serviceaccount:{NAMESPACE}:forescale"
         arguments = ("auth", "can-i", verb, resource, "--namespace=rights", account)

@@ -1,4 +1,4 @@
-"""What the gatherer adds to what the sources say: the engine whose metrics are scraped."""
+"""What the gatherer adds to what the sources say: the engine whose metrics are scraped, scrapes without a sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import pytest
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Measured, Samples
-from autoscaler.core.types import HistoryPoint, PodSample, WorkloadId, WorkloadSpec
+from autoscaler.core.types import (
+    HistoryPoint,
+    PodSample,
+    Scrape,
+    Targets,
+    TickInput,
+    WorkloadId,
+    WorkloadSpec,
+)
 from tests.fakes.clock import SteppedClock
 from tests.fakes.controller import FakeCluster, FakeProfiles
 
@@ -17,8 +25,9 @@ from tests.fakes.controller import FakeCluster, FakeProfiles
 class Scraped:
     """Samples of the engines that the test names, pod by pod."""
 
-    def __init__(self, *engines: str) -> None:
+    def __init__(self, *engines: str, scrapes: tuple[Scrape, ...] = ()) -> None:
         self.engines = engines
+        self.scrapes = scrapes
 
     async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
         return Samples(
@@ -27,7 +36,9 @@ class Scraped:
                     pod=f"bert-{index}", sampled_at_s=at_s, engine=engine
                 )
                 for index, engine in enumerate(self.engines)
-            }
+            },
+            scrapes={("team", scrape.pod): scrape for scrape in self.scrapes},
+            targets=Targets(known=9, answering=8) if self.scrapes else None,
         )
 
     async def backfill(
@@ -47,9 +58,23 @@ class Scraped:
 async def test_the_engine_by_what_is_scraped(
     engines: tuple[str, ...], told: tuple[str, str]
 ) -> None:
+    (given,) = (await gathered(Scraped(*engines))).workloads
+    assert (given.spec.engine, given.spec.engine_from) == told
+
+
+async def test_a_scrape_is_told_of_pods_without_a_sample_only() -> None:
+    scrapes = tuple(
+        Scrape(pod=pod, at_s=1.0, answered=pod == "bert-0") for pod in ("bert-0", "bert-1", "gone")
+    )
+    tick = await gathered(Scraped("vllm", scrapes=scrapes))
+    assert tick.workloads[0].scrapes == scrapes[1:2]
+    assert tick.targets == Targets(known=9, answering=8)
+
+
+async def gathered(measures: Scraped) -> TickInput:
     gatherer = Gatherer(
         cluster=FakeCluster(),
-        measures=Scraped(*engines),
+        measures=measures,
         profiles=FakeProfiles(),
         clock=SteppedClock(),
         metrics=Metrics(),
@@ -57,5 +82,4 @@ async def test_the_engine_by_what_is_scraped(
         frozen=lambda: None,
         backfill=False,
     )
-    (given,) = (await gatherer.gather()).workloads
-    assert (given.spec.engine, given.spec.engine_from) == told
+    return await gatherer.gather()

@@ -21,9 +21,11 @@ from autoscaler.core.types import (
     PodSample,
     PodStatus,
     ReplicaStatus,
+    Scrape,
     ServerProfile,
     Slo,
     SloForm,
+    Targets,
     TickInput,
     TickResult,
     WorkloadId,
@@ -83,6 +85,8 @@ class Story:
     misses: float | None = None
     """Share of requests over the threshold, as the servers' summaries tell; None: they keep no summaries."""
     mode_held_by: str | None = None
+    blocking: bool = False
+    """Servers that answer no scrape while they have more to do than they can."""
 
     def __post_init__(self) -> None:
         self.now_s = START_S
@@ -112,7 +116,7 @@ class Story:
 
     def tick(self) -> TickResult:
         """One tick now; what it asks for happens at once."""
-        self.last = TickInput(now_s=self.now_s, workloads=(self.given(),))
+        self.last = TickInput(now_s=self.now_s, workloads=(self.given(),), targets=self.targets())
         result = self.engine.tick(self.last)
         self.decisions.append(result.decisions[0])
         self.times_s.append(self.now_s)
@@ -159,7 +163,7 @@ class Story:
         """What collectors would deliver."""
         if self.metrics_up:
             for pod in self.pods:
-                if pod.ready_s is not None:
+                if pod.ready_s is not None and not self._is_silent(pod):
                     pod.sampled_at_s = self.now_s - 2.0
         return WorkloadInput(
             spec=self.spec,
@@ -182,11 +186,34 @@ class Story:
             samples=tuple(
                 self._sample(pod)
                 for pod in self.pods
-                if self.metrics_up and pod.ready_s is not None
+                if self.metrics_up and pod.ready_s is not None and not self._is_silent(pod)
             ),
+            scrapes=self._scrapes(),
             samples_error=None if self.metrics_up else "connection refused",
             profiles=self._profile() if self.metrics_up else (),
         )
+
+    def _is_silent(self, pod: Pod) -> bool:
+        return self.blocking and pod.pending > 0.0
+
+    def _scrapes(self) -> tuple[Scrape, ...]:
+        """Of pods that answer nothing, and of those that have no series before their first request."""
+        if not self.metrics_up or not any(self._is_silent(pod) for pod in self.pods):
+            return ()
+        at_s = self.now_s - 2.0
+        return tuple(
+            Scrape(pod=pod.name, at_s=at_s, answered=False, took_s=4.0)
+            if self._is_silent(pod)
+            else Scrape(pod=pod.name, at_s=at_s, answered=True)
+            for pod in self.pods
+            if self._is_silent(pod) or pod.ready_s is None
+        )
+
+    def targets(self) -> Targets | None:
+        """Twenty others, which all answer."""
+        failed = sum(1 for scrape in self._scrapes() if not scrape.answered)
+        known = 20 + len(self.pods)
+        return Targets(known=known, answering=known - failed) if failed else None
 
     def _sample(self, pod: Pod) -> PodSample:
         threshold_s = self.spec.slo.objectives[0].threshold_s

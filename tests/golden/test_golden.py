@@ -56,11 +56,20 @@ def rollout_and_edits() -> Story:
     return story
 
 
+def flood_of_blocking_servers() -> Story:
+    story = Story(replicas=2, blocking=True)
+    story.run(120, rate_rps=25)
+    story.run(240, rate_rps=220)
+    story.run(300, rate_rps=25)
+    return story
+
+
 SCENARIOS: tuple[Callable[[], Story], ...] = (
     rise_and_fall,
     outage_while_demand_falls,
     burst,
     rollout_and_edits,
+    flood_of_blocking_servers,
 )
 
 

@@ -158,3 +158,11 @@ def test_reasons_are_colours_over_the_time() -> None:
 )
 def test_marks_are_short(value: float, told: str) -> None:
     assert short(value) == told
+
+
+def test_a_phone_leaves_out_what_is_told_again_below() -> None:
+    row = (Cell(text="bert"), Cell(text="99%"), Cell(text="98%", good=False))
+    table = Table(columns=("workload", "target", "good"), rows=(row,), wide=frozenset({"target"}))
+    shown = html(Page(title="t", lead="l", cards=(), table=table, sections=(), notes=()))
+    assert '<th>workload</th><th class="wide">target</th><th>good</th>' in shown
+    assert '<td>bert</td><td class="wide">99%</td><td class="bad">98%</td>' in shown

@@ -76,7 +76,7 @@ def _table(days: Sequence[Day]) -> Table:
                     Cell(text=f"{run.score.worst_window_ratio:.1%}"),
                 )
             )
-    return Table(columns=columns, rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows), wide=frozenset({"objective", "target"}))
 
 
 def _section(day: Day) -> Section:

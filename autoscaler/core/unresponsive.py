@@ -1,0 +1,218 @@
+"""Replicas that are ready and answer no scrape: servers too busy even for that, or a fault that no replica mends.
+
+A server that predicts on the loop on which it listens - KServe's plain `predict` - is silent exactly when it is
+flooded. That it was asked and did not answer is a fact, unlike a sample that is missing; so it may raise, where all
+that is known speaks for load, and only by doubling, once for each proof that a new replica can be reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autoscaler.core import size
+from autoscaler.core.latency import LatencySource
+from autoscaler.core.need import Context, Need, objective_of
+from autoscaler.core.observe import View
+from autoscaler.core.reasons import Reason
+from autoscaler.core.state import Silence, Slot, WorkloadState
+from autoscaler.core.trace import Trace
+from autoscaler.core.types import Finding, TickInput, WorkloadInput
+
+# One scrape that fails may be a pause of the server's: two ticks in a row are not.
+PATIENCE_S = 5.0
+# Nobody's scrape timeout is shorter, and no refused or reset connection takes as long.
+TIMED_OUT_S = 1.0
+# Time for the balancer to find new replicas, and for several scrapes.
+JUDGE_AFTER_S = 30.0
+# Replicas that were asked for and are not ready by then are no longer waited for.
+LONGEST_S = 900.0
+# The highest surge over the demand last seen that silence is taken for. Where it would not fill the replicas that are
+# ready the cause is another one, and what it would fill is the most that is ever asked for.
+LARGEST_SURGE_RATIO = 8.0
+# The last demand is that of before the silence, not of some time ago.
+LAST_SEEN_S = 120.0
+
+
+def common_cause(given: WorkloadInput, tick: TickInput) -> str | None:
+    """A fault that would silence others too: of Prometheus, or between it and the namespace. None: it is not seen."""
+    failed = sum(1 for scrape in given.scrapes if not scrape.answered)
+    if not failed:
+        return None
+    if tick.targets is None:
+        return "whether Prometheus reaches anything else is not known"
+    others, heard = tick.targets.known - failed, tick.targets.answering
+    if 2 * heard < max(1, others):
+        return f"only {heard} of {others} other targets answer Prometheus"
+    namespace = given.spec.id.namespace
+    neighbours = [
+        other
+        for other in tick.workloads
+        if other.spec.id.namespace == namespace
+        and other.spec.id != given.spec.id
+        and any(pod.ready_s is not None for pod in other.pods)
+    ]
+    if neighbours and not any(other.samples for other in neighbours):
+        return f"no other workload of namespace {namespace} is heard either"
+    return None
+
+
+def apply(
+    trace: Trace,
+    state: WorkloadState,
+    given: WorkloadInput,
+    view: View,
+    need: Need,
+    context: Context,
+) -> tuple[WorkloadState, list[Finding]]:
+    """Doubles the replicas of a workload whose silence is that of servers under too much load; never lowers."""
+    if view.unknown is None:
+        return replace(state, silence=None), []
+    silence = state.silence
+    if view.unknown is Reason.UNRESPONSIVE and silence is None:
+        silence = Silence(since_s=context.now_s)
+    if silence is None:
+        return state, []
+    silence = _judged(silence, given, view, now_s=context.now_s)
+    findings: list[Finding] = []
+    if silence.given_up:
+        findings.append(Finding(reason=Reason.GROWTH_USELESS, message=silence.given_up))
+    elif silence.asked_for is not None:
+        trace.raise_to(
+            "silence",
+            silence.asked_for,
+            Reason.UNRESPONSIVE,
+            f"{silence.asked_for} replicas were asked for because none answers its scrape",
+        )
+    elif view.unknown is Reason.UNRESPONSIVE:
+        silence = _grown(trace, state, silence, given, view, need, context)
+    return replace(state, silence=silence), findings
+
+
+def _judged(silence: Silence, given: WorkloadInput, view: View, *, now_s: float) -> Silence:
+    """What became of the replicas that were asked for: ready or not, heard or not."""
+    asked_for = silence.asked_for
+    if asked_for is None or silence.given_up:
+        return silence
+    silence = replace(silence, reached=silence.reached or _new_one_reached(silence, given))
+    if view.ready < asked_for:
+        late = now_s - silence.asked_at_s > LONGEST_S
+        why = f"{asked_for} replicas were asked for and never became ready; none of the others answers its scrape"
+        return replace(silence, given_up=why) if late else silence
+    ready_since_s = silence.ready_since_s or now_s
+    if now_s - ready_since_s < JUDGE_AFTER_S:
+        return replace(silence, ready_since_s=ready_since_s)
+    if silence.reached:
+        # What keeps silent under load and could be reached before it got any is not cut off: once more.
+        return Silence(since_s=silence.since_s)
+    return replace(
+        silence,
+        given_up=(
+            f"none of {view.ready} replicas answers its scrape, nor could a new one be reached before it got any load: "
+            "more of them do not mend that; look for a network policy, the metrics port, or a server that hangs"
+        ),
+    )
+
+
+def _new_one_reached(silence: Silence, given: WorkloadInput) -> bool:
+    """One that refuses the connection at once was reached too; packets that a policy drops get no answer at all."""
+    reached = {sample.pod for sample in given.samples}
+    reached |= {
+        scrape.pod
+        for scrape in given.scrapes
+        if scrape.answered or (scrape.took_s is not None and scrape.took_s < TIMED_OUT_S)
+    }
+    return any(pod.name in reached for pod in given.pods if pod.name not in silence.pods)
+
+
+def _grown(
+    trace: Trace,
+    state: WorkloadState,
+    silence: Silence,
+    given: WorkloadInput,
+    view: View,
+    need: Need,
+    context: Context,
+) -> Silence:
+    """Twice the replicas, as far as the surge that is believed would fill them."""
+    last_rps = _last_rps(state.slots, silence.since_s)
+    against = _against(silence, given, view, need, context, last_rps)
+    if against is not None or need.carried is None or last_rps is None:
+        _hold(trace, f"held: {against}")
+        return silence
+    most = size.replicas_for(
+        LARGEST_SURGE_RATIO * last_rps, need.carried, skew_ratio=state.skew_ratio
+    )
+    replicas = min(2 * view.ready, most)
+    if replicas <= trace.value:
+        text = f"held: {trace.value} replicas carry {LARGEST_SURGE_RATIO:g} times the {last_rps:.3g} rps last seen"
+        _hold(trace, text)
+        return silence
+    trace.move(
+        "silence",
+        replicas,
+        Reason.UNRESPONSIVE,
+        f"none of {view.ready} ready pods answers its scrape in time, and Prometheus reaches others; "
+        f"{_busy_ratio(need, view, last_rps):.0%} busy when last seen: taken for load, {replicas}",
+    )
+    return replace(
+        silence,
+        asked_for=replicas,
+        asked_at_s=context.now_s,
+        pods=tuple(pod.name for pod in given.pods),
+    )
+
+
+def _hold(trace: Trace, message: str) -> None:
+    """Is what the Event says, unless a forecast has raised the number before."""
+    unmoved = trace.value == trace.steps[0].before
+    trace.move("silence", trace.value, Reason.UNRESPONSIVE, message, decides=unmoved)
+
+
+def _against(
+    silence: Silence,
+    given: WorkloadInput,
+    view: View,
+    need: Need,
+    context: Context,
+    last_rps: float | None,
+) -> str | None:
+    """What speaks against load as the cause, or for waiting; None: nothing does."""
+    silent_s = context.now_s - silence.since_s
+    if silent_s < PATIENCE_S:
+        return f"none of {view.ready} ready pods answers its scrape, for {silent_s:.0f} s"
+    if silent_s > LONGEST_S:
+        return f"silent for {silent_s / 60:.0f} minutes, which no surge is"
+    quick = sum(1 for scrape in view.failed if (scrape.took_s or 0.0) < TIMED_OUT_S)
+    if quick:
+        return f"the scrapes of {quick} of {view.ready} ready pods failed at once: refused, not waited for"
+    if context.common_cause is not None:
+        return context.common_cause
+    if view.starting:
+        return f"{view.starting} replicas are starting"
+    return _not_busy(given, view, need, last_rps)
+
+
+def _not_busy(given: WorkloadInput, view: View, need: Need, last_rps: float | None) -> str | None:
+    objective = objective_of(given)
+    at_gateway = view.misses if view.misses_from is LatencySource.GATEWAY else None
+    if at_gateway is not None and at_gateway.estimate <= 1.0 - objective.ratio:
+        return "clients are served within the objective, as their gateway tells"
+    if need.carried is None or last_rps is None:
+        return "what load they had before is not known"
+    if LARGEST_SURGE_RATIO * _busy_ratio(need, view, last_rps) < 1.0:
+        surge = f"{LARGEST_SURGE_RATIO:g} times the {last_rps:.3g} rps last seen"
+        return f"{surge} would not fill {view.ready} replicas"
+    return None
+
+
+def _busy_ratio(need: Need, view: View, last_rps: float) -> float:
+    work_s = need.carried.work_s_per_inference if need.carried else 0.0
+    return last_rps * work_s / view.ready
+
+
+def _last_rps(slots: tuple[Slot, ...], since_s: float) -> float | None:
+    """The highest demand of the last scrapes before the silence: one of them may have seen it begin."""
+    rates = [
+        sum(rps for _, rps in slot.rates) for slot in slots if since_s - slot.at_s <= LAST_SEEN_S
+    ]
+    return max(rates, default=None)

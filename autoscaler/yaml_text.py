@@ -1,0 +1,36 @@
+"""How people's YAML is read, policies and scenarios alike: no key twice, and `off` is a word."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; here the second is an error.
+
+    `off` stays a word, as in YAML 1.2: `mode: off` is a mode, and not false.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in told if tag != _BOOLEAN]
+        for first, told in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(getattr(key_node, "value", ""))
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+UniqueKeyLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
