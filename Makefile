@@ -54,7 +54,7 @@ lint: $(STAMP) ## format, lint, types and import contracts
 
 test: lint ## lint and every test, the real stack's included where it can be had
 	@$(BIN)/python -m loadtests.stack tools || echo "the suites on the real stack are left out (in CI that is a failure)"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 stack-tools: $(STAMP) ## build or find Kubernetes, etcd, Prometheus and Triton for the local stack
 	@$(BIN)/python -m loadtests.stack tools

@@ -22,3 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden scenarios anew; review the difference before you commit it",
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that only compute give way to real servers, which answer in real time beside them."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and not item.get_closest_marker("cluster"):
+        os.nice(max(0, 10 - os.nice(0)))

@@ -19,6 +19,9 @@ from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
 from tests.profiles.samples import PERF_ANALYZER
 
+# A page's commands follow one another, the next on the files of the one before.
+pytestmark = pytest.mark.xdist_group("docs commands")
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
     page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")

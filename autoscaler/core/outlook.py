@@ -5,6 +5,9 @@ it rose above that over a lead time before) and a fitted one. A fitted forecast 
 counted from the minute that it was made in. Between two horizons the mixture of both distributions is taken, in
 proportion to the time: of a spike that comes in the third minute for certain, a look 70 s ahead sees (70 - 60) / (180 -
 60) = 8 %, not a spike of 8 % of the height.
+
+A forecast that the present demand has outgrown is wrong, whatever its skill was: the naive one, which starts from the
+present demand, takes its place.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 TAIL_FROM = 0.9
 # A tenth of the loss saved is twice what chance alone gives over a day of minutes: from there on it counts in full.
 FULL_TRUST_SKILL = 0.1
+# Of the chance that was given to a demand as high as the present one, what is below this refutes the forecast: at a
+# tenth of it, nine tenths of the weight go to the naive one.
+REFUTED_RATIO = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,20 +107,26 @@ def look_ahead(
     """The outlook over `lead_s` from `now_s`. Without a forecast that counts, the naive one's."""
     levels: tuple[float, ...] = LEVELS
     if forecast is None or now_s >= forecast.expires_s or not forecast.quantiles:
-        naive = growth_ratios(growth, levels=levels, lead_s=lead_s)
-        row = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in naive))
+        ratios = growth_ratios(growth, levels=levels, lead_s=lead_s)
+        row = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in ratios))
         return Outlook(level_rps=level_rps, rows=((1.0, row),))
     levels = forecast.quantiles
     naive_rps = tuple(
         level_rps * ratio for ratio in growth_ratios(growth, levels=levels, lead_s=lead_s)
     )
     told = _horizons(forecast.horizons_s, now_s + lead_s - forecast.cutoff_s)
-    rows = tuple(
-        (weight, Row(levels=levels, values_rps=_believed(naive_rps, forecast, at)))
-        for weight, at in told
-    )
-    skill = sum(weight * _skill_at(forecast, at) for weight, at in told)
-    return Outlook(level_rps=level_rps, rows=rows, skill=skill if skill > 0.0 else None)
+    naive = Row(levels=levels, values_rps=naive_rps)
+    refuted = 0.0
+    rows: list[tuple[float, Row]] = []
+    for weight, at in told:
+        row = Row(levels=levels, values_rps=_believed(naive_rps, forecast, at))
+        likely = min(1.0, row.exceeded_ratio(level_rps) / REFUTED_RATIO)
+        rows.append((weight * likely, row))
+        refuted += weight * (1.0 - likely)
+    if refuted > 0.0:
+        rows.append((refuted, naive))
+    skill = (1.0 - refuted) * sum(weight * _skill_at(forecast, at) for weight, at in told)
+    return Outlook(level_rps=level_rps, rows=tuple(rows), skill=skill if skill > 0.0 else None)
 
 
 def _horizons(horizons_s: tuple[float, ...], span_s: float) -> tuple[tuple[float, int], ...]:

@@ -4,6 +4,10 @@ One number, v, multiplies the variance that the model sees in arrivals and servi
 service. Two observations correct it: the mean queue time, exact from counters, and the share of requests over the
 threshold, where the server tells it. Learning is per pod, each at its own load, so that uneven load between pods is
 not mistaken for burstiness.
+
+v is the wait behind full batches that was observed over the one that is expected at v = 1, each summed over many
+windows. Of a single window it would tell nothing: at half the load hardly any such wait is expected, and chance moves a
+window's mean by many times that.
 """
 
 from __future__ import annotations
@@ -19,11 +23,41 @@ from autoscaler.core.service_time import ServiceTimes
 LOWEST, HIGHEST = 0.1, 16.0
 # Below this load waits are too short to tell anything; above, the queue is not stationary.
 MIN_LOAD, MAX_LOAD = 0.3, 0.93
-# Requests after which an observation counts half: bursts raise v three times as fast as calm lowers it.
-RISE_REQUESTS, FALL_REQUESTS = 2000.0, 6000.0
+# Requests that are remembered, by a short and a long memory: the one that tells of more burstiness counts, so that
+# bursts raise v three times as fast as calm lowers it.
+MEMORIES_REQUESTS = (2000.0, 6000.0)
+# What was known before counts as so many requests that each wait for one inference: as many as at 75 % of full load
+# for a server without batches.
+PRIOR_REQUESTS = 500.0
 STALE_FACTOR = 2.0
 # Misses fewer than this are noise at the tail.
 MIN_MISSES = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Seconds that requests waited behind full batches, summed over them; the longer ago, the less it counts."""
+
+    expected_s: float
+    """At v = 1."""
+    most_s: float
+    """As observed, where a request waits for half of the batch that runs, and"""
+    least_s: float
+    """where it waits for nearly all of that one."""
+
+    def faded(self, kept_ratio: float, seen: Waits) -> Waits:
+        """What is left of these, and `seen`."""
+        return Waits(
+            expected_s=self.expected_s * kept_ratio + seen.expected_s,
+            most_s=self.most_s * kept_ratio + seen.most_s,
+            least_s=self.least_s * kept_ratio + seen.least_s,
+        )
+
+    @property
+    def factor(self) -> float:
+        """v: 1 where the waits allow for it, or the value next to it that they do."""
+        lowest, highest = self.least_s / self.expected_s, self.most_s / self.expected_s
+        return min(max(min(max(1.0, lowest), highest), LOWEST), HIGHEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +66,8 @@ class Variability:
 
     value: float = 1.0
     requests: float = 0.0
+    waits: tuple[Waits, ...] = ()
+    """One for each of the memories; empty: none was observed."""
 
 
 def learn(
@@ -51,21 +87,39 @@ def learn(
     load = rate * times.work_s
     if requests <= 0.0 or not MIN_LOAD <= load <= MAX_LOAD:
         return known
-    implied = _from_mean(times, rate, queue_s, known.value)
+    seen = _seen(times, rate, queue_s)
+    if seen.expected_s <= 0.0:
+        return known
     if miss_ratio is not None and miss_ratio * requests >= MIN_MISSES:
         # Summaries look back a minute, counters half: after a burst they still show it, so they are not taken for more
         # than twice what the counters say now.
         told = _from_misses(times, rate, miss_ratio, threshold_s)
-        implied = max(implied, min(told, STALE_FACTOR * implied))
-    half = RISE_REQUESTS if implied > known.value else FALL_REQUESTS
-    share = requests / (requests + half)
-    # Averaged as a ratio: half as bursty and twice as bursty are equally far from 1.
-    value = math.exp((1.0 - share) * math.log(known.value) + share * math.log(implied))
-    return Variability(value=min(max(value, LOWEST), HIGHEST), requests=known.requests + requests)
+        mean = max(seen.most_s / seen.expected_s, LOWEST)
+        seen = _at_least(seen, min(told, STALE_FACTOR * mean))
+    seen = Waits(
+        expected_s=requests * seen.expected_s,
+        most_s=requests * min(seen.most_s, HIGHEST * seen.expected_s),
+        least_s=requests * min(seen.least_s, HIGHEST * seen.expected_s),
+    )
+    waits = tuple(
+        before.faded(math.exp(-requests / memory), seen)
+        for before, memory in zip(
+            known.waits or _prior(known.value, times), MEMORIES_REQUESTS, strict=True
+        )
+    )
+    return Variability(
+        value=max(item.factor for item in waits), requests=known.requests + requests, waits=waits
+    )
 
 
-def _from_mean(times: ServiceTimes, rate: float, queue_s: float, known: float) -> float:
-    """The factor that the mean wait asks for; `known` where that explains it as well.
+def _prior(value: float, times: ServiceTimes) -> tuple[Waits, ...]:
+    expected_s = PRIOR_REQUESTS * times.work_s
+    told = Waits(expected_s=expected_s, most_s=value * expected_s, least_s=value * expected_s)
+    return (told,) * len(MEMORIES_REQUESTS)
+
+
+def _seen(times: ServiceTimes, rate: float, queue_s: float) -> Waits:
+    """Of one request with the window's mean wait.
 
     Requests that come at any time wait for half of the batch that runs. A balancer that sends each to where least is
     under way sends the next ones right after a batch has begun, and they wait for nearly all of it: up to
@@ -73,16 +127,22 @@ def _from_mean(times: ServiceTimes, rate: float, queue_s: float, known: float) -
     such. At half the load of full batches, of 8 in 296 ms, the wait for full batches ahead is 2 ms: a mean of 90 ms in
     place of 59 + 2 would else pass for a burstiness of twelve.
     """
-    residual_s, excess_s = mean_wait_s(times, rate, 1.0)
-    if excess_s <= 0.0:
-        return 1.0
+    residual_s, expected_s = mean_wait_s(times, rate, 1.0)
     waited_s = queue_s - times.max_queue_delay_s
     batch = steady_batch(times, rate)
     larger = min(batch + 1.0 - 1.0 / batch, times.max_batch_size)
-    most_s = residual_s * (2.0 - 1.0 / batch)
-    most_s *= batch_time_s(times, larger) / batch_time_s(times, batch)
-    lowest, highest = (waited_s - most_s) / excess_s, (waited_s - residual_s) / excess_s
-    return min(max(min(max(known, lowest), highest), LOWEST), HIGHEST)
+    longest_s = residual_s * (2.0 - 1.0 / batch)
+    longest_s *= batch_time_s(times, larger) / batch_time_s(times, batch)
+    return Waits(expected_s=expected_s, most_s=waited_s - residual_s, least_s=waited_s - longest_s)
+
+
+def _at_least(seen: Waits, factor: float) -> Waits:
+    told_s = factor * seen.expected_s
+    return Waits(
+        expected_s=seen.expected_s,
+        most_s=max(seen.most_s, told_s),
+        least_s=max(seen.least_s, told_s),
+    )
 
 
 def _from_misses(times: ServiceTimes, rate: float, miss_ratio: float, threshold_s: float) -> float:

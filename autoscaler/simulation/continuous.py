@@ -21,6 +21,7 @@ from autoscaler.simulation.continuous_state import (
     server_arrays,
     setup_of,
 )
+from autoscaler.simulation.places import Places
 from autoscaler.simulation.serving import (
     SUMMARY_QUANTILES,
     SUMMARY_WINDOW_S,
@@ -28,7 +29,7 @@ from autoscaler.simulation.serving import (
     compiled_module,
     read_only,
 )
-from autoscaler.simulation.serving_model import Scrape, require
+from autoscaler.simulation.serving_model import Scrape, require, require_time
 
 SIGNALS = ("latency", "ttft", "tpot")
 # A request that came so long ago is in no summary of the last minute.
@@ -58,9 +59,8 @@ class ContinuousPool:
         self._state = empty_token_state(
             self.arrivals_s, prompts, answers, model=model, servers=max_servers
         )
-        self._max_servers = max_servers
+        self._places = Places(max_servers)
         self._now_s = 0.0
-        self._retired: list[int] = []
 
     @property
     def now_s(self) -> float:
@@ -80,7 +80,7 @@ class ContinuousPool:
     @property
     def servers(self) -> int:
         """Places of servers that were given out."""
-        return int(self._state.cursor[SERVER_COUNT])
+        return self._places.given
 
     @property
     def status(self) -> NDArray[np.uint8]:
@@ -109,19 +109,16 @@ class ContinuousPool:
 
     def add_server(self, ready_s: float) -> int:
         """One that takes traffic from `ready_s` on; its index, which may be that of a retired one."""
-        index = self._retired[-1] if self._retired else self.servers
-        require(index < self._max_servers, "add_server", index + 1, f"at most {self._max_servers}")
-        self._require_time("ready_s", ready_s)
-        if self._retired:
-            self._retired.pop()
+        require_time("ready_s", ready_s, self._now_s)
+        index = self._places.take()
         self._state.ready_s[index] = ready_s
         self._state.stop_s[index] = np.inf
-        self._state.cursor[SERVER_COUNT] = max(self.servers, index + 1)
+        self._state.cursor[SERVER_COUNT] = self._places.given
         return index
 
     def stop_server(self, index: int, at_s: float) -> None:
         """Sends it nothing from `at_s` on; it finishes what it has."""
-        self._require_time("at_s", at_s)
+        require_time("at_s", at_s, self._now_s)
         self._state.stop_s[index] = at_s
 
     def fail_server(self, index: int) -> None:
@@ -131,10 +128,10 @@ class ContinuousPool:
     def retire_server(self, index: int) -> None:
         """Forgets one that has drained, so that its place is given to the next. Raises ValueError for another."""
         require(self.drained(index), "retire_server", f"server {index}", "one that has drained")
+        self._places.give_back(index)
         for name, values in server_arrays(1, self.model).items():
             getattr(self._state, name)[index] = values[0]
         self._state.stop_s[index] = -np.inf
-        self._retired.append(index)
 
     def drained(self, index: int) -> bool:
         """Whether it has stopped and has nothing left."""
@@ -143,7 +140,7 @@ class ContinuousPool:
 
     def run_until(self, t_s: float) -> None:
         """Processes everything up to and including `t_s`; ValueError for a time that has passed."""
-        self._require_time("t_s", t_s)
+        require_time("t_s", t_s, self._now_s)
         self._kernel.run(self._setup, self._state, self._now_s, float(t_s))
         self._now_s = float(t_s)
 
@@ -204,7 +201,3 @@ class ContinuousPool:
         if not found.size:
             return np.full((1, len(quantiles)), np.nan)
         return np.quantile(found, quantiles)[None, :]
-
-    def _require_time(self, name: str, at_s: float) -> None:
-        allowed = f"finite and not before {self._now_s} s"
-        require(self._now_s <= at_s < float("inf"), name, at_s, allowed)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoscaler.simulation.places import Places
 from autoscaler.simulation.serving_model import (
     BatchStatistics,
     Routing,
@@ -28,6 +29,7 @@ from autoscaler.simulation.serving_model import (
     ServingModel,
     Status,
     require,
+    require_time,
 )
 from autoscaler.simulation.serving_state import (
     HELD_COUNT,
@@ -132,9 +134,8 @@ class ServingPool:
             max_batch=model.max_batch_size,
         )
         self._sizes = np.arange(model.max_batch_size + 1)
-        self._max_servers = max_servers
+        self._places = Places(max_servers)
         self._now_s = 0.0
-        self._retired: list[int] = []
 
     @property
     def now_s(self) -> float:
@@ -144,7 +145,7 @@ class ServingPool:
     @property
     def servers(self) -> int:
         """Servers added, a retired one's place counted once; their indexes are 0 to this, exclusive."""
-        return int(self._state.cursor[SERVER_COUNT])
+        return self._places.given
 
     @property
     def arrived(self) -> int:
@@ -181,24 +182,15 @@ class ServingPool:
         Its service times are `slowdown_ratio` times the model's. Raises ValueError for a time that
         has passed or one server too many.
         """
-        index = self._retired[-1] if self._retired else self.servers
-        require(
-            index < self._max_servers,
-            "add_server",
-            f"server {index + 1}",
-            f"max_servers is {self._max_servers}",
-        )
-        self._require_time("ready_s", ready_s)
+        require_time("ready_s", ready_s, self._now_s)
         require(
             0.0 < slowdown_ratio < float("inf"), "slowdown_ratio", slowdown_ratio, "more than 0"
         )
-        state = self._state
-        if self._retired:
-            self._retired.pop()
+        state, index = self._state, self._places.take()
         state.ready_s[index] = ready_s
         state.stop_s[index] = np.inf
         state.slowdown[index] = slowdown_ratio
-        state.cursor[SERVER_COUNT] = max(self.servers, index + 1)
+        state.cursor[SERVER_COUNT] = self._places.given
         state.change_s[0] = min(state.change_s[0], ready_s)
         return index
 
@@ -208,9 +200,8 @@ class ServingPool:
         Its counters begin at 0 again. Raises ValueError for one that has not drained.
         """
         require(self.drained(index), "retire_server", f"server {index}", "one that has drained")
-        require(index not in self._retired, "retire_server", f"server {index}", "each once")
+        self._places.give_back(index)
         clear_server(self._state, index)
-        self._retired.append(index)
 
     def stop_server(self, index: int, at_s: float) -> None:
         """Send the server nothing from `at_s` on; it finishes what it has.
@@ -218,7 +209,7 @@ class ServingPool:
         A stop to come may be moved. Raises ValueError for one that has passed.
         """
         self._require_server(index)
-        self._require_time("at_s", at_s)
+        require_time("at_s", at_s, self._now_s)
         stop_s = float(self._state.stop_s[index])
         require(stop_s > self._now_s, "stop_server", f"server {index}", f"it stopped at {stop_s} s")
         self._state.stop_s[index] = at_s
@@ -231,7 +222,7 @@ class ServingPool:
 
     def run_until(self, t_s: float) -> None:
         """Process everything up to and including `t_s`; ValueError for a time that has passed."""
-        self._require_time("t_s", t_s)
+        require_time("t_s", t_s, self._now_s)
         self._kernel.run(self._setup, self._state, float(t_s))
         self._now_s = float(t_s)
 
@@ -351,10 +342,6 @@ class ServingPool:
 
     def _require_server(self, index: int) -> None:
         require(0 <= index < self.servers, "server", index, f"one of the {self.servers} added")
-
-    def _require_time(self, name: str, at_s: float) -> None:
-        allowed = f"finite and not before {self._now_s} s"
-        require(self._now_s <= at_s < float("inf"), name, at_s, allowed)
 
 
 def _ranked(

@@ -16,6 +16,11 @@ def require(holds: bool, where: str, given: object, allowed: str) -> None:
         raise ValueError(f"{where}: {given}, {allowed}")
 
 
+def require_time(where: str, at_s: float, now_s: float) -> None:
+    """Raise ValueError for a time that has passed, or none."""
+    require(now_s <= at_s < float("inf"), where, at_s, f"finite and not before {now_s} s")
+
+
 class Routing(StrEnum):
     """How a request is given to a server."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,35 @@ def test_half_the_skill_that_convinces_moves_half_the_way() -> None:
     median = next(rps for rps in range(400) if told.exceeded_ratio(float(rps)) <= 0.5)
     assert median == pytest.approx(125, abs=3)
     assert told.skill == 0.05
+
+
+def high(level_rps: float) -> Outlook:
+    """Of a forecast that gives 50 to 80 rps for the next minutes, at a higher demand than that."""
+    forecast = replace(spike(), values_rps=((50.0, 65.0, 80.0),) * 2)
+    return look_ahead(
+        level_rps=level_rps, growth=Growth(), forecast=forecast, now_s=NOW_S, lead_s=120.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("level_rps", "skill"),
+    [
+        pytest.param(60.0, 1.0, id="as was forecast"),
+        pytest.param(80.0, 1.0, id="one in a hundred: that happens"),
+        # A tenth for each 15 rps, as from 0.9 to 0.99.
+        pytest.param(95.0, 0.1, id="one in a thousand: hardly believed any more"),
+        pytest.param(140.0, 0.0001, id="out of the question"),
+    ],
+)
+def test_a_forecast_that_the_present_has_outgrown_gives_way_to_the_naive_one(
+    level_rps: float, skill: float
+) -> None:
+    assert high(level_rps).skill == pytest.approx(skill, rel=0.05)
+
+
+def test_behind_a_crowd_that_nobody_foretold_more_may_come() -> None:
+    # 120 rps where 80 were the most: a quarter more within two minutes is about as likely as for anything unknown.
+    told = high(120.0)
+    naive = look_ahead(level_rps=120.0, growth=Growth(), forecast=None, now_s=NOW_S, lead_s=120.0)
+    assert told.exceeded_ratio(150.0) == pytest.approx(naive.exceeded_ratio(150.0), rel=0.02)
+    assert told.exceeded_ratio(150.0) > 0.001

@@ -47,10 +47,53 @@ def test_loads_at_which_nothing_can_be_told_teach_nothing(load: float) -> None:
     assert learned(queue_s=9.0, rate=load / TWO.work_s) == 1.0
 
 
+def after(known: Variability, true: float, requests: int) -> Variability:
+    """So many requests more, a hundred to a window, that wait as at this factor."""
+    queue_s = sum(mean_wait_s(TWO, RATE, true))
+    for _ in range(requests // 100):
+        known = learn(
+            known,
+            TWO,
+            rate=RATE,
+            requests=100.0,
+            queue_s=queue_s,
+            miss_ratio=None,
+            threshold_s=0.3,
+        )
+    return known
+
+
 def test_bursts_are_learned_faster_than_calm() -> None:
-    up = learned(queue_s=60.0, requests=1000.0) / 1.0
-    down = 1.0 / learned(queue_s=0.0, requests=1000.0)
-    assert up > 1.5 * down
+    calm = after(Variability(), 1.0, 20_000)
+    burst = after(calm, 5.0, 2000)
+    assert burst.value == pytest.approx(3.5, abs=0.2)
+    assert after(burst, 1.0, 2000).value == pytest.approx(1.8, abs=0.2)
+    assert after(burst, 1.0, 20_000).value == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("load", [0.4, 0.6, 0.8])
+def test_chance_in_a_window_moves_nothing(load: float) -> None:
+    rate = load / TWO.work_s
+    mean_s = sum(mean_wait_s(TWO, rate, 1.0))
+    known = Variability()
+    # Windows differ by half of the mean, to both sides.
+    for part in (0.5, 1.5) * 100:
+        known = learn(
+            known,
+            TWO,
+            rate=rate,
+            requests=100.0,
+            queue_s=part * mean_s,
+            miss_ratio=None,
+            threshold_s=0.3,
+        )
+    assert known.value == pytest.approx(1.0, abs=0.1)
+
+
+def test_what_was_known_before_gives_way_to_what_is_seen() -> None:
+    imported = Variability(value=4.0)
+    assert after(imported, 1.0, 300).value == pytest.approx(2.9, abs=0.2)
+    assert after(imported, 1.0, 10_000).value == pytest.approx(1.0, abs=0.1)
 
 
 def test_misses_of_a_minute_ago_count_for_little_when_the_queue_is_gone() -> None:
@@ -70,7 +113,7 @@ EIGHT = ServiceTimes(batch_s=tuple(0.072 + 0.028 * size for size in range(1, 9))
     [
         pytest.param(0.061, 1.0, 0.8, id="half a batch, as when requests come at any time"),
         pytest.param(0.090, 1.0, 1.0, id="nearly a whole one, as behind least requests"),
-        pytest.param(0.090, 3.0, 3.0, id="which proves nothing against another factor either"),
+        pytest.param(0.090, 3.0, 1.0, id="whatever was known before"),
         pytest.param(0.130, 1.0, 14.5, id="more than a whole one is full batches ahead"),
         pytest.param(0.040, 1.0, 0.1, id="less than half of one is a balancer that knows better"),
     ],
@@ -78,7 +121,7 @@ EIGHT = ServiceTimes(batch_s=tuple(0.072 + 0.028 * size for size in range(1, 9))
 def test_a_wait_that_one_batch_explains_is_no_burstiness(
     queue_s: float, known: float, value: float
 ) -> None:
-    after = learn(
+    told = learn(
         Variability(value=known),
         EIGHT,
         rate=14.2,
@@ -87,7 +130,7 @@ def test_a_wait_that_one_batch_explains_is_no_burstiness(
         miss_ratio=None,
         threshold_s=1.1,
     )
-    assert after.value == pytest.approx(value, rel=0.05)
+    assert told.value == pytest.approx(value, rel=0.05)
 
 
 def test_no_request_teaches_nothing() -> None:
