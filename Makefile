@@ -81,7 +81,7 @@ e2e-kserve: $(STAMP) stack-tools ## an InferenceService of KServe's own model se
 	@$(BIN)/python -m loadtests.stack tools --kserve
 	@$(BIN)/python -m loadtests.e2e kserve
 
-e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, judged (10 minutes)
+e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, MIG slices, judged (9 minutes)
 	@$(BIN)/python -m loadtests.stack tools --karpenter
 	@$(BIN)/python -m loadtests.e2e nodes
 

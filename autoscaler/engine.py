@@ -337,6 +337,7 @@ class DecisionEngine:
                     given=given,
                     decision=decision,
                     forecast=self._forecasts.get(key),
+                    growth=state.growth if state else demand.Growth(),
                     skew_ratio=state.skew_ratio if state else 1.0,
                     floor_ahead=_floor_ahead(
                         given.spec.schedule,

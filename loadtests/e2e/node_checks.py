@@ -132,16 +132,12 @@ def attained(requests: Sequence[Request], *, threshold_s: float, step_s: float) 
     )
 
 
-def nodes_went(recorder: NodeRecorder, *, since_s: float, most: int) -> Check:
-    """After demand fell, nodes went until few were left."""
-    before = [sum(m.nodes.values()) for m in recorder.moments if m.at_s < since_s]
-    left = sum(recorder.moments[-1].nodes.values()) if recorder.moments else -1
+def nodes_went(recorder: NodeRecorder, *, pools: Sequence[str], since_s: float, most: int) -> Check:
+    """After demand fell, nodes of these pools went until few were left."""
+    before = [m.of(pools) for m in recorder.moments if m.at_s < since_s]
+    left = recorder.moments[-1].of(pools) if recorder.moments else -1
     reached = next(
-        (
-            m.at_s - since_s
-            for m in recorder.moments
-            if m.at_s > since_s and sum(m.nodes.values()) <= most
-        ),
+        (m.at_s - since_s for m in recorder.moments if m.at_s > since_s and m.of(pools) <= most),
         None,
     )
     return Check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors.projection import seconds
 from autoscaler.errors import SourceError
 
-RESOURCE = "nvidia.com/gpu"
+RESOURCE_PREFIX = "nvidia.com/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,11 @@ class NodeMoment:
     at_s: float
     nodes: dict[str, int]
     usable: dict[str, int]
-    """Ready and with GPUs that can be allocated."""
+    """Ready and with GPUs or slices that can be allocated."""
+
+    def of(self, pools: Sequence[str]) -> int:
+        """Nodes of these pools."""
+        return sum(self.nodes.get(pool, 0) for pool in pools)
 
 
 @dataclass(slots=True)
@@ -96,7 +101,10 @@ class NodeRecorder:
             ready = any(
                 c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
             )
-            if ready and str(status.get("allocatable", {}).get(RESOURCE, "0")) != "0":
+            if ready and any(
+                key.startswith(RESOURCE_PREFIX) and str(units) != "0"
+                for key, units in status.get("allocatable", {}).items()
+            ):
                 usable[pool] = usable.get(pool, 0) + 1
                 story.usable_s = story.usable_s or now_s
         for name, story in self.nodes.items():

@@ -1,8 +1,9 @@
 """Nodes ahead of demand: Prometheus knows two weeks of a daily schedule; before a rise comes its nodes are there.
 
 Real Karpenter makes the nodes. The cheaper pool is sold out when it is asked, and the dearer one takes over. Demand
-falls, and the nodes go. The schedule has several rises: the first one that comes well after the forecast's model was
-learned is judged - the first of all where the machine is idle, a later one where it is not.
+falls, and the nodes go. A second workload holds MIG slices, of which only a NodeOverlay tells Karpenter; its floor
+rises by the clock. The schedule has two rises a day, far apart: the first one that comes well after the forecast's
+model was learned is judged - the first, unless the machine is very busy.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import time
 import urllib.request
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -36,17 +38,21 @@ from loadtests.stack.stack import ROOT, Stack
 FOLDER = ROOT / "build" / "e2e-nodes"
 MANIFEST = ROOT / "loadtests" / "e2e" / "manifests" / "nodes.yaml"
 COMPONENT = ROOT / "deploy" / "kustomize" / "components" / "nodes"
-NAMESPACE, NAME = "team", "bert"
+NAMESPACE, NAME, SLICED_NAME = "team", "bert", "distil"
 PORT = 18090
 THRESHOLD_S = 0.9
 
 CHEAP = Pool(name="cheap", price_per_hour=1.0, weight=10)
 DEAR = Pool(name="dear", price_per_hour=2.0)
+SLICES = Pool(name="slices", resource="nvidia.com/mig-1g.10gb", sliced=True)
+GPU_POOLS = (CHEAP.name, DEAR.name)
+SCHEDULED = 3
+"""Slices from the rise on, two to a node; one before."""
 BOOT_S = 20
-# The daily demand: low, and now and then a rise to four servers' worth.
-LOW_RPS, HIGH_RPS = 4.0, 16.0
-# A climb of two and a half minutes: the past is read as rates over two, in which a jump would be blurred.
-FIRST_RISE_S, CLIMB_S, HIGH_S, LOW_S = 200.0, 150.0, 90.0, 600.0
+# The daily demand: what one server carries, and twice a day for two minutes what three do.
+LOW_RPS, HIGH_RPS = 6.0, 36.0
+# A climb of a minute: the past is read as rates over two, in which a jump would be blurred.
+FIRST_RISE_S, CLIMB_S, HIGH_S, LOW_S = 120.0, 60.0, 60.0, 480.0
 PARTS = 5
 EXPECTED = 3
 """GPUs for the rise; at the low level one carries all, and two allow for chance."""
@@ -66,29 +72,34 @@ STEPS = (
         )
     ),
 )
-LEAD_S = 200.0
-"""The forecast looks three minutes ahead here: what is asked for earlier is for another rise."""
-AFTER_S = 250.0
-"""What nodes have to go in, after demand has fallen."""
-NOTICE_S = 90.0
-"""Between a model that was learned and the rise that judges it: a minute until it forecasts, and a node's boot."""
+LEAD_S = 300.0
+"""The forecast looks five minutes ahead here: what is asked for earlier is for another rise."""
+PREPARED_S = 60.0
+"""For the past to be read, and for what the first server carries to be learned."""
+AFTER_S = 180.0
+"""What nodes have to go in, after demand has fallen; the run ends when they have gone."""
+LEFT = 1
+"""Nodes that the low level needs."""
+NOTICE_S = 100.0
+"""Between a model that was learned and the rise that judges it: a node's lead time twice, for the first pool refuses,
+and a pod's."""
 
 POLICY = f"""
 # Shorter than the defaults, so that everything happens within one run.
 prometheus:
   backfill_s: {past.DAYS * 86400}
 forecast:
-  # The shared model alone: it is learned in seconds, a workload's own one takes a core for a minute.
+  # The quick methods: they learn at once, while all methods take a core for two minutes.
   own_models: 0
 engine:
   behavior:
     scale_down:
-      stabilization_window_s: 30
+      stabilization_window_s: 20
       policies:
         - {{type: Percent, value: 50, period_s: 15}}
         - {{type: Pods, value: 2, period_s: 15}}
   nodes:
-    patience_s: 30
+    patience_s: 20
     stock_out_backoff_s: 60
     pools:
       cheap:
@@ -105,6 +116,12 @@ engine:
         lead_time_s: 30
         # Both interfaces are proven in one run.
         backend: placeholder
+      slices:
+        labels: {{karpenter.sh/nodepool: slices}}
+        resource: {SLICES.resource}
+        units_per_node: {SLICES.units}
+        max_headroom: 8
+        lead_time_s: 30
 """
 
 
@@ -113,6 +130,8 @@ class Marks:
     """What was done, and when."""
 
     start_s: float
+    ready_s: float
+    """The first server was ready."""
     rise_s: float = 0.0
     fall_s: float = 0.0
     marks: list[tuple[float, str]] = field(default_factory=list)
@@ -128,18 +147,19 @@ class Marks:
 async def run(stack: Stack, console: Console) -> bool:
     """The whole run on a stack that is up; whether every check passed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    stack.add_karpenter((CHEAP, DEAR), boot_s=BOOT_S)
+    stack.add_karpenter((CHEAP, DEAR, SLICES), boot_s=BOOT_S)
     controllers.install(stack)
     for name in ("headroom", "rbac", "sweep"):
         stack.kubectl("apply", "-f", str(COMPONENT / f"{name}.yaml"))
     stack.kubectl("apply", "-f", str(MANIFEST))
-    console.print("[dim]the first pod asks for the first node[/]")
-    stack.kubectl(
-        "rollout", "status", f"deployment/{NAME}", f"--namespace={NAMESPACE}", "--timeout=120s"
-    )
-    # A whole minute, for the past is told in minutes; with time for Prometheus to take it in.
-    start_s = math.ceil((time.time() + 20.0) / 60.0) * 60.0
+    console.print("[dim]the first pods ask for the first nodes[/]")
+    for name in (NAME, SLICED_NAME):
+        rollout = ("rollout", "status", f"deployment/{name}", f"--namespace={NAMESPACE}")
+        stack.kubectl(*rollout, "--timeout=180s")
+    # A whole minute, for the past is told in minutes.
+    start_s = math.ceil((time.time() + PREPARED_S) / 60.0) * 60.0
     _give_past(stack, start_s, console)
+    _schedule(stack, start_s)
     policy = FOLDER / "policy.yaml"
     policy.write_text(POLICY)
     controller = controllers.start(stack, "one", port=PORT, policy=policy, folder=FOLDER)
@@ -165,6 +185,14 @@ def _give_past(stack: Stack, start_s: float, console: Console) -> None:
     console.print(f"[dim]Prometheus knows {past.DAYS} days: {samples} samples[/]")
 
 
+def _schedule(stack: Stack, start_s: float) -> None:
+    """A floor for the slices from the minute on in which demand first rises."""
+    at = datetime.fromtimestamp(start_s + FIRST_RISE_S, UTC)
+    floor = f"{SCHEDULED} @ {at.minute} {at.hour} * * * for 1h in UTC"
+    annotation = f"forescale.io/schedule={floor}"
+    stack.kubectl("annotate", "deployment", SLICED_NAME, f"--namespace={NAMESPACE}", annotation)
+
+
 async def _drive(
     stack: Stack, start_s: float, console: Console
 ) -> tuple[Marks, Driver, NodeRecorder]:
@@ -174,15 +202,19 @@ async def _drive(
     watch, recorder = PodWatch(client, NAMESPACE, f"{NAME}-"), NodeRecorder(client, NAMESPACE)
     background = [asyncio.create_task(work) for work in (watch.run(), recorder.run())]
     try:
-        while not watch.ready() or time.time() < start_s:
+        while not watch.ready():
             await asyncio.sleep(0.2)
-        driver, marks = Driver(ReadyPods(watch.ready), model=NAME), Marks(start_s=start_s)
+        driver = Driver(ReadyPods(watch.ready), model=NAME)
+        marks = Marks(start_s=start_s, ready_s=time.time())
         console.print(
             f"{LOW_RPS:g} rps; from {FIRST_RISE_S:.0f} s on it climbs to {HIGH_RPS:g} within {CLIMB_S:.0f} s"
         )
-        load = asyncio.create_task(driver.run(arrivals(STEPS, seed=1), started_s=start_s))
-        background.append(load)
-        await _events(stack, marks, console)
+        # Until the schedule's first second it is as low as it was in the past.
+        early_s = max(0.0, start_s - time.time())
+        steps = (Step(duration_s=early_s, rate_rps=LOW_RPS), *STEPS)
+        load = driver.run(arrivals(steps, seed=1), started_s=start_s - early_s)
+        background.append(asyncio.create_task(load))
+        await _events(stack, marks, recorder, console)
     finally:
         for task in background:
             task.cancel()
@@ -191,7 +223,7 @@ async def _drive(
     return marks, driver, recorder
 
 
-async def _events(stack: Stack, marks: Marks, console: Console) -> None:
+async def _events(stack: Stack, marks: Marks, recorder: NodeRecorder, console: Console) -> None:
     async def until(at_s: float) -> None:
         await asyncio.sleep(max(0.0, marks.start_s + at_s - time.time()))
 
@@ -212,7 +244,9 @@ async def _events(stack: Stack, marks: Marks, console: Console) -> None:
     marks.mark("demand rises", console)
     await until(fall_s)
     marks.mark("demand falls", console)
-    await until(fall_s + AFTER_S)
+    while time.time() < marks.fall_s + AFTER_S and recorder.moments[-1].of(GPU_POOLS) > LEFT:
+        await asyncio.sleep(1.0)
+    marks.mark(f"{recorder.moments[-1].of(GPU_POOLS)} nodes are left", console)
 
 
 def _learned() -> bool:
@@ -234,9 +268,12 @@ def _judge(
     request_log.write(FOLDER / "requests.csv.gz", driver.requests)
     rise_s, fall_s = marks.rise_s, marks.fall_s
     judged = [r for r in driver.requests if rise_s - 60.0 <= r.due_s < fall_s]
+    # The first server had to wait for its node.
+    since_s = max(marks.ready_s, rise_s - LEAD_S)
     found = [
-        node_checks.nobody_waited(recorder, since_s=rise_s - LEAD_S, until_s=fall_s),
-        node_checks.node_before_pod(recorder, since_s=rise_s - LEAD_S, pool=DEAR.name),
+        node_checks.nobody_waited(recorder, since_s=since_s, until_s=fall_s),
+        node_checks.node_before_pod(recorder, since_s=since_s, pool=DEAR.name),
+        node_checks.node_before_pod(recorder, since_s=since_s, pool=SLICES.name),
         node_checks.expected_before_the_rise(
             records, rise_s=rise_s, within_s=LEAD_S, least=EXPECTED
         ),
@@ -244,7 +281,7 @@ def _judge(
         node_checks.moved(records, away_from=CHEAP.name, to=DEAR.name),
         node_checks.back_ends(records),
         node_checks.attained(judged, threshold_s=THRESHOLD_S, step_s=rise_s),
-        node_checks.nodes_went(recorder, since_s=fall_s, most=1),
+        node_checks.nodes_went(recorder, pools=GPU_POOLS, since_s=fall_s, most=LEFT),
         node_checks.budget_kept(recorder),
         node_checks.no_errors(driver.requests),
     ]

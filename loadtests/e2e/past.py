@@ -49,12 +49,13 @@ def daily_rates(
     rng = np.random.default_rng(seed)
     whole_s = duration_s(steps)
     low = steps[0].rate_rps
+    # Each minute of the day once, not on each day.
+    minutes_s, day_minute = np.unique((at_s - starts_s) % DAY_S, return_inverse=True)
     rates = []
-    for begin_s in at_s:
-        seconds = (begin_s - starts_s) % DAY_S + np.arange(0.0, STEP_S, 5.0)
-        within = [rate_at(steps, s % DAY_S) if s % DAY_S < whole_s else low for s in seconds]
-        rates.append(float(np.mean(within)))
+    for begin_s in minutes_s:
+        seconds = (begin_s + np.arange(0.0, STEP_S, 5.0)) % DAY_S
+        rates.append(float(np.mean([rate_at(steps, s) if s < whole_s else low for s in seconds])))
     days = np.asarray((at_s - starts_s) // DAY_S, dtype=int)
     factor = 1.0 + 0.05 * rng.standard_normal(days.max() - days.min() + 1)
-    expected = np.asarray(rates) * factor[days - days.min()] * STEP_S
+    expected = np.asarray(rates)[day_minute] * factor[days - days.min()] * STEP_S
     return np.asarray(rng.poisson(expected), dtype=float) / STEP_S

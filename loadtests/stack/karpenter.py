@@ -16,6 +16,8 @@ from loadtests.stack.toolbox import Karpenter
 METRICS_PORT, HEALTH_PORT = 18082, 18083
 PROVIDER_PREFIX = "kwok://"
 NODE_CLASS = "boot"
+SHOWN = "stack.forescale.io/device-plugin-shows"
+"""Annotation of a node: JSON of what its device plugin will show beside what its instance type names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Pool:
     units: int = 2
     """Of the resource on one node."""
     price_per_hour: float = 1.0
+    sliced: bool = False
+    """The resource is a MIG slice, of which no cloud's instance type tells: a NodeOverlay does."""
     weight: int = 1
     """Karpenter tries the NodePool with the highest first; between pools it does not compare prices."""
 
@@ -66,7 +70,7 @@ def ready_url() -> str:
 
 
 def instance_types(pools: tuple[Pool, ...]) -> list[dict[str, Any]]:
-    """The provider's file. A slice is no resource that a cloud's instance type names: a NodeOverlay adds it."""
+    """The provider's file."""
     return [
         {
             "name": pool.instance_type,
@@ -87,7 +91,7 @@ def instance_types(pools: tuple[Pool, ...]) -> list[dict[str, Any]]:
                 "memory": "512Gi",
                 "pods": "110",
                 "ephemeral-storage": "100Gi",
-                pool.resource: str(pool.units),
+                **({} if pool.sliced else {pool.resource: str(pool.units)}),
             },
         }
         for pool in pools
@@ -95,7 +99,7 @@ def instance_types(pools: tuple[Pool, ...]) -> list[dict[str, Any]]:
 
 
 def manifests(pools: tuple[Pool, ...], *, boot_s: int) -> str:
-    """A node class and the pools, as a List."""
+    """A node class, the pools and their overlays, as a List."""
     items: list[dict[str, Any]] = [
         {
             "apiVersion": "karpenter.kwok.sh/v1alpha1",
@@ -104,6 +108,7 @@ def manifests(pools: tuple[Pool, ...], *, boot_s: int) -> str:
             "spec": {"nodeRegistrationDelay": f"{boot_s}s"},
         },
         *(_node_pool(pool) for pool in pools),
+        *(_node_overlay(pool) for pool in pools if pool.sliced),
     ]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
@@ -116,6 +121,9 @@ def _node_pool(pool: Pool) -> dict[str, Any]:
         "spec": {
             "weight": pool.weight,
             "template": {
+                "metadata": {
+                    "annotations": {SHOWN: json.dumps({pool.resource: str(pool.units)})},
+                },
                 "spec": {
                     "nodeClassRef": {
                         "group": "karpenter.kwok.sh",
@@ -124,13 +132,25 @@ def _node_pool(pool: Pool) -> dict[str, Any]:
                     },
                     "requirements": [_in("node.kubernetes.io/instance-type", pool.instance_type)],
                     "expireAfter": "Never",
-                }
+                },
             },
             "disruption": {
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": "10s",
                 "budgets": [{"nodes": "100%"}],
             },
+        },
+    }
+
+
+def _node_overlay(pool: Pool) -> dict[str, Any]:
+    return {
+        "apiVersion": "karpenter.sh/v1alpha1",
+        "kind": "NodeOverlay",
+        "metadata": {"name": pool.name},
+        "spec": {
+            "requirements": [_in("karpenter.sh/nodepool", pool.name)],
+            "capacity": {pool.resource: str(pool.units)},
         },
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -21,7 +22,8 @@ from loadtests.stack.processes import Started
 from loadtests.stack.toolbox import Say, Toolbox, find_karpenter, find_or_make
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "build" / "stack"
+# A second stack beside one that runs needs a folder of its own, and a network of its own for its ports.
+FOLDER = Path(os.environ.get("STACK_FOLDER") or ROOT / "build" / "stack")
 READY_DEADLINE_S = 90.0
 
 

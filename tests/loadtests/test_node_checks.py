@@ -51,8 +51,11 @@ def test_a_node_that_came_after_its_pod_is_seen() -> None:
 
 def test_nodes_that_stay_are_seen() -> None:
     good = recorder()
-    assert node_checks.nodes_went(good, since_s=100.0, most=1).figure == "2 -> 1, after 100 s"
-    assert not node_checks.nodes_went(good, since_s=100.0, most=0).passed
+    pools = ("cheap", "dear")
+    went = node_checks.nodes_went(good, pools=pools, since_s=100.0, most=1)
+    assert went.figure == "2 -> 1, after 100 s"
+    assert not node_checks.nodes_went(good, pools=pools, since_s=100.0, most=0).passed
+    assert not node_checks.nodes_went(good, pools=("cheap",), since_s=100.0, most=1).passed
 
 
 def test_a_broken_budget_is_seen() -> None:

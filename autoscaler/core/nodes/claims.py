@@ -2,7 +2,11 @@
 
 The horizon of a workload is the node's lead time and the pod's, each once. At the end of a node's lead time of 300 s
 the replicas that are asked for then look 20 s further ahead, as sizing always does; headroom for 300 s alone would
-leave the pods of those 20 s waiting for a node.
+leave the pods of those 20 s waiting for a node. Sizing reads a forecast between two of its horizons, so that of a rise
+in the third minute it begins to see something from the end of the first on: headroom looks to the end of the later one.
+
+Demand that a forecast tells is turned into replicas by sizing's own rule, as it will be when it is there: at 150 rps
+and 25 a replica, six carry it and sizing, at its price of a miss, may ask for eight. Those two have to find nodes too.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.core import demand
+from autoscaler.core.demand import Growth
 from autoscaler.core.latency import main_objective
-from autoscaler.core.outlook import FULL_TRUST_SKILL
+from autoscaler.core.outlook import FULL_TRUST_SKILL, look_ahead
+from autoscaler.core.price import choices
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import (
     Decision,
@@ -37,6 +43,8 @@ class Candidate:
     given: WorkloadInput
     decision: Decision
     forecast: DemandForecast | None
+    growth: Growth
+    """How its demand rose over such a time as a replica takes."""
     skew_ratio: float
     floor_ahead: int | None
     """The highest scheduled floor until the end of the horizon; None: no schedule names one."""
@@ -84,15 +92,18 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
             limit=max(limit, pods) * count,
         )
     level = facts.offered_rps / carried_rps
-    horizon_s = node_lead_s + (facts.lead_time_s or config.startup_time_s) + config.tick_s
-    median, upper, trust = _forecast(candidate, level, carried_rps, horizon_s, config, now_s)
+    pod_lead_s = (facts.lead_time_s or config.startup_time_s) + config.tick_s
+    median, upper, trust = _forecast(
+        candidate, level, carried_rps, node_lead_s, pod_lead_s, config, now_s
+    )
+    margin = _margin(candidate, upper * carried_rps, carried_rps, config, now_s) if trust else 0
     return Claim(
         workload=given.spec.id,
         held=pods * count,
         level=level * count,
         level_whole=_whole(level) * count,
-        median=min(limit, _whole(median)) * count,
-        upper=min(limit, _whole(upper)) * count,
+        median=min(limit, _whole(median) + margin) * count,
+        upper=min(limit, _whole(upper) + margin) * count,
         trust=trust,
         floor=floor * count,
         limit=limit * count,
@@ -158,7 +169,8 @@ def _forecast(
     candidate: Candidate,
     level: float,
     rps_per_replica: float,
-    horizon_s: float,
+    node_lead_s: float,
+    pod_lead_s: float,
     config: EngineConfig,
     now_s: float,
 ) -> tuple[float, float, float]:
@@ -166,6 +178,10 @@ def _forecast(
     forecast = candidate.forecast
     if forecast is None or now_s >= forecast.expires_s:
         return level, level, 0.0
+    age_s = max(0.0, now_s - forecast.cutoff_s)
+    # As far as sizing reads it.
+    reach_s = next((h for h in forecast.horizons_s if h >= age_s + pod_lead_s), pod_lead_s)
+    horizon_s = age_s + node_lead_s + reach_s
     objective = main_objective(candidate.given.spec.slo)
     told = []
     for quantile in (MEDIAN, quantile_of(objective, config)):
@@ -187,6 +203,25 @@ def _forecast(
     # Without skill at the median its spread is not known: all of the quantile counts as certain, which is more.
     middle = high if median is None else max(level, median.rps / rps_per_replica)
     return min(middle, high), high, trust
+
+
+def _margin(
+    candidate: Candidate, rps: float, replica_rps: float, config: EngineConfig, now_s: float
+) -> int:
+    """Replicas that sizing will ask for beyond those that carry a demand, once it is there."""
+    facts = candidate.decision.facts
+    if facts.price is None:
+        return 0
+    outlook = look_ahead(
+        level_rps=rps,
+        growth=candidate.growth,
+        # What it tells is in `rps` already.
+        forecast=None,
+        now_s=now_s,
+        lead_s=(facts.lead_time_s or config.startup_time_s) + config.tick_s,
+    )
+    asked = choices(outlook, replica_rps=replica_rps).at_price(facts.price)
+    return asked - _whole(rps / replica_rps)
 
 
 def _whole(replicas: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -21,7 +22,7 @@ from loadtests.stack.agent.exposition import Device
 from loadtests.stack.agent.mig import MIG_LABEL, MigManager
 from loadtests.stack.agent.pods import PodRunner
 from loadtests.stack.agent.process import ServerProcess
-from loadtests.stack.karpenter import PROVIDER_PREFIX
+from loadtests.stack.karpenter import PROVIDER_PREFIX, SHOWN
 from loadtests.stack.plane import HOST, Ports
 from loadtests.stack.processes import Started
 from loadtests.stack.stack import quiet
@@ -87,7 +88,8 @@ class Agent:
                 self._adopted[name] = asyncio.create_task(nodes.renew(self._api, name))
 
     async def _look_after(self, name: str, node: Object) -> None:
-        units = {k: v for k, v in node["status"]["allocatable"].items() if "/" in k}
+        told = json.loads(node["metadata"].get("annotations", {}).get(SHOWN, "{}"))
+        units = {k: v for k, v in node["status"]["allocatable"].items() if "/" in k} | told
         none = dict.fromkeys(units, "0")
         for seconds, shown in ((0.0, none), (DEVICE_PLUGIN_S, units)):
             await asyncio.sleep(seconds)

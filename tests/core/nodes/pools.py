@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.demand import Growth
 from autoscaler.core.nodes.claims import Candidate
 from autoscaler.core.nodes.observed import (
     Backend,
@@ -51,9 +52,16 @@ class Workload:
     limit: int = 100
     ahead_rps: tuple[float, float] | None = None
     """(median, 0.98 quantile) of the forecast over everything; None: there is none."""
+    later_rps: tuple[float, float] | None = None
+    """The same over ten minutes, where that is another; then `ahead_rps` is told of one minute and of three."""
+    age_s: float = 0.0
+    """Since the forecast's last minute."""
     skill: float = 1.0
     pods_known: bool = True
     floor_ahead: int | None = None
+    price: float | None = None
+    """Of a miss, at which sizing works."""
+    growth: Growth = Growth()
 
     def candidate(self, now_s: float) -> Candidate:
         """As the step takes it."""
@@ -71,6 +79,7 @@ class Workload:
             offered_rps=self.rps,
             capacity_rps=None if self.rps is None else 10.0,
             lead_time_s=20.0,
+            price=self.price,
         )
         decision = Decision(
             workload=workload.id,
@@ -84,6 +93,7 @@ class Workload:
             given=given,
             decision=decision,
             forecast=self._forecast(now_s),
+            growth=self.growth,
             skew_ratio=1.0,
             floor_ahead=self.floor_ahead,
         )
@@ -93,12 +103,12 @@ class Workload:
             return None
         return DemandForecast(
             workload=spec(self.name).id,
-            cutoff_s=now_s,
+            cutoff_s=now_s - self.age_s,
             expires_s=now_s + 300.0,
-            horizons_s=(60.0, 600.0),
+            horizons_s=(60.0, 180.0, 600.0),
             quantiles=(0.5, 0.98),
-            values_rps=(self.ahead_rps, self.ahead_rps),
-            skills=((self.skill, self.skill), (self.skill, self.skill)),
+            values_rps=(self.ahead_rps, self.ahead_rps, self.later_rps or self.ahead_rps),
+            skills=((self.skill, self.skill),) * 3,
         )
 
 

@@ -27,6 +27,29 @@ def test_a_forecast_rise_is_asked_for_before_any_pod_is() -> None:
     assert world.written["h100"] == ((Backend.CAPACITY_BUFFER, 5), (Backend.PLACEHOLDER, 0))
 
 
+def test_what_sizing_asks_for_beyond_the_demand_has_to_find_nodes_too() -> None:
+    # 60 rps are 6 replicas; at 8 times what it costs to serve, a miss is worth a seventh.
+    assert World(workloads=[Workload(ahead_rps=(60.0, 60.0))]).headroom() == 4
+    assert World(workloads=[Workload(ahead_rps=(60.0, 60.0), price=8.0)]).headroom() == 5
+
+
+@pytest.mark.parametrize(
+    ("age_s", "headroom"),
+    [
+        # A pod takes 30 s: sizing reads the first minute now, and nodes that take 60 s what is 120 s ahead.
+        (0.0, 0),
+        # From 30 s on it begins to read the third minute, 60 s later still: what comes within ten is in sight.
+        (40.0, 4),
+    ],
+)
+def test_headroom_looks_as_far_as_sizing_will_when_the_node_is_there(
+    age_s: float, headroom: int
+) -> None:
+    bert = Workload(ahead_rps=(15.0, 15.0), later_rps=(60.0, 60.0), age_s=age_s)
+    world = World(workloads=[bert], pools={"h100": pool(lead_time_s=60.0)})
+    assert world.headroom() == headroom
+
+
 def test_a_forecast_without_skill_counts_for_nothing() -> None:
     # What is left is the prior: within 330 s demand rises by 0.3 x sqrt(1.1) in one case of ten.
     world = World(workloads=[Workload(ahead_rps=(60.0, 70.0), skill=0.0)])
