@@ -30,6 +30,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
 CI = ".ci/run"
 # The README's own lines, which `make bench-first-ten-minutes` reads from it and runs in a fresh clone.
 PATH = ("loadtests/bench/first_ten_minutes.py", "def path_of")
+HANDED_OVER = ("tests/cluster/test_real_parts.py", "def test_the_migration_pages_lines")
 COMMAND, HAND = "tests/controller/test_command.py", "by hand"
 # (command, where it is run, what says so there). What no suite can run is run by hand, and why is said.
 ELSEWHERE = {
@@ -65,8 +66,8 @@ ELSEWHERE = {
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
-    "kubectl delete hpa bert -n team": (HAND, "kubectl's own, on a team's cluster"),
-    "kubectl annotate deployment bert -n team forescale.io/mode-": (HAND, "kubectl's own"),
+    "kubectl delete hpa bert -n team": HANDED_OVER,
+    "kubectl annotate deployment bert -n team forescale.io/mode-": HANDED_OVER,
 }  # fmt: skip
 # What takes minutes as it stands is run over less time.
 SHORTER = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -160,6 +161,28 @@ def test_plan_and_explain_as_a_user_runs_them(world: World) -> None:
     )
     assert unknown.returncode in (1, 2)
     assert "team/bert" in unknown.stderr
+
+
+async def test_the_migration_pages_lines_hand_a_workload_over_from_an_hpa(world: World) -> None:
+    page = (ROOT / "docs" / "migration.md").read_text()
+    bounds = ("--min=2", "--max=2", "--cpu-percent=80")
+    world.stack.kubectl("autoscale", "deployment", "bert", "--namespace=team", *bounds)
+
+    async def held_by() -> str | None:
+        seen, _, client = await world.seen()
+        await client.close()
+        return seen.replicas.held_by
+
+    assert await held_by() == "HorizontalPodAutoscaler team/bert"
+    for line in (
+        "kubectl annotate deployment bert -n team forescale.io/slo='99% < 300ms' forescale.io/mode=recommend",
+        "kubectl delete hpa bert -n team",
+        "kubectl annotate deployment bert -n team forescale.io/mode-",
+    ):
+        assert f"\n{line}\n" in page
+        overwrite = ["--overwrite"] if "slo=" in line else []
+        world.stack.kubectl(*shlex.split(line)[1:], *overwrite)
+    assert await held_by() is None
 
 
 async def test_a_scale_only_from_what_was_seen_and_an_event_that_says_so(world: World) -> None:
