@@ -184,9 +184,7 @@ class FleetForecaster:
             return self._fit_own(key, now_s, quick=True)
         if self._fleet_due(now_s):
             members = tuple(sorted(self._pasts))
-            before = self._fleet
-            fitted = self._fit(before, members, now_s, make=self._make_fleet, failed=None)
-            self._fleet = fitted or before and replace(before, fitted_s=now_s)
+            self._fleet = self._fit(self._fleet, members, now_s, make=self._make_fleet, failed=None)
             return True
         due = self._own_due(now_s)
         return due is not None and self._fit_own(due[0], now_s, quick=due[1])
@@ -199,8 +197,6 @@ class FleetForecaster:
         fitted = self._fit(before, (key,), now_s, make=make, failed=key)
         if fitted is not None:
             self._own[key] = replace(fitted, quick=quick)
-        elif before is not None:
-            self._own[key] = replace(before, fitted_s=now_s)
         return True
 
     def _take(self, key: WorkloadId, minutes: Minutes) -> None:
@@ -263,7 +259,7 @@ class FleetForecaster:
         make: Callable[[], EnsembleForecaster],
         failed: WorkloadId | None,
     ) -> _Model | None:
-        """None where it fails, which is remembered of `failed`."""
+        """The one from before where it fails, which is remembered of `failed`."""
         end = int(now_s // MINUTE_S)
         pasts = [self._pasts[key] for key in members]
         first = max(end - REACH_MINUTES, min(past.first for past in pasts))
@@ -278,7 +274,7 @@ class FleetForecaster:
         except Exception as error:  # noqa: BLE001 - the border of a fit: whatever it does, the others go on
             self.failures.append(f"{members[0]}: {type(error).__name__}: {error}")
             self._failed_s[failed] = now_s
-            return None
+            return before and replace(before, fitted_s=now_s)
         return _Model(forecaster=forecaster, members=members, told=end, fitted_s=now_s)
 
     def _forecasts(self, model: _Model, end: int) -> dict[WorkloadId, DemandForecast]:

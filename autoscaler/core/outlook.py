@@ -105,21 +105,18 @@ def look_ahead(
     lead_s: float,
 ) -> Outlook:
     """The outlook over `lead_s` from `now_s`. Without a forecast that counts, the naive one's."""
-    levels: tuple[float, ...] = LEVELS
-    if forecast is None or now_s >= forecast.expires_s or not forecast.quantiles:
-        ratios = growth_ratios(growth, levels=levels, lead_s=lead_s)
-        row = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in ratios))
-        return Outlook(level_rps=level_rps, rows=((1.0, row),))
-    levels = forecast.quantiles
-    naive_rps = tuple(
-        level_rps * ratio for ratio in growth_ratios(growth, levels=levels, lead_s=lead_s)
-    )
+    if forecast is not None and (now_s >= forecast.expires_s or not forecast.quantiles):
+        forecast = None
+    levels = LEVELS if forecast is None else forecast.quantiles
+    ratios = growth_ratios(growth, levels=levels, lead_s=lead_s)
+    naive = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in ratios))
+    if forecast is None:
+        return Outlook(level_rps=level_rps, rows=((1.0, naive),))
     told = _horizons(forecast.horizons_s, now_s + lead_s - forecast.cutoff_s)
-    naive = Row(levels=levels, values_rps=naive_rps)
     refuted = 0.0
     rows: list[tuple[float, Row]] = []
     for weight, at in told:
-        row = Row(levels=levels, values_rps=_believed(naive_rps, forecast, at))
+        row = Row(levels=levels, values_rps=_believed(naive.values_rps, forecast, at))
         likely = min(1.0, row.exceeded_ratio(level_rps) / REFUTED_RATIO)
         rows.append((weight * likely, row))
         refuted += weight * (1.0 - likely)

@@ -96,7 +96,7 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     median, upper, trust = _forecast(
         candidate, level, carried_rps, node_lead_s, pod_lead_s, config, now_s
     )
-    margin = _margin(candidate, upper * carried_rps, carried_rps, config, now_s) if trust else 0
+    margin = _margin(candidate, upper * carried_rps, carried_rps, pod_lead_s, now_s) if trust else 0
     return Claim(
         workload=given.spec.id,
         held=pods * count,
@@ -206,11 +206,11 @@ def _forecast(
 
 
 def _margin(
-    candidate: Candidate, rps: float, replica_rps: float, config: EngineConfig, now_s: float
+    candidate: Candidate, rps: float, replica_rps: float, pod_lead_s: float, now_s: float
 ) -> int:
     """Replicas that sizing will ask for beyond those that carry a demand, once it is there."""
-    facts = candidate.decision.facts
-    if facts.price is None:
+    price = candidate.decision.facts.price
+    if price is None:
         return 0
     outlook = look_ahead(
         level_rps=rps,
@@ -218,9 +218,9 @@ def _margin(
         # What it tells is in `rps` already.
         forecast=None,
         now_s=now_s,
-        lead_s=(facts.lead_time_s or config.startup_time_s) + config.tick_s,
+        lead_s=pod_lead_s,
     )
-    asked = choices(outlook, replica_rps=replica_rps).at_price(facts.price)
+    asked = choices(outlook, replica_rps=replica_rps).at_price(price)
     return asked - _whole(rps / replica_rps)
 
 
