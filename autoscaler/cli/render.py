@@ -156,7 +156,7 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
         ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
         ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),
         ("violated", violated),
-        ("pods", f"{count(facts.ready)} ready, {count(facts.starting)} starting"),
+        ("pods", _pods(decision)),
         ("time to ready", duration(facts.lead_time_s)),
         (
             "metrics",
@@ -167,6 +167,12 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _pods(decision: Decision) -> str:
+    facts = decision.facts
+    text = f"{count(facts.ready)} ready, {count(facts.starting)} starting"
+    return f"{text}; sick: {', '.join(ill.pod for ill in decision.sick)}" if decision.sick else text
 
 
 def number(value: float | None) -> str:

@@ -82,8 +82,8 @@ def rehearse(
 
 def _missed_ratio(view: View) -> float | None:
     """What is charged to scaling: exact measurements only, and only misses that a queue has caused."""
-    misses = view.misses
-    if misses is None or view.misses_from is LatencySource.SUMMARY or misses.high > misses.low:
+    misses = view.curable
+    if misses is None or view.curable_from is LatencySource.SUMMARY or misses.high > misses.low:
         return None
     queued = view.queue_ratio
     return misses.estimate if queued is None or queued >= QUEUE_SHARE else 0.0

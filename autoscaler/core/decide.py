@@ -1,6 +1,7 @@
 """One workload, one tick: the order in which the steps are taken, and nothing else.
 
-    observe -> learn -> demand -> capacity -> size -> relief or silence -> floors -> (hold) -> behave -> gates
+    observe, and who is sick -> learn -> demand -> capacity -> size -> relief or silence -> floors -> (hold)
+      -> behave -> gates
 
 Every stage writes what it did into the trace; what it knows it gets as an argument.
 """
@@ -70,7 +71,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     )
     trace = Trace(current)
     notes = [edit.finding] if edit.finding else []
-    notes += findings(given, view, need, spread)
+    notes += findings(given, view, need, spread, now_s)
     if need.wanted is None:
         reason = view.unknown or Reason.CAPACITY_UNKNOWN
         trace.move("size", current, reason, _unknown_message(view))
@@ -93,7 +94,9 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     state = behave.apply(trace, state, sheet)
     gates.apply(trace, given, current=current)
     return Decided(
-        decision=_decision(given, trace, current, notes, facts(view, need, spread, lead_s), need),
+        decision=_decision(
+            given, trace, current, notes, facts(view, need, spread, lead_s), need, view
+        ),
         state=state,
         finished=finished,
         need=need,
@@ -116,6 +119,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         relief=None,
         useless_until_s=None,
         silence=None,
+        health=(),
     )
 
 
@@ -147,6 +151,7 @@ def _learned(
         pods=view.tracks,
         gateways=view.gateways,
         slots=view.slots,
+        health=view.judged.health,
         seen_pods=learn.seen_pods(state, given),
         lead_times=learn.lead_times(state.lead_times, given.pods),
         templates=learn.templates(
@@ -170,7 +175,7 @@ def _size(
     state: WorkloadState,
     lead_s: float,
 ) -> None:
-    wanted = need.wanted or 0
+    wanted = (need.wanted or 0) - need.sick
     if need.carried is None:
         trace.move("size", wanted, Reason.DEMAND_FALLING, "no request arrives")
         return
@@ -186,6 +191,13 @@ def _size(
     if view.unseen:
         text += f"; {view.unseen} of {view.ready} pods not seen, taken to be like the others"
     trace.move("size", wanted, reason, f"{text}: {wanted}")
+    if need.sick:
+        trace.move(
+            "sick",
+            wanted + need.sick,
+            Reason.SICK_REPLICAS,
+            f"{need.sick} of {view.ready} ready replicas are sick and count for nothing: {need.sick} more",
+        )
 
 
 def _ready_for(need: Need, lead_s: float) -> str:
@@ -229,6 +241,7 @@ def _decision(
     findings: list[Finding],
     facts: Facts,
     need: Need,
+    view: View,
 ) -> Decision:
     last = trace.decisive()
     return Decision(
@@ -241,5 +254,6 @@ def _decision(
         steps=tuple(trace.steps),
         findings=tuple(findings),
         facts=facts,
+        sick=view.judged.sick,
         counterfactual=one_fewer(trace.value, need, objective_of(given)),
     )

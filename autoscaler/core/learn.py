@@ -1,7 +1,7 @@
 """What one tick teaches: time to ready, service times, variability, how demand rises. Knowledge in, knowledge out.
 
 Pods that have just become ready are in quarantine: caches are cold, kernels compile, and one slow start must not pass
-for a slow model.
+for a slow model. So are pods that are slower than their siblings: a model that has become slower is so on all of them.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def templates(
         pod.name: pod.template_hash
         for pod in view.ready_pods
         if ready_for_s.get(pod.name, 0.0) >= settings.warmup_s
+        and pod.name not in view.judged.doubted
     }
     # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
     calm_s = settings.warmup_s + settings.rate_window_s
@@ -89,7 +90,8 @@ def templates(
     for profile in given.profiles:
         if warm.get(profile.pod) == profile.template_hash:
             entry = by_hash.pop(profile.template_hash, None) or new_entry(profile.template_hash)
-            by_hash[profile.template_hash] = _take_profile(entry, profile)
+            usual = view.judged.paces.level.get(profile.template_hash)
+            by_hash[profile.template_hash] = _take_profile(entry, profile, usual)
     threshold_s = given.spec.slo.objectives[0].threshold_s
     learned: dict[str, dict[str, ModelKnowledge]] = {}
     for load in view.loads:
@@ -110,7 +112,10 @@ def templates(
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
 
-def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateKnowledge:
+def _take_profile(
+    entry: TemplateKnowledge, profile: ServerProfile, usual: float | None
+) -> TemplateKnowledge:
+    """`usual`: times that all pods took lately over those that are known; None: not known."""
     baselines = {(pod, model): times for pod, model, times in entry.baselines}
     models = {item.model: item for item in entry.models}
     for told in profile.models:
@@ -119,7 +124,9 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
         batch_times = told.batch_times
         if service_readings.has_new_version(knowledge.service, told):
             baseline = ()  # a version's statistics begin with it
-        elif _begins_with_warm_up(knowledge, told, baseline):
+        elif _begins_with_warm_up(knowledge, told, baseline) or _is_the_pods_own(
+            knowledge, told, baseline or (), usual
+        ):
             told = replace(told, batch_times=())
         service = service_readings.take_profile(knowledge.service, told, baseline or ())
         # A model that has become slower makes waits longer: since the last reading that agreed they told of that, and
@@ -139,6 +146,19 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
         models=tuple(models.values()),
         baselines=tuple(kept[-16:]),
     )
+
+
+def _is_the_pods_own(
+    knowledge: ModelKnowledge,
+    told: ModelProfile,
+    baseline: tuple[BatchTime, ...],
+    usual: float | None,
+) -> bool:
+    """Whether a reading shows a slower model that the other pods do not show: then it is that one pod that is slow."""
+    if usual is None or usual >= service_readings.DEVIATION:
+        return False
+    slower = service_readings.level_told(knowledge.service, told, baseline)
+    return slower is not None and slower >= service_readings.DEVIATION
 
 
 def _begins_with_warm_up(

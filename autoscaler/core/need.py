@@ -46,7 +46,9 @@ class Need:
     carried: size.Capacity | None
     wanted: int | None
     suffering: bool
-    """More requests missed the objective than it allows."""
+    """More requests missed the objective than it allows, at replicas that are not sick."""
+    sick: int = 0
+    """How many of `wanted` and `kept` stand in for sick replicas."""
     kept: int | None = None
     """The most replicas that are not given back: more than `wanted`, so that noise moves nothing."""
     outlook: Outlook | None = None
@@ -66,7 +68,7 @@ def assess(
 ) -> tuple[Need, skew.Skew | None, WorkloadState]:
     config = context.config
     objective = objective_of(given)
-    suffering = view.misses is not None and view.misses.estimate > 1.0 - objective.ratio
+    suffering = view.curable is not None and view.curable.estimate > 1.0 - objective.ratio
     carried = size.capacity(
         state.templates, template_hash=given.replicas.template_hash, view=view, objective=objective
     )
@@ -150,12 +152,14 @@ def _priced(
     backlog = _backlog_rps(view, need.carried, objective)
     wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
     kept = max(wanted, options.kept_at(price))
+    sick = view.judged.left_out
     return replace(
         need,
         upper_rps=wanted * replica_rps,
         fast_rps=(need.fast_rps or 0.0) + backlog,
-        wanted=wanted,
-        kept=kept,
+        wanted=wanted + sick,
+        kept=kept + sick,
+        sick=sick,
         outlook=outlook,
         replica_rps=replica_rps,
         price=price,
@@ -181,7 +185,7 @@ def _backlog_rps(view: View, carried: size.Capacity | None, objective: LatencyOb
     """Extra rate that works off what waits beyond what a batch in formation explains."""
     if carried is None or not view.pending:
         return 0.0
-    usual: float = view.ready * carried.dominant.max_batch_size * carried.dominant.instances
+    usual: float = view.carrying * carried.dominant.max_batch_size * carried.dominant.instances
     # What a replica at its limit holds within the threshold is no backlog.
-    usual = max(usual, view.ready * carried.rps * objective.threshold_s)
+    usual = max(usual, view.carrying * carried.rps * objective.threshold_s)
     return max(0.0, view.pending - usual) / DRAIN_S

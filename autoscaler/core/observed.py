@@ -113,6 +113,16 @@ class PodSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PodGpus:
+    """What DCGM shows of the GPUs that a pod holds."""
+
+    pod: str
+    xids: tuple[int, ...] = ()
+    """The last error code (XID) of each GPU that has had one, ascending. It stays until the driver or the exporter
+    starts anew, and a later code takes its place. Empty: none has had one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scrape:
     """How the last scrape of a pod ended that brought no sample."""
 

@@ -14,6 +14,7 @@ from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.service_time import ServiceEvidence
+from autoscaler.core.sickness import PodHealth
 from autoscaler.core.signals import PodTrack
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.types import BatchTime, DemandForecast, WorkloadId
@@ -142,6 +143,8 @@ class WorkloadState:
     """Growth because of latency brought nothing: no more of it until then."""
     silence: Silence | None = None
     """None: a replica was heard at the last tick."""
+    health: tuple[PodHealth, ...] = ()
+    """Of pods whose GPUs are seen, or that are slower than their siblings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from autoscaler.core.types import (
     ModelCounters,
     ModelProfile,
     Outcome,
+    PodGpus,
     PodSample,
     PodStatus,
     ReplicaStatus,
@@ -87,6 +88,12 @@ class Story:
     mode_held_by: str | None = None
     blocking: bool = False
     """Servers that answer no scrape while they have more to do than they can."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """By pod: so many times as long takes each of its batches."""
+    xids: dict[str, tuple[int, ...]] | None = None
+    """By pod, what DCGM shows of its GPU; pods that are not named have had no error. None: there is no DCGM."""
+    misses_of: dict[str, float] = field(default_factory=dict)
+    """As `misses`, of single pods."""
 
     def __post_init__(self) -> None:
         self.now_s = START_S
@@ -148,16 +155,22 @@ class Story:
             share = shares[index] if index < len(shares) else 0.0
             self._serve(pod, self.rate_rps * share / sum(shares), seconds)
 
+    def times_of(self, pod: Pod) -> ServiceTimes:
+        """Of this pod's batches."""
+        factor = self.slow.get(pod.name, 1.0)
+        return replace(self.times, batch_s=tuple(factor * s for s in self.times.batch_s))
+
     def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
+        times = self.times_of(pod)
         offered = rate + pod.pending / seconds
-        capped = min(offered, 0.999 / self.times.work_s)
+        capped = min(offered, 0.999 / times.work_s)
         pod.pending = max(0.0, (offered - capped) * seconds)
-        batch = steady_batch(self.times, capped)
+        batch = steady_batch(times, capped)
         requests = capped * seconds
         pod.requests += requests
         pod.executions += requests / batch
-        pod.compute_s += requests * batch_time_s(self.times, batch)
-        pod.queue_s += requests * min(10.0, sum(mean_wait_s(self.times, capped, 1.0)))
+        pod.compute_s += requests * batch_time_s(times, batch)
+        pod.queue_s += requests * min(10.0, sum(mean_wait_s(times, capped, 1.0)))
 
     def given(self) -> WorkloadInput:
         """What collectors would deliver."""
@@ -180,8 +193,14 @@ class Story:
                     created_s=pod.created_s,
                     ready_s=pod.ready_s,
                     first_ready_s=pod.ready_s,
+                    node=f"node-of-{pod.name}",
                 )
                 for pod in self.pods
+            ),
+            gpus=tuple(
+                PodGpus(pod=pod.name, xids=self.xids.get(pod.name, ()))
+                for pod in self.pods
+                if self.xids is not None
             ),
             samples=tuple(
                 self._sample(pod)
@@ -218,8 +237,9 @@ class Story:
     def _sample(self, pod: Pod) -> PodSample:
         threshold_s = self.spec.slo.objectives[0].threshold_s
         quantiles: tuple[tuple[float, float], ...] = ()
-        if self.misses is not None:
-            quantiles = ((1.0 - self.misses, threshold_s), (0.9999, threshold_s * 2))
+        misses = self.misses_of.get(pod.name, self.misses)
+        if misses is not None:
+            quantiles = ((1.0 - misses, threshold_s), (0.9999, threshold_s * 2))
         return PodSample(
             pod=pod.name,
             sampled_at_s=pod.sampled_at_s or 0.0,

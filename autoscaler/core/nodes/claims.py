@@ -73,6 +73,8 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     needs = given.spec.node_needs
     count = needs.count if needs is not None else 0
     pods = sum(1 for pod in given.pods if pod.deleted_s is None)
+    # They hold units and carry nothing.
+    sick = sum(1 for item in decision.sick if item.left_out)
     limit = given.spec.max_replicas or config.max_replicas
     floor = min(limit, max(decision.target, candidate.floor_ahead or 0))
     facts = decision.facts
@@ -101,9 +103,9 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
         workload=given.spec.id,
         held=pods * count,
         level=level * count,
-        level_whole=_whole(level) * count,
-        median=min(limit, _whole(median) + margin) * count,
-        upper=min(limit, _whole(upper) + margin) * count,
+        level_whole=(_whole(level) + sick) * count,
+        median=min(limit, _whole(median) + margin + sick) * count,
+        upper=min(limit, _whole(upper) + margin + sick) * count,
         trust=trust,
         floor=floor * count,
         limit=limit * count,
