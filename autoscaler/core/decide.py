@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autoscaler.core import behave, external, gates, learn, relief, size, skew, unresponsive
+from autoscaler.core import (
+    behave,
+    external,
+    gates,
+    learn,
+    relief,
+    sick,
+    size,
+    skew,
+    unresponsive,
+)
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
@@ -119,7 +129,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         relief=None,
         useless_until_s=None,
         silence=None,
-        health=(),
+        health=sick.rebased(state.health, now_s),
     )
 
 

@@ -12,16 +12,25 @@ from dataclasses import dataclass, field
 from statistics import median_low
 
 from autoscaler.core.queueing import batch_time_s
-from autoscaler.core.service_time import MIN_EXECUTIONS, ServiceTimes, service_times
-from autoscaler.core.signals import PodLoad, PodTrack, work
+from autoscaler.core.service_time import (
+    MIN_EXECUTIONS,
+    ServiceTimes,
+    service_times,
+    unproven,
+)
+from autoscaler.core.signals import PodLoad, PodTrack, total, work
 from autoscaler.core.state import TemplateKnowledge
 from autoscaler.core.types import PodStatus
 
 STALLED = float("inf")
-# Three siblings: their median is a healthy one's even if one of them is slow too.
+# Three siblings: their median is a healthy one's even if one of them is slow too. Of three replicas each has two, and
+# what was measured of all of them before stands for the third: 1, as the others are.
 FEWEST = 4
+AS_KNOWN = 1.0
 # One that gets more than its share may be slow because of that: what a server does beside its batches is timed too.
 COMPARABLE_LOAD = 1.5
+# Less than one inference in a minute is none.
+NONE_RPS = 1.0 / 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,7 @@ class _Told:
     def ratio(self) -> float | None:
         if self.executions < MIN_EXECUTIONS or self.known_s <= 0.0:
             return None
-        return self.taken_s / self.known_s
+        return self.taken_s / self.known_s if self.taken_s > 0.0 else None
 
 
 def compare(
@@ -70,7 +79,7 @@ def compare(
     level: dict[str, float] = {}
     for entry in templates:
         ours = [load for load in loads if hashes.get(load.pod) == entry.template_hash]
-        if len(ours) < FEWEST:
+        if len(ours) < FEWEST - 1:
             continue
         times = {
             model.model: known
@@ -78,12 +87,15 @@ def compare(
             if (known := service_times(model.service)) is not None
         }
         by_pod = {load.pod: load for load in ours}
-        over = _ratios((load.pod, _of_load(load, times)) for load in ours)
-        since = _ratios((t.pod, _since_scrape(t, times)) for t in tracks if t.pod in by_pod)
-        window |= _comparable(over, by_pod)
-        if len(since) >= FEWEST:
-            level[entry.template_hash] = median_low(since.values())
-            newest |= _over_median(since)
+        mine = [track for track in tracks if track.pod in by_pod]
+        over = _ratios((track.pod, _told(track, times)) for track in mine)
+        since = _ratios((track.pod, _told(track, times, newest=True)) for track in mine)
+        proven = all(unproven(model.service) is None for model in entry.models)
+        window |= _stalled(over, by_pod) | _comparable(over, by_pod, proven=proven)
+        usual = _usual(since, proven=proven)
+        if usual is not None:
+            level[entry.template_hash] = usual
+            newest |= {pod: ratio / usual for pod, ratio in since.items()}
     return Paces(window=window, newest=newest, level=level)
 
 
@@ -91,49 +103,48 @@ def _ratios(told: Iterable[tuple[str, _Told]]) -> dict[str, float]:
     return {pod: item.ratio for pod, item in told if item.ratio is not None}
 
 
-def _comparable(ratios: Mapping[str, float], loads: Mapping[str, PodLoad]) -> dict[str, float]:
-    """Over their median, less those that are busier than the others; and those that answer nothing while others do."""
-    if len(ratios) < FEWEST - 1:
+def _usual(ratios: Mapping[str, float], *, proven: bool) -> float | None:
+    """The median that a pod is compared with; None: there are too few."""
+    voices = list(ratios.values())
+    if proven and len(voices) == FEWEST - 1:
+        voices.append(AS_KNOWN)
+    return median_low(voices) if len(voices) >= FEWEST else None
+
+
+def _comparable(
+    ratios: Mapping[str, float], loads: Mapping[str, PodLoad], *, proven: bool
+) -> dict[str, float]:
+    """Over their median, less those that are slow and busier than the others."""
+    usual = _usual(ratios, proven=proven)
+    if usual is None:
         return {}
     usual_rps = median_low(_completed_rps(loads[pod]) for pod in ratios)
-    found = {pod: STALLED for pod in loads if pod not in ratios and _is_stalled(loads[pod])}
-    if len(ratios) >= FEWEST:
-        found |= {
-            pod: ratio
-            for pod, ratio in _over_median(ratios).items()
-            if ratio <= 1.0 or _completed_rps(loads[pod]) <= COMPARABLE_LOAD * usual_rps
-        }
-    return found
+    return {
+        pod: ratio / usual
+        for pod, ratio in ratios.items()
+        if ratio <= usual or _completed_rps(loads[pod]) <= COMPARABLE_LOAD * usual_rps
+    }
 
 
-def _over_median(ratios: Mapping[str, float]) -> dict[str, float]:
-    usual = median_low(ratios.values())
-    return {pod: ratio / usual for pod, ratio in ratios.items()} if usual > 0.0 else {}
+def _stalled(ratios: Mapping[str, float], loads: Mapping[str, PodLoad]) -> dict[str, float]:
+    """Those that answer nothing while at least two others do."""
+    if len(ratios) < FEWEST - 2:
+        return {}
+    return {pod: STALLED for pod in loads if pod not in ratios and _is_stalled(loads[pod])}
 
 
-def _of_load(load: PodLoad, times: Mapping[str, ServiceTimes]) -> _Told:
-    executions = taken_s = known_s = 0.0
-    for model in load.models:
-        known = times.get(model.model)
-        if known is None or model.compute_s is None or not model.mean_batch:
-            continue
-        count = model.requests * model.items_per_request / model.mean_batch
-        executions += count
-        taken_s += count * model.compute_s
-        known_s += count * batch_time_s(known, _within(model.mean_batch, known))
-    return _Told(executions=executions, taken_s=taken_s, known_s=known_s)
-
-
-def _since_scrape(track: PodTrack, times: Mapping[str, ServiceTimes]) -> _Told:
+def _told(track: PodTrack, times: Mapping[str, ServiceTimes], *, newest: bool = False) -> _Told:
+    """Over all of its models, in the window or since the last scrape alone."""
     executions = taken_s = known_s = 0.0
     for model in track.models:
         known = times.get(model.last.model)
         if known is None or not model.recent:
             continue
-        told = work(model.recent[-1])
+        done = model.recent[-1] if newest else total(model.recent)
+        told = work(done)
         if told.compute_s is None or not told.mean_batch:
             continue
-        count = model.recent[-1].inferences / told.mean_batch
+        count = done.inferences / told.mean_batch
         executions += count
         taken_s += count * told.compute_s
         known_s += count * batch_time_s(known, _within(told.mean_batch, known))
@@ -150,4 +161,4 @@ def _completed_rps(load: PodLoad) -> float:
 
 def _is_stalled(load: PodLoad) -> bool:
     waiting = any((model.pending or 0.0) >= 1.0 for model in load.models)
-    return waiting and all(model.requests < 1.0 for model in load.models)
+    return waiting and _completed_rps(load) < NONE_RPS

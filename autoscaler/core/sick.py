@@ -86,6 +86,10 @@ def judge(
         health.append(
             looked_at(known, pod.restarts, shown, times, straggler_ratio=ratio, now_s=now_s)
         )
+    if not given.pods_known:
+        # Who is missing may still be there.
+        here = {pod.name for pod in given.pods}
+        health += [item for item in state.health if item.pod not in here]
     return _bounded(health, ready, paces, ratio)
 
 
@@ -122,6 +126,19 @@ def looked_at(
     if now_s - since_s < WELL_AFTER_S:
         return replace(known, well_since_s=since_s)
     return PodHealth(pod=known.pod, restarts=restarts, xids=known.xids)
+
+
+def rebased(health: Sequence[PodHealth], now_s: float) -> tuple[PodHealth, ...]:
+    """When time itself was wrong: who is sick stays so, and everything begins now."""
+    return tuple(
+        replace(
+            item,
+            xid_since_s=now_s,
+            slow_since_s=None if item.straggler is None else now_s,
+            well_since_s=None,
+        )
+        for item in health
+    )
 
 
 def _with_errors(known: PodHealth, xids: tuple[int, ...] | None, now_s: float) -> PodHealth:

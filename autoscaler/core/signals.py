@@ -221,18 +221,18 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     recent = track.recent
     if not recent:
         return None
-    total = _total(recent)
+    whole = total(recent)
     fast = _within(recent, panic_window_s) or recent[-1:]
-    items = total.inferences / total.requests if total.requests > 0.0 else 1.0
-    told = work(total)
+    items = whole.inferences / whole.requests if whole.requests > 0.0 else 1.0
+    told = work(whole)
     pending = track.last.pending
     return ModelLoad(
         model=track.last.model,
-        offered_rps=_offered(total, items),
-        fast_rps=_offered(total if len(fast) == len(recent) else _total(fast), items),
-        completed_rps=total.inferences / total.span_s,
-        requests=total.requests,
-        failures=total.failures,
+        offered_rps=_offered(whole, items),
+        fast_rps=_offered(whole if len(fast) == len(recent) else total(fast), items),
+        completed_rps=whole.inferences / whole.span_s,
+        requests=whole.requests,
+        failures=whole.failures,
         items_per_request=items,
         mean_batch=told.mean_batch,
         queue_s=told.queue_s,
@@ -240,8 +240,8 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         overhead_s=told.overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
-        steady=_is_steady(recent, total.inferences / total.span_s),
-        draining=total.pending_growth < -(0.1 * total.requests + 3.0),
+        steady=_is_steady(recent, whole.inferences / whole.span_s),
+        draining=whole.pending_growth < -(0.1 * whole.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
         tokens=told.tokens,
         running=track.last.running,
@@ -250,7 +250,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     )
 
 
-def _total(recent: tuple[Increment, ...]) -> Increment:
+def total(recent: tuple[Increment, ...]) -> Increment:
     """All of them as one; what one of them does not tell is not known of the whole."""
     first, *rest = recent
     span_s, requests, failures = first.span_s, first.requests, first.failures

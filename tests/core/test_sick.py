@@ -5,6 +5,8 @@ Four replicas carry 70 inferences a second; each story makes one of them ill and
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig, SignalSettings
 from autoscaler.core.sickness import Ailment, PodHealth
 from autoscaler.core.state import EngineState
-from autoscaler.core.types import Decision, Finding
+from autoscaler.core.types import Decision, Finding, TickInput
 from autoscaler.engine import DecisionEngine
 from tests.core.served_story import ServedStory
 from tests.core.story import Pod, spec
@@ -167,11 +169,20 @@ def test_a_model_that_has_become_slower_is_no_sick_pod() -> None:
     assert story.known_s(1) == pytest.approx(0.104, rel=0.02)
 
 
-def test_three_replicas_are_too_few_to_compare() -> None:
-    story = four(replicas=3, rate_rps=40.0)
+@pytest.mark.parametrize("which", [READ, OTHER])
+def test_of_three_the_two_others_and_what_was_known_before_are_three_siblings(which: int) -> None:
+    story = four(replicas=3, rate_rps=48.0)
+    make_slow(story, story.pods[which])
+    decision = story.run(600)
+    assert (max(story.targets()), decision.target, len(decision.sick)) == (4, 4, 1)
+
+
+def test_two_replicas_are_too_few_to_compare() -> None:
+    story = four(replicas=2, rate_rps=25.0)
+    story.spec = spec(max_replicas=2)
     make_slow(story, story.pods[OTHER])
-    story.run(300)
-    assert not any(decision.sick for decision in story.decisions[:6])
+    story.run(600)
+    assert not any(decision.sick for decision in story.decisions)
 
 
 def test_more_than_a_quarter_is_not_sick_but_uneven() -> None:
@@ -287,6 +298,19 @@ def test_a_successor_knows_who_is_sick() -> None:
     story.engine.restore(saved)
     decision = story.run(10)
     assert (decision.target, len(decision.sick)) == (5, 1)
+
+
+def test_a_clock_that_steps_back_and_a_list_that_is_read_anew_forget_no_error() -> None:
+    story = four()
+    assert story.xids is not None
+    story.xids[story.pods[OTHER].name] = (79,)
+    story.run(60)
+    story.now_s -= 3600.0
+    story.run(60)
+    story._pass(10.0)
+    unknown = replace(story.given(), pods=(), pods_known=False)
+    story.engine.tick(TickInput(now_s=story.now_s, workloads=(unknown,)))
+    assert [ill.xid for ill in story.run(10).sick] == [79]
 
 
 @pytest.mark.parametrize(
