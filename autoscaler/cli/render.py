@@ -157,7 +157,7 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
         ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),
         ("violated", violated),
         ("pods", _pods(decision)),
-        ("time to ready", duration(facts.lead_time_s)),
+        ("time to ready", _time_to_ready(decision)),
         (
             "metrics",
             f"from {share(facts.coverage_ratio)} of the ready pods, {duration(facts.sample_age_s)} old",
@@ -167,6 +167,14 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _time_to_ready(decision: Decision) -> str:
+    facts = decision.facts
+    text = duration(facts.lead_time_s)
+    if facts.start_time_s is None or facts.start_time_s == facts.lead_time_s:
+        return text
+    return f"{text}, the wait for a node included; {duration(facts.start_time_s)} without"
 
 
 def _pods(decision: Decision) -> str:

@@ -67,7 +67,9 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
             unknown_message="the controller's clock stepped back",
         )
     state = _learned(given, state, view, context)
-    lead_s = learn.lead_p90_s(state.lead_times, given, seed_s=config.startup_time_s, now_s=now_s)
+    seed_s, wait = config.startup_time_s, context.node_wait
+    lead_s = learn.lead_p90_s(state, given, wait, seed_s=seed_s, now_s=now_s)
+    start_s = learn.start_p90_s(state, given, seed_s=seed_s, now_s=now_s) if wait else None
     need, spread, state = assess(given, state, view, context, lead_s)
     minute, growth, finished = learn.fill_minute(
         state, now_s=now_s, level_rps=need.level_rps, lead_s=lead_s + config.tick_s
@@ -105,7 +107,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     gates.apply(trace, given, current=current)
     return Decided(
         decision=_decision(
-            given, trace, current, notes, facts(view, need, spread, lead_s), need, view
+            given, trace, current, notes, facts(view, need, spread, lead_s, start_s), need, view
         ),
         state=state,
         finished=finished,
@@ -164,6 +166,7 @@ def _learned(
         health=view.judged.health,
         seen_pods=learn.seen_pods(state, given),
         lead_times=learn.lead_times(state.lead_times, given.pods),
+        start_times=learn.start_times(state.start_times, given.pods),
         templates=learn.templates(
             state.templates, given, view, now_s=context.now_s, settings=context.config.signals
         ),

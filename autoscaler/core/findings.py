@@ -96,7 +96,9 @@ def _told(item: SickReplica, *, ready: int, now_s: float) -> str:
     return f"{where} {what}, for {minutes} min: {counted}; {remedy}"
 
 
-def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Facts:
+def facts(
+    view: View, need: Need, spread: skew.Skew | None, lead_s: float, start_s: float | None
+) -> Facts:
     carried, misses = need.carried, view.misses
     return Facts(
         offered_rps=need.level_rps,
@@ -123,6 +125,7 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
         violated_from=view.misses_from.value if misses and view.misses_from else None,
         skew_ratio=spread.ratio if spread else None,
         lead_time_s=lead_s,
+        start_time_s=start_s,
         ready=view.ready,
         starting=view.starting,
         coverage_ratio=view.coverage_ratio,

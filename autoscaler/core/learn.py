@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from autoscaler.core import demand, lead_time, prior, service_readings, service_time, variability
 from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad
@@ -39,18 +40,68 @@ def lead_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
     )
 
 
-def lead_p90_s(known: LeadTimes, given: WorkloadInput, *, seed_s: float, now_s: float) -> float:
-    """P90 time to ready, pods that are still starting included as censored."""
+def start_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
+    """The same from when each pod had its node."""
+    return lead_time.learn(
+        known,
+        [
+            (pod.name, pod.first_ready_s - pod.scheduled_s)
+            for pod in pods
+            if pod.first_ready_s is not None and pod.scheduled_s is not None and pod.restarts == 0
+        ],
+    )
+
+
+def starts(state: WorkloadState, wait: NodeWait | None) -> LeadTimes:
+    """The start-ups that sizing reckons with: without the wait for a node where others look ahead over that."""
+    return state.start_times if wait is not None and wait.apart else state.lead_times
+
+
+def lead_p90_s(
+    state: WorkloadState,
+    given: WorkloadInput,
+    wait: NodeWait | None,
+    *,
+    seed_s: float,
+    now_s: float,
+) -> float:
+    """How far the workload looks ahead: P90 time to ready, pods that are still starting included as censored.
+
+    Without headroom it includes the wait for a node: as it was seen, and where no node has room that of one more.
+    """
+    if wait is not None and wait.apart:
+        return start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
     waiting_s = [
-        max(0.0, now_s - pod.created_s)
-        for pod in given.pods
-        if pod.ready_s is None
-        and pod.deleted_s is None
-        and not pod.unschedulable
-        and pod.restarts == 0
+        max(0.0, now_s - pod.created_s) for pod in _starting(given) if not pod.unschedulable
     ]
-    seed = given.spec.startup_time_s
-    return lead_time.p90_s(known, seed_s=seed_s if seed is None else seed, waiting_s=waiting_s)
+    lead_s = lead_time.p90_s(state.lead_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+    if wait is None or wait.room:
+        return lead_s
+    start_s = start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
+    return max(lead_s, wait.lead_s + start_s)
+
+
+def start_p90_s(
+    state: WorkloadState, given: WorkloadInput, *, seed_s: float, now_s: float
+) -> float:
+    """P90 from a pod's node to its readiness. One that waits for a node is no slow start, one that has it may be."""
+    waiting_s = [
+        max(0.0, now_s - pod.scheduled_s) for pod in _starting(given) if pod.scheduled_s is not None
+    ]
+    return lead_time.p90_s(state.start_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+
+
+def _starting(given: WorkloadInput) -> list[PodStatus]:
+    return [
+        pod
+        for pod in given.pods
+        if pod.ready_s is None and pod.deleted_s is None and pod.restarts == 0
+    ]
+
+
+def _seed_s(given: WorkloadInput, seed_s: float) -> float:
+    own = given.spec.startup_time_s
+    return seed_s if own is None else own
 
 
 def seen_pods(state: WorkloadState, given: WorkloadInput) -> tuple[str, ...]:

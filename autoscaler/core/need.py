@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from autoscaler.core import budget, demand, size, skew
+from autoscaler.core import budget, demand, learn, size, skew
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.latency import main_objective
+from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
@@ -31,6 +32,8 @@ class Context:
     """Mean demand of the last day; None: it is not known for an hour."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
+    node_wait: NodeWait | None = None
+    """None: no configured pool is for its pods."""
     common_cause: str | None = None
     """Why it need not be the workload itself that keeps its replicas from being heard; None: nothing speaks for it."""
 
@@ -131,6 +134,7 @@ def assess(
         objective=objective,
         config=config,
         now_s=context.now_s,
+        starts=learn.starts(state, context.node_wait),
         down_s=down_window_s(config.behavior.scale_down, lead_s=lead_s),
     )
     state = replace(state, rehearsal=rehearsed)

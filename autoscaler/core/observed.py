@@ -22,6 +22,8 @@ class PodStatus:
     """Since when it is ready, without a break; None: it is not."""
     first_ready_s: float | None = None
     """When it first became ready, where known: time-to-ready is first_ready_s - created_s."""
+    scheduled_s: float | None = None
+    """When it was bound to its node; None: it is not, or that is not told."""
     deleted_s: float | None = None
     """Deletion timestamp; None: not terminating."""
     restarts: int = 0

@@ -125,6 +125,9 @@ class WorkloadState:
     seen_pods: tuple[str, ...] = ()
     """Pods that were seen before they were ready: their counters are known to have begun at zero."""
     lead_times: LeadTimes = field(default_factory=LeadTimes)
+    """From a pod's creation until it is ready, the wait for a node included,"""
+    start_times: LeadTimes = field(default_factory=LeadTimes)
+    """and from when it has its node."""
     templates: tuple[TemplateKnowledge, ...] = ()
     growth: Growth = field(default_factory=Growth)
     rehearsal: Rehearsal | None = None

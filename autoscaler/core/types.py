@@ -314,6 +314,9 @@ class Facts:
     skew_ratio: float | None = None
     """The busiest pod's load over the mean."""
     lead_time_s: float | None = None
+    """How far it looks ahead: until a replica that is asked for now is ready."""
+    start_time_s: float | None = None
+    """Of that, what a pod takes once it has a node; None: no configured pool is for it."""
     ready: int | None = None
     starting: int | None = None
     coverage_ratio: float | None = None

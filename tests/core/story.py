@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.queueing import batch_time_s, mean_wait_s, steady_batch
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
@@ -67,6 +68,7 @@ class Pod:
     compute_s: float = 0.0
     pending: float = 0.0
     sampled_at_s: float | None = None
+    scheduled_s: float | None = None
 
 
 @dataclass
@@ -76,6 +78,9 @@ class Story:
     times: ServiceTimes = TWO_AT_ONCE
     replicas: int = 2
     startup_s: float = 20.0
+    node_s: float = 0.0
+    """How long new pods wait for a node before they start."""
+    pools: tuple[PoolInput, ...] = ()
     spec: WorkloadSpec = field(default_factory=spec)
     config: EngineConfig = field(default_factory=EngineConfig)
     rate_rps: float = 0.0
@@ -110,7 +115,13 @@ class Story:
 
     def _pod(self, created_s: float, ready_s: float | None) -> Pod:
         Story._named += 1
-        return Pod(name=f"bert-{Story._named}", created_s=created_s, ready_s=ready_s)
+        at_once = ready_s is not None or self.node_s <= 0.0
+        return Pod(
+            name=f"bert-{Story._named}",
+            created_s=created_s,
+            ready_s=ready_s,
+            scheduled_s=created_s if at_once else None,
+        )
 
     def run(self, seconds: float, *, rate_rps: float | None = None) -> Decision:
         """Lets time pass, a tick each 10 s; returns the last decision."""
@@ -123,7 +134,9 @@ class Story:
 
     def tick(self) -> TickResult:
         """One tick now; what it asks for happens at once."""
-        self.last = TickInput(now_s=self.now_s, workloads=(self.given(),), targets=self.targets())
+        self.last = TickInput(
+            now_s=self.now_s, workloads=(self.given(),), targets=self.targets(), pools=self.pools
+        )
         result = self.engine.tick(self.last)
         self.decisions.append(result.decisions[0])
         self.times_s.append(self.now_s)
@@ -147,8 +160,11 @@ class Story:
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
         for pod in self.pods:
-            if pod.ready_s is None and self.now_s - pod.created_s >= self.startup_s:
-                pod.ready_s = pod.created_s + self.startup_s
+            if pod.scheduled_s is None and self.now_s - pod.created_s >= self.node_s:
+                pod.scheduled_s = pod.created_s + self.node_s
+            has_node = pod.scheduled_s is not None and pod.ready_s is None
+            if has_node and self.now_s - (pod.scheduled_s or 0.0) >= self.startup_s:
+                pod.ready_s = (pod.scheduled_s or 0.0) + self.startup_s
         ready = [pod for pod in self.pods if pod.ready_s is not None]
         shares = self.shares[: len(ready)] or tuple(1.0 for _ in ready)
         for index, pod in enumerate(ready):
@@ -193,6 +209,8 @@ class Story:
                     created_s=pod.created_s,
                     ready_s=pod.ready_s,
                     first_ready_s=pod.ready_s,
+                    scheduled_s=pod.scheduled_s,
+                    unschedulable=pod.scheduled_s is None,
                     node=f"node-of-{pod.name}",
                 )
                 for pod in self.pods

@@ -94,7 +94,7 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
             limit=max(limit, pods) * count,
         )
     level = facts.offered_rps / carried_rps
-    pod_lead_s = (facts.lead_time_s or config.startup_time_s) + config.tick_s
+    pod_lead_s = pod_time_s(decision, config) + config.tick_s
     median, upper, trust = _forecast(
         candidate, level, carried_rps, node_lead_s, pod_lead_s, config, now_s
     )
@@ -110,6 +110,12 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
         floor=floor * count,
         limit=limit * count,
     )
+
+
+def pod_time_s(decision: Decision, config: EngineConfig) -> float:
+    """What a pod takes once it has its node: the node's own time is the pool's to look ahead over."""
+    facts = decision.facts
+    return facts.start_time_s or facts.lead_time_s or config.startup_time_s
 
 
 def quantile_of(objective: LatencyObjective, config: EngineConfig) -> float:
