@@ -133,6 +133,10 @@ def templates(
     # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
     calm_s = settings.warmup_s + settings.rate_window_s
     by_hash = {item.template_hash: item for item in known}
+    # Until another one has stood in for a whole window, the others bear a sick one's load: their waits tell of that.
+    judged = view.judged
+    unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
+    strained = judged.suspects > 0 or (judged.left_out > 0 and unsettled)
 
     def new_entry(template_hash: str) -> TemplateKnowledge:
         taken_over = prior.inherited(known, template_hash)
@@ -154,7 +158,7 @@ def templates(
             entry = by_hash.get(template_hash) or new_entry(template_hash)
             by_hash[template_hash] = entry
             models = learned[template_hash] = {item.model: item for item in entry.models}
-        calm = ready_for_s[load.pod] >= calm_s
+        calm = ready_for_s[load.pod] >= calm_s and not strained
         for model in load.models:
             known_model = models.get(model.model) or ModelKnowledge(model=model.model)
             models[model.model] = _take_load(known_model, model, threshold_s, calm=calm)

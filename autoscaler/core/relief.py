@@ -108,7 +108,7 @@ def cause(
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
-    if need.sick and view.ready < (need.wanted or 0):
+    if view.judged.suspects or (need.sick and view.ready < (need.wanted or 0)):
         return None  # what stands in for sick replicas comes first
     settled_s = now_s - max((pod.ready_s or now_s for pod in view.ready_pods), default=now_s)
     missed, queued = view.curable.low if view.curable else 0.0, view.queue_ratio or 0.0

@@ -40,7 +40,9 @@ class Judged:
     sick: tuple[SickReplica, ...] = ()
     """Ready replicas, hardware errors first."""
     doubted: frozenset[str] = frozenset()
-    """Pods whose times and misses say nothing of the model: sick ones, and those that may be about to be."""
+    """Pods whose times and misses say nothing of the model: sick ones, and"""
+    suspects: int = 0
+    """how many more that may be about to be: the others bear their load meanwhile."""
     uneven: tuple[SickReplica, ...] = ()
     """Stragglers, where they are too many to be sick."""
     paces: Paces = field(default_factory=Paces)
@@ -79,7 +81,8 @@ def judge(
     before = {item.pod: item for item in state.health}
     health = []
     for pod in given.pods:
-        known, shown, times = before.get(pod.name), xids.get(pod.name), paces.window.get(pod.name)
+        known, shown = before.get(pod.name), xids.get(pod.name)
+        times = _times(pod.name, paces, ratio)
         if known is None and shown is None and (times is None or times < ratio):
             continue  # nothing of it was or is to be remembered
         known = known or PodHealth(pod=pod.name, restarts=pod.restarts)
@@ -91,6 +94,14 @@ def judge(
         here = {pod.name for pod in given.pods}
         health += [item for item in state.health if item.pod not in here]
     return _bounded(health, ready, paces, ratio)
+
+
+def _times(pod: str, paces: Paces, ratio: float) -> float | None:
+    """Over the window; one that is slow since the last scrape is so from then on, until the window shows otherwise."""
+    lately, window = paces.newest.get(pod), paces.window.get(pod)
+    if lately is not None and window is not None and lately >= ratio:
+        return max(lately, window)
+    return window
 
 
 def looked_at(
@@ -206,19 +217,19 @@ def _bounded(
     uneven = len(slow) > most - min(most, len(broken))
     if not uneven:
         sick += sorted(slow, key=_slowest_first)
-    doubted = {item.pod for item in sick}
-    if not uneven:
-        suspects = {
-            pod
-            for told in (paces.window, paces.newest)
-            for pod, times in told.items()
-            if times >= ratio and pod not in doubted
-        }
-        # Too many to be sick all at once: what they show is believed.
-        doubted |= suspects if len(suspects) + len(sick) <= most else set()
+    ill = {item.pod for item in sick}
+    suspects = {
+        pod
+        for told in (paces.window, paces.newest)
+        for pod, times in told.items()
+        if times >= ratio and pod not in ill
+    }
+    if uneven or len(suspects) + len(sick) > most:
+        suspects = set()  # too many to be sick all at once: what they show is believed
     return Judged(
         sick=tuple(replace(item, left_out=n < most) for n, item in enumerate(sick)),
-        doubted=frozenset(doubted),
+        doubted=frozenset(ill | suspects),
+        suspects=len(suspects),
         uneven=tuple(sorted(slow, key=_slowest_first)) if uneven else (),
         paces=paces,
         health=tuple(item for item in health if not _is_ordinary(item)),
