@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autoscaler.core import demand, lead_time, prior, service_readings, service_time, variability
+from autoscaler.core import (
+    demand,
+    lead_time,
+    prior,
+    service_readings,
+    service_time,
+    sick,
+    variability,
+)
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
@@ -135,8 +143,9 @@ def templates(
     by_hash = {item.template_hash: item for item in known}
     # Until another one has stood in for a whole window, the others bear a sick one's load: their waits tell of that.
     judged = view.judged
+    fresh = any(now_s - item.since_s < sick.SICK_AFTER_S + calm_s for item in judged.sick)
     unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
-    strained = judged.suspects > 0 or (judged.left_out > 0 and unsettled)
+    strained = judged.suspects > 0 or fresh or (judged.left_out > 0 and unsettled)
 
     def new_entry(template_hash: str) -> TemplateKnowledge:
         taken_over = prior.inherited(known, template_hash)
