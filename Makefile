@@ -15,7 +15,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
            bench-packing bench-joint bench-policies bench-nodes bench-first-ten-minutes
 
-.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes \
+.PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator bench-policies-quick bench-forecast-plot update-golden docs-reference \
         results-page clean
 
@@ -80,6 +80,9 @@ e2e-proxy: $(STAMP) stack-tools ## the same through a proxy that pins connection
 e2e-kserve: $(STAMP) stack-tools ## an InferenceService of KServe's own model server, up and down (5 minutes)
 	@$(BIN)/python -m loadtests.stack tools --kserve
 	@$(BIN)/python -m loadtests.e2e kserve
+
+e2e-sick: $(STAMP) stack-tools ## one replica throttles, another's GPU has an error: told of and replaced one for one (9 minutes)
+	@$(BIN)/python -m loadtests.e2e sick
 
 e2e-nodes: $(STAMP) stack-tools ## nodes ahead of demand: real Karpenter, a daily rise, a stock-out, MIG slices, judged (9 minutes)
 	@$(BIN)/python -m loadtests.stack tools --karpenter

@@ -16,9 +16,11 @@ from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
 from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
-from autoscaler.core.nodes.claims import Candidate
+from autoscaler.core.nodes.claims import Candidate, pod_time_s
+from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.nodes.plan import Planned
 from autoscaler.core.nodes.plan import plan as plan_nodes
+from autoscaler.core.nodes.wait import node_wait
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import SlicesDecision
@@ -82,6 +84,7 @@ class DecisionEngine:
                     now_s,
                     stepped_back,
                     unresponsive.common_cause(given, tick_input),
+                    tick_input.pools,
                 )
             )
         self._forget({given.spec.id for given in tick_input.workloads})
@@ -150,6 +153,7 @@ class DecisionEngine:
         now_s: float,
         stepped_back: bool,
         common_cause: str | None,
+        pools: tuple[PoolInput, ...],
     ) -> Decision:
         key = given.spec.id
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
@@ -164,6 +168,14 @@ class DecisionEngine:
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
                 common_cause=common_cause,
+                node_wait=node_wait(
+                    given.spec.node_needs,
+                    pools,
+                    self._state.nodes,
+                    self._config.nodes,
+                    asks=given.spec.mode is Mode.AUTO,
+                    now_s=now_s,
+                ),
             )
             profiles = self._priors.get(str(key), ())
             state = prior.seeded(state, given, profiles)
@@ -342,7 +354,7 @@ class DecisionEngine:
                     floor_ahead=_floor_ahead(
                         given.spec.schedule,
                         tick_input.now_s,
-                        node_lead_s + (decision.facts.lead_time_s or self._config.startup_time_s),
+                        node_lead_s + pod_time_s(decision, self._config),
                     ),
                 )
             )

@@ -66,6 +66,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "engine.signals.rate_window_s": (-1, "must be more than 0"),
     "engine.signals.panic_window_s": (-1, "must be more than 0"),
     "engine.signals.warmup_s": (-1, "must not be negative"),
+    "engine.signals.straggler_ratio": (1.2, "must be 1.5 or more, or 0 to look for none"),
     "engine.brakes.window_s": (-1, "must be more than 0"),
     "engine.brakes.max_down_ratio": (-1, "must be between 0 and 1"),
     "engine.brakes.max_up_ratio": (-1, "must be more than 0"),

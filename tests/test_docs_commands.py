@@ -63,6 +63,7 @@ ELSEWHERE = {
     ),
     "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),
     "make e2e-nodes": (CI, "make e2e-nodes"),
+    "make e2e-sick": (CI, "make e2e-sick"),
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),

@@ -156,8 +156,8 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
         ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
         ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),
         ("violated", violated),
-        ("pods", f"{count(facts.ready)} ready, {count(facts.starting)} starting"),
-        ("time to ready", duration(facts.lead_time_s)),
+        ("pods", _pods(decision)),
+        ("time to ready", _time_to_ready(decision)),
         (
             "metrics",
             f"from {share(facts.coverage_ratio)} of the ready pods, {duration(facts.sample_age_s)} old",
@@ -167,6 +167,20 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _time_to_ready(decision: Decision) -> str:
+    facts = decision.facts
+    text = duration(facts.lead_time_s)
+    if facts.start_time_s is None or facts.start_time_s == facts.lead_time_s:
+        return text
+    return f"{text}, the wait for a node included; {duration(facts.start_time_s)} without"
+
+
+def _pods(decision: Decision) -> str:
+    facts = decision.facts
+    text = f"{count(facts.ready)} ready, {count(facts.starting)} starting"
+    return f"{text}; sick: {', '.join(ill.pod for ill in decision.sick)}" if decision.sick else text
 
 
 def number(value: float | None) -> str:

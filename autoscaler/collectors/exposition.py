@@ -12,7 +12,7 @@ from typing import Any
 
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.presets import NAMESPACE_LABELS, POD_LABELS, Preset
-from autoscaler.core.types import ModelCounters, PodSample
+from autoscaler.core.types import ModelCounters, PodGpus, PodSample
 
 PodKey = tuple[str, str]
 ModelKey = tuple[str, str, str]
@@ -147,15 +147,31 @@ def samples(
 
 
 def busy_ratios(series: Sequence[Series]) -> dict[PodKey, float]:
-    """Mean GPU activity of each pod's devices, 0 to 1. With honorLabels off the workload's pod is `exported_pod`."""
+    """Mean GPU activity of each pod's devices, 0 to 1."""
+    return {
+        pod: sum(min(max(value, 0.0), 1.0) for value in values) / len(values)
+        for pod, values in _by_holder(series).items()
+    }
+
+
+def gpu_errors(series: Sequence[Series]) -> dict[PodKey, PodGpus]:
+    """The last error code of each pod's devices that have had one."""
+    return {
+        key: PodGpus(pod=key[1], xids=tuple(sorted({round(value) for value in values} - {0})))
+        for key, values in _by_holder(series).items()
+    }
+
+
+def _by_holder(series: Sequence[Series]) -> dict[PodKey, list[float]]:
+    """DCGM's values by the pod that holds the device. With honorLabels off that is `exported_pod`."""
     found: dict[PodKey, list[float]] = {}
     for entry in series:
         labels = entry.labels
         namespace = labels.get("exported_namespace") or labels.get("namespace")
         pod = labels.get("exported_pod") or labels.get("pod")
         if namespace and pod and entry.value is not None:
-            found.setdefault((namespace, pod), []).append(min(max(entry.value, 0.0), 1.0))
-    return {pod: sum(values) / len(values) for pod, values in found.items()}
+            found.setdefault((namespace, pod), []).append(entry.value)
+    return found
 
 
 def scrape_times(series: Sequence[Series], preset: Preset) -> dict[PodKey, float]:

@@ -219,6 +219,7 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
             created_s=created_s,
             ready_s=ready_s,
             first_ready_s=first_ready_s,
+            scheduled_s=_condition_since(status, "PodScheduled"),
             deleted_s=seconds(metadata.get("deletionTimestamp")),
             restarts=restarts,
             unschedulable=_not_scheduled(status, "Unschedulable"),

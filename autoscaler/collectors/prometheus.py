@@ -17,6 +17,7 @@ from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, P
 from autoscaler.collectors.presets import (
     BUILT_IN,
     GPU_BUSY,
+    GPU_XID,
     Preset,
     is_per_workload,
     presets,
@@ -25,6 +26,7 @@ from autoscaler.config import GatewayQueries, QuerySet
 from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.types import (
     HistoryPoint,
+    PodGpus,
     PodSample,
     Scrape,
     Targets,
@@ -54,6 +56,8 @@ class Collected:
     scrapes: Mapping[PodKey, Scrape] = field(default_factory=dict)
     """How the last scrapes ended, in namespaces in which one failed."""
     targets: Targets | None = None
+    gpus: Mapping[PodKey, PodGpus] = field(default_factory=dict)
+    """Of the pods that hold GPUs which DCGM shows."""
 
 
 class PrometheusCollector:
@@ -88,7 +92,7 @@ class PrometheusCollector:
         problems: list[str] = []
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
-        busy = await self._busy(at_s)
+        busy, gpus = await asyncio.gather(self._dcgm(GPU_BUSY, at_s), self._dcgm(GPU_XID, at_s))
         engines = sorted({spec.engine for spec in workloads})
         for engine in [*engines, *(name for name in BUILT_IN if name not in engines)]:
             own = tuple(spec for spec in workloads if spec.engine == engine)
@@ -101,7 +105,7 @@ class PrometheusCollector:
             elif own:
                 answers, failed = await self._ask(preset, at_s, own)
                 problems += failed
-                part, twice = _samples(engine, answers, preset, busy)
+                part, twice = _samples(engine, answers, preset, exposition.busy_ratios(busy))
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
         error = "; ".join(dict.fromkeys(problems)) or None
@@ -115,6 +119,7 @@ class PrometheusCollector:
             gateway={} if error else await self._at_gateways(at_s, workloads),
             scrapes=scraped.scrapes,
             targets=scraped.targets,
+            gpus=exposition.gpu_errors(gpus),
         )
 
     async def _at_gateways(
@@ -150,11 +155,11 @@ class PrometheusCollector:
             self._found_gateways = tuple(name for name, answer in answers.items() if answer)
         return self._found_gateways
 
-    async def _busy(self, at_s: float) -> dict[PodKey, float]:
+    async def _dcgm(self, promql: str, at_s: float) -> tuple[Series, ...]:
         try:
-            return exposition.busy_ratios(await self._client.query(GPU_BUSY, at_s))
+            return await self._client.query(promql, at_s)
         except SourceError:
-            return {}  # a secondary signal: nothing waits for it
+            return ()  # a secondary signal: nothing waits for it
 
     async def _ask(
         self, preset: Preset, at_s: float, workloads: tuple[WorkloadSpec, ...]

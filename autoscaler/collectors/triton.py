@@ -39,9 +39,16 @@ class TritonCollector:
     """Reads one pod of each workload and template every half minute."""
 
     def __init__(
-        self, endpoints: Callable[[], tuple[Endpoint, ...]], clock: Clock, *, port: int = HTTP_PORT
+        self,
+        endpoints: Callable[[], tuple[Endpoint, ...]],
+        clock: Clock,
+        *,
+        sick: Callable[[], frozenset[tuple[WorkloadId, str]]] = frozenset,
+        port: int = HTTP_PORT,
     ) -> None:
+        """`sick` names pods that tell nothing of their workload's model; one of the others is read."""
         self._endpoints = endpoints
+        self._sick = sick
         self._clock = clock
         self._port = port
         self._chosen: dict[tuple[WorkloadId, str], str] = {}
@@ -81,10 +88,12 @@ class TritonCollector:
         for endpoint in self._endpoints():
             groups.setdefault((endpoint.workload, endpoint.template_hash), []).append(endpoint)
         self._chosen = {key: pod for key, pod in self._chosen.items() if key in groups}
+        ill = self._sick()
         picked = []
         for key, members in groups.items():
             before = self._chosen.get(key)
-            endpoint = next((e for e in members if e.pod == before), members[0])
+            well = [e for e in members if (e.workload, e.pod) not in ill] or members
+            endpoint = next((e for e in well if e.pod == before), well[0])
             self._chosen[key] = endpoint.pod
             picked.append(endpoint)
         return picked

@@ -24,6 +24,8 @@ _NOT_EMPTY = {
     "checkpoint": ("path",),
     "server": ("bind",),
 }
+# A straggler is well again below 0.7 of it, and no pod is well that is slower than the others.
+LEAST_STRAGGLER_RATIO = 1.5
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
@@ -145,6 +147,12 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
             f"must be at least engine.tick_s, {engine.tick_s:g}: else every sample is stale",
         )
     yield from _not_negative("engine.signals.warmup_s", signals.warmup_s)
+    if signals.straggler_ratio != 0.0 and not signals.straggler_ratio >= LEAST_STRAGGLER_RATIO:
+        yield Problem(
+            "engine.signals.straggler_ratio",
+            str(signals.straggler_ratio),
+            f"must be {LEAST_STRAGGLER_RATIO:g} or more, or 0 to look for none",
+        )
     yield from _positive("engine.brakes.window_s", brakes.window_s)
     for key in ("min_allowance_gpus", "min_up_allowance_gpus"):
         yield from _not_negative(f"engine.brakes.{key}", getattr(brakes, key))

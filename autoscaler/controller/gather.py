@@ -155,6 +155,9 @@ def _input(
         doubled_pods=tuple(
             pod.name for pod in item.pods if (key.namespace, pod.name) in measured.doubled
         ),
+        gpus=tuple(
+            gpus for pod in item.pods if (gpus := measured.gpus.get((key.namespace, pod.name)))
+        ),
         gateway=measured.gateway.get(key, ()),
         profiles=profiles.get(key, ()),
         backfill=history.get(key, ()),

@@ -213,6 +213,11 @@ _SERIES = (
         lambda d: sum(s.before - s.after for s in d.steps if s.stage == scarcity.STAGE),
     ),
     _Series("ready_replicas", "Ready pods", lambda d: d.facts.ready),
+    _Series(
+        "sick_replicas",
+        "Ready pods with a hardware error or much slower than their siblings",
+        lambda d: len(d.sick),
+    ),
     _Series("starting_replicas", "Pods on their way", lambda d: d.facts.starting),
     _Series("offered_inferences_per_second", "Arriving demand", lambda d: d.facts.offered_rps),
     _Series("upper_inferences_per_second", "Demand provided for", lambda d: d.facts.upper_rps),

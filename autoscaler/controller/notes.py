@@ -113,10 +113,10 @@ def _conditions(
     record: TickRecord, versions: dict[WorkloadId, str]
 ) -> Iterator[tuple[Note, Topic]]:
     for decision in record.result.decisions:
-        told = [(f.reason, f.message, f.severity) for f in decision.findings]
+        told = [(f.reason, f.message, f.severity, f.about) for f in decision.findings]
         if decision.reason in NOTABLE:
-            told.append((decision.reason, decision.message, Severity.WARNING))
-        for reason, message, severity in told:
+            told.append((decision.reason, decision.message, Severity.WARNING, ""))
+        for reason, message, severity, about in told:
             note = Note(
                 workload=decision.workload,
                 api_version=versions[decision.workload],
@@ -124,7 +124,8 @@ def _conditions(
                 message=message,
                 severity=severity,
             )
-            yield note, (decision.workload, reason.value)
+            # Another pod is news.
+            yield note, (decision.workload, f"{reason.value} {about}")
 
 
 def _of_refused(refused: tuple[Refused, ...]) -> Iterator[tuple[Note, Topic]]:

@@ -11,6 +11,7 @@ from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
     ActionResult,
     HistoryPoint,
+    PodGpus,
     PodSample,
     PodStatus,
     ReplicaStatus,
@@ -115,6 +116,11 @@ class Measured(Protocol):
         """All that is scraped; None: no scrape failed that matters, or it is not known."""
         ...
 
+    @property
+    def gpus(self) -> Mapping[tuple[str, str], PodGpus]:
+        """What DCGM shows of the GPUs that pods hold, by namespace and pod."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -127,6 +133,7 @@ class Samples:
     gateway: Mapping[WorkloadId, tuple[PodSample, ...]] = field(default_factory=dict)
     scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
     targets: Targets | None = None
+    gpus: Mapping[tuple[str, str], PodGpus] = field(default_factory=dict)
 
 
 class ClusterSource(Protocol):

@@ -42,6 +42,7 @@ from autoscaler.controller.process import Process
 from autoscaler.controller.server import Health, Server, build_app
 from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.controller.slo_metrics import SloSeries
+from autoscaler.core.types import TickRecord, WorkloadId
 from autoscaler.engine import DecisionEngine
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def build(
         if settings.engine.slices.pools and slices
         else None
     )
-    triton = TritonCollector(collector.endpoints, clock)
+    triton = TritonCollector(collector.endpoints, clock, sick=lambda: _sick(loop.last))
     cluster = sources.ClusterView(collector)
     announcer = Announcer(
         sink=sources.KubeEvents(
@@ -231,6 +232,12 @@ def build(
         metrics=metrics, leadership=leadership, health=health, compliance=accounts.compliance
     )
     return Built(process=process, server=Server(app, settings.server))
+
+
+def _sick(record: TickRecord | None) -> frozenset[tuple[WorkloadId, str]]:
+    """Pods that the last tick found to be ill."""
+    decisions = record.result.decisions if record is not None else ()
+    return frozenset((d.workload, item.pod) for d in decisions for item in d.sick)
 
 
 def store_of(settings: Settings, client: KubernetesClient) -> CheckpointStore:

@@ -67,16 +67,18 @@ def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
     """A burst: the fast rate is a multiple of what the ready replicas carry."""
     now_s, config, view, need = sheet.context.now_s, sheet.context.config, sheet.view, sheet.need
     until_s = state.panic_until_s
-    if need.carried is not None and need.fast_rps is not None and view.ready:
-        ratio = need.fast_rps / (view.ready * need.carried.rps)
+    if need.carried is not None and need.fast_rps is not None and view.carrying:
+        ratio = need.fast_rps / (view.carrying * need.carried.rps)
         if ratio >= config.panic_threshold_ratio:
             until_s = now_s + config.panic_window_s
-            burst = size.replicas_for(need.fast_rps, need.carried, skew_ratio=state.skew_ratio)
+            burst = need.sick + size.replicas_for(
+                need.fast_rps, need.carried, skew_ratio=state.skew_ratio
+            )
             trace.raise_to(
                 "panic",
                 burst,
                 Reason.PANIC,
-                f"{need.fast_rps:.3g} rps in the last seconds is {ratio:.1f} times what {view.ready} ready replicas "
+                f"{need.fast_rps:.3g} rps in the last seconds is {ratio:.1f} times what {view.carrying} ready replicas "
                 f"carry: {burst}",
             )
     if until_s is not None and now_s >= until_s:
@@ -161,7 +163,7 @@ def _prove(trace: Trace, sheet: Sheet) -> None:
     if trace.value >= sheet.current or not tolerance or not need.replica_rps:
         return
     level_rps = need.level_rps or 0.0
-    safe = math.ceil(level_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
+    safe = need.sick + math.ceil(level_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
     if safe > trace.value:
         after = min(sheet.current, safe)
         trace.move(

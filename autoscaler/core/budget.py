@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoscaler.core import rehearsal
 from autoscaler.core.latency import LatencySource
-from autoscaler.core.lead_time import starts_s
+from autoscaler.core.lead_time import LeadTimes, starts_s
 from autoscaler.core.observe import View
 from autoscaler.core.price import Choices
 from autoscaler.core.rehearsal import Moment, Rehearsal
@@ -43,6 +43,7 @@ def rehearse(
     objective: LatencyObjective,
     config: EngineConfig,
     now_s: float,
+    starts: LeadTimes,
     down_s: float,
 ) -> Rehearsal:
     """The rehearsal one tick further. An objective that no number of replicas meets teaches no price.
@@ -63,9 +64,7 @@ def rehearse(
         replica_rps=carried.rps / state.skew_ratio,
         full_rps=full_rps / state.skew_ratio,
         spare_s=max(0.0, objective.threshold_s - carried.service_s),
-        starts_s=starts_s(
-            state.lead_times, seed_s=config.startup_time_s if seed_s is None else seed_s
-        ),
+        starts_s=starts_s(starts, seed_s=config.startup_time_s if seed_s is None else seed_s),
         down_s=down_s,
         least=min(max(given.spec.min_replicas, floor), most),
         most=most,
@@ -82,8 +81,8 @@ def rehearse(
 
 def _missed_ratio(view: View) -> float | None:
     """What is charged to scaling: exact measurements only, and only misses that a queue has caused."""
-    misses = view.misses
-    if misses is None or view.misses_from is LatencySource.SUMMARY or misses.high > misses.low:
+    misses = view.curable
+    if misses is None or view.curable_from is LatencySource.SUMMARY or misses.high > misses.low:
         return None
     queued = view.queue_ratio
     return misses.estimate if queued is None or queued >= QUEUE_SHARE else 0.0

@@ -11,9 +11,10 @@ def one_fewer(replicas: int, need: Need, objective: LatencyObjective) -> str:
     """Of `replicas` less one: overload or misses now, else the chance to be outgrown. Empty: nothing is known."""
     fewer = replicas - 1
     carried, level = need.carried, need.level_rps
-    if fewer < 1 or carried is None or level is None:
+    carrying = fewer - need.sick
+    if carrying < 1 or carried is None or level is None:
         return ""
-    load = level * carried.work_s_per_inference / fewer
+    load = level * carried.work_s_per_inference / carrying
     if load >= 1.0:
         return f"{fewer} would be overloaded: {load:.0%} of what they can do at full batches"
     if load > carried.utilization_limit_ratio:
@@ -31,8 +32,8 @@ def one_fewer(replicas: int, need: Need, objective: LatencyObjective) -> str:
         return f"{fewer} would run at {load:.0%} and miss {objective.threshold_s * 1000:.0f} ms for {missed:.1%}"
     if need.outlook is None or need.replica_rps is None:
         return ""
-    chance = need.outlook.exceeded_ratio(fewer * need.replica_rps)
-    now = need.outlook.exceeded_ratio(replicas * need.replica_rps)
+    chance = need.outlook.exceeded_ratio(carrying * need.replica_rps)
+    now = need.outlook.exceeded_ratio((carrying + 1) * need.replica_rps)
     return (
         f"{fewer} would carry it now, and be outgrown before another could be there with a chance of {chance:.1%} "
         f"instead of {now:.1%}"

@@ -1,6 +1,7 @@
 """One workload, one tick: the order in which the steps are taken, and nothing else.
 
-    observe -> learn -> demand -> capacity -> size -> relief or silence -> floors -> (hold) -> behave -> gates
+    observe, and who is sick -> learn -> demand -> capacity -> size -> relief or silence -> floors -> (hold)
+      -> behave -> gates
 
 Every stage writes what it did into the trace; what it knows it gets as an argument.
 """
@@ -9,7 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autoscaler.core import behave, external, gates, learn, relief, size, skew, unresponsive
+from autoscaler.core import (
+    behave,
+    external,
+    gates,
+    learn,
+    relief,
+    sick,
+    size,
+    skew,
+    unresponsive,
+)
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
@@ -56,7 +67,9 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
             unknown_message="the controller's clock stepped back",
         )
     state = _learned(given, state, view, context)
-    lead_s = learn.lead_p90_s(state.lead_times, given, seed_s=config.startup_time_s, now_s=now_s)
+    seed_s, wait = config.startup_time_s, context.node_wait
+    lead_s = learn.lead_p90_s(state, given, wait, seed_s=seed_s, now_s=now_s)
+    start_s = learn.start_p90_s(state, given, seed_s=seed_s, now_s=now_s) if wait else None
     need, spread, state = assess(given, state, view, context, lead_s)
     minute, growth, finished = learn.fill_minute(
         state, now_s=now_s, level_rps=need.level_rps, lead_s=lead_s + config.tick_s
@@ -70,7 +83,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     )
     trace = Trace(current)
     notes = [edit.finding] if edit.finding else []
-    notes += findings(given, view, need, spread)
+    notes += findings(given, view, need, spread, now_s)
     if need.wanted is None:
         reason = view.unknown or Reason.CAPACITY_UNKNOWN
         trace.move("size", current, reason, _unknown_message(view))
@@ -93,7 +106,9 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     state = behave.apply(trace, state, sheet)
     gates.apply(trace, given, current=current)
     return Decided(
-        decision=_decision(given, trace, current, notes, facts(view, need, spread, lead_s), need),
+        decision=_decision(
+            given, trace, current, notes, facts(view, need, spread, lead_s, start_s), need, view
+        ),
         state=state,
         finished=finished,
         need=need,
@@ -116,6 +131,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         relief=None,
         useless_until_s=None,
         silence=None,
+        health=sick.rebased(state.health, now_s),
     )
 
 
@@ -147,8 +163,10 @@ def _learned(
         pods=view.tracks,
         gateways=view.gateways,
         slots=view.slots,
+        health=view.judged.health,
         seen_pods=learn.seen_pods(state, given),
         lead_times=learn.lead_times(state.lead_times, given.pods),
+        start_times=learn.start_times(state.start_times, given.pods),
         templates=learn.templates(
             state.templates, given, view, now_s=context.now_s, settings=context.config.signals
         ),
@@ -170,7 +188,7 @@ def _size(
     state: WorkloadState,
     lead_s: float,
 ) -> None:
-    wanted = need.wanted or 0
+    wanted = (need.wanted or 0) - need.sick
     if need.carried is None:
         trace.move("size", wanted, Reason.DEMAND_FALLING, "no request arrives")
         return
@@ -186,6 +204,13 @@ def _size(
     if view.unseen:
         text += f"; {view.unseen} of {view.ready} pods not seen, taken to be like the others"
     trace.move("size", wanted, reason, f"{text}: {wanted}")
+    if need.sick:
+        trace.move(
+            "sick",
+            wanted + need.sick,
+            Reason.SICK_REPLICAS,
+            f"{need.sick} of {view.ready} ready replicas are sick and count for nothing: {need.sick} more",
+        )
 
 
 def _ready_for(need: Need, lead_s: float) -> str:
@@ -229,6 +254,7 @@ def _decision(
     findings: list[Finding],
     facts: Facts,
     need: Need,
+    view: View,
 ) -> Decision:
     last = trace.decisive()
     return Decision(
@@ -241,5 +267,6 @@ def _decision(
         steps=tuple(trace.steps),
         findings=tuple(findings),
         facts=facts,
+        sick=view.judged.sick,
         counterfactual=one_fewer(trace.value, need, objective_of(given)),
     )

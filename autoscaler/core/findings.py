@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from autoscaler.core import skew
+from autoscaler.core import sick, skew
 from autoscaler.core.need import Need, objective_of
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
+from autoscaler.core.sickness import Ailment, SickReplica
 from autoscaler.core.types import Facts, Finding, WorkloadInput
+from autoscaler.core.xid import HARDWARE_ERRORS
 
 
 def findings(
-    given: WorkloadInput, view: View, need: Need, spread: skew.Skew | None
+    given: WorkloadInput, view: View, need: Need, spread: skew.Skew | None, now_s: float
 ) -> list[Finding]:
+    """In the order of how near they are to the number of replicas."""
     objective = objective_of(given)
     found = [Finding(reason=reason, message=message) for reason, message in view.notes]
     if need.carried is not None and not need.carried.attainable:
@@ -35,6 +38,7 @@ def findings(
                 ),
             )
         )
+    found += _sick(view, now_s)
     if given.replicas.blocked:
         found.append(Finding(reason=Reason.FAILED_CREATE, message=given.replicas.blocked))
     stuck = sum(1 for pod in given.pods if pod.unschedulable)
@@ -47,7 +51,54 @@ def findings(
     return found
 
 
-def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Facts:
+def _sick(view: View, now_s: float) -> list[Finding]:
+    """One for each pod, with what a person does about it."""
+    judged = view.judged
+    found = [
+        Finding(
+            reason=Reason.SICK_REPLICAS,
+            message=_told(item, ready=view.ready, now_s=now_s),
+            about=item.pod,
+        )
+        for item in judged.sick
+    ]
+    if judged.uneven:
+        first = judged.uneven[0]
+        found.append(
+            Finding(
+                reason=Reason.UNEVEN_SPEED,
+                message=(
+                    f"{len(judged.uneven)} of {view.ready} replicas are slower than the others, {first.pod} the most: "
+                    "too many to be sick, so all of them count; are they on GPUs of different kinds, or is a node slow?"
+                ),
+            )
+        )
+    return found
+
+
+def _told(item: SickReplica, *, ready: int, now_s: float) -> str:
+    where = f"{item.pod} on node {item.node}" if item.node else item.pod
+    minutes = max(1, round((now_s - item.since_s) / 60.0))
+    if item.ailment is Ailment.HARDWARE_ERROR and item.xid is not None:
+        error = HARDWARE_ERRORS[item.xid]
+        what, remedy = f"has XID {item.xid}, {error.meaning}", error.remedy.value
+    else:
+        remedy = "delete the pod; if the next one on that node is no better, drain the node"
+        what = "answers no request while its siblings answer theirs"
+        if item.slow_ratio is not None:
+            what = f"takes {item.slow_ratio:.2g} times as long for a batch as its siblings"
+    if item.well_since_s is not None:
+        minutes = round(sick.WELL_AFTER_S / 60.0)
+        return f"{where} shows no sign of being sick any more, and counts again after {minutes} minutes of that"
+    counted = f"not replaced: at most {sick.LARGEST_SHARE:.0%} of {ready} replicas are"
+    if item.left_out:
+        counted = "counts for nothing, one more replica is asked for"
+    return f"{where} {what}, for {minutes} min: {counted}; {remedy}"
+
+
+def facts(
+    view: View, need: Need, spread: skew.Skew | None, lead_s: float, start_s: float | None
+) -> Facts:
     carried, misses = need.carried, view.misses
     return Facts(
         offered_rps=need.level_rps,
@@ -74,6 +125,7 @@ def facts(view: View, need: Need, spread: skew.Skew | None, lead_s: float) -> Fa
         violated_from=view.misses_from.value if misses and view.misses_from else None,
         skew_ratio=spread.ratio if spread else None,
         lead_time_s=lead_s,
+        start_time_s=start_s,
         ready=view.ready,
         starting=view.starting,
         coverage_ratio=view.coverage_ratio,

@@ -1,15 +1,24 @@
 """What one tick teaches: time to ready, service times, variability, how demand rises. Knowledge in, knowledge out.
 
 Pods that have just become ready are in quarantine: caches are cold, kernels compile, and one slow start must not pass
-for a slow model.
+for a slow model. So are pods that are slower than their siblings: a model that has become slower is so on all of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from autoscaler.core import demand, lead_time, prior, service_readings, service_time, variability
+from autoscaler.core import (
+    demand,
+    lead_time,
+    prior,
+    service_readings,
+    service_time,
+    sick,
+    variability,
+)
 from autoscaler.core.lead_time import LeadTimes
+from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad
@@ -39,18 +48,68 @@ def lead_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
     )
 
 
-def lead_p90_s(known: LeadTimes, given: WorkloadInput, *, seed_s: float, now_s: float) -> float:
-    """P90 time to ready, pods that are still starting included as censored."""
+def start_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
+    """The same from when each pod had its node."""
+    return lead_time.learn(
+        known,
+        [
+            (pod.name, pod.first_ready_s - pod.scheduled_s)
+            for pod in pods
+            if pod.first_ready_s is not None and pod.scheduled_s is not None and pod.restarts == 0
+        ],
+    )
+
+
+def starts(state: WorkloadState, wait: NodeWait | None) -> LeadTimes:
+    """The start-ups that sizing reckons with: without the wait for a node where others look ahead over that."""
+    return state.start_times if wait is not None and wait.apart else state.lead_times
+
+
+def lead_p90_s(
+    state: WorkloadState,
+    given: WorkloadInput,
+    wait: NodeWait | None,
+    *,
+    seed_s: float,
+    now_s: float,
+) -> float:
+    """How far the workload looks ahead: P90 time to ready, pods that are still starting included as censored.
+
+    Without headroom it includes the wait for a node: as it was seen, and where no node has room that of one more.
+    """
+    if wait is not None and wait.apart:
+        return start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
     waiting_s = [
-        max(0.0, now_s - pod.created_s)
-        for pod in given.pods
-        if pod.ready_s is None
-        and pod.deleted_s is None
-        and not pod.unschedulable
-        and pod.restarts == 0
+        max(0.0, now_s - pod.created_s) for pod in _starting(given) if not pod.unschedulable
     ]
-    seed = given.spec.startup_time_s
-    return lead_time.p90_s(known, seed_s=seed_s if seed is None else seed, waiting_s=waiting_s)
+    lead_s = lead_time.p90_s(state.lead_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+    if wait is None or wait.room:
+        return lead_s
+    start_s = start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
+    return max(lead_s, wait.lead_s + start_s)
+
+
+def start_p90_s(
+    state: WorkloadState, given: WorkloadInput, *, seed_s: float, now_s: float
+) -> float:
+    """P90 from a pod's node to its readiness. One that waits for a node is no slow start, one that has it may be."""
+    waiting_s = [
+        max(0.0, now_s - pod.scheduled_s) for pod in _starting(given) if pod.scheduled_s is not None
+    ]
+    return lead_time.p90_s(state.start_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+
+
+def _starting(given: WorkloadInput) -> list[PodStatus]:
+    return [
+        pod
+        for pod in given.pods
+        if pod.ready_s is None and pod.deleted_s is None and pod.restarts == 0
+    ]
+
+
+def _seed_s(given: WorkloadInput, seed_s: float) -> float:
+    own = given.spec.startup_time_s
+    return seed_s if own is None else own
 
 
 def seen_pods(state: WorkloadState, given: WorkloadInput) -> tuple[str, ...]:
@@ -77,10 +136,16 @@ def templates(
         pod.name: pod.template_hash
         for pod in view.ready_pods
         if ready_for_s.get(pod.name, 0.0) >= settings.warmup_s
+        and pod.name not in view.judged.doubted
     }
     # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
     calm_s = settings.warmup_s + settings.rate_window_s
     by_hash = {item.template_hash: item for item in known}
+    # Until another one has stood in for a whole window, the others bear a sick one's load: their waits tell of that.
+    judged = view.judged
+    fresh = any(now_s - item.since_s < sick.SICK_AFTER_S + calm_s for item in judged.sick)
+    unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
+    strained = judged.suspects > 0 or fresh or (judged.left_out > 0 and unsettled)
 
     def new_entry(template_hash: str) -> TemplateKnowledge:
         taken_over = prior.inherited(known, template_hash)
@@ -89,7 +154,8 @@ def templates(
     for profile in given.profiles:
         if warm.get(profile.pod) == profile.template_hash:
             entry = by_hash.pop(profile.template_hash, None) or new_entry(profile.template_hash)
-            by_hash[profile.template_hash] = _take_profile(entry, profile)
+            usual = view.judged.paces.level.get(profile.template_hash)
+            by_hash[profile.template_hash] = _take_profile(entry, profile, usual)
     threshold_s = given.spec.slo.objectives[0].threshold_s
     learned: dict[str, dict[str, ModelKnowledge]] = {}
     for load in view.loads:
@@ -101,7 +167,7 @@ def templates(
             entry = by_hash.get(template_hash) or new_entry(template_hash)
             by_hash[template_hash] = entry
             models = learned[template_hash] = {item.model: item for item in entry.models}
-        calm = ready_for_s[load.pod] >= calm_s
+        calm = ready_for_s[load.pod] >= calm_s and not strained
         for model in load.models:
             known_model = models.get(model.model) or ModelKnowledge(model=model.model)
             models[model.model] = _take_load(known_model, model, threshold_s, calm=calm)
@@ -110,7 +176,10 @@ def templates(
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
 
-def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateKnowledge:
+def _take_profile(
+    entry: TemplateKnowledge, profile: ServerProfile, usual: float | None
+) -> TemplateKnowledge:
+    """`usual`: times that all pods took lately over those that are known; None: not known."""
     baselines = {(pod, model): times for pod, model, times in entry.baselines}
     models = {item.model: item for item in entry.models}
     for told in profile.models:
@@ -119,7 +188,9 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
         batch_times = told.batch_times
         if service_readings.has_new_version(knowledge.service, told):
             baseline = ()  # a version's statistics begin with it
-        elif _begins_with_warm_up(knowledge, told, baseline):
+        elif _begins_with_warm_up(knowledge, told, baseline) or _is_the_pods_own(
+            knowledge, told, baseline or (), usual
+        ):
             told = replace(told, batch_times=())
         service = service_readings.take_profile(knowledge.service, told, baseline or ())
         # A model that has become slower makes waits longer: since the last reading that agreed they told of that, and
@@ -139,6 +210,19 @@ def _take_profile(entry: TemplateKnowledge, profile: ServerProfile) -> TemplateK
         models=tuple(models.values()),
         baselines=tuple(kept[-16:]),
     )
+
+
+def _is_the_pods_own(
+    knowledge: ModelKnowledge,
+    told: ModelProfile,
+    baseline: tuple[BatchTime, ...],
+    usual: float | None,
+) -> bool:
+    """Whether a reading shows a slower model that the other pods do not show: then it is that one pod that is slow."""
+    if usual is None or usual >= service_readings.DEVIATION:
+        return False
+    slower = service_readings.level_told(knowledge.service, told, baseline)
+    return slower is not None and slower >= service_readings.DEVIATION
 
 
 def _begins_with_warm_up(

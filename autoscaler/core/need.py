@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from autoscaler.core import budget, demand, size, skew
+from autoscaler.core import budget, demand, learn, size, skew
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.latency import main_objective
+from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
@@ -31,6 +32,8 @@ class Context:
     """Mean demand of the last day; None: it is not known for an hour."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
+    node_wait: NodeWait | None = None
+    """None: no configured pool is for its pods."""
     common_cause: str | None = None
     """Why it need not be the workload itself that keeps its replicas from being heard; None: nothing speaks for it."""
 
@@ -46,7 +49,9 @@ class Need:
     carried: size.Capacity | None
     wanted: int | None
     suffering: bool
-    """More requests missed the objective than it allows."""
+    """More requests missed the objective than it allows, at replicas that are not sick."""
+    sick: int = 0
+    """How many of `wanted` and `kept` stand in for sick replicas."""
     kept: int | None = None
     """The most replicas that are not given back: more than `wanted`, so that noise moves nothing."""
     outlook: Outlook | None = None
@@ -66,7 +71,7 @@ def assess(
 ) -> tuple[Need, skew.Skew | None, WorkloadState]:
     config = context.config
     objective = objective_of(given)
-    suffering = view.misses is not None and view.misses.estimate > 1.0 - objective.ratio
+    suffering = view.curable is not None and view.curable.estimate > 1.0 - objective.ratio
     carried = size.capacity(
         state.templates, template_hash=given.replicas.template_hash, view=view, objective=objective
     )
@@ -129,6 +134,7 @@ def assess(
         objective=objective,
         config=config,
         now_s=context.now_s,
+        starts=learn.starts(state, context.node_wait),
         down_s=down_window_s(config.behavior.scale_down, lead_s=lead_s),
     )
     state = replace(state, rehearsal=rehearsed)
@@ -150,12 +156,14 @@ def _priced(
     backlog = _backlog_rps(view, need.carried, objective)
     wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
     kept = max(wanted, options.kept_at(price))
+    sick = view.judged.left_out
     return replace(
         need,
         upper_rps=wanted * replica_rps,
         fast_rps=(need.fast_rps or 0.0) + backlog,
-        wanted=wanted,
-        kept=kept,
+        wanted=wanted + sick,
+        kept=kept + sick,
+        sick=sick,
         outlook=outlook,
         replica_rps=replica_rps,
         price=price,
@@ -181,7 +189,7 @@ def _backlog_rps(view: View, carried: size.Capacity | None, objective: LatencyOb
     """Extra rate that works off what waits beyond what a batch in formation explains."""
     if carried is None or not view.pending:
         return 0.0
-    usual: float = view.ready * carried.dominant.max_batch_size * carried.dominant.instances
+    usual: float = view.carrying * carried.dominant.max_batch_size * carried.dominant.instances
     # What a replica at its limit holds within the threshold is no backlog.
-    usual = max(usual, view.ready * carried.rps * objective.threshold_s)
+    usual = max(usual, view.carrying * carried.rps * objective.threshold_s)
     return max(0.0, view.pending - usual) / DRAIN_S

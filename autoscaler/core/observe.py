@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from autoscaler.core import sick
 from autoscaler.core.gateway import judges, represents
 from autoscaler.core.latency import LatencySource, main_objective
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
+from autoscaler.core.sick import Judged
 from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
 from autoscaler.core.state import Slot, WorkloadState
 from autoscaler.core.types import PodSample, PodStatus, Scrape, Slo, WorkloadInput
@@ -42,10 +44,15 @@ class View:
     loads: tuple[PodLoad, ...] = ()
     models: tuple[ModelDemand, ...] = ()
     pending: float | None = None
+    """Of the pods that `well` names, and so"""
+    queue_ratio: float | None = None
+    """the queue's share of the mean latency."""
     misses: MissShare | None = None
     misses_from: LatencySource | None = None
+    curable: MissShare | None = None
+    """Misses that capacity may answer for: of the same pods, or all that a gateway sees if none is left out."""
+    curable_from: LatencySource | None = None
     gateways: tuple[PodTrack, ...] = ()
-    queue_ratio: float | None = None
     latency_s: float | None = None
     """Of the slowest pod, at the first quantile that it exports at or above the objective's."""
     sample_age_s: float | None = None
@@ -57,6 +64,18 @@ class View:
     """What it is judged by."""
     failed: tuple[Scrape, ...] = ()
     """Ready pods' last scrapes that failed."""
+    judged: Judged = field(default_factory=Judged)
+    """Which replicas are ill."""
+
+    @property
+    def carrying(self) -> int:
+        """Ready replicas that count for what the workload carries."""
+        return self.ready - self.judged.left_out
+
+    @property
+    def well(self) -> tuple[PodLoad, ...]:
+        """Loads of the pods that are not sick, nor about to be."""
+        return tuple(load for load in self.loads if load.pod not in self.judged.doubted)
 
     @property
     def coverage_ratio(self) -> float | None:
@@ -95,11 +114,16 @@ def observe(
     unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
     if unknown is None and newest is not None:
         slots = _slots(slots, loads, unseen, at_s=newest, window_s=settings.rate_window_s)
+    judged = sick.judge(given, state, ready, fresh, loads, now_s=now_s, settings=settings)
+    well = tuple(load for load in loads if load.pod not in judged.doubted)
     misses, misses_from = _misses(loads, given.spec.slo)
     gateways = _at_gateways(given, state, now_s=now_s, settings=settings)
     seen_by_clients = _gateway_misses(gateways, loads, settings)
     if seen_by_clients is not None:
         misses, misses_from = seen_by_clients, LatencySource.GATEWAY
+    curable, curable_from = misses, misses_from
+    if len(well) < len(loads):
+        curable, curable_from = _misses(well, given.spec.slo)
     return View(
         ready=len(ready),
         starting=starting,
@@ -109,11 +133,14 @@ def observe(
         slots=slots,
         loads=loads,
         models=_demand(slots) if unknown is None else (),
-        pending=_sum_pending(loads),
+        # What waits at a sick one stays there: no further replica works it off.
+        pending=_sum_pending(well),
+        queue_ratio=_queue_ratio(well),
         misses=misses,
         misses_from=misses_from,
+        curable=curable,
+        curable_from=curable_from,
         gateways=gateways,
-        queue_ratio=_queue_ratio(loads),
         latency_s=_latency_s(fresh, given.spec.slo.objectives[0].ratio, given.spec.model),
         sample_age_s=None if newest is None else max(0.0, now_s - newest),
         unknown=unknown,
@@ -122,6 +149,7 @@ def observe(
         ready_pods=ready,
         slo=given.spec.slo,
         failed=failed,
+        judged=judged,
     )
 
 

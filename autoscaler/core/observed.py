@@ -22,6 +22,8 @@ class PodStatus:
     """Since when it is ready, without a break; None: it is not."""
     first_ready_s: float | None = None
     """When it first became ready, where known: time-to-ready is first_ready_s - created_s."""
+    scheduled_s: float | None = None
+    """When it was bound to its node; None: it is not, or that is not told."""
     deleted_s: float | None = None
     """Deletion timestamp; None: not terminating."""
     restarts: int = 0
@@ -110,6 +112,16 @@ class PodSample:
     """Secondary signal only: DCGM's, 0 to 1."""
     engine: str = ""
     """Whose metrics these are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodGpus:
+    """What DCGM shows of the GPUs that a pod holds."""
+
+    pod: str
+    xids: tuple[int, ...] = ()
+    """The last error code (XID) of each GPU that has had one, ascending. It stays until the driver or the exporter
+    starts anew, and a later code takes its place. Empty: none has had one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

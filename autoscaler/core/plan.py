@@ -50,7 +50,9 @@ def actions(
             replicas=d.target,
             reason=d.reason,
             message=d.message,
-            victims=victims.victims(given[d.workload], d.target, load, emptied)
+            victims=victims.victims(
+                given[d.workload], d.target, load, emptied, {item.pod for item in d.sick}
+            )
             if d.target < d.current
             else (),
         )

@@ -86,11 +86,11 @@ class Cause:
 
 
 def _busy_ratio(view: View, need: Need, before_rps: float | None) -> float:
-    """How busy the ready replicas are, by the demand of the last half minute or that of the minute before it."""
-    if need.carried is None or not view.ready:
+    """How busy the replicas are that carry, by the demand of the last half minute or that of the minute before it."""
+    if need.carried is None or not view.carrying:
         return 0.0
     lately_rps = view.stable_rps if before_rps is None else min(view.stable_rps, before_rps)
-    return lately_rps * need.carried.work_s_per_inference / view.ready
+    return lately_rps * need.carried.work_s_per_inference / view.carrying
 
 
 def cause(
@@ -108,8 +108,10 @@ def cause(
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
+    if view.judged.suspects or (need.sick and view.ready < (need.wanted or 0)):
+        return None  # what stands in for sick replicas comes first
     settled_s = now_s - max((pod.ready_s or now_s for pod in view.ready_pods), default=now_s)
-    missed, queued = view.misses.low if view.misses else 0.0, view.queue_ratio or 0.0
+    missed, queued = view.curable.low if view.curable else 0.0, view.queue_ratio or 0.0
     missing = missed > 1.0 - objective.ratio
     busy = _busy_ratio(view, need, before_rps)
     # A gateway sees who waits outside; without one, servers that never idle may hide any demand.
@@ -135,7 +137,7 @@ def apply(
 ) -> tuple[WorkloadState, list[Finding]]:
     """Grows because of latency that the queueing model did not foresee, one judged attempt at a time."""
     now_s = context.now_s
-    missed = view.misses.low if view.misses else None
+    missed = view.curable.low if view.curable else None
     progress = judge(
         state.relief, state.useless_until_s, now_s=now_s, ready=view.ready, miss_ratio=missed
     )

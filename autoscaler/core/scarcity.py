@@ -269,7 +269,9 @@ def _worth(need: Need | None, floor: int, wanted: int) -> tuple[float, ...] | No
     if need is None or need.outlook is None or not need.replica_rps:
         return None
     rps, most = need.replica_rps, min(wanted, floor + MOST_WORTHS)
-    return tuple(rps * need.outlook.exceeded_ratio((k + 0.5) * rps) for k in range(floor, most))
+    # Sick ones carry nothing, but are among those that run.
+    carrying = (max(0, k - need.sick) for k in range(floor, most))
+    return tuple(rps * need.outlook.exceeded_ratio((k + 0.5) * rps) for k in carrying)
 
 
 def _alive(given: WorkloadInput) -> list[PodStatus]:

@@ -16,11 +16,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler.core.service_time import (
+    MIN_EXECUTIONS,
     BatchEvidence,
     ServiceEvidence,
     as_prior,
     believed,
     level,
+    service_times,
 )
 from autoscaler.core.types import BatchTime, ModelProfile
 
@@ -42,6 +44,18 @@ def has_restarted(profile: ModelProfile, baseline: tuple[BatchTime, ...]) -> boo
 def has_new_version(known: ServiceEvidence, profile: ModelProfile) -> bool:
     """Whether another version of the model is loaded than before, as far as both are known."""
     return bool(profile.version and known.version and profile.version != known.version)
+
+
+def level_told(
+    known: ServiceEvidence, profile: ModelProfile, baseline: tuple[BatchTime, ...]
+) -> float | None:
+    """By what factor a reading's batches took longer than is believed of their sizes; None: too few to tell."""
+    fresh, times = _since(profile, baseline), service_times(known)
+    if times is None or sum(count for _, count, _ in fresh) < MIN_EXECUTIONS:
+        return None
+    sizes = [(min(size, times.max_batch_size), count, mean_s) for size, count, mean_s in fresh]
+    taken_s = sum(count * mean_s for _, count, mean_s in sizes)
+    return taken_s / sum(count * times.batch_s[size - 1] for size, count, _ in sizes)
 
 
 def take_profile(

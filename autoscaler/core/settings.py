@@ -94,6 +94,9 @@ class SignalSettings:
     """Window of the fast arrival rate: two scrapes."""
     warmup_s: float = 30.0
     """Samples of a pod that has been ready for less are not learned from: caches fill, kernels compile."""
+    straggler_ratio: float = 2.0
+    """A pod whose batches take so many times as long as its siblings' is a straggler, and sick. 0: none is looked
+    for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,36 +221,36 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     recent = track.recent
     if not recent:
         return None
-    total = _total(recent)
+    whole = total(recent)
     fast = _within(recent, panic_window_s) or recent[-1:]
-    items = total.inferences / total.requests if total.requests > 0.0 else 1.0
-    work = _work(total)
+    items = whole.inferences / whole.requests if whole.requests > 0.0 else 1.0
+    told = work(whole)
     pending = track.last.pending
     return ModelLoad(
         model=track.last.model,
-        offered_rps=_offered(total, items),
-        fast_rps=_offered(total if len(fast) == len(recent) else _total(fast), items),
-        completed_rps=total.inferences / total.span_s,
-        requests=total.requests,
-        failures=total.failures,
+        offered_rps=_offered(whole, items),
+        fast_rps=_offered(whole if len(fast) == len(recent) else total(fast), items),
+        completed_rps=whole.inferences / whole.span_s,
+        requests=whole.requests,
+        failures=whole.failures,
         items_per_request=items,
-        mean_batch=work.mean_batch,
-        queue_s=work.queue_s,
-        compute_s=work.compute_s,
-        overhead_s=work.overhead_s,
+        mean_batch=told.mean_batch,
+        queue_s=told.queue_s,
+        compute_s=told.compute_s,
+        overhead_s=told.overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
-        steady=_is_steady(recent, total.inferences / total.span_s),
-        draining=total.pending_growth < -(0.1 * total.requests + 3.0),
+        steady=_is_steady(recent, whole.inferences / whole.span_s),
+        draining=whole.pending_growth < -(0.1 * whole.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
-        tokens=work.tokens,
+        tokens=told.tokens,
         running=track.last.running,
         cache_ratio=track.last.cache_ratio,
-        queue_ratio=work.queue_ratio,
+        queue_ratio=told.queue_ratio,
     )
 
 
-def _total(recent: tuple[Increment, ...]) -> Increment:
+def total(recent: tuple[Increment, ...]) -> Increment:
     """All of them as one; what one of them does not tell is not known of the whole."""
     first, *rest = recent
     span_s, requests, failures = first.span_s, first.requests, first.failures
@@ -287,8 +287,8 @@ def _plus(one: float | None, other: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """What the window says of batches and their times."""
+class Work:
+    """What increments say of batches and their times, as in `ModelLoad`."""
 
     mean_batch: float | None
     queue_s: float | None
@@ -298,12 +298,13 @@ class _Work:
     queue_ratio: float | None = None
 
 
-def _work(total: Increment) -> _Work:
+def work(total: Increment) -> Work:
+    """Mean batch and times of what was done."""
     queue_s = _per(total.queue_s, total.requests)
     request_s = _per(total.request_s, total.requests)
     if total.token_s is not None:
         # Little's law: the time that all tokens took together, over the time that passed, is how many ran together.
-        return _Work(
+        return Work(
             mean_batch=total.token_s / total.span_s if total.token_s > 0.0 else None,
             queue_s=None,
             compute_s=_per(total.token_s, total.inferences),
@@ -317,7 +318,7 @@ def _work(total: Increment) -> _Work:
     overhead_s = None
     if queue_s is not None and compute_s is not None and request_s is not None:
         overhead_s = max(0.0, request_s - queue_s - compute_s)
-    return _Work(
+    return Work(
         mean_batch=total.inferences / total.executions if total.executions else None,
         queue_s=queue_s,
         compute_s=compute_s,

@@ -29,9 +29,10 @@ class Skew:
 def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
     """The spread of load over the pods that have been ready long enough.
 
-    None with fewer than two, and while a backlog drains: the pods that hold it get less, as they should.
+    None with fewer than two, and while a backlog drains: the pods that hold it get less, as they should. So does a sick
+    one, which is told of by itself.
     """
-    if any(model.draining for load in view.loads for model in load.models):
+    if any(model.draining for load in view.well for model in load.models):
         return None
     settled = {
         pod.name
@@ -40,7 +41,7 @@ def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
     }
     rates = [
         (sum(m.offered_rps for m in load.models), load.pod)
-        for load in view.loads
+        for load in view.well
         if load.pod in settled
     ]
     total = sum(rate for rate, _ in rates)

@@ -14,6 +14,7 @@ from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.service_time import ServiceEvidence
+from autoscaler.core.sickness import PodHealth
 from autoscaler.core.signals import PodTrack
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.types import BatchTime, DemandForecast, WorkloadId
@@ -124,6 +125,9 @@ class WorkloadState:
     seen_pods: tuple[str, ...] = ()
     """Pods that were seen before they were ready: their counters are known to have begun at zero."""
     lead_times: LeadTimes = field(default_factory=LeadTimes)
+    """From a pod's creation until it is ready, the wait for a node included,"""
+    start_times: LeadTimes = field(default_factory=LeadTimes)
+    """and from when it has its node."""
     templates: tuple[TemplateKnowledge, ...] = ()
     growth: Growth = field(default_factory=Growth)
     rehearsal: Rehearsal | None = None
@@ -142,6 +146,8 @@ class WorkloadState:
     """Growth because of latency brought nothing: no more of it until then."""
     silence: Silence | None = None
     """None: a replica was heard at the last tick."""
+    health: tuple[PodHealth, ...] = ()
+    """Of pods whose GPUs are seen, or that are slower than their siblings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

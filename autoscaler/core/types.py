@@ -15,6 +15,7 @@ from autoscaler.core.observed import (
     BatchTime,
     ModelCounters,
     ModelProfile,
+    PodGpus,
     PodSample,
     PodStatus,
     ReplicaStatus,
@@ -23,6 +24,7 @@ from autoscaler.core.observed import (
     Targets,
 )
 from autoscaler.core.reasons import Reason
+from autoscaler.core.sickness import SickReplica
 from autoscaler.core.slices.observed import MigAction, SlicePlan, SlicesDecision, SlicesInput
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "ModelProfile",
     "Outcome",
     "Pause",
+    "PodGpus",
     "PodSample",
     "PodStatus",
     "ReplicaStatus",
@@ -51,6 +54,7 @@ __all__ = [
     "ServerProfile",
     "SetReplicas",
     "Severity",
+    "SickReplica",
     "Slo",
     "SloForm",
     "Targets",
@@ -216,6 +220,8 @@ class WorkloadInput:
     """Of pods without a sample, where there is word of them."""
     doubled_pods: tuple[str, ...] = ()
     """Pods of which the source had two scrapes; the collector kept one."""
+    gpus: tuple[PodGpus, ...] = ()
+    """Of pods whose GPUs DCGM shows."""
     gateway: tuple[PodSample, ...] = ()
     """What each instance of a gateway or mesh has counted of this workload's requests, as a client sees them."""
     profiles: tuple[ServerProfile, ...] = ()
@@ -271,6 +277,8 @@ class Finding:
     reason: Reason
     message: str
     severity: Severity = Severity.WARNING
+    about: str = ""
+    """Which pod it is about, where several may be told of with the same reason; empty: the workload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +314,9 @@ class Facts:
     skew_ratio: float | None = None
     """The busiest pod's load over the mean."""
     lead_time_s: float | None = None
+    """How far it looks ahead: until a replica that is asked for now is ready."""
+    start_time_s: float | None = None
+    """Of that, what a pod takes once it has a node; None: no configured pool is for it."""
     ready: int | None = None
     starting: int | None = None
     coverage_ratio: float | None = None
@@ -341,6 +352,8 @@ class Decision:
     steps: tuple[DecisionStep, ...] = ()
     findings: tuple[Finding, ...] = ()
     facts: Facts = field(default_factory=Facts)
+    sick: tuple[SickReplica, ...] = ()
+    """Ready replicas that are ill."""
     counterfactual: str = ""
     """What one replica fewer would have meant."""
 

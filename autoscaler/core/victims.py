@@ -1,4 +1,5 @@
-"""Which pods go when replicas are lowered, so that nodes empty: from nodes to be emptied first, then from the emptiest.
+"""Which pods go when replicas are lowered, so that nodes empty: sick ones, then from nodes to be emptied, then from
+the emptiest.
 
 Kubernetes takes pods that are not ready first, whatever is asked; of ready ones those with the lowest
 `controller.kubernetes.io/pod-deletion-cost`, before its own order, which spreads what is left.
@@ -27,7 +28,11 @@ def loads(inputs: Sequence[WorkloadInput]) -> Counter[str]:
 
 
 def victims(
-    given: WorkloadInput, replicas: int, load: Mapping[str, int], emptied: Collection[str]
+    given: WorkloadInput,
+    replicas: int,
+    load: Mapping[str, int],
+    emptied: Collection[str],
+    sick: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Names of the ready pods that should go for `replicas` to be left; empty where it is not ours to say."""
     if not given.spec.steer_victims or not given.pods_known:
@@ -39,6 +44,7 @@ def victims(
     order = sorted(
         ready,
         key=lambda pod: (
+            pod.name not in sick,
             pod.node not in emptied,
             load.get(pod.node or "", 0),
             pod.node or "",

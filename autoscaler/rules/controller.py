@@ -7,6 +7,7 @@ from dataclasses import replace
 from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
+SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
@@ -67,6 +68,16 @@ RULES = (
         annotations={
             "summary": "{{ $labels.namespace }}/{{ $labels.name }} is held, something is unknown",
             "description": "held for more than ten minutes; `forescale explain` says what is missing",
+        },
+    ),
+    Rule(
+        alert="ForescaleReplicaSick",
+        expr="max by (namespace, kind, name) (forescale_workload_sick_replicas) > 0",
+        for_="10m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "a replica of {{ $labels.namespace }}/{{ $labels.name }} is sick",
+            "description": "another one is paid for in its place; the Event SickReplicas names pod, node and remedy",
         },
     ),
     Rule(
@@ -146,6 +157,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "forescale_tick_overruns_total": f"0x{end}",
         "forescale_tick_failures_total": f"0x{end}",
         HELD: f"0x{end}",
+        SICK: f"0x{end}",
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
@@ -160,6 +172,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "ForescaleTicksLate": {"forescale_tick_overruns_total": f"0+1x{end}"},
         "ForescaleTicksFailing": {"forescale_tick_failures_total": f"0+1x{end}"},
         "ForescaleWorkloadUnknown": {HELD: f"0+60x{end}"},
+        "ForescaleReplicaSick": {SICK: f"1x{end}"},
         "ForescaleWritesRefused": {
             'forescale_actuation_actions_total{outcome="Rejected"}': f"0+1x{end}"
         },
@@ -195,6 +208,10 @@ def _as_fired(rule: Rule) -> Rule:
         "ForescaleWorkloadUnknown": (
             {"namespace": "team", "kind": "Deployment", "name": "bert"},
             "team/bert is held, something is unknown",
+        ),
+        "ForescaleReplicaSick": (
+            {"namespace": "team", "kind": "Deployment", "name": "bert"},
+            "a replica of team/bert is sick",
         ),
         "ForescaleNodeStuck": (
             {"pool": "mig"},

@@ -47,6 +47,11 @@ class Pod:
             ready_s=ready_s,
             # Those that were there from the start tell no start-up time.
             first_ready_s=ready_s if self.ready_s > 0.0 else None,
+            scheduled_s=(
+                EPOCH_S + max(self.created_s, self.node.ready_s)
+                if self.node is not None and placed
+                else None
+            ),
             deleted_s=None if self.deleted_s is None else EPOCH_S + self.deleted_s,
             unschedulable=not placed,
         )

@@ -22,7 +22,7 @@ def _interrupted(*_: object) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code; whatever happens, the stack is down afterwards."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.e2e", description=__doc__)
-    parser.add_argument("job", choices=("main", "proxy", "kserve", "nodes"))
+    parser.add_argument("job", choices=("main", "proxy", "kserve", "nodes", "sick"))
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
     console = Console(width=None if sys.stdout.isatty() else 140)
@@ -42,6 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
             from loadtests.e2e import nodes_job
 
             passed = asyncio.run(nodes_job.run(stack, console))
+        elif given.job == "sick":
+            from loadtests.e2e import sick_job
+
+            passed = asyncio.run(sick_job.run(stack, console))
         else:
             from loadtests.e2e import proxy_job
 

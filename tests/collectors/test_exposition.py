@@ -8,6 +8,7 @@ from autoscaler.clients.prometheus import Series
 from autoscaler.collectors import exposition
 from autoscaler.collectors.presets import TRITON, Preset
 from autoscaler.config import QuerySet
+from autoscaler.core.types import PodGpus
 
 
 def series(value: float | None, **labels: str) -> Series:
@@ -94,6 +95,24 @@ def test_a_pod_without_a_scrape_time_is_no_sample() -> None:
     assert (sample.sampled_at_s, sample.gpu_busy_ratio) == (998.0, 0.4)
     assert sample.models[0].success == 3.0
     assert sample.models[0].pending is None
+
+
+def test_the_last_error_of_each_gpu_that_a_pod_holds() -> None:
+    held = {"exported_namespace": "team", "exported_pod": "a", "namespace": "x", "pod": "dcgm"}
+    found = exposition.gpu_errors(
+        [
+            series(79.0, **held, gpu="0"),
+            series(0.0, **held, gpu="1"),
+            series(None, **held, gpu="2"),
+            series(45.0, **held, gpu="3"),
+            series(0.0, namespace="team", pod="b"),
+            series(48.0, Hostname="n1"),
+        ]
+    )
+    assert found == {
+        ("team", "a"): PodGpus(pod="a", xids=(45, 79)),
+        ("team", "b"): PodGpus(pod="b"),
+    }
 
 
 def test_gpu_activity_of_the_workloads_pod_between_zero_and_one() -> None:

@@ -124,6 +124,17 @@ def test_a_ready_pod_tells_how_long_it_took() -> None:
     assert (view.ip, view.status.template_hash, view.owner_uid) == ("10.0.0.1", "h1", "r1")
 
 
+def test_when_a_pod_got_its_node() -> None:
+    bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}
+    view = projection.pod(pod(conditions=[READY, bound]))
+    assert view is not None
+    assert view.status.scheduled_s is not None
+    assert view.status.scheduled_s - view.status.created_s == 60.0
+    waiting = projection.pod(pod(conditions=[{**bound, "status": "False"}]))
+    assert waiting is not None
+    assert waiting.status.scheduled_s is None
+
+
 def test_a_pod_that_is_ready_again_was_ready_before() -> None:
     first = projection.pod(pod(conditions=[READY]))
     unready = projection.pod(pod(conditions=[{"type": "Ready", "status": "False"}]), first)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from autoscaler.collectors.triton import model_profile
-from autoscaler.core.types import BatchTime
+from autoscaler.collectors.triton import Endpoint, TritonCollector, model_profile
+from autoscaler.core.types import BatchTime, WorkloadId
+from tests.fakes.clock import SteppedClock
 
 CONFIG = {
     "name": "m",
@@ -60,3 +61,27 @@ def test_versions_beside_each_other_are_one_model() -> None:
 def test_a_model_that_does_not_batch() -> None:
     told = model_profile("m", [statistics("1")], {"name": "m", "max_batch_size": 0})
     assert (told.max_batch_size, told.instances, told.max_queue_delay_s) == (1, 1, 0.0)
+
+
+def test_a_sick_pod_is_not_read_while_there_is_another() -> None:
+    workload = WorkloadId(namespace="team", name="bert")
+    endpoints = [
+        Endpoint(workload=workload, pod=pod, template_hash="h1", ip=f"127.0.0.{number}")
+        for number, pod in enumerate("ab", start=1)
+    ]
+    ill: set[tuple[WorkloadId, str]] = set()
+    collector = TritonCollector(
+        lambda: tuple(endpoints), SteppedClock(), sick=lambda: frozenset(ill)
+    )
+
+    def read() -> list[str]:
+        return [endpoint.pod for endpoint in collector._choose()]
+
+    assert read() == ["a"]
+    ill.add((workload, "a"))
+    assert read() == ["b"]
+    ill.clear()
+    # Always the same pod, so that two of its readings can be compared.
+    assert read() == ["b"]
+    ill.update((workload, pod) for pod in "ab")
+    assert read() == ["b"]

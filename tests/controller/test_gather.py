@@ -11,6 +11,7 @@ from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Measured, Samples
 from autoscaler.core.types import (
     HistoryPoint,
+    PodGpus,
     PodSample,
     Scrape,
     Targets,
@@ -25,9 +26,15 @@ from tests.fakes.controller import FakeCluster, FakeProfiles
 class Scraped:
     """Samples of the engines that the test names, pod by pod."""
 
-    def __init__(self, *engines: str, scrapes: tuple[Scrape, ...] = ()) -> None:
+    def __init__(
+        self,
+        *engines: str,
+        scrapes: tuple[Scrape, ...] = (),
+        xids: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self.engines = engines
         self.scrapes = scrapes
+        self.xids = xids or {}
 
     async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
         return Samples(
@@ -39,6 +46,7 @@ class Scraped:
             },
             scrapes={("team", scrape.pod): scrape for scrape in self.scrapes},
             targets=Targets(known=9, answering=8) if self.scrapes else None,
+            gpus={("team", pod): PodGpus(pod=pod, xids=xids) for pod, xids in self.xids.items()},
         )
 
     async def backfill(
@@ -69,6 +77,11 @@ async def test_a_scrape_is_told_of_pods_without_a_sample_only() -> None:
     tick = await gathered(Scraped("vllm", scrapes=scrapes))
     assert tick.workloads[0].scrapes == scrapes[1:2]
     assert tick.targets == Targets(known=9, answering=8)
+
+
+async def test_gpus_are_told_of_the_workloads_pods() -> None:
+    tick = await gathered(Scraped("triton", xids={"bert-0": (79,), "other": (48,)}))
+    assert tick.workloads[0].gpus == (PodGpus(pod="bert-0", xids=(79,)),)
 
 
 async def gathered(measures: Scraped) -> TickInput:

@@ -78,20 +78,21 @@ class ServedStory(Story):
         requests = pod.requests - before
         if requests <= 0.0:
             return
-        batch = steady_batch(self.times, requests / seconds)
+        times = self.times_of(pod)
+        batch = steady_batch(times, requests / seconds)
         mine = self.batches.setdefault(pod.name, {})
         self.ticks_served[pod.name] = self.ticks_served.get(pod.name, 0) + 1
         extra_s = self.warm_up_s if self.ticks_served[pod.name] <= 3 else 0.0
         pod.compute_s += extra_s
         pod.queue_s += requests * extra_s
-        low = min(int(batch), self.times.max_batch_size)
+        low = min(int(batch), times.max_batch_size)
         executions = pod.executions - ran
         for size, count in (
             (low, executions * (low + 1 - batch)),
             (low + 1, executions * (batch - low)),
         ):
             if round(count) > 0:
-                took_s = round(count) * batch_time_s(self.times, size) + extra_s
+                took_s = round(count) * batch_time_s(times, size) + extra_s
                 counted, total_s = mine.get(size, (0, 0.0))
                 mine[size] = (counted + round(count), total_s + took_s)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.queueing import batch_time_s, mean_wait_s, steady_batch
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
@@ -18,6 +19,7 @@ from autoscaler.core.types import (
     ModelCounters,
     ModelProfile,
     Outcome,
+    PodGpus,
     PodSample,
     PodStatus,
     ReplicaStatus,
@@ -66,6 +68,7 @@ class Pod:
     compute_s: float = 0.0
     pending: float = 0.0
     sampled_at_s: float | None = None
+    scheduled_s: float | None = None
 
 
 @dataclass
@@ -75,6 +78,9 @@ class Story:
     times: ServiceTimes = TWO_AT_ONCE
     replicas: int = 2
     startup_s: float = 20.0
+    node_s: float = 0.0
+    """How long new pods wait for a node before they start."""
+    pools: tuple[PoolInput, ...] = ()
     spec: WorkloadSpec = field(default_factory=spec)
     config: EngineConfig = field(default_factory=EngineConfig)
     rate_rps: float = 0.0
@@ -87,6 +93,12 @@ class Story:
     mode_held_by: str | None = None
     blocking: bool = False
     """Servers that answer no scrape while they have more to do than they can."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """By pod: so many times as long takes each of its batches."""
+    xids: dict[str, tuple[int, ...]] | None = None
+    """By pod, what DCGM shows of its GPU; pods that are not named have had no error. None: there is no DCGM."""
+    misses_of: dict[str, float] = field(default_factory=dict)
+    """As `misses`, of single pods."""
 
     def __post_init__(self) -> None:
         self.now_s = START_S
@@ -103,7 +115,13 @@ class Story:
 
     def _pod(self, created_s: float, ready_s: float | None) -> Pod:
         Story._named += 1
-        return Pod(name=f"bert-{Story._named}", created_s=created_s, ready_s=ready_s)
+        at_once = ready_s is not None or self.node_s <= 0.0
+        return Pod(
+            name=f"bert-{Story._named}",
+            created_s=created_s,
+            ready_s=ready_s,
+            scheduled_s=created_s if at_once else None,
+        )
 
     def run(self, seconds: float, *, rate_rps: float | None = None) -> Decision:
         """Lets time pass, a tick each 10 s; returns the last decision."""
@@ -116,7 +134,9 @@ class Story:
 
     def tick(self) -> TickResult:
         """One tick now; what it asks for happens at once."""
-        self.last = TickInput(now_s=self.now_s, workloads=(self.given(),), targets=self.targets())
+        self.last = TickInput(
+            now_s=self.now_s, workloads=(self.given(),), targets=self.targets(), pools=self.pools
+        )
         result = self.engine.tick(self.last)
         self.decisions.append(result.decisions[0])
         self.times_s.append(self.now_s)
@@ -140,24 +160,33 @@ class Story:
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
         for pod in self.pods:
-            if pod.ready_s is None and self.now_s - pod.created_s >= self.startup_s:
-                pod.ready_s = pod.created_s + self.startup_s
+            if pod.scheduled_s is None and self.now_s - pod.created_s >= self.node_s:
+                pod.scheduled_s = pod.created_s + self.node_s
+            has_node = pod.scheduled_s is not None and pod.ready_s is None
+            if has_node and self.now_s - (pod.scheduled_s or 0.0) >= self.startup_s:
+                pod.ready_s = (pod.scheduled_s or 0.0) + self.startup_s
         ready = [pod for pod in self.pods if pod.ready_s is not None]
         shares = self.shares[: len(ready)] or tuple(1.0 for _ in ready)
         for index, pod in enumerate(ready):
             share = shares[index] if index < len(shares) else 0.0
             self._serve(pod, self.rate_rps * share / sum(shares), seconds)
 
+    def times_of(self, pod: Pod) -> ServiceTimes:
+        """Of this pod's batches."""
+        factor = self.slow.get(pod.name, 1.0)
+        return replace(self.times, batch_s=tuple(factor * s for s in self.times.batch_s))
+
     def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
+        times = self.times_of(pod)
         offered = rate + pod.pending / seconds
-        capped = min(offered, 0.999 / self.times.work_s)
+        capped = min(offered, 0.999 / times.work_s)
         pod.pending = max(0.0, (offered - capped) * seconds)
-        batch = steady_batch(self.times, capped)
+        batch = steady_batch(times, capped)
         requests = capped * seconds
         pod.requests += requests
         pod.executions += requests / batch
-        pod.compute_s += requests * batch_time_s(self.times, batch)
-        pod.queue_s += requests * min(10.0, sum(mean_wait_s(self.times, capped, 1.0)))
+        pod.compute_s += requests * batch_time_s(times, batch)
+        pod.queue_s += requests * min(10.0, sum(mean_wait_s(times, capped, 1.0)))
 
     def given(self) -> WorkloadInput:
         """What collectors would deliver."""
@@ -180,8 +209,16 @@ class Story:
                     created_s=pod.created_s,
                     ready_s=pod.ready_s,
                     first_ready_s=pod.ready_s,
+                    scheduled_s=pod.scheduled_s,
+                    unschedulable=pod.scheduled_s is None,
+                    node=f"node-of-{pod.name}",
                 )
                 for pod in self.pods
+            ),
+            gpus=tuple(
+                PodGpus(pod=pod.name, xids=self.xids.get(pod.name, ()))
+                for pod in self.pods
+                if self.xids is not None
             ),
             samples=tuple(
                 self._sample(pod)
@@ -218,8 +255,9 @@ class Story:
     def _sample(self, pod: Pod) -> PodSample:
         threshold_s = self.spec.slo.objectives[0].threshold_s
         quantiles: tuple[tuple[float, float], ...] = ()
-        if self.misses is not None:
-            quantiles = ((1.0 - self.misses, threshold_s), (0.9999, threshold_s * 2))
+        misses = self.misses_of.get(pod.name, self.misses)
+        if misses is not None:
+            quantiles = ((1.0 - misses, threshold_s), (0.9999, threshold_s * 2))
         return PodSample(
             pod=pod.name,
             sampled_at_s=pod.sampled_at_s or 0.0,

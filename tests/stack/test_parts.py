@@ -59,13 +59,15 @@ def test_a_target_carries_the_pods_labels() -> None:
 
 def test_gpu_metrics_are_dcgm_exporters() -> None:
     text = exposition.dcgm_text(
-        [Device(node="gpu-0", index=1, namespace="team", pod="bert-1", busy_ratio=0.5)]
+        [Device(node="gpu-0", index=1, namespace="team", pod="bert-1", busy_ratio=0.5, xid=79)]
     )
     assert "# TYPE DCGM_FI_PROF_GR_ENGINE_ACTIVE gauge\n" in text
     line = next(x for x in text.splitlines() if x.startswith("DCGM_FI_DEV_GPU_UTIL{"))
     assert line.endswith("} 50")
     assert 'pod="bert-1"' in line
     assert 'UUID="GPU-gpu-0-1"' in line
+    error = next(x for x in text.splitlines() if x.startswith("DCGM_FI_DEV_XID_ERRORS{"))
+    assert error.endswith("} 79")
 
 
 def test_a_model_repository_from_the_pods_environment(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     needs = given.spec.node_needs
     count = needs.count if needs is not None else 0
     pods = sum(1 for pod in given.pods if pod.deleted_s is None)
+    # They hold units and carry nothing.
+    sick = sum(1 for item in decision.sick if item.left_out)
     limit = given.spec.max_replicas or config.max_replicas
     floor = min(limit, max(decision.target, candidate.floor_ahead or 0))
     facts = decision.facts
@@ -92,7 +94,7 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
             limit=max(limit, pods) * count,
         )
     level = facts.offered_rps / carried_rps
-    pod_lead_s = (facts.lead_time_s or config.startup_time_s) + config.tick_s
+    pod_lead_s = pod_time_s(decision, config) + config.tick_s
     median, upper, trust = _forecast(
         candidate, level, carried_rps, node_lead_s, pod_lead_s, config, now_s
     )
@@ -101,13 +103,19 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
         workload=given.spec.id,
         held=pods * count,
         level=level * count,
-        level_whole=_whole(level) * count,
-        median=min(limit, _whole(median) + margin) * count,
-        upper=min(limit, _whole(upper) + margin) * count,
+        level_whole=(_whole(level) + sick) * count,
+        median=min(limit, _whole(median) + margin + sick) * count,
+        upper=min(limit, _whole(upper) + margin + sick) * count,
         trust=trust,
         floor=floor * count,
         limit=limit * count,
     )
+
+
+def pod_time_s(decision: Decision, config: EngineConfig) -> float:
+    """What a pod takes once it has its node: the node's own time is the pool's to look ahead over."""
+    facts = decision.facts
+    return facts.start_time_s or facts.lead_time_s or config.startup_time_s
 
 
 def quantile_of(objective: LatencyObjective, config: EngineConfig) -> float:

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.core import demand as growth
 from autoscaler.core.nodes import backend, demand, lead, stock, supply
-from autoscaler.core.nodes.claims import Candidate, claim, quantile_of, summed_demand
+from autoscaler.core.nodes.claims import (
+    Candidate,
+    claim,
+    pod_time_s,
+    quantile_of,
+    summed_demand,
+)
 from autoscaler.core.nodes.observed import (
     NodeNeeds,
     PoolDecision,
@@ -154,9 +160,7 @@ def _ask(
     claims = [claim(one, node_lead_s=target.lead_s, config=config, now_s=now_s) for one in members]
     known = [one.level for one in claims if one.level is not None]
     level = sum(known) if len(known) == len(claims) else None
-    horizon_s = target.lead_s + max(
-        one.decision.facts.lead_time_s or config.startup_time_s for one in members
-    )
+    horizon_s = target.lead_s + max(pod_time_s(one.decision, config) for one in members)
     after = demand.add_level(before, level, now_s=now_s, lead_s=horizon_s)
     quantile = max(quantile_of(one.given.spec.slo.objectives[0], config) for one in members)
     (ratio,) = growth.growth_ratios(after.growth, levels=(quantile,), lead_s=horizon_s)

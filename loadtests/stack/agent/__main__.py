@@ -54,6 +54,8 @@ class Agent:
         self._runners: dict[str, PodRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._executed: dict[str, tuple[float, float]] = {}
+        self._xids: dict[tuple[str, int], int] = {}
+        """The last error of each GPU, which DCGM shows until the driver or the exporter starts anew."""
         self._addresses = addresses()
         self.mig = MigManager(api)
 
@@ -65,7 +67,9 @@ class Agent:
             if kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:
                 if runner is not None:
                     runner.delete(pod)
-            elif runner is None and pod["spec"].get("nodeName") in self._nodes:
+            elif runner is not None:
+                runner.update(pod)
+            elif pod["spec"].get("nodeName") in self._nodes:
                 self._run(uid, pod)
 
     async def adopt(self) -> None:
@@ -181,6 +185,7 @@ class Agent:
         runners = [
             (uid, r) for uid, r in self._runners.items() if r.pod["spec"]["nodeName"] == node
         ]
+        self._xids |= {(node, runner.gpu): runner.xid for _, runner in runners if runner.xid}
         busy = await asyncio.gather(*(self._busy(uid, runner) for uid, runner in runners))
         held = {
             runner.gpu: Device(
@@ -190,11 +195,15 @@ class Agent:
                 pod=runner.name,
                 container=runner.pod["spec"]["containers"][0]["name"],
                 busy_ratio=ratio,
+                xid=self._xids.get((node, runner.gpu), 0),
             )
             for (_, runner), ratio in zip(runners, busy, strict=True)
         }
         count = sum(cut.slices.values()) if cut is not None else self._gpus
-        devices = [held.get(i) or Device(node=node, index=i) for i in range(count)]
+        devices = [
+            held.get(i) or Device(node=node, index=i, xid=self._xids.get((node, i), 0))
+            for i in range(count)
+        ]
         return web.Response(text=exposition.dcgm_text(devices))
 
     async def _busy(self, uid: str, runner: PodRunner) -> float:

@@ -19,6 +19,8 @@ class Device:
     pod: str = ""
     container: str = ""
     busy_ratio: float = 0.0
+    xid: int = 0
+    """The last error; 0: it has had none."""
 
 
 def server_target(pod: Object, address: str, port: int) -> Object:
@@ -54,6 +56,7 @@ def dcgm_text(devices: list[Device]) -> str:
     families = (
         ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "Ratio of time the graphics engine is active.", busy),
         ("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %).", [(d, 100.0 * r) for d, r in busy]),
+        ("DCGM_FI_DEV_XID_ERRORS", "Value of the last XID error encountered.", [(d, float(d.xid)) for d in devices]),
         ("DCGM_FI_DEV_FB_USED", "Framebuffer memory used (in MiB).", [(d, 2000.0 if d.pod else 0.0) for d in devices]),
         (
             "DCGM_FI_DEV_FB_FREE",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from loadtests.stack.agent.api import Object
 
+SLOW_RATIO = "slow-ratio"
+"""A file beside the models: so many times as long takes every batch from now on, as on a GPU that throttles."""
 MODEL_PY = Path(__file__).with_name("model.py.txt")
 
 

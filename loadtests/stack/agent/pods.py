@@ -20,6 +20,9 @@ from loadtests.stack.agent.status import Phase, pod_status
 from loadtests.stack.stack import quiet
 from loadtests.stack.toolbox import Triton, find_kserve
 
+# May be put on a pod that runs: its GPU throttles, its GPU has an error.
+SLOW_RATIO = "stack.forescale.io/slow-ratio"
+XID = "stack.forescale.io/xid"
 STARTUP_DELAY = "stack.forescale.io/startup-delay-s"
 PROBE_PERIOD_S = 1.0
 # A server that died is started again after this much longer each time, as a kubelet does.
@@ -66,6 +69,22 @@ class PodRunner:
         """The pod's own URL."""
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
 
+    @property
+    def xid(self) -> int:
+        """The error that its GPU has; 0: none."""
+        return int(self._annotation(XID) or 0)
+
+    def update(self, pod: Object) -> None:
+        """The API server shows it changed."""
+        before = self._annotation(SLOW_RATIO)
+        self.pod = pod
+        ratio = self._annotation(SLOW_RATIO)
+        if ratio != before and self._repository.exists():
+            (self._repository / models.SLOW_RATIO).write_text(ratio or "1")
+
+    def _annotation(self, name: str) -> str:
+        return str(self.pod["metadata"].get("annotations", {}).get(name, ""))
+
     def delete(self, pod: Object) -> None:
         """The API server says that the pod is to go."""
         self.pod = pod
@@ -95,7 +114,7 @@ class PodRunner:
             await self._report()
             await asyncio.Event().wait()
             return
-        delay_s = float(self.pod["metadata"].get("annotations", {}).get(STARTUP_DELAY, "0"))
+        delay_s = float(self._annotation(STARTUP_DELAY) or 0)
         await asyncio.sleep(delay_s)
         while True:
             await server.start()

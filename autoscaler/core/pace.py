@@ -1,0 +1,164 @@
+"""How fast each pod is beside its siblings, batch for batch.
+
+Pods of one template do the same work, so that their times for batches of the same size agree. Each pod's mean batch
+time is divided by what is known for such a batch, which takes the size out, and by the median of these quotients, which
+takes out how good that knowledge is: a model that has become slower is slower on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median_low
+
+from autoscaler.core.queueing import batch_time_s
+from autoscaler.core.service_time import (
+    MIN_EXECUTIONS,
+    ServiceTimes,
+    service_times,
+    unproven,
+)
+from autoscaler.core.signals import PodLoad, PodTrack, total, work
+from autoscaler.core.state import TemplateKnowledge
+from autoscaler.core.types import PodStatus
+
+STALLED = float("inf")
+# Three siblings: their median is a healthy one's even if one of them is slow too. Of three replicas each has two, and
+# what was measured of all of them before stands for the third: 1, as the others are.
+FEWEST = 4
+AS_KNOWN = 1.0
+# One that gets more than its share may be slow because of that: what a server does beside its batches is timed too.
+COMPARABLE_LOAD = 1.5
+# Less than one inference in a minute is none.
+NONE_RPS = 1.0 / 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paces:
+    """Times a pod's batches take over its siblings'. A pod that can't be told is missing."""
+
+    window: Mapping[str, float] = field(default_factory=dict)
+    """By pod, over the rate window; `STALLED` where it answers nothing."""
+    newest: Mapping[str, float] = field(default_factory=dict)
+    """The same since the last scrape alone."""
+    level: Mapping[str, float] = field(default_factory=dict)
+    """By template: the median of what all of them took since the last scrape over what is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """One pod's executions: how many, and the time that they took over what is known of them."""
+
+    executions: float
+    taken_s: float
+    known_s: float
+
+    @property
+    def ratio(self) -> float | None:
+        if self.executions < MIN_EXECUTIONS or self.known_s <= 0.0:
+            return None
+        return self.taken_s / self.known_s if self.taken_s > 0.0 else None
+
+
+def compare(
+    templates: Sequence[TemplateKnowledge],
+    ready: Sequence[PodStatus],
+    tracks: Sequence[PodTrack],
+    loads: Sequence[PodLoad],
+    *,
+    settled_at_s: float,
+) -> Paces:
+    """Of the pods that have been ready since `settled_at_s` at least, template by template."""
+    hashes = {
+        pod.name: pod.template_hash
+        for pod in ready
+        if pod.ready_s is not None and pod.ready_s <= settled_at_s
+    }
+    window: dict[str, float] = {}
+    newest: dict[str, float] = {}
+    level: dict[str, float] = {}
+    for entry in templates:
+        ours = [load for load in loads if hashes.get(load.pod) == entry.template_hash]
+        if len(ours) < FEWEST - 1:
+            continue
+        times = {
+            model.model: known
+            for model in entry.models
+            if (known := service_times(model.service)) is not None
+        }
+        by_pod = {load.pod: load for load in ours}
+        mine = [track for track in tracks if track.pod in by_pod]
+        over = _ratios((track.pod, _told(track, times)) for track in mine)
+        since = _ratios((track.pod, _told(track, times, newest=True)) for track in mine)
+        proven = all(unproven(model.service) is None for model in entry.models)
+        window |= _stalled(over, by_pod) | _comparable(over, by_pod, proven=proven)
+        usual = _usual(since, proven=proven)
+        if usual is not None:
+            level[entry.template_hash] = usual
+            newest |= {pod: ratio / usual for pod, ratio in since.items()}
+    return Paces(window=window, newest=newest, level=level)
+
+
+def _ratios(told: Iterable[tuple[str, _Told]]) -> dict[str, float]:
+    return {pod: item.ratio for pod, item in told if item.ratio is not None}
+
+
+def _usual(ratios: Mapping[str, float], *, proven: bool) -> float | None:
+    """The median that a pod is compared with; None: there are too few."""
+    voices = list(ratios.values())
+    if proven and len(voices) == FEWEST - 1:
+        voices.append(AS_KNOWN)
+    return median_low(voices) if len(voices) >= FEWEST else None
+
+
+def _comparable(
+    ratios: Mapping[str, float], loads: Mapping[str, PodLoad], *, proven: bool
+) -> dict[str, float]:
+    """Over their median, less those that are slow and busier than the others."""
+    usual = _usual(ratios, proven=proven)
+    if usual is None:
+        return {}
+    usual_rps = median_low(_completed_rps(loads[pod]) for pod in ratios)
+    return {
+        pod: ratio / usual
+        for pod, ratio in ratios.items()
+        if ratio <= usual or _completed_rps(loads[pod]) <= COMPARABLE_LOAD * usual_rps
+    }
+
+
+def _stalled(ratios: Mapping[str, float], loads: Mapping[str, PodLoad]) -> dict[str, float]:
+    """Those that answer nothing while at least two others do."""
+    if len(ratios) < FEWEST - 2:
+        return {}
+    return {pod: STALLED for pod in loads if pod not in ratios and _is_stalled(loads[pod])}
+
+
+def _told(track: PodTrack, times: Mapping[str, ServiceTimes], *, newest: bool = False) -> _Told:
+    """Over all of its models, in the window or since the last scrape alone."""
+    executions = taken_s = known_s = 0.0
+    for model in track.models:
+        known = times.get(model.last.model)
+        if known is None or not model.recent:
+            continue
+        done = model.recent[-1] if newest else total(model.recent)
+        told = work(done)
+        if told.compute_s is None or not told.mean_batch:
+            continue
+        count = done.inferences / told.mean_batch
+        executions += count
+        taken_s += count * told.compute_s
+        known_s += count * batch_time_s(known, _within(told.mean_batch, known))
+    return _Told(executions=executions, taken_s=taken_s, known_s=known_s)
+
+
+def _within(batch: float, known: ServiceTimes) -> float:
+    return min(max(1.0, batch), float(known.max_batch_size))
+
+
+def _completed_rps(load: PodLoad) -> float:
+    return sum(model.completed_rps for model in load.models)
+
+
+def _is_stalled(load: PodLoad) -> bool:
+    waiting = any((model.pending or 0.0) >= 1.0 for model in load.models)
+    return waiting and _completed_rps(load) < NONE_RPS
