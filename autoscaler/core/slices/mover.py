@@ -28,6 +28,8 @@ from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves, 
 
 EMPTY_WITHIN_S = 300.0
 """A node that is not confirmed to be empty by then goes back: it holds capacity that nobody can use."""
+SEEN_WITHIN_S = 60.0
+"""A cordon that was written shows by then. One that does not show yet is no proof that there is none."""
 HEARSAY_S = 60.0
 """Until the MIG manager was seen at work, what its label says may be about the change before."""
 LONGEST_BACKOFF_S = 86400.0
@@ -199,13 +201,13 @@ def _advanced(
     now_s: float,
 ) -> _Next:
     if change.phase is Phase.RETURNING:
-        return _returned(change, node)
+        return _returned(change, node, now_s)
     change = replace(change, cordon_seen=change.cordon_seen or node.cordoned)
     if change.cordon_seen and not node.cordoned:
-        return _returned(_back(change, now_s, "somebody uncordoned it"), node)
+        return _returned(_back(change, now_s, "somebody uncordoned it"), node, now_s)
     if node.config not in (change.before, change.after):
         why = f"somebody set {node.config or 'no config'} by hand"
-        return _returned(_back(change, now_s, why), node)
+        return _returned(_back(change, now_s, why), node, now_s)
     change = replace(change, pending_seen=change.pending_seen or node.state in AT_WORK)
     if change.phase is Phase.EMPTYING:
         return _emptied(change, node, settings, now_s)
@@ -215,7 +217,7 @@ def _advanced(
         return _restored(change, node, pool, settings, now_s)
     # Stuck: somebody has repaired it, or not yet.
     if node.mark is None or _shows(node, node.config, pool):
-        return _returned(_back(change, now_s, change.failed or "it was stuck"), node)
+        return _returned(_back(change, now_s, change.failed or "it was stuck"), node, now_s)
     return _Next(change=change)
 
 
@@ -225,10 +227,10 @@ def _emptied(change: NodeChange, node: SliceNode, settings: SliceSettings, now_s
         return _Next(change=replace(begun, pending_seen=node.state in AT_WORK))
     empty = _empty(node)
     if empty is False:
-        return _returned(_back(change, now_s, "a pod came to it"), node)
+        return _returned(_back(change, now_s, "a pod came to it"), node, now_s)
     if now_s - change.since_s >= EMPTY_WITHIN_S:
         why = "two sources did not confirm that it is empty"
-        return _returned(_back(change, now_s, why), node)
+        return _returned(_back(change, now_s, why), node, now_s)
     if not node.cordoned or node.mark is None:
         return _Next(change=change, step=MigStep.CORDON, config=change.after)
     if empty is None:
@@ -248,9 +250,9 @@ def _applied(
     now_s: float,
 ) -> _Next:
     if node.config == change.before:
-        return _returned(_back(change, now_s, f"somebody set {change.before} again"), node)
+        return _returned(_back(change, now_s, f"somebody set {change.before} again"), node, now_s)
     if _shows(node, change.after, pool):
-        return _returned(_back(change, now_s, change.failed), node)
+        return _returned(_back(change, now_s, change.failed), node, now_s)
     waited_s = now_s - change.since_s
     if _failed(change, node, now_s):
         why = f"the MIG manager could not apply {change.after}"
@@ -278,14 +280,17 @@ def _restored(
             return _Next(change=change)
         return _Next(change=change, step=MigStep.APPLY, config=change.before)
     if _shows(node, change.before, pool):
-        return _returned(_back(change, now_s, change.failed), node)
+        return _returned(_back(change, now_s, change.failed), node, now_s)
     return _Next(change=stuck if _failed(change, node, now_s) else change)
 
 
-def _returned(change: NodeChange, node: SliceNode) -> _Next:
-    if node.mark is None:
-        return _Next(change=None)
-    return _Next(change=change, step=MigStep.UNCORDON, config=node.config)
+def _returned(change: NodeChange, node: SliceNode, now_s: float) -> _Next:
+    if node.mark is not None:
+        seen = replace(change, cordon_seen=True)
+        return _Next(change=seen, step=MigStep.UNCORDON, config=node.config)
+    if not change.cordon_seen and now_s - change.since_s < SEEN_WITHIN_S:
+        return _Next(change=change)
+    return _Next(change=None)
 
 
 def _back(change: NodeChange, now_s: float, failed: str | None) -> NodeChange:

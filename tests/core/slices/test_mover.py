@@ -169,6 +169,22 @@ def test_a_node_that_vanishes_is_forgotten() -> None:
     assert (moved.decision.message, phase(site)) == ("n1 is gone", None)
 
 
+def test_a_cordon_that_does_not_show_yet_is_not_forgotten() -> None:
+    """n1 is cordoned, and then seen as it was three looks ago, in use: n2 waits until n1 was given back."""
+    site = Site()
+    site.machines["n1"].pods = 1
+    site.step()
+    site.wanted["n2"] = THREES
+    site.step()
+    site.machines["n1"].pods = 0
+    site.step()
+    assert site.machines["n1"].mark is not None
+    site.lag = 3
+    for _ in range(12):
+        site.step()
+        assert sum(m.mark is not None for m in site.machines.values()) <= 1
+
+
 # ---------------------------------------------------------------- whatever happens
 
 
