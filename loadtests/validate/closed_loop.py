@@ -20,13 +20,14 @@ async def run_closed_loop(
     under_way: int,
     requests: int | None = None,
     seconds: float | None = None,
+    items: int = 1,
 ) -> list[float]:
-    """Latencies in seconds; ends after so many requests, or after so many seconds.
+    """Latencies in seconds; ends after so many requests of `items` each, or after so many seconds.
 
     Raises whatever a request does: a measurement with failed requests is none.
     """
-    values = InferInput("IN", [1, 1], "FP32")
-    values.set_data_from_numpy(np.ones((1, 1), dtype=np.float32))
+    values = InferInput("IN", [items, 1], "FP32")
+    values.set_data_from_numpy(np.ones((items, 1), dtype=np.float32))
     until_s = float("inf") if seconds is None else time.monotonic() + seconds
     latencies: list[float] = []
     started = 0

@@ -40,10 +40,18 @@ class Setting:
 class Servers:
     """An asynchronous context: started and ready inside, gone after it."""
 
-    def __init__(self, triton: Triton, setting: Setting, folder: Path) -> None:
+    def __init__(
+        self,
+        triton: Triton,
+        setting: Setting,
+        folder: Path,
+        *,
+        write: Callable[[Path, Setting], None] | None = None,
+    ) -> None:
+        """`write` lays out the repository that all of them read; by default models that sleep."""
         self.setting = setting
         repository = folder / "models"
-        write_models(repository, setting)
+        (write or write_models)(repository, setting)
         self._processes = [
             TritonProcess(
                 triton, repository, ADDRESS.format(number + 1), folder / f"server-{number}.log"
@@ -69,9 +77,13 @@ class Servers:
     ) -> None:
         await self._stop()
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(process.address for process in self._processes)
+
     def targets(self) -> ReadyPods:
         """Least outstanding requests over all of them."""
-        addresses = {process.address: process.address for process in self._processes}
+        addresses = {address: address for address in self.addresses}
         ready: Callable[[], dict[str, str]] = lambda: addresses  # noqa: E731
         return ReadyPods(ready)
 
