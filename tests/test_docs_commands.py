@@ -65,6 +65,7 @@ ELSEWHERE = {
     "make e2e-nodes": (CI, "make e2e-nodes"),
     "make e2e-sick": (CI, "make e2e-sick"),
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
+    "make validate-gpu": (HAND, "wants a GPU and PyTorch; tests/loadtests judges a recording"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
     "kubectl delete hpa bert -n team": HANDED_OVER,

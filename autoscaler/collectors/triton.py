@@ -144,7 +144,12 @@ def model_profile(
         model=name,
         version=",".join(sorted(str(v["version"]) for v in versions if v.get("version"))),
         max_batch_size=max(1, int(config.get("max_batch_size") or 0)),
-        instances=max(1, sum(int(group.get("count") or 1) for group in groups)),
+        instances=max(1, sum(_instances(group) for group in groups)),
         max_queue_delay_s=float(batching.get("max_queue_delay_microseconds") or 0) / 1e6,
         batch_times=tuple(times[size] for size in sorted(times) if size > 0),
     )
+
+
+def _instances(group: Mapping[str, Any]) -> int:
+    """`count` is for each GPU that the group names; one on the processor names none."""
+    return int(group.get("count") or 1) * max(1, len(group.get("gpus") or ()))

@@ -46,6 +46,16 @@ def test_copying_and_inference_together_are_the_time_of_a_batch() -> None:
     assert told.max_queue_delay_s == 0.005
 
 
+def test_instances_are_counted_on_each_gpu_that_a_group_names() -> None:
+    """One on GPU 0 and two on each of GPUs 1 and 2 are five."""
+    groups = [
+        {"count": 1, "kind": "KIND_GPU", "gpus": [0]},
+        {"count": 2, "kind": "KIND_GPU", "gpus": [1, 2]},
+    ]
+    told = model_profile("m", [statistics("1")], CONFIG | {"instance_group": groups})
+    assert told.instances == 5
+
+
 def test_a_new_version_takes_the_place_of_the_old_one_and_has_served_nothing() -> None:
     told = model_profile("m", [statistics("2")], CONFIG)
     assert (told.version, told.batch_times) == ("2", ())
