@@ -63,7 +63,7 @@ ELSEWHERE = {
     ),
     "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),
     "make e2e-nodes": (CI, "make e2e-nodes"),
-    "make e2e-sick": (CI, "make e2e-sick"),
+    "make e2e-sick": (HAND, "nine minutes of real Triton; tests/loadtests/test_sick_checks.py"),
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),
     "make validate-gpu": (HAND, "wants a GPU and PyTorch; tests/loadtests judges a recording"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
