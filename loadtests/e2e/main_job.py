@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from autoscaler.core.service_time import ServiceTimes
 from loadtests.e2e import checks, controllers, show
 from loadtests.e2e.controllers import Controller
 from loadtests.e2e.recorder import Recorder
+from loadtests.e2e.timeline import Timeline
 from loadtests.load import request_log
 from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
@@ -65,24 +66,15 @@ engine:
 """
 
 
-@dataclass(slots=True)
-class Events:
+@dataclass(slots=True, kw_only=True)
+class Events(Timeline):
     """What was done to the system, and when."""
 
-    start_s: float = 0.0
     killed: Controller | None = None
     killed_s: float = 0.0
     blind: tuple[float, float] = (0.0, 0.0)
     edited_up_s: float = 0.0
     edited_down_s: float = 0.0
-    marks: list[tuple[float, str]] = field(default_factory=list)
-
-    def mark(self, text: str, console: Console) -> float:
-        """Writes it down with the time, which is returned."""
-        now_s = time.time()
-        self.marks.append((now_s, text))
-        console.print(f"[dim]{now_s - self.start_s:5.0f} s[/] {text}")
-        return now_s
 
 
 async def run(stack: Stack, console: Console) -> bool:

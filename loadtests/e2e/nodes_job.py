@@ -13,7 +13,7 @@ import contextlib
 import math
 import time
 import urllib.request
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from autoscaler.core.types import TickRecord
 from loadtests.e2e import controllers, node_checks, past, show
 from loadtests.e2e.controllers import Controller
 from loadtests.e2e.node_recorder import NodeRecorder
+from loadtests.e2e.timeline import Timeline
 from loadtests.load import request_log
 from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
@@ -125,23 +126,14 @@ engine:
 """
 
 
-@dataclass(slots=True)
-class Marks:
+@dataclass(slots=True, kw_only=True)
+class Marks(Timeline):
     """What was done, and when."""
 
-    start_s: float
     ready_s: float
     """The first server was ready."""
     rise_s: float = 0.0
     fall_s: float = 0.0
-    marks: list[tuple[float, str]] = field(default_factory=list)
-
-    def mark(self, text: str, console: Console) -> float:
-        """Writes it down with the time, which is returned."""
-        now_s = time.time()
-        self.marks.append((now_s, text))
-        console.print(f"[dim]{now_s - self.start_s:5.0f} s[/] {text}")
-        return now_s
 
 
 async def run(stack: Stack, console: Console) -> bool:

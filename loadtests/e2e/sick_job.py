@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -18,6 +18,7 @@ from loadtests.e2e import checks, controllers, show
 from loadtests.e2e.checks import Check, Moment
 from loadtests.e2e.main_job import MANIFEST, NAME, NAMESPACE
 from loadtests.e2e.recorder import Recorder
+from loadtests.e2e.timeline import Timeline
 from loadtests.load import request_log
 from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
@@ -47,24 +48,15 @@ engine:
 """
 
 
-@dataclass(slots=True)
-class Events:
+@dataclass(slots=True, kw_only=True)
+class Events(Timeline):
     """Who was made ill, and when."""
 
-    start_s: float = 0.0
     throttled: str = ""
     throttled_s: float = 0.0
     deleted_s: float = 0.0
     broken: str = ""
     broken_s: float = 0.0
-    marks: list[tuple[float, str]] = field(default_factory=list)
-
-    def mark(self, text: str, console: Console) -> float:
-        """Writes it down with the time, which is returned."""
-        now_s = time.time()
-        self.marks.append((now_s, text))
-        console.print(f"[dim]{now_s - self.start_s:5.0f} s[/] {text}")
-        return now_s
 
 
 async def run(stack: Stack, console: Console) -> bool:
