@@ -130,6 +130,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         rehearsal=None if state.rehearsal is None else rebased(state.rehearsal, now_s),
         relief=None,
         useless_until_s=None,
+        backlog_at_s=None,
         silence=None,
         health=sick.rebased(state.health, now_s),
     )

@@ -59,6 +59,8 @@ class Need:
     """What one replica carries, uneven load allowed for."""
     price: float | None = None
     """Of a miss, at which `wanted` is the best number."""
+    backlog_rps: float = 0.0
+    """The part of `fast_rps` that works off what waits."""
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:
@@ -167,6 +169,7 @@ def _priced(
         outlook=outlook,
         replica_rps=replica_rps,
         price=price,
+        backlog_rps=backlog,
     )
 
 

@@ -100,11 +100,12 @@ def cause(
     *,
     now_s: float,
     before_rps: float | None = None,
+    backlog_at_s: float | None = None,
 ) -> Cause | None:
     """What speaks for growth now; None: nothing, or it is too early to say.
 
-    `before_rps` is the demand of the last whole minute. The replicas that were asked for must be there and settled: a
-    summary still shows the minute before they were.
+    `before_rps` is the demand of the last whole minute. The replicas that were asked for must be there and settled, and
+    what had waited for them gone since `backlog_at_s`: a summary still shows the minute before.
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
@@ -118,7 +119,11 @@ def cause(
     if busy >= SATURATED_LOAD and (missing or view.misses_from is not LatencySource.GATEWAY):
         message = f"replicas are {busy:.0%} busy: demand that waits outside is not seen"
         return Cause(saturated=True, message=message) if settled_s >= SATURATED_SETTLE_S else None
-    if not missing or queued < QUEUE_SHARE or settled_s < JUDGE_AFTER_S:
+    if not missing or queued < QUEUE_SHARE:
+        return None
+    # A backlog that took 20 s to work off misses for 20 s after the last replica came; sizing has seen to it already.
+    drained_s = math.inf if backlog_at_s is None else now_s - backlog_at_s
+    if min(settled_s, drained_s) < JUDGE_AFTER_S:
         return None
     threshold_ms = objective.threshold_s * 1000
     return Cause(
@@ -142,10 +147,18 @@ def apply(
         state.relief, state.useless_until_s, now_s=now_s, ready=view.ready, miss_ratio=missed
     )
     attempt = progress.attempt
+    backlog_at_s = now_s if need.backlog_rps > 0.0 else state.backlog_at_s
     if attempt is None and progress.useless_until_s is None:
         minutes = state.growth.minutes
         before_rps = minutes[-1][1] if minutes and now_s - minutes[-1][0] <= 120.0 else None
-        why = cause(view, need, objective, now_s=now_s, before_rps=before_rps)
+        why = cause(
+            view,
+            need,
+            objective,
+            now_s=now_s,
+            before_rps=before_rps,
+            backlog_at_s=backlog_at_s,
+        )
         replicas = wanted(ready=view.ready, saturated=why.saturated) if why else 0
         if why is not None and trace.value < replicas:
             reason = Reason.SATURATED if why.saturated else Reason.SLO_AT_RISK
@@ -159,7 +172,13 @@ def apply(
             "growth because of latency is still being judged",
         )
     findings = [_useless(missed, objective)] if progress.judged_useless else []
-    return replace(state, relief=attempt, useless_until_s=progress.useless_until_s), findings
+    state = replace(
+        state,
+        relief=attempt,
+        useless_until_s=progress.useless_until_s,
+        backlog_at_s=backlog_at_s,
+    )
+    return state, findings
 
 
 def _useless(missed: float | None, objective: LatencyObjective) -> Finding:

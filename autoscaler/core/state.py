@@ -144,6 +144,8 @@ class WorkloadState:
     relief: ReliefAttempt | None = None
     useless_until_s: float | None = None
     """Growth because of latency brought nothing: no more of it until then."""
+    backlog_at_s: float | None = None
+    """When a backlog was last worked off: summaries show its waits for a minute longer."""
     silence: Silence | None = None
     """None: a replica was heard at the last tick."""
     health: tuple[PodHealth, ...] = ()

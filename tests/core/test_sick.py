@@ -12,21 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler import codec
-from autoscaler.core import relief, sick
-from autoscaler.core.need import Need
-from autoscaler.core.observe import View
+from autoscaler.core import sick
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig, SignalSettings
-from autoscaler.core.sickness import Ailment, PodHealth, SickReplica
-from autoscaler.core.size import Capacity
+from autoscaler.core.sickness import Ailment, PodHealth
 from autoscaler.core.state import EngineState
-from autoscaler.core.types import Decision, Finding, PodStatus, TickInput
+from autoscaler.core.types import Decision, Finding, TickInput
 from autoscaler.core.variability import Variability
-from autoscaler.core.violations import MissShare
 from autoscaler.engine import DecisionEngine
 from tests.core.served_story import ServedStory
-from tests.core.story import TWO_AT_ONCE, Pod, spec
+from tests.core.story import Pod, spec
 
 READ, OTHER = 0, -1
 """The pod whose statistics are read by size, and one whose counters alone are seen."""
@@ -368,48 +364,3 @@ def test_nobody_becomes_sick_or_well_on_what_is_not_seen(signs: list[tuple]) -> 
             assert health.is_sick is before.is_sick
         if health.is_sick and not before.is_sick:
             assert xids == (79,) or (ratio is not None and ratio >= 2.0)
-
-
-@pytest.mark.parametrize(
-    ("suspects", "left_out", "ready", "grows"),
-    [
-        pytest.param(0, 0, 4, True, id="requests miss and wait"),
-        pytest.param(1, 0, 4, False, id="a replica may be sick: the verdict comes first"),
-        pytest.param(0, 1, 4, False, id="what stands in for it is not ready"),
-        pytest.param(0, 1, 5, True, id="it is, and requests still miss"),
-    ],
-)
-def test_growth_for_latency_waits_for_the_verdict_and_for_what_follows(
-    suspects: int, left_out: int, ready: int, grows: bool
-) -> None:
-    ill = SickReplica(pod="a", node=None, ailment=Ailment.SLOW, since_s=0.0, left_out=True)
-    view = View(
-        ready=ready,
-        starting=0,
-        covered=ready,
-        tracks=(),
-        curable=MissShare(low=0.1, estimate=0.1, high=0.1),
-        queue_ratio=0.5,
-        ready_pods=(PodStatus(name="a", created_s=10.0, ready_s=20.0),),
-        judged=sick.Judged(sick=(ill,) * left_out, suspects=suspects),
-    )
-    carried = Capacity(
-        utilization_limit_ratio=0.7,
-        work_s_per_inference=0.032,
-        attainable=True,
-        service_s=0.052,
-        variability=1.0,
-        known_from="h1",
-        dominant=TWO_AT_ONCE,
-    )
-    need = Need(
-        level_rps=70.0,
-        upper_rps=70.0,
-        fast_rps=70.0,
-        carried=carried,
-        wanted=4 + left_out,
-        suffering=True,
-        sick=left_out,
-    )
-    cause = relief.cause(view, need, spec().slo.objectives[0], now_s=1000.0)
-    assert (cause is not None) is grows
