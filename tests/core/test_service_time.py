@@ -41,6 +41,18 @@ def table(evidence: ServiceEvidence) -> list[float]:
             id="the slope goes on beyond",
         ),
         pytest.param(
+            profile((1, 100, 0.02), (2, 100, 0.03), largest=8),
+            [0.02, 0.03, 0.04, 0.05, 0.0625, 0.075, 0.0875, 0.1],
+            id="but no further than to twice what was seen: from there on a larger batch gains nothing",
+        ),
+        pytest.param(
+            profile(
+                *((1, 900, 0.008), (2, 900, 0.008), (4, 900, 0.008), (6, 50, 0.012)), largest=8
+            ),
+            [0.008, 0.008, 0.008, 0.008, 0.01, 0.012, 0.014, 0.016],
+            id="what is dear lately is dear beyond, however often small batches were cheap",
+        ),
+        pytest.param(
             profile((2, 100, 0.04), largest=4),
             [0.04, 0.04, 0.06, 0.08],
             id="one size only: no gain is assumed, none below either",
