@@ -85,9 +85,9 @@ class ServiceTimes:
 def service_times(known: ServiceEvidence) -> ServiceTimes | None:
     """The table of batch times, or None while too little was executed and there is no prior.
 
-    Sizes that were seen often enough keep their own mean; between two of them a straight line; beyond the largest what
-    `_beyond_s` takes them for. Never falling. A change to slower times counts as soon as it is seen, one to faster times
-    when a second look agrees.
+    Sizes that were seen often enough keep their own mean; between two of them a straight line; beyond the largest the
+    slope goes on for a while (`_beyond_s`). Never falling. A change to slower times counts as soon as it is seen, one
+    to faster times when a second look agrees.
     """
     seen = believed(known)
     if not seen:
