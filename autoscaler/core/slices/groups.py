@@ -118,7 +118,7 @@ def join(
         if len(pairs) < 2:
             continue
         state = known.get(group) or GroupState(group=group)
-        refused = _refused(group, pairs, fronts)
+        refused = _refused(group, pairs, needs, fronts)
         if refused is not None:
             _say(joined, group, pairs, refused)
             continue
@@ -129,15 +129,20 @@ def join(
 def _refused(
     group: str,
     pairs: Sequence[tuple[WorkloadInput, Decision]],
+    needs: Mapping[WorkloadId, Need],
     fronts: tuple[Front, ...] | None,
 ) -> str | None:
     """Why the members can't share: one unweighted Service gives each pod the same, whatever it carries."""
-    shapes = {str(g.spec.id): shape_of(g.spec.node_needs) for g, _ in pairs if g.spec.node_needs}
+    shapes = {
+        str(given.spec.id): _served_on(given, needs.get(given.spec.id))
+        for given, _ in pairs
+        if given.spec.node_needs
+    }
     if len(set(shapes.values())) < 2:
         return None
     if fronts is None:
         return (
-            f"variant group {group}: Services can't be read, and one that gives unequal shapes equal shares must be "
+            f"variant group {group}: Services can't be read, and one that gives unequal pods equal shares must be "
             "ruled out; install the component slices"
         )
     for front in fronts:
@@ -149,6 +154,14 @@ def _refused(
                 "a Service for each and a router that weights them are needed"
             )
     return None
+
+
+def _served_on(given: WorkloadInput, need: Need | None) -> str:
+    """The shape, and how many instances of the model share it where that is known: three carry more than one."""
+    shape = shape_of(given.spec.node_needs) if given.spec.node_needs is not None else ""
+    carried = need.carried if need is not None else None
+    instances = carried.dominant.instances if carried is not None else 1
+    return shape if instances == 1 else f"{shape} with {instances} instances"
 
 
 def _say(
