@@ -23,6 +23,7 @@ from autoscaler.core.nodes.plan import plan as plan_nodes
 from autoscaler.core.nodes.wait import node_wait
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices import demanded
 from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, Minute, WorkloadState
@@ -91,6 +92,7 @@ class DecisionEngine:
         decided, slices, broken = self._slice(tick_input, decided)
         decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
+        slices, broken = self._keep_demand(tick_input, decided, slices, broken)
         self._state = replace(self._state, last_now_s=now_s)
         result = TickResult(
             now_s=now_s,
@@ -251,6 +253,34 @@ class DecisionEngine:
             return decided, SlicesDecision(), told
         self._state = replace(self._state, slices=stepped.state)
         return list(stepped.decisions), stepped.slices, ()
+
+    def _keep_demand(
+        self,
+        tick_input: TickInput,
+        decided: list[Decision],
+        slices: SlicesDecision,
+        broken: tuple[Finding, ...],
+    ) -> tuple[SlicesDecision, tuple[Finding, ...]]:
+        """With what the packing is asked beyond what is wanted now. Whatever goes wrong there, it is nothing."""
+        if broken or tick_input.slices is None or not self._config.slices.pools:
+            return slices, broken
+        try:
+            lead_s = demanded.node_lead_s(self._state.nodes.pools, self._config.nodes)
+            asked = demanded.remember(
+                tick_input.workloads,
+                decided,
+                slices.groups,
+                self._state.slices.demands,
+                window_s=demanded.window_s(lead_s),
+                now_s=tick_input.now_s,
+            )
+        except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
+            message = (
+                f"the packing is asked with this tick's demand: {type(error).__name__}: {error}"
+            )
+            return slices, (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+        self._state = replace(self._state, slices=replace(self._state.slices, demands=asked.states))
+        return replace(slices, kept=asked.kept), ()
 
     def _emptied(self) -> tuple[str, ...]:
         """Nodes that the packing would have empty."""

@@ -23,8 +23,9 @@ from autoscaler.solver.highs import HighsSolver
 log = logging.getLogger(__name__)
 
 PERIOD_S = 60.0
-GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
-"""Of what is asked for beyond what runs: tried in this order until it fits."""
+ATTEMPTS = ((True, 1.0), (False, 1.0), (False, 0.5), (False, 0.25), (False, 0.0))
+"""Whether room is kept for what was wanted a short while ago, and how much of what is asked for beyond what runs is to
+find some: tried in this order until it fits. What is wanted now goes before what was."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -64,8 +65,10 @@ class SlicePlanner:
         record = self._last()
         if record is None:
             return
-        for growth_ratio in GROWTH_RATIOS:
-            asked = question(record, self._config, growth_ratio=growth_ratio)
+        for keeps, growth_ratio in ATTEMPTS:
+            if keeps and not record.result.slices.kept:
+                continue
+            asked = question(record, self._config, keeps=keeps, growth_ratio=growth_ratio)
             if asked is None:
                 return
             try:
@@ -75,8 +78,9 @@ class SlicePlanner:
                 return
             if self._ready.infeasible is None:
                 return
-            told = {"growth_ratio": growth_ratio, "error": self._ready.infeasible}
-            log.warning("no packing", extra=told)
+            told = {"keeps": keeps, "growth_ratio": growth_ratio, "error": self._ready.infeasible}
+            # That there is no room to keep is no trouble yet.
+            log.log(logging.INFO if keeps else logging.WARNING, "no packing", extra=told)
 
 
 def solve(asked: Question, now_s: float) -> SlicePlan:

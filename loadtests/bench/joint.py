@@ -18,14 +18,18 @@ from functools import partial
 import numpy as np
 from rich.console import Console
 
+from autoscaler.core.mig.choice import Option, part_of
 from autoscaler.core.mig.geometry import Geometry, geometries
 from autoscaler.core.packing.compact import PRICE
 from autoscaler.core.packing.pack import pack
 from autoscaler.core.packing.problem import Cell, HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.packing.program import Limits
+from autoscaler.core.slices.demanded import keep, window_s
+from autoscaler.core.slices.state import High
 from autoscaler.errors import PackingError
 from autoscaler.solver.highs import HighsSolver
 from loadtests.bench.joint_world import (
+    BOOT_MIN,
     GPUS_PER_NODE,
     PARTS,
     Outcome,
@@ -42,6 +46,7 @@ SEEDS = (1, 2, 3)
 TARGETS = tuple(round(1.3 - 0.05 * step, 2) for step in range(15))
 ATTAINED = 0.99
 PLAN_EVERY_MIN = 5
+KEEP_S = window_s(60.0 * BOOT_MIN)
 MOVE_PRICE = PRICE * 7 // 10
 LIMITS = Limits(nodes=100, gap_ratio=0.005)
 SOLVER = HighsSolver()
@@ -137,7 +142,10 @@ def _count(needed_mrps: int, capacity_mrps: int) -> int:
 
 
 def joint_day(day: Day, target: float) -> Outcome:
-    """Each pool has one geometry; which replicas of which shape on which pools is one plan every five minutes."""
+    """Each pool has one geometry; which replicas of which shape on which pools is one plan every five minutes.
+
+    It is asked with the highest demand of the last minutes, by the product's rule; what runs is what is needed.
+    """
     world = World(day[0].capacities_mrps, CUTS, consolidates=False)
     sizer = Sizer(target)
     needed = sizer.needed_mrps(day[0].demand_mrps)
@@ -151,11 +159,17 @@ def joint_day(day: Day, target: float) -> Outcome:
         counts[name, size] = count
     start(day[0], world, counts)
     leaving: list[Replica] = []
+    past: dict[str, tuple[High, ...]] = {}
     for scenario in day:
         world.step(scenario.demand_mrps)
-        needed = sizer.needed_mrps(scenario.demand_mrps)
+        needed, now_s = sizer.needed_mrps(scenario.demand_mrps), 60.0 * world.minute
+        past = {
+            name: keep(past.get(name, ()), mrps, now_s=now_s, window_s=KEEP_S)
+            for name, mrps in needed.items()
+        }
         if world.minute % PLAN_EVERY_MIN == 0:
-            leaving = _planned(scenario, needed, world)
+            highest = {name: highs[0].amount for name, highs in past.items()}
+            leaving = _planned(scenario, needed, highest, world)
         _fill(scenario, needed, world, leaving)
         leaving = _let_go(scenario, needed, world, leaving)
     return world.outcome
@@ -208,10 +222,13 @@ def _problem(scenario: Scenario, needed: Mapping[str, int], world: World) -> Pac
     )
 
 
-def _planned(scenario: Scenario, needed: Mapping[str, int], world: World) -> list[Replica]:
+def _planned(
+    scenario: Scenario, needed: Mapping[str, int], highest: Mapping[str, int], world: World
+) -> list[Replica]:
     """Carries a plan out: asks for nodes and pods; what is to go afterwards is returned."""
+    problem = _problem(scenario, highest, world)
     try:
-        plan = pack(_problem(scenario, needed, world), SOLVER, limits=LIMITS, move_price=MOVE_PRICE)
+        plan = pack(problem, SOLVER, limits=LIMITS, move_price=MOVE_PRICE)
     except PackingError:
         return []
     for node in world.nodes.values():
@@ -236,11 +253,12 @@ def _planned(scenario: Scenario, needed: Mapping[str, int], world: World) -> lis
             leaving.append(one)
         else:
             running[variant] += 1
-    for variant, count in plan.replicas:
-        name, size = variant.rsplit("-", 1)
-        more = count - running[variant]
+    for (name, size), count in _needed_of(plan.replicas, scenario, needed).items():
+        more = count - running[f"{name}-{size}"]
         if more > 0:
             world.add(name, size, more)
+        elif more < 0:
+            leaving += _victims(world, name, size, leaving)[:-more]
     world.outcome.moves += sum(
         min(
             sum(one.workload == name for one in leaving),
@@ -249,6 +267,37 @@ def _planned(scenario: Scenario, needed: Mapping[str, int], world: World) -> lis
         for name in scenario.demand_mrps
     )
     return leaving
+
+
+def _needed_of(
+    planned: Sequence[tuple[str, int]], scenario: Scenario, needed: Mapping[str, int]
+) -> dict[tuple[str, str], int]:
+    """By workload and size: of what a plan has room for, what is needed now, as in a variant group."""
+    room = dict(planned)
+    counts = {}
+    for name, capacities in scenario.capacities_mrps.items():
+        options = [
+            Option(shape=size, capacity_mrps=capacity, price=PARTS[size])
+            for size, capacity in capacities.items()
+        ]
+        found = {size: room.get(f"{name}-{size}", 0) for size in capacities}
+        for size, count in part_of(options, found, needed[name]).items():
+            counts[name, size] = count
+    return counts
+
+
+def _victims(world: World, name: str, size: str, without: Sequence[Replica]) -> list[Replica]:
+    """In the order of `core/victims`: those that are not ready, then those on the emptiest node."""
+    load = Counter(one.node for one in world.replicas)
+    there = [one for one in world.of(name) if one.size == size and one not in without]
+    return sorted(
+        there,
+        key=lambda one: (
+            one.node is not None,
+            one.ready_at is not None and one.ready_at <= world.minute,
+            load[one.node],
+        ),
+    )
 
 
 def _fill(

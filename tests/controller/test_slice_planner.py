@@ -18,6 +18,7 @@ from autoscaler.core.slices.observed import (
     GroupDecision,
     GroupMember,
     Holder,
+    KeptDemand,
     Mark,
     MigState,
     SliceNode,
@@ -95,6 +96,7 @@ def record(
     *workloads: tuple[WorkloadInput, Decision],
     groups: tuple[GroupDecision, ...] = (),
     pools: tuple[PoolInput, ...] = (),
+    kept: dict[str, int] | None = None,
 ) -> TickRecord:
     return TickRecord(
         input=TickInput(
@@ -107,7 +109,13 @@ def record(
             now_s=START_S,
             decisions=tuple(decision for _, decision in workloads),
             plan=ScalingPlan(),
-            slices=SlicesDecision(groups=groups),
+            slices=SlicesDecision(
+                groups=groups,
+                kept=tuple(
+                    KeptDemand(name=name, amount=amount, at_s=START_S - 300.0)
+                    for name, amount in (kept or {}).items()
+                ),
+            ),
         ),
     )
 
@@ -179,6 +187,74 @@ def test_what_scarcity_cut_is_planned_for() -> None:
     asked = question(tick, CONFIG)
     assert asked is not None
     assert asked.problem.workloads[0].demand_mrps == 3000
+
+
+@pytest.mark.parametrize(
+    ("target", "kept", "pods", "growth_ratio", "asked_for"),
+    [
+        pytest.param(2, {}, 2, 1.0, 2, id="nothing was higher"),
+        pytest.param(2, {"team/a": 5}, 2, 1.0, 5, id="five a short while ago"),
+        pytest.param(2, {"team/a": 5}, 4, 1.0, 5, id="and four still run"),
+        pytest.param(6, {"team/a": 5}, 2, 1.0, 6, id="never less than is wanted now"),
+        pytest.param(2, {"team/b": 5}, 2, 1.0, 2, id="another's"),
+        pytest.param(2, {"team/a": 6}, 2, 0.5, 4, id="half of the growth"),
+        pytest.param(2, {"team/a": 6}, 2, 0.0, 2, id="none of it"),
+    ],
+)
+def test_room_is_asked_for_as_of_late(
+    target: int, kept: dict[str, int], pods: int, growth_ratio: float, asked_for: int
+) -> None:
+    tick = record([node("n1")], workload("a", "1g.10gb", target, pods=pods), kept=kept)
+    asked = question(tick, CONFIG, growth_ratio=growth_ratio)
+    assert asked is not None
+    assert asked.problem.workloads[0].demand_mrps == asked_for * 1000
+    now = question(tick, CONFIG, keeps=False)
+    assert now is not None
+    assert now.problem.workloads[0].demand_mrps == target * 1000
+
+
+def test_a_group_is_asked_for_as_of_late() -> None:
+    members = (
+        GroupMember(workload="team/ones", shape="1g.10gb", replica_mrps=20_000, price=290, replicas=0),
+        GroupMember(workload="team/threes", shape="3g.40gb", replica_mrps=50_000, price=900, replicas=0),
+    )  # fmt: skip
+    group = GroupDecision(group="team/bert", needed_mrps=40_000, members=members, message="")
+    tick = record(
+        [node("n1")],
+        workload("ones", "1g.10gb", 1, variant_group="bert"),
+        workload("threes", "3g.40gb", 1, variant_group="bert"),
+        groups=(group,),
+        kept={"group team/bert": 110_000, "team/ones": 9},
+    )
+    asked = question(tick, CONFIG)
+    assert asked is not None
+    (workload_,) = asked.problem.workloads
+    assert (workload_.name, workload_.demand_mrps) == ("group team/bert", 110_000)
+
+
+def test_an_idle_node_waits_for_what_was_wanted_a_short_while_ago() -> None:
+    """Six of 3g need two nodes of four. With one of them wanted now, the other could be given to nobody else."""
+    nodes = [node("n1", "team/a-0:3g.40gb", config=THREES), node("n2", config=THREES)]
+    mine = workload("a", "3g.40gb", 1, pods=1)
+    kept = record(nodes, mine, workload("b", "1g.10gb", 0), kept={"team/a": 6})
+    assert planned(kept).nodes == ()
+    asked = question(kept, CONFIG)
+    assert asked is not None
+    assert asked.problem.workloads[0].demand_mrps == 6000
+
+
+async def test_what_is_wanted_now_goes_before_what_was(caplog: pytest.LogCaptureFixture) -> None:
+    """An idle node of 3g was another's a short while ago; seven of 1g find a slice nowhere else."""
+    nodes = [node("n1", "team/a-0:3g.40gb", config=THREES), node("n2", config=THREES)]
+    mine, new = workload("a", "3g.40gb", 1, pods=1), workload("b", "1g.10gb", 7)
+    tick = record(nodes, mine, new, kept={"team/a": 6})
+    planner = SlicePlanner(Inline(), lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert (plan.infeasible, plan.nodes) == (None, (("n2", ONES),))
+    # Nothing is amiss.
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
 
 
 def test_a_workload_that_is_only_recommended_for_keeps_its_pods() -> None:

@@ -86,6 +86,28 @@ def cheapest_mix(options: Sequence[Option], demand_mrps: int) -> Mix:
     )
 
 
+def part_of(
+    options: Sequence[Option],
+    counts: Mapping[str, int],
+    demand_mrps: int,
+    *,
+    least: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Of a mix that carries more than the demand, what carries it: the dearest for what they carry go first.
+
+    No shape goes below its `least`. A mix that carries no more than the demand is returned as it is.
+    """
+    left = dict(counts)
+    spare = sum(option.capacity_mrps * counts[option.shape] for option in options) - demand_mrps
+    usable = [option for option in options if option.capacity_mrps > 0]
+    for option in sorted(usable, key=lambda o: (-Fraction(o.price, o.capacity_mrps), o.shape)):
+        over = left[option.shape] - (least or {}).get(option.shape, 0)
+        gone = max(0, min(over, spare // option.capacity_mrps))
+        left[option.shape] -= gone
+        spare -= gone * option.capacity_mrps
+    return left
+
+
 def cheapest_cover(
     capacities: Sequence[int], prices: Sequence[int], demand: int, *, node_limit: int = 200_000
 ) -> Cover:

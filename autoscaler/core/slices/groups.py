@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.behavior import down_window_s
-from autoscaler.core.mig.choice import Option, cheapest_mix
+from autoscaler.core.mig.choice import Option, cheapest_mix, part_of
 from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
@@ -264,19 +264,21 @@ def _planned(members: Sequence[Member], plan: SlicePlan | None) -> Mapping[str, 
 
 
 def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]) -> dict[str, int]:
-    """Replicas of each: its floor, what the packing found room for, and the cheapest for what is left.
+    """Replicas of each: its floor, what is needed of the packing's, and the cheapest for what these do not carry.
 
     What would go beyond a member's own limit goes to the others.
     """
+    options = [Option(shape=m.name, capacity_mrps=m.mrps, price=m.price) for m in members]
     limits = {m.name: m.limit for m in members}
-    counts = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
+    least = {m.name: min(m.limit, m.floor) for m in members}
+    room = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
+    counts = part_of(options, room, needed_mrps, least=least)
     for _ in members:
         left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)
-        open_ = [m for m in members if counts[m.name] < limits[m.name]]
+        open_ = [one for one in options if counts[one.shape] < limits[one.shape]]
         if left <= 0 or not open_:
             break
-        options = [Option(shape=m.name, capacity_mrps=m.mrps, price=m.price) for m in open_]
-        for name, count in cheapest_mix(options, left).replicas:
+        for name, count in cheapest_mix(open_, left).replicas:
             counts[name] = min(limits[name], counts[name] + count)
     if not any(counts.values()):
         # Somebody has to show when requests come again.

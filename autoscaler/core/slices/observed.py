@@ -163,10 +163,23 @@ class SlicePoolDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDemand:
+    """More than is wanted now, for which the packing is to keep room: it was wanted a short while ago."""
+
+    name: str
+    """A workload (`namespace/name`), or `group namespace/name`."""
+    amount: int
+    """Replicas of a workload; of a group, thousandths of an inference a second."""
+    at_s: float
+    """When it was wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlicesDecision:
     """The answer for slices."""
 
     groups: tuple[GroupDecision, ...] = ()
+    kept: tuple[KeptDemand, ...] = ()
     pools: tuple[SlicePoolDecision, ...] = ()
     actions: tuple[MigAction, ...] = ()
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoscaler.core import scarcity
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import PoolInput
@@ -20,6 +19,7 @@ from autoscaler.core.packing.nodes import IdleGpu, recuts
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import Cell, HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.demanded import group_name, wanted
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan, profile_of
 from autoscaler.core.slices.prices import shape_of, slice_pools
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
@@ -50,6 +50,8 @@ class _Draft:
 
     config: EngineConfig
     growth_ratio: float = 1.0
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """By the packing's name, what was wanted of late and is more than what is wanted now."""
     cells: dict[str, Cell] = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
     held: list[HeldGpu] = field(default_factory=list)
@@ -59,10 +61,11 @@ class _Draft:
 
 
 def question(
-    record: TickRecord, config: EngineConfig, *, growth_ratio: float = 1.0
+    record: TickRecord, config: EngineConfig, *, keeps: bool = True, growth_ratio: float = 1.0
 ) -> Question | None:
     """None: there is no slice pool, or it is not known what is on it.
 
+    `keeps` asks for the highest demand of the last minutes, and not for what is wanted now only.
     `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
     part of it may.
     """
@@ -71,7 +74,8 @@ def question(
         return None
     if any(not item.pods_known for item in record.input.workloads):
         return None
-    draft = _Draft(config=config, growth_ratio=growth_ratio)
+    kept = {item.name: item.amount for item in record.result.slices.kept} if keeps else {}
+    draft = _Draft(config=config, growth_ratio=growth_ratio, kept=kept)
     usable = [node for node in given.nodes if _usable(node, config)]
     gpu_price = _add_cells(draft, usable, record.input.pools)
     _add_workloads(draft, record)
@@ -229,18 +233,14 @@ def _add_single(draft: _Draft, given: WorkloadInput, decision: Decision) -> None
     cells = _cells_of(draft, given)
     if not cells or given.spec.node_needs is None:
         return
-    runs = _running(given)
-    count = _part(draft, runs, _wished(decision)) if given.spec.mode is Mode.AUTO else runs
-    _add_counted(draft, str(given.spec.id), shape_of(given.spec.node_needs), count, cells)
+    name, runs = str(given.spec.id), _running(given)
+    count = _wished(draft, name, runs, wanted(decision)) if given.spec.mode is Mode.AUTO else runs
+    _add_counted(draft, name, shape_of(given.spec.node_needs), count, cells)
 
 
-def _wished(decision: Decision) -> int:
-    """Before scarcity cut it: nodes that are cut otherwise may hold what those of today can't."""
-    cuts = (step.before for step in decision.steps if step.stage == scarcity.STAGE)
-    return next(cuts, decision.target)
-
-
-def _part(draft: _Draft, now: int, wished: int) -> int:
+def _wished(draft: _Draft, name: str, now: int, wanted_now: int) -> int:
+    """Never less than what is wanted now, but for the growth of which only a part fits."""
+    wished = max(wanted_now, draft.kept.get(name, 0))
     return wished if wished <= now else now + int(draft.growth_ratio * (wished - now))
 
 
@@ -269,10 +269,9 @@ def _add_group(draft: _Draft, group: GroupDecision, given: Mapping[str, Workload
         variants.append(variant)
     carries = any(variant.capacity_mrps for variant in variants)
     now = sum(_running(given[m.workload]) * m.replica_mrps for m in group.members)
-    demand = _part(draft, now, group.needed_mrps or 0) if carries else 0
-    draft.workloads.append(
-        Workload(name=f"group {group.group}", demand_mrps=demand, variants=tuple(variants))
-    )
+    name = group_name(group.group)
+    demand = _wished(draft, name, now, group.needed_mrps or 0) if carries else 0
+    draft.workloads.append(Workload(name=name, demand_mrps=demand, variants=tuple(variants)))
 
 
 def _cells_of(draft: _Draft, given: WorkloadInput) -> frozenset[str]:

@@ -88,9 +88,31 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class High:
+    """What one tick wanted of the packing, for as long as nothing as high has been wanted since."""
+
+    at_s: float
+    amount: int
+    """Replicas of a workload; of a group, thousandths of an inference a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandState:
+    """What was wanted of the packing of late, under one of its names."""
+
+    name: str
+    """A workload (`namespace/name`), or `group namespace/name`."""
+    shape: str
+    """Of a replica: so many of another shape are another demand. Empty for a group."""
+    highs: tuple[High, ...] = ()
+    """Oldest and highest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlicesState:
     """Memory of all of it."""
 
     plan: SlicePlan | None = None
     groups: tuple[GroupState, ...] = ()
     pools: tuple[PoolMoves, ...] = ()
+    demands: tuple[DemandState, ...] = ()

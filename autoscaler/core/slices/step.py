@@ -58,7 +58,7 @@ def step(
     return Stepped(
         decisions=tuple(joined.decisions.get(item.workload, item) for item in decisions),
         slices=replace(moved[0], groups=tuple(joined.groups)),
-        state=SlicesState(plan=plan, groups=tuple(joined.states), pools=moved[1]),
+        state=replace(state, plan=plan, groups=tuple(joined.states), pools=moved[1]),
     )
 
 

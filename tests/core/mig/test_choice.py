@@ -14,6 +14,7 @@ from autoscaler.core.mig.choice import (
     cheapest_cover,
     cheapest_mix,
     options_of,
+    part_of,
     shape_of_requests,
     share_price,
     variant_group_problem,
@@ -95,6 +96,54 @@ def test_a_search_that_is_cut_off_says_how_far_it_may_be() -> None:
 
 
 # ---------------------------------------------------------------- what a pod asks for
+
+
+GPU_AND_SEVENTH = [
+    Option(shape="gpu", capacity_mrps=60_000, price=56),
+    Option(shape="1g.10gb", capacity_mrps=20_000, price=8),
+]
+
+
+@pytest.mark.parametrize(
+    ("demand_mrps", "least", "left"),
+    [
+        pytest.param(140_000, {}, {"gpu": 1, "1g.10gb": 4}, id="all of it is needed"),
+        pytest.param(200_000, {}, {"gpu": 1, "1g.10gb": 4}, id="more is needed"),
+        pytest.param(121_000, {}, {"gpu": 1, "1g.10gb": 4}, id="less than a replica too much"),
+        pytest.param(100_000, {}, {"gpu": 1, "1g.10gb": 2}, id="two sevenths too much"),
+        pytest.param(80_000, {}, {"gpu": 0, "1g.10gb": 4}, id="a GPU goes first"),
+        pytest.param(80_000, {"gpu": 1}, {"gpu": 1, "1g.10gb": 1}, id="but for its least"),
+        pytest.param(0, {}, {"gpu": 0, "1g.10gb": 0}, id="nothing is needed"),
+        pytest.param(0, {"1g.10gb": 3}, {"gpu": 0, "1g.10gb": 3}, id="nothing but the least"),
+    ],
+)
+def test_the_part_of_a_mix_that_is_needed(
+    demand_mrps: int, least: dict[str, int], left: dict[str, int]
+) -> None:
+    counts = {"gpu": 1, "1g.10gb": 4}
+    assert part_of(GPU_AND_SEVENTH, counts, demand_mrps, least=least) == left
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(0, 9)), max_size=4),
+    st.integers(0, 500),
+)
+def test_a_part_carries_what_is_needed_and_nothing_to_spare(
+    shapes: list[tuple[int, int, int]], demand: int
+) -> None:
+    options = [
+        Option(shape=str(place), capacity_mrps=capacity, price=price)
+        for place, (capacity, price, _) in enumerate(shapes)
+    ]
+    counts = {str(place): count for place, (_, _, count) in enumerate(shapes)}
+    left = part_of(options, counts, demand)
+    carried = sum(option.capacity_mrps * left[option.shape] for option in options)
+    there = sum(option.capacity_mrps * counts[option.shape] for option in options)
+    assert carried >= min(demand, there)
+    assert all(0 <= left[shape] <= counts[shape] for shape in counts)
+    for option in options:
+        if left[option.shape] and option.capacity_mrps:
+            assert carried - option.capacity_mrps < demand
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from autoscaler.core.state import EngineState
 from autoscaler.core.types import ActionResult, Outcome, TickInput, TickRecord, TickResult
 from autoscaler.engine import DecisionEngine
 from tests.core.slices.machines import ONES, POOL, THREES
-from tests.core.story import TWO_AT_ONCE, Story, spec
+from tests.core.story import START_S, TWO_AT_ONCE, Story, spec
 
 CONFIG = EngineConfig(
     slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}, patience_s=0.0)
@@ -141,6 +141,46 @@ def test_a_journal_and_a_checkpoint_hold_all_of_it() -> None:
     state = routed.engine.snapshot()
     assert decode(encode(state), EngineState) == state
     assert state.slices.groups[0].moving
+
+
+def test_a_new_leader_keeps_the_room_that_the_old_one_kept() -> None:
+    """The group needs twice as much for five minutes; the checkpoint is taken while it falls."""
+    routed = Routed(slices=SlicesInput(nodes=(NODE,), fronts=()))
+    routed.run(600.0, 70.0)
+    high = routed.run(300.0, 140.0).slices.groups[0].needed_mrps
+    assert high is not None
+    fallen = routed.run(300.0, 50.0).slices
+    needed = fallen.groups[0].needed_mrps
+    assert needed is not None
+    assert needed < high
+    (kept,) = fallen.kept
+    assert (kept.name, kept.at_s) == ("group team/bert", START_S + 960.0)
+    assert kept.amount >= high
+    routed.engine, before = DecisionEngine(CONFIG), routed.engine
+    routed.engine.restore(decode(encode(before.snapshot()), EngineState))
+    # Ten minutes of being empty, and five until there is a node again.
+    assert routed.run(650.0, 50.0).slices.kept == (kept,)
+    assert routed.whole.now_s == START_S + 1850.0
+    assert routed.run(10.0, 50.0).slices.kept[0].amount < kept.amount
+    assert routed.run(240.0, 50.0).slices.kept == ()
+
+
+def test_what_is_kept_is_replayed() -> None:
+    routed = Routed(slices=SlicesInput(nodes=(NODE,), fronts=()))
+    routed.run(300.0, 140.0)
+    start = routed.engine.snapshot()
+    records = []
+    for _ in range(40):
+        routed.run(10.0, 50.0)
+        records.append(decode(encode(routed.record), TickRecord))
+    assert records[-1].result.slices.kept
+    again = DecisionEngine(CONFIG)
+    again.restore(decode(encode(start), EngineState))
+    for one in records:
+        assert again.tick(one.input).slices == one.result.slices
+        again.acknowledge(
+            tuple(ActionResult(action=a, outcome=Outcome.APPLIED) for a in one.result.plan.actions)
+        )
 
 
 def test_a_fault_in_the_step_leaves_replicas_alone() -> None:

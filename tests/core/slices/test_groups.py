@@ -345,6 +345,17 @@ def test_the_packing_goes_before_the_list_price() -> None:
     assert Group([whole(), ones()], plan=old).targets()["ones"] == 10
 
 
+def test_of_a_plan_with_room_for_more_only_what_is_needed_is_taken() -> None:
+    """Room for 60 + 20 x 15 = 360; 260 are needed: the dearer GPU is min-replicas, five sevenths are not started."""
+    plan = SlicePlan(made_at_s=START_S, replicas=(("team/ones", 15), ("team/whole", 1)))
+    assert Group([whole(), ones()], plan=plan).targets() == {"whole": 4, "ones": 10}
+    more = replace(plan, replicas=(("team/ones", 8), ("team/whole", 3)))
+    group = Group([whole(), ones(current=8)], plan=more)
+    # 340: one GPU is 60 of the 80 too many, and one seventh the rest.
+    assert group.join().groups[0].members[0].replicas == 2
+    assert group.targets() == {"whole": 2, "ones": 7}
+
+
 def test_recommend_only_says() -> None:
     config = EngineConfig(slices=SliceSettings(mode=SlicesMode.RECOMMEND, pools={"mig": POOL}))
     group = Group([whole(), ones()], config=config)
