@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autoscaler.core.mig.geometry import RESOURCE_PREFIX, Geometry
+from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.reasons import Reason
 
 CONFIG_LABEL = "nvidia.com/mig.config"
 STATE_LABEL = "nvidia.com/mig.config.state"
+ZONE_LABEL = "topology.kubernetes.io/zone"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 CHANGE_ANNOTATION = "mig.forescale.io/change"
 """On a node that forescale has cordoned: what it is about to do. Whoever leads next finds it here."""
@@ -57,6 +59,12 @@ class SliceNode:
     ready: bool = True
     cordoned: bool = False
     leaving: bool = False
+    taints: tuple[Taint, ...] = ()
+    """Those that say whom it is for."""
+    labels: tuple[tuple[str, str], ...] | None = None
+    """Of those that some workload's pods ask for, the ones that it has; None: not observed."""
+    zone: str | None = None
+    """Its label `topology.kubernetes.io/zone`."""
     mark: Mark | None = None
     holders: tuple[Holder, ...] | None = None
     """Pods bound to it that hold a GPU or a slice, as the API server shows; None: not known."""

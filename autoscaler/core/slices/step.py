@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.need import Need
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.types import Decision, TickInput, WorkloadId
+from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
 """A plan that is older says nothing: who makes them has stopped."""
@@ -56,10 +58,27 @@ def step(
     )
     moved = _pools(given, plan, state, config, now_s, hold)
     return Stepped(
-        decisions=tuple(joined.decisions.get(item.workload, item) for item in decisions),
+        decisions=tuple(
+            _with_stranded(workload, joined.decisions.get(item.workload, item), given, config)
+            for workload, item in zip(tick_input.workloads, decisions, strict=True)
+        ),
         slices=replace(moved[0], groups=tuple(joined.groups)),
         state=SlicesState(plan=plan, groups=tuple(joined.states), pools=moved[1]),
     )
+
+
+def _with_stranded(
+    workload: WorkloadInput, decision: Decision, given: SlicesInput, config: EngineConfig
+) -> Decision:
+    """Says so where no node of its slice pools is for its pods."""
+    needs = workload.spec.node_needs
+    if needs is None or given.stale is not None:
+        return decision
+    message = stranded(needs, given.nodes, config)
+    if message is None:
+        return decision
+    finding = Finding(reason=Reason.UNSCHEDULABLE, message=message)
+    return replace(decision, findings=(*decision.findings, finding))
 
 
 def _pools(
