@@ -8,13 +8,17 @@ from typing import Any
 from autoscaler.clients.objects import requests
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import (
+    HOST_LABEL,
     NODE_NAME,
+    ZONE_LABEL,
     Placement,
     Requirement,
+    SpreadRule,
     Taint,
     Term,
     Toleration,
     lasting,
+    selects,
 )
 
 Object = Mapping[str, Any]
@@ -34,7 +38,12 @@ def node_needs(template: Object) -> NodeNeeds | None:
         resource=gpus[0],
         count=held[gpus[0]],
         selector=tuple(sorted(selector.items())),
-        placement=Placement(terms=terms, tolerations=tolerations(spec)),
+        placement=Placement(
+            terms=terms,
+            tolerations=tolerations(spec),
+            spreads=_spreads(template),
+            alone=_alone(template),
+        ),
     )
 
 
@@ -77,15 +86,49 @@ def _terms(spec: Object) -> tuple[Term, ...] | None:
         return None
     return tuple(
         tuple(
-            Requirement(
-                key=str(one.get("key")),
-                operator=str(one.get("operator")),
-                values=tuple(str(value) for value in one.get("values") or ()),
-            )
+            _requirement(one)
             for part in ("matchExpressions", "matchFields")
             for one in term.get(part) or ()
         )
         for term in required.get("nodeSelectorTerms") or ()
+    )
+
+
+def _spreads(template: Object) -> tuple[SpreadRule, ...]:
+    """Constraints over a node or a zone that are enforced and that count the template's own pods."""
+    found = set()
+    for one in (template.get("spec") or {}).get("topologySpreadConstraints") or ():
+        enforced = one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
+        key = str(one.get("topologyKey"))
+        if enforced and key in (HOST_LABEL, ZONE_LABEL) and _counts_itself(template, one):
+            found.add(SpreadRule(key=key, max_skew=max(1, int(one.get("maxSkew") or 1))))
+    return tuple(sorted(found))
+
+
+def _alone(template: Object) -> bool:
+    affinity = ((template.get("spec") or {}).get("affinity") or {}).get("podAntiAffinity") or {}
+    return any(
+        one.get("topologyKey") == HOST_LABEL and _counts_itself(template, one)
+        for one in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+    )
+
+
+def _counts_itself(template: Object, rule: Object) -> bool:
+    """Whether a rule's label selector selects the template's own pods; without a selector it selects none."""
+    selector = rule.get("labelSelector")
+    if selector is None:
+        return False
+    exact = {str(k): str(v) for k, v in (selector.get("matchLabels") or {}).items()}
+    wanted = [Requirement(key=k, operator="In", values=(v,)) for k, v in exact.items()]
+    wanted += [_requirement(one) for one in selector.get("matchExpressions") or ()]
+    return selects(tuple(wanted), (template.get("metadata") or {}).get("labels") or {})
+
+
+def _requirement(raw: Object) -> Requirement:
+    return Requirement(
+        key=str(raw.get("key")),
+        operator=str(raw.get("operator")),
+        values=tuple(str(value) for value in raw.get("values") or ()),
     )
 
 

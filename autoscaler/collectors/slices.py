@@ -17,7 +17,8 @@ from autoscaler.collectors import slice_views
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.node_views import carries
 from autoscaler.collectors.slice_views import PlacedHolder, ServiceView, SliceNodeView
-from autoscaler.core.slices.observed import ZONE_LABEL, Front, Holder, SliceNode, SlicesInput
+from autoscaler.core.nodes.placement import ZONE_LABEL
+from autoscaler.core.slices.observed import Front, Holder, SliceNode, SlicesInput
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import SourceError
 

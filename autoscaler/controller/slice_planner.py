@@ -13,9 +13,11 @@ from autoscaler.controller.forecast_worker import WorkerLost
 from autoscaler.controller.forecasting import Worker
 from autoscaler.core.packing.pack import MOVE_PRICE, pack
 from autoscaler.core.packing.plan import PackingPlan
+from autoscaler.core.packing.problem import PackingProblem
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.question import Question, answer, question
+from autoscaler.core.slices.spread import Keep
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import PackingError
 from autoscaler.solver.highs import HighsSolver
@@ -24,7 +26,13 @@ log = logging.getLogger(__name__)
 
 PERIOD_S = 60.0
 GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
-"""Of what is asked for beyond what runs: tried in this order until it fits."""
+"""Of what is asked for beyond what runs."""
+ASKED = (
+    (Keep.EVERYTHING, 1.0),
+    *((Keep.SPREAD, ratio) for ratio in GROWTH_RATIOS),
+    *((Keep.NOTHING, ratio) for ratio in GROWTH_RATIOS),
+)
+"""How much is kept to, and of how much growth: tried in this order until it fits."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -64,10 +72,14 @@ class SlicePlanner:
         record = self._last()
         if record is None:
             return
-        for growth_ratio in GROWTH_RATIOS:
-            asked = question(record, self._config, growth_ratio=growth_ratio)
+        before: PackingProblem | None = None
+        for keep, growth_ratio in ASKED:
+            asked = question(record, self._config, growth_ratio=growth_ratio, keep=keep)
             if asked is None:
                 return
+            if asked.problem == before:
+                continue
+            before = asked.problem
             try:
                 self._ready = await self._worker.call(solve, asked, self._clock.now_s())
             except WorkerLost as error:
@@ -75,7 +87,11 @@ class SlicePlanner:
                 return
             if self._ready.infeasible is None:
                 return
-            told = {"growth_ratio": growth_ratio, "error": self._ready.infeasible}
+            told = {
+                "growth_ratio": growth_ratio,
+                "keep": keep.name,
+                "error": self._ready.infeasible,
+            }
             log.warning("no packing", extra=told)
 
 

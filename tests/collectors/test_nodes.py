@@ -16,7 +16,7 @@ from autoscaler.collectors import node_views
 from autoscaler.collectors.node_needs import node_needs
 from autoscaler.collectors.nodes import DIFFERS, NodeCollector
 from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput, StockOut
-from autoscaler.core.nodes.placement import Placement, Requirement, Taint, Toleration
+from autoscaler.core.nodes.placement import Placement, Requirement, SpreadRule, Taint, Toleration
 from autoscaler.core.nodes.settings import PoolSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_api import ClusterApi
@@ -381,3 +381,55 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
 )
 def test_what_a_pod_asks_of_a_node(spec: dict[str, Any], needs: NodeNeeds | None) -> None:
     assert node_needs({"spec": spec}) == needs
+
+
+HOSTS = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "a"}}}
+ZONES = {
+    "topologyKey": "topology.kubernetes.io/zone",
+    "maxSkew": 2,
+    "whenUnsatisfiable": "DoNotSchedule",
+    "labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["a", "b"]}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "spread"),
+    [
+        # DoNotSchedule and a skew of 1 are what Kubernetes assumes.
+        (HOSTS, SpreadRule(key="kubernetes.io/hostname")),
+        (ZONES, SpreadRule(key="topology.kubernetes.io/zone", max_skew=2)),
+        (ZONES | {"whenUnsatisfiable": "ScheduleAnyway"}, None),
+        (ZONES | {"labelSelector": {"matchLabels": {"app": "b"}}}, None),
+        (ZONES | {"labelSelector": {}}, SpreadRule(key="topology.kubernetes.io/zone", max_skew=2)),
+        (ZONES | {"labelSelector": None}, None),
+        (ZONES | {"topologyKey": "rack"}, None),
+    ],
+)
+def test_what_spreads_pods_of_one_kind(
+    constraint: dict[str, Any], spread: SpreadRule | None
+) -> None:
+    needs = node_needs(_template(topologySpreadConstraints=[constraint]))
+    assert needs is not None
+    assert needs.placement.spreads == (() if spread is None else (spread,))
+
+
+@pytest.mark.parametrize(
+    ("term", "alone"),
+    [
+        (HOSTS, True),
+        (HOSTS | {"topologyKey": "topology.kubernetes.io/zone"}, False),
+        (HOSTS | {"labelSelector": {"matchLabels": {"app": "b"}}}, False),
+    ],
+)
+def test_pods_that_want_no_second_of_their_kind_on_a_node(
+    term: dict[str, Any], alone: bool
+) -> None:
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    needs = node_needs(_template(affinity={"podAntiAffinity": required}))
+    assert needs is not None
+    assert needs.placement.alone == alone
+
+
+def _template(**spec: Any) -> dict[str, Any]:
+    containers = [{"resources": {"limits": {GPU: 1}}}]
+    return {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": containers, **spec}}

@@ -15,14 +15,15 @@ HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
 TRANSIENT_TAINTS = (
     "node.kubernetes.io/",
     "node.cloudprovider.kubernetes.io/",
-    "karpenter.sh/",
+    "karpenter.sh/unregistered",
+    "karpenter.sh/disrupted",
     "startup-taint.cluster-autoscaler.kubernetes.io/",
     "ToBeDeletedByClusterAutoscaler",
 )
 """Beginnings of keys that say what state a node is in, not whom it is for; that state is read elsewhere."""
 
-Term = tuple["Requirement", ...]
-"""All of it must hold. Without a requirement it matches no node."""
+ZONE_LABEL = "topology.kubernetes.io/zone"
+HOST_LABEL = "kubernetes.io/hostname"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -37,6 +38,10 @@ class Requirement:
     def __str__(self) -> str:
         values = f" {', '.join(self.values)}" if self.values else ""
         return f"{self.key} {self.operator}{values}"
+
+
+Term = tuple[Requirement, ...]
+"""All of it must hold. Without a requirement it matches no node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -73,6 +78,15 @@ class Toleration:
         return self.operator == "Equal" and (self.key, self.value) == (taint.key, taint.value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class SpreadRule:
+    """A topology spread constraint (`DoNotSchedule`) over a pod's own kind."""
+
+    key: str
+    """The node label whose values are the domains."""
+    max_skew: int = 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """What a pod template says of nodes beside its node selector."""
@@ -80,6 +94,18 @@ class Placement:
     terms: tuple[Term, ...] | None = None
     """Required node affinity: one of them must match; None: there is none."""
     tolerations: tuple[Toleration, ...] = ()
+    spreads: tuple[SpreadRule, ...] = ()
+    alone: bool = False
+    """Required anti-affinity to its own kind on a node: one there at most."""
+
+    def skew(self, key: str) -> int | None:
+        """The most by which it lets the values of a label differ; None: it is not spread over them."""
+        return min((rule.max_skew for rule in self.spreads if rule.key == key), default=None)
+
+
+def selects(selector: Term, labels: Mapping[str, str]) -> bool:
+    """Whether all requirements hold for these labels; without one they do."""
+    return all(_holds(one, labels.get(one.key)) for one in selector)
 
 
 def kept_from_labels(

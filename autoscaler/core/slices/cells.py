@@ -1,8 +1,8 @@
 """The cells of a tick's question: nodes that the scheduler can't tell apart for any workload that there is.
 
 Nodes of one slice pool are one cell as long as the same workloads may go to all of them; a taint, or a label that
-somebody's affinity asks for, splits it. A pool that an autoscaler grows is one cell, for what its next node is like is
-not known before it is there.
+somebody's affinity asks for, splits it, and so does a zone where somebody is spread over zones. A pool that an
+autoscaler grows is one cell, for what its next node is like is not known before it is there.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
-from autoscaler.core.nodes.placement import NODE_NAME, kept_by_taint, kept_from_labels
+from autoscaler.core.nodes.placement import NODE_NAME, ZONE_LABEL, kept_by_taint, kept_from_labels
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.packing.problem import Cell
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.observed import ZONE_LABEL, SliceNode, profile_of
+from autoscaler.core.slices.observed import SliceNode, profile_of
 from autoscaler.core.slices.prices import slice_pools
 
 PRICE_SCALE = 1000
@@ -36,6 +36,8 @@ class Ground:
     """By cell, the pool that it is of."""
     of_node: dict[str, str] = field(default_factory=dict)
     """By node of a slice pool, its cell."""
+    grown: frozenset[str] = frozenset()
+    """Cells that a node autoscaler adds to."""
     open: dict[NodeNeeds, frozenset[str]] = field(default_factory=dict)
     """By what pods ask for, the cells on which they may run."""
 
@@ -46,6 +48,8 @@ def kept_away(needs: NodeNeeds, node: SliceNode, config: EngineConfig) -> str | 
     known[NODE_NAME] = node.name
     if node.zone is not None:
         known[ZONE_LABEL] = node.zone
+    elif node.labels is not None and needs.placement.skew(ZONE_LABEL) is not None:
+        return "it is in no zone, and a spread over zones is asked for"
     return kept_from_labels(
         needs.placement, needs.selector, known, complete=node.labels is not None
     ) or kept_by_taint(needs.placement, node.taints)
@@ -99,6 +103,7 @@ def lay_out(
                 one.placement, seen.taints
             ):
                 allowed[one].add(name)
+    ground.grown = frozenset(grown) & ground.cells.keys()
     ground.open = {one: frozenset(names) for one, names in allowed.items()}
     return ground
 
@@ -113,18 +118,19 @@ def _add_pool(
     *,
     priced: bool,
 ) -> None:
-    """One cell for each set of workloads that may use the same nodes; a pool without a node is a cell of none."""
+    """One cell for each zone and set of workloads that may use the same nodes; a pool without a node is one of none."""
     sliced = config.slices.pools[pool]
     fits = [pool in slice_pools(one, config) for one in asked]
-    alike: dict[tuple[bool, ...], list[str]] = {}
+    zoned = any(one.placement.skew(ZONE_LABEL) is not None for one in asked)
+    alike: dict[tuple[str | None, tuple[bool, ...]], list[str]] = {}
     for node in sorted(nodes, key=lambda node: node.name):
         may = tuple(
             fit and kept_away(one, node, config) is None
             for fit, one in zip(fits, asked, strict=True)
         )
-        alike.setdefault(may, []).append(node.name)
+        alike.setdefault((node.zone if zoned else None, may), []).append(node.name)
     hourly = sliced.price_per_hour if priced else sliced.gpus_per_node
-    for may, names in (alike or {tuple(fits): []}).items():
+    for (zone, may), names in (alike or {(None, tuple(fits)): []}).items():
         # Where there are several, each is called after its first node.
         cell = pool if len(alike) < 2 else f"{pool}/{names[0]}"
         ground.cells[cell] = Cell(
@@ -132,6 +138,7 @@ def _add_pool(
             gpus=len(names),
             geometries=tuple(sorted({sliced.slices_of(one) for one in sliced.configs})),
             price=max(1, round((hourly or 0) * PRICE_SCALE)),
+            zone=zone,
         )
         ground.pools[cell] = pool
         ground.of_node |= dict.fromkeys(names, cell)

@@ -11,7 +11,6 @@ from autoscaler.core.reasons import Reason
 
 CONFIG_LABEL = "nvidia.com/mig.config"
 STATE_LABEL = "nvidia.com/mig.config.state"
-ZONE_LABEL = "topology.kubernetes.io/zone"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 CHANGE_ANNOTATION = "mig.forescale.io/change"
 """On a node that forescale has cordoned: what it is about to do. Whoever leads next finds it here."""
@@ -103,6 +102,8 @@ class SlicePlan:
     emptied: tuple[str, ...] = ()
     """Nodes that would be empty if their replicas went first."""
     message: str = ""
+    not_kept: str = ""
+    """Which spread or survival it leaves out, and why."""
     infeasible: str | None = None
     """Why there is no plan."""
 

@@ -21,6 +21,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
+from autoscaler.core.slices.spread import Keep, Spreading, not_kept
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
 
 ONE = 1000
@@ -43,6 +44,8 @@ class Question:
     """By node of a slice pool, its cell."""
     grouped: frozenset[str]
     """Variants that belong to a group."""
+    not_kept: str = ""
+    """What was left out so that the rest fits, in words."""
 
 
 @dataclass(slots=True)
@@ -62,12 +65,16 @@ class _Draft:
 
 
 def question(
-    record: TickRecord, config: EngineConfig, *, growth_ratio: float = 1.0
+    record: TickRecord,
+    config: EngineConfig,
+    *,
+    growth_ratio: float = 1.0,
+    keep: Keep = Keep.EVERYTHING,
 ) -> Question | None:
     """None: there is no slice pool, or it is not known what is on it.
 
     `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
-    part of it may.
+    part of it may. `keep` is how much of spread and of what is to survive is asked for.
     """
     given = record.input.slices
     if given is None or given.stale is not None or not config.slices.pools:
@@ -87,7 +94,12 @@ def question(
     for node in usable:
         _add_node(draft, node, owners)
     _add_grown(draft, record.input.workloads, record.input.pools)
-    draft.workloads = [_less_misplaced(draft, workload) for workload in draft.workloads]
+    spreading = Spreading(
+        ground=ground,
+        specs={str(item.spec.id): item.spec for item in record.input.workloads},
+        keep=keep,
+    )
+    draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
         _add_counted(draft, f"others on {cell} with {shape}", shape, count, frozenset({cell}))
     return Question(
@@ -107,6 +119,7 @@ def question(
         grouped=frozenset(
             member.workload for group in record.result.slices.groups for member in group.members
         ),
+        not_kept=not_kept([item.spec for item in record.input.workloads], keep),
     )
 
 
@@ -138,6 +151,7 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         nodes=tuple(sorted(changes)),
         emptied=tuple(drained),
         message=message,
+        not_kept=asked.not_kept,
     )
 
 

@@ -12,8 +12,9 @@ from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
+from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
+from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
 """A plan that is older says nothing: who makes them has stopped."""
@@ -59,7 +60,7 @@ def step(
     moved = _pools(given, plan, state, config, now_s, hold)
     return Stepped(
         decisions=tuple(
-            _with_stranded(workload, joined.decisions.get(item.workload, item), given, config)
+            _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
             for workload, item in zip(tick_input.workloads, decisions, strict=True)
         ),
         slices=replace(moved[0], groups=tuple(joined.groups)),
@@ -67,18 +68,25 @@ def step(
     )
 
 
-def _with_stranded(
-    workload: WorkloadInput, decision: Decision, given: SlicesInput, config: EngineConfig
+def _with_remarks(
+    workload: WorkloadInput,
+    decision: Decision,
+    given: SlicesInput,
+    plan: SlicePlan | None,
+    config: EngineConfig,
 ) -> Decision:
-    """Says so where no node of its slice pools is for its pods."""
-    needs = workload.spec.node_needs
+    """Says so where no node of its slice pools is for its pods, and where it does not survive what it is to."""
+    needs, found = workload.spec.node_needs, []
     if needs is None or given.stale is not None:
         return decision
-    message = stranded(needs, given.nodes, config)
-    if message is None:
-        return decision
-    finding = Finding(reason=Reason.UNSCHEDULABLE, message=message)
-    return replace(decision, findings=(*decision.findings, finding))
+    nowhere, flaw = stranded(needs, given.nodes, config), unspread(workload.spec)
+    if nowhere is not None:
+        found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
+    if flaw is not None:
+        found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
+    elif workload.spec.survive is not Survive.NONE and plan is not None and plan.not_kept:
+        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.not_kept))
+    return replace(decision, findings=(*decision.findings, *found)) if found else decision
 
 
 def _pools(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from autoscaler.codec import decode, encode
+from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import (
     Placement,
     Requirement,
+    SpreadRule,
     Taint,
     Toleration,
     kept_by_taint,
@@ -109,3 +112,20 @@ def test_taints_that_tell_a_nodes_state_are_not_judged() -> None:
         dedicated,
     )
     assert lasting(taints) == (dedicated,)
+
+
+def test_what_pods_ask_for_goes_through_a_journal_unchanged() -> None:
+    needs = NodeNeeds(
+        resource="nvidia.com/mig-1g.10gb",
+        count=1,
+        placement=Placement(
+            terms=((wants("disk", "In", "ssd"), wants("gpus", "Gt", "4")),),
+            tolerations=(Toleration(key="dedicated", operator="Exists"),),
+            spreads=(SpreadRule(key=ZONE, max_skew=2),),
+            alone=True,
+        ),
+    )
+    assert decode(encode(needs), NodeNeeds) == needs
+    # A journal from before it was read.
+    old = decode('{"resource": "nvidia.com/gpu", "count": 1, "selector": []}', NodeNeeds)
+    assert old.placement == Placement()
