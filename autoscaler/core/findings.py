@@ -85,7 +85,9 @@ def _told(item: SickReplica, *, ready: int, now_s: float) -> str:
     else:
         remedy = "delete the pod; if the next one on that node is no better, drain the node"
         what = "answers no request while its siblings answer theirs"
-        if item.slow_ratio is not None:
+        if item.ailment is Ailment.FAILING:
+            what = "fails requests that its siblings answer"
+        elif item.slow_ratio is not None:
             what = f"takes {item.slow_ratio:.2g} times as long for a batch as its siblings"
     if item.well_since_s is not None:
         minutes = round(sick.WELL_AFTER_S / 60.0)

@@ -31,6 +31,8 @@ AS_KNOWN = 1.0
 COMPARABLE_LOAD = 1.5
 # Less than one inference in a minute is none.
 NONE_RPS = 1.0 / 60.0
+# Half of its requests fail, and one in twenty of its siblings': bad requests are spread over all of them.
+FAILING_SHARE, USUAL_FAILING_SHARE = 0.5, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,13 @@ class Paces:
     """Times a pod's batches take over its siblings'. A pod that can't be told is missing."""
 
     window: Mapping[str, float] = field(default_factory=dict)
-    """By pod, over the rate window; `STALLED` where it answers nothing."""
+    """By pod, over the rate window; `STALLED` where it answers nothing that is of use."""
     newest: Mapping[str, float] = field(default_factory=dict)
     """The same since the last scrape alone."""
     level: Mapping[str, float] = field(default_factory=dict)
     """By template: the median of what all of them took since the last scrape over what is known."""
+    failing: frozenset[str] = frozenset()
+    """Of those with `STALLED`, who answers: with an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,7 @@ def compare(
     window: dict[str, float] = {}
     newest: dict[str, float] = {}
     level: dict[str, float] = {}
+    failing: set[str] = set()
     for entry in templates:
         ours = [load for load in loads if hashes.get(load.pod) == entry.template_hash]
         if len(ours) < FEWEST - 1:
@@ -92,11 +97,14 @@ def compare(
         since = _ratios((track.pod, _told(track, times, newest=True)) for track in mine)
         proven = all(unproven(model.service) is None for model in entry.models)
         window |= _stalled(over, by_pod) | _comparable(over, by_pod, proven=proven)
+        fail = _failing(ours)
+        window |= dict.fromkeys(fail, STALLED)
+        failing |= fail
         usual = _usual(since, proven=proven)
         if usual is not None:
             level[entry.template_hash] = usual
             newest |= {pod: ratio / usual for pod, ratio in since.items()}
-    return Paces(window=window, newest=newest, level=level)
+    return Paces(window=window, newest=newest, level=level, failing=frozenset(failing))
 
 
 def _ratios(told: Iterable[tuple[str, _Told]]) -> dict[str, float]:
@@ -131,6 +139,21 @@ def _stalled(ratios: Mapping[str, float], loads: Mapping[str, PodLoad]) -> dict[
     if len(ratios) < FEWEST - 2:
         return {}
     return {pod: STALLED for pod in loads if pod not in ratios and _is_stalled(loads[pod])}
+
+
+def _failing(loads: Sequence[PodLoad]) -> set[str]:
+    """Those that fail what the others answer."""
+    shares = {load.pod: share for load in loads if (share := _failed_share(load)) is not None}
+    if len(shares) < FEWEST - 1 or median_low(shares.values()) > USUAL_FAILING_SHARE:
+        return set()
+    return {pod for pod, share in shares.items() if share >= FAILING_SHARE}
+
+
+def _failed_share(load: PodLoad) -> float | None:
+    """Of the requests that ended in the window; None: too few did."""
+    failed = sum(model.failures for model in load.models)
+    ended = failed + sum(model.requests for model in load.models)
+    return failed / ended if ended >= MIN_EXECUTIONS else None
 
 
 def _told(track: PodTrack, times: Mapping[str, ServiceTimes], *, newest: bool = False) -> _Told:

@@ -114,13 +114,37 @@ def miss_probability(
         return 0.0
     residual_s = service_s / times.instances
     chance, gamma = _excess(times, rho, variability)
+    late, further_s = closed_out(times, rate)
+    share = _longer(left_s, residual_s, chance, gamma)
+    if late > 0.0:
+        share += late * (_longer(left_s - further_s, residual_s, chance, gamma) - share)
+    return min(1.0, busy_probability(times, rate) * share)
+
+
+def _longer(left_s: float, residual_s: float, chance: float, gamma: float) -> float:
+    """P(R + E > left)."""
+    if left_s <= 0.0:
+        return 1.0
     gr = gamma * residual_s
     if left_s < residual_s:
-        share = 1.0 - left_s / residual_s + chance * (1.0 - math.exp(-gamma * left_s)) / gr
-    else:
-        # (e^gr - 1) e^-gt written so that it can't overflow for long residuals.
-        share = chance * (math.exp(gr - gamma * left_s) - math.exp(-gamma * left_s)) / gr
-    return min(1.0, busy_probability(times, rate) * share)
+        return 1.0 - left_s / residual_s + chance * (1.0 - math.exp(-gamma * left_s)) / gr
+    # (e^gr - 1) e^-gt written so that it can't overflow for long residuals.
+    return chance * (math.exp(gr - gamma * left_s) - math.exp(-gamma * left_s)) / gr
+
+
+def closed_out(times: ServiceTimes, rate: float) -> tuple[float, float]:
+    """(share of those that find every instance taken, seconds): who waits for one batch more, and how long that takes.
+
+    With a queue delay Triton closes the next batch while the instance is busy: it is what waits when the one before it
+    starts, and the first request after that. Of N requests that come between two starts all but one wait for the
+    batch behind: 1 - (1 - exp(-a)) / a of them, where N is Poisson with mean a. Without a delay none does. (Triton's
+    dynamic_batch_scheduler.cc wakes for a request only where its batch would then be full.)
+    """
+    if times.max_queue_delay_s <= 0.0 or times.max_batch_size == 1 or rate <= 0.0:
+        return 0.0, 0.0
+    interval_s = batch_time_s(times, steady_batch(times, rate)) / times.instances
+    mean = rate * interval_s
+    return 1.0 + math.expm1(-mean) / mean, interval_s
 
 
 def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[float, float]:
@@ -133,6 +157,8 @@ def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[f
         return 0.0, 0.0
     busy = busy_probability(times, rate)
     residual_s = busy * batch_time_s(times, steady_batch(times, rate)) / (2.0 * times.instances)
+    late, further_s = closed_out(times, rate)
+    residual_s += busy * late * further_s
     if rho >= 1.0:
         return residual_s, math.inf
     chance, gamma = _excess(times, rho, variability)

@@ -2,8 +2,8 @@
 
 One pod in four that takes five times as long makes the whole workload look slower and its requests miss, and no number
 of further replicas mends that. So a pod is *sick* while its GPU has a hardware error, or when it has been much slower
-than its siblings for a while, or answers none of its requests. One healthy replica is asked for in the place of each,
-and a person is told which pod and which node to look at: forescale itself deletes nothing.
+than its siblings for a while, or answers none of its requests, or most with an error. One healthy replica is asked for
+in the place of each, and a person is told which pod and which node to look at: forescale itself deletes nothing.
 
 At most a quarter of the replicas are left out. Where more are slow it is no sick pod: the model has become slower, or
 the GPUs are of different kinds, and what all of them show is what is learned.
@@ -87,7 +87,15 @@ def judge(
             continue  # nothing of it was or is to be remembered
         known = known or PodHealth(pod=pod.name, restarts=pod.restarts)
         health.append(
-            looked_at(known, pod.restarts, shown, times, straggler_ratio=ratio, now_s=now_s)
+            looked_at(
+                known,
+                pod.restarts,
+                shown,
+                times,
+                failing=pod.name in paces.failing,
+                straggler_ratio=ratio,
+                now_s=now_s,
+            )
         )
     if not given.pods_known:
         # Who is missing may still be there.
@@ -110,6 +118,7 @@ def looked_at(
     xids: tuple[int, ...] | None,
     slow_ratio: float | None,
     *,
+    failing: bool = False,
     straggler_ratio: float,
     now_s: float,
 ) -> PodHealth:
@@ -128,7 +137,7 @@ def looked_at(
             xid_since_s=known.xid_since_s,
         )
     known = _with_errors(known, xids, now_s)
-    known = _with_pace(known, slow_ratio, straggler_ratio, now_s)
+    known = _with_pace(known, slow_ratio, straggler_ratio, now_s, failing=failing)
     if not known.is_sick:
         return replace(known, well_since_s=None)
     if not _is_well(known, xids, slow_ratio, straggler_ratio):
@@ -164,13 +173,18 @@ def _with_errors(known: PodHealth, xids: tuple[int, ...] | None, now_s: float) -
 
 
 def _with_pace(
-    known: PodHealth, slow_ratio: float | None, straggler_ratio: float, now_s: float
+    known: PodHealth,
+    slow_ratio: float | None,
+    straggler_ratio: float,
+    now_s: float,
+    *,
+    failing: bool,
 ) -> PodHealth:
     if slow_ratio is None:
         return known
     told = None if slow_ratio == STALLED else slow_ratio
     if known.straggler is not None:
-        return replace(known, straggler=_ailment(told), slow_ratio=told)
+        return replace(known, straggler=_ailment(told, failing), slow_ratio=told)
     if slow_ratio < straggler_ratio:
         return replace(known, slow_since_s=None, slow_ratio=None)
     since_s = now_s if known.slow_since_s is None else known.slow_since_s
@@ -179,11 +193,13 @@ def _with_pace(
         known,
         slow_since_s=since_s,
         slow_ratio=told,
-        straggler=_ailment(told) if long else None,
+        straggler=_ailment(told, failing) if long else None,
     )
 
 
-def _ailment(slow_ratio: float | None) -> Ailment:
+def _ailment(slow_ratio: float | None, failing: bool) -> Ailment:
+    if failing:
+        return Ailment.FAILING
     return Ailment.STALLED if slow_ratio is None else Ailment.SLOW
 
 

@@ -15,6 +15,8 @@ class Ailment(StrEnum):
     """Its batches take a multiple of its siblings'."""
     STALLED = "Stalled"
     """Requests wait at it and none is answered, while its siblings answer theirs."""
+    FAILING = "Failing"
+    """It fails requests as its siblings answer them: quickly, so that a balancer may send it more than its share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +50,11 @@ class PodHealth:
     """The hardware error that came while the pod was there."""
     xid_since_s: float = 0.0
     slow_since_s: float | None = None
-    """Since when it has been slow or stalled, as often as that could be told; None: it is not."""
+    """Since when it has been slow, stalled or failing, as often as that could be told; None: it is not."""
     straggler: Ailment | None = None
     """It has been for long enough."""
     slow_ratio: float | None = None
-    """As last told; None: stalled."""
+    """As last told; None: stalled or failing."""
     well_since_s: float | None = None
     """Since when a sick one has shown no sign of it."""
 

@@ -2,9 +2,11 @@
 
 Each server has some instances of the model, one queue and dynamic batching: a free instance takes
 the longest prefix of the queue that fits, at once or when the batch is full or the oldest request
-has waited `max_queue_delay_s`. The pool says what each server's metrics would show at the instant
-of a scrape, and keeps every latency. It decides nothing about the number of servers: its caller
-adds and stops them between calls of `run_until`.
+has waited `max_queue_delay_s`. With such a delay Triton closes batches while all instances are busy:
+when one starts, the next is what waits, and the first request after that; whoever comes later waits
+for the one behind it, unless as many come as fill it. The pool says what each server's metrics
+would show at the instant of a scrape, and keeps every latency. It decides nothing about the number
+of servers: its caller adds and stops them between calls of `run_until`.
 
 numba is loaded when the first pool is made, not when this module is imported.
 """
@@ -114,6 +116,7 @@ class ServingPool:
             instances=model.instances,
             batch_service_s=np.array((0.0, *model.batch_service_s)),
             max_delay_s=float(model.max_queue_delay_s),
+            closes_early=model.max_queue_delay_s > 0.0 and model.max_batch_size > 1,
             gamma_shape=model.service_cv**-2.0 if model.service_cv > 0.0 else 0.0,
             max_queue=_UNBOUNDED if model.max_queue_size is None else model.max_queue_size,
             routing=tuple(Routing).index(routing),

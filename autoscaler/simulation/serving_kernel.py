@@ -127,11 +127,12 @@ def _idle_slot(setup: Any, state: Any, server: Any) -> Any:
 
 @compiled_part
 def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None:
-    """Move the longest prefix of the queue that fits into a batch to an idle instance."""
+    """Move the longest prefix of the queue that fits into a batch to an idle instance; of what is closed, no more."""
     head = state.queue_head[server]
     request = head
     count, items = 0, 0
-    for _ in range(state.queued[server]):
+    most = state.closed[server] if state.closed[server] > 0 else state.queued[server]
+    for _ in range(most):
         size = state.items[request] if setup.has_items else 1
         if items + size > setup.max_batch:
             break
@@ -141,6 +142,11 @@ def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None
     state.queue_head[server] = request
     state.queued[server] -= count
     state.queued_items[server] -= items
+    if state.closed[server] > 0:
+        state.closed[server] -= count
+        state.closed_items[server] -= items
+        if state.closed[server] == 0:
+            state.last_items[server] = 0
     state.slot_head[slot] = head
     state.slot_count[slot] = count
     state.slot_items[slot] = items
@@ -155,22 +161,113 @@ def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None
 
 
 @compiled_part
+def _first_open(state: Any, server: Any) -> Any:
+    request = state.queue_head[server]
+    for _ in range(state.closed[server]):
+        request = state.following[request]
+    return request
+
+
+@compiled_part
+def _fill_last(setup: Any, state: Any, server: Any) -> None:
+    """Put into the last closed batch what it has room for; then it takes no more."""
+    request = _first_open(state, server)
+    while state.queued[server] > state.closed[server]:
+        size = state.items[request] if setup.has_items else 1
+        if state.last_items[server] + size > setup.max_batch:
+            break
+        state.closed[server] += 1
+        state.closed_items[server] += size
+        state.last_items[server] += size
+        request = state.following[request]
+    state.last_items[server] = 0
+
+
+@compiled_part
+def _close_open(setup: Any, state: Any, server: Any) -> None:
+    """Put what is open into the last closed batch, and what doesn't fit into further ones."""
+    request = _first_open(state, server)
+    while state.queued[server] > state.closed[server]:
+        size = state.items[request] if setup.has_items else 1
+        fits = state.last_items[server] > 0 and state.last_items[server] + size <= setup.max_batch
+        if not fits and not _has_slot(setup, state, server):
+            break
+        state.closed[server] += 1
+        state.closed_items[server] += size
+        state.last_items[server] = state.last_items[server] + size if fits else size
+        request = state.following[request]
+    if state.last_items[server] >= setup.max_batch:
+        state.last_items[server] = 0
+
+
+@compiled_part
+def _has_slot(setup: Any, state: Any, server: Any) -> Any:
+    """No more than two batches for each instance are closed ahead."""
+    return state.closed_items[server] < 2 * setup.instances * setup.max_batch
+
+
+@compiled_part
+def _close_when_due(setup: Any, state: Any, server: Any, t: Any) -> Any:
+    """Close what is open if it is full or its oldest has waited for the delay; otherwise: until when to wait.
+
+    Every instance is busy. What had waited already when its turn came leaves the door open for the next request; what
+    waited for the end of the delay does not.
+    """
+    while state.queued[server] > state.closed[server] and _has_slot(setup, state, server):
+        request = _first_open(state, server)
+        due_s = max(state.arrival_s[request], state.ready_s[server]) + setup.max_delay_s
+        full = state.queued_items[server] - state.closed_items[server] >= setup.max_batch
+        if t < due_s and not full:
+            return due_s
+        _close_open(setup, state, server)
+        state.wakes_at[server] = setup.max_batch if t == due_s else 0
+    return np.inf
+
+
+@compiled_part
+def _join(setup: Any, state: Any, server: Any, t: Any) -> Any:
+    """A request has come while every instance is busy: whether a closed batch takes it."""
+    if state.last_items[server] > 0 and _has_slot(setup, state, server):
+        if state.wakes_at[server] == 0:
+            state.wakes_at[server] = setup.max_batch - state.last_items[server]
+            _close_open(setup, state, server)
+        elif state.queued_items[server] - state.closed_items[server] >= state.wakes_at[server]:
+            _fill_last(setup, state, server)
+        else:
+            return np.inf
+    if state.last_items[server] > 0:
+        return np.inf
+    return _close_when_due(setup, state, server, t)
+
+
+@compiled_part
 def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
     """Start what may start now; where a batch is worth waiting for, note until when."""
     wait_until_s = np.inf
     while state.queued[server] > 0:
         slot = _idle_slot(setup, state, server)
         if slot < 0:
+            if setup.closes_early and state.last_items[server] == 0:
+                wait_until_s = _close_when_due(setup, state, server, t)
             break
-        if setup.max_delay_s > 0.0 and state.queued_items[server] < setup.max_batch:
+        if (
+            setup.max_delay_s > 0.0
+            and state.queued_items[server] < setup.max_batch
+            and state.closed[server] == 0
+        ):
             entered_s = max(state.arrival_s[state.queue_head[server]], state.ready_s[server])
             if t < entered_s + setup.max_delay_s:
                 wait_until_s = entered_s + setup.max_delay_s
                 break
         _start_batch(setup, state, server, slot, t)
+    _wait_until(state, server, wait_until_s)
+
+
+@compiled_part
+def _wait_until(state: Any, server: Any, at_s: Any) -> None:
     leaf = state.slot_head.size + server
-    if state.due_s[leaf] != wait_until_s:
-        set_due(state, leaf, wait_until_s)
+    if state.due_s[leaf] != at_s:
+        set_due(state, leaf, at_s)
 
 
 @compiled_part
@@ -318,6 +415,8 @@ def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
     state.outstanding[server] += 1
     if state.running[server] < setup.instances:
         _start_batches(setup, state, server, t)
+    elif setup.closes_early:
+        _wait_until(state, server, _join(setup, state, server, t))
 
 
 # ---------------------------------------------------------------- servers that come and go
@@ -394,6 +493,9 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
     state.running[server] = 0
     state.queued[server] = 0
     state.queued_items[server] = 0
+    state.closed[server] = 0
+    state.closed_items[server] = 0
+    state.last_items[server] = 0
     set_due(state, state.slot_head.size + server, np.inf)
     state.stop_s[server] = t
     refresh_servers(setup, state, t)

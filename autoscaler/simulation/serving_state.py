@@ -27,6 +27,7 @@ class Setup(NamedTuple):
     instances: int
     batch_service_s: NDArray[np.float64]  # by batch size; place 0 is unused
     max_delay_s: float
+    closes_early: bool  # batches are closed while every instance is busy
     gamma_shape: float  # 0: service times without spread
     max_queue: int
     routing: int
@@ -66,6 +67,11 @@ class State(NamedTuple):
     window_head: NDArray[np.int32]  # s: where the search for recent latencies starts
     queued: NDArray[np.int64]  # s
     queued_items: NDArray[np.int64]  # s
+    # Of the queue, what is in batches that are closed although no instance is free (with a delay only):
+    closed: NDArray[np.int64]  # s: requests, from the head on
+    closed_items: NDArray[np.int64]  # s
+    last_items: NDArray[np.int64]  # s: in the last of these batches; 0: none has room
+    wakes_at: NDArray[np.int64]  # s: items that must wait behind it before they may join it
     outstanding: NDArray[np.int64]  # s
     ongoing_s: NDArray[np.float64]  # s: request-seconds until the time below
     ongoing_until_s: NDArray[np.float64]  # s
@@ -154,6 +160,10 @@ def _server_arrays(servers: int, max_batch_size: int) -> dict[str, NDArray[Any]]
         "window_head": np.zeros(servers, np.int32),
         "queued": np.zeros(servers, np.int64),
         "queued_items": np.zeros(servers, np.int64),
+        "closed": np.zeros(servers, np.int64),
+        "closed_items": np.zeros(servers, np.int64),
+        "last_items": np.zeros(servers, np.int64),
+        "wakes_at": np.zeros(servers, np.int64),
         "outstanding": np.zeros(servers, np.int64),
         "ongoing_s": np.zeros(servers),
         "ongoing_until_s": np.zeros(servers),

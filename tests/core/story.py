@@ -63,6 +63,7 @@ class Pod:
     created_s: float
     ready_s: float | None
     requests: float = 0.0
+    failures: float = 0.0
     executions: float = 0.0
     queue_s: float = 0.0
     compute_s: float = 0.0
@@ -97,6 +98,8 @@ class Story:
     """By pod: so many times as long takes each of its batches."""
     xids: dict[str, tuple[int, ...]] | None = None
     """By pod, what DCGM shows of its GPU; pods that are not named have had no error. None: there is no DCGM."""
+    failing: dict[str, float] = field(default_factory=dict)
+    """By pod: this share of its requests fails, at once."""
     misses_of: dict[str, float] = field(default_factory=dict)
     """As `misses`, of single pods."""
 
@@ -178,7 +181,9 @@ class Story:
 
     def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
         times = self.times_of(pod)
-        offered = rate + pod.pending / seconds
+        failed_rps = rate * self.failing.get(pod.name, 0.0)
+        pod.failures += failed_rps * seconds
+        offered = rate - failed_rps + pod.pending / seconds
         capped = min(offered, 0.999 / times.work_s)
         pod.pending = max(0.0, (offered - capped) * seconds)
         batch = steady_batch(times, capped)
@@ -265,7 +270,7 @@ class Story:
                 ModelCounters(
                     model="m",
                     success=pod.requests,
-                    failure=0.0,
+                    failure=pod.failures,
                     inferences=pod.requests,
                     executions=pod.executions,
                     pending=pod.pending,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from autoscaler.core.queueing import (
+    closed_out,
     decay_per_item,
     mean_wait_s,
     miss_probability,
@@ -44,6 +47,22 @@ def test_steady_batch(rate: float, batch: float) -> None:
     assert steady_batch(TWO, rate) == pytest.approx(batch)
 
 
+@pytest.mark.parametrize(
+    ("delay_s", "rate", "share"),
+    [
+        pytest.param(0.0, 100.0, 0.0, id="without a delay the batch is open until it starts"),
+        pytest.param(0.001, 1.0, 0.012, id="hardly anyone comes while it is busy"),
+        pytest.param(0.001, 100.0, 0.719, id="of 3.5 that come meanwhile one gets in"),
+    ],
+)
+def test_a_queue_delay_closes_the_next_batch_early(
+    delay_s: float, rate: float, share: float
+) -> None:
+    late, further_s = closed_out(replace(EIGHT, max_queue_delay_s=delay_s), rate)
+    assert late == pytest.approx(share, abs=0.002)
+    assert (further_s > 0.0) is (share > 0.0)
+
+
 def test_more_load_more_misses_and_a_later_threshold_fewer() -> None:
     rates = [1.0, 40.0, 80.0, 120.0, 150.0, 200.0]
     by_rate = [miss_probability(EIGHT, rate, 0.15, 1.0) for rate in rates]
@@ -74,6 +93,15 @@ def test_a_threshold_below_the_service_time_is_unattainable() -> None:
             0.95,
             id="dear items",
         ),
+        pytest.param(
+            replace(EIGHT, max_queue_delay_s=0.001), 0.15, 0.99, id="eight, closed while it is busy"
+        ),
+        pytest.param(
+            replace(EIGHT, max_queue_delay_s=0.001, instances=2), 0.15, 0.99, id="and two instances"
+        ),
+        pytest.param(
+            replace(TWO, max_queue_delay_s=0.001), 0.22, 0.95, id="two, closed while it is busy"
+        ),
     ],
 )
 def test_the_limit_agrees_with_simulation(
@@ -98,6 +126,7 @@ def simulated_misses(times: ServiceTimes, rate: float, threshold_s: float) -> fl
             max_batch_size=times.max_batch_size,
             instances=times.instances,
             batch_service_s=times.batch_s,
+            max_queue_delay_s=times.max_queue_delay_s,
         ),
         arrivals_s,
         max_servers=1,

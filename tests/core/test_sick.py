@@ -148,6 +148,41 @@ def test_one_that_answers_nothing_while_its_siblings_do_is_sick_too() -> None:
     assert "answers no request while its siblings answer theirs" in decision.findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("failing", "sick"),
+    [
+        pytest.param({OTHER: 1.0}, 1, id="one fails all that it gets"),
+        pytest.param({OTHER: 0.6}, 1, id="or more than half"),
+        pytest.param({READ: 0.4, OTHER: 0.01}, 0, id="two in five"),
+        pytest.param(
+            dict.fromkeys(range(4), 0.8), 0, id="all do: the requests are bad, or the model is"
+        ),
+    ],
+)
+def test_one_that_fails_what_its_siblings_answer_is_sick_too(
+    failing: dict[int, float], sick: int
+) -> None:
+    story = four()
+    for which, share in failing.items():
+        story.failing[story.pods[which].name] = share
+    decision = story.run(300)
+    assert [ill.ailment for ill in decision.sick] == [Ailment.FAILING] * sick
+    # One in its place; or one that is tried because requests miss, and no more.
+    assert decision.target == 5
+    assert story.known_s(1) == 0.052
+    if sick:
+        assert "fails requests that its siblings answer" in decision.findings[0].message
+
+
+def test_one_that_answers_again_counts_after_five_minutes() -> None:
+    story = four()
+    story.failing[story.pods[OTHER].name] = 1.0
+    story.run(300)
+    story.failing.clear()
+    assert story.run(300).sick
+    assert not story.run(60).sick
+
+
 def test_what_its_siblings_miss_under_its_load_gets_no_answer_of_its_own() -> None:
     story = four(rate_rps=76.0)
     make_slow(story, story.pods[OTHER])

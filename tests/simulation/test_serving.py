@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -97,6 +98,32 @@ class TestQueueDelay:
     def test_a_batch_waits_until_full_or_due(self, arrivals_s, expected_s):
         pool = pool_of(self.MODEL, arrivals_s)
         pool.run_until(10.0)
+        assert latencies(pool) == pytest.approx(expected_s)
+
+    @pytest.mark.parametrize(
+        ("batch_s", "arrivals_s", "expected_s"),
+        [
+            pytest.param(
+                1.0, [0.0, 0.6, 1.2, 1.4], [1.5, 1.9, 2.3, 2.1], id="two come after it is closed"
+            ),
+            pytest.param(
+                1.0,
+                [0.0, 0.6, 1.2, 1.4, 1.45],
+                [1.5, 1.9, 1.3, 1.1, 2.05],
+                id="three that wait fill it, as far as there is room",
+            ),
+            pytest.param(
+                2.0,
+                [0.0, 0.6, 1.2, 3.0, 3.5],
+                [2.5, 3.9, 5.3, 3.5, 5.0],
+                id="of what had waited at the start of another, and the first to come after it",
+            ),
+        ],
+    )
+    def test_a_batch_is_closed_while_the_instance_is_busy(self, batch_s, arrivals_s, expected_s):
+        model = dataclasses.replace(self.MODEL, batch_service_s=(batch_s,) * 3)
+        pool = pool_of(model, arrivals_s)
+        pool.run_until(20.0)
         assert latencies(pool) == pytest.approx(expected_s)
 
     def test_waiting_is_queue_time_and_the_instance_is_idle(self):

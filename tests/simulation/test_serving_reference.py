@@ -20,11 +20,18 @@ class Server:
     instances: int
     queue: list[tuple[int, float]] = field(default_factory=list)
     running: dict[int, tuple[float, float, list[tuple[int, float]]]] = field(default_factory=dict)
+    closed: list[list[tuple[int, float]]] = field(default_factory=list)
+    """Batches that no longer wait for requests, but for an instance."""
+    grows: bool = False
+    """The last of them takes more, as soon as so many wait behind it:"""
+    wakes_at: int = 0
     queue_s: float = 0.0
     exec_count: int = 0
 
     def outstanding(self):
-        return len(self.queue) + sum(len(batch) for _, _, batch in self.running.values())
+        closed = sum(len(batch) for batch in self.closed)
+        running = sum(len(batch) for _, _, batch in self.running.values())
+        return len(self.queue) + closed + running
 
 
 class Reference:
@@ -73,8 +80,22 @@ class Reference:
     def _busy_at(self, t):
         return any(done == t for s in self.servers for _, done, _ in s.running.values())
 
+    def _idle(self, server):
+        return len(server.running) < server.instances
+
     def _waits(self, server):
-        return server.queue and len(server.running) < server.instances
+        """For the end of the delay."""
+        return server.queue and (self._idle(server) or self._may_close(server))
+
+    def _may_close(self, server):
+        model = self.model
+        ahead = sum(len(batch) for batch in server.closed)
+        return (
+            model.max_queue_delay_s > 0.0
+            and model.max_batch_size > 1
+            and not server.grows
+            and ahead < 2 * server.instances * model.max_batch_size
+        )
 
     def _due_s(self, server):
         return server.queue[0][1] + self.model.max_queue_delay_s
@@ -93,10 +114,41 @@ class Reference:
 
     def _start(self, server, t):
         size = self.model.max_batch_size
-        while self._waits(server) and (len(server.queue) >= size or t >= self._due_s(server)):
+        while self._idle(server) and (server.closed or self._ripe(server, t)):
             slot = min(set(range(server.instances)) - set(server.running))
-            batch, server.queue = server.queue[:size], server.queue[size:]
+            if server.closed:
+                batch = server.closed.pop(0)
+                server.grows = server.grows and bool(server.closed)
+            else:
+                batch, server.queue = server.queue[:size], server.queue[size:]
             server.running[slot] = (t, t + self.model.service_s(len(batch)), batch)
+        if not self._idle(server):
+            self._close(server, t)
+
+    def _ripe(self, server, t):
+        full = len(server.queue) >= self.model.max_batch_size
+        return server.queue and (full or t >= self._due_s(server))
+
+    def _close(self, server, t):
+        while self._may_close(server) and self._ripe(server, t):
+            server.wakes_at = self.model.max_batch_size if t == self._due_s(server) else 0
+            while server.queue and self._may_close(server):
+                server.closed.append(self._taken(server, self.model.max_batch_size))
+                server.grows = len(server.closed[-1]) < self.model.max_batch_size
+
+    def _taken(self, server, most):
+        taken, server.queue = server.queue[:most], server.queue[most:]
+        return taken
+
+    def _join(self, server, t):
+        """The request that has just come is the last of the queue."""
+        room = self.model.max_batch_size - len(server.closed[-1])
+        if server.wakes_at == 0:
+            server.wakes_at = room
+        elif len(server.queue) < server.wakes_at:
+            return
+        server.closed[-1] += self._taken(server, room)
+        server.grows = len(server.closed[-1]) < self.model.max_batch_size
 
     def _enter(self, request, t):
         after = [s for s in self.up if s.index > self.last_used]
@@ -106,6 +158,8 @@ class Reference:
         server = rotation[0]
         self.last_used = self.server_of[request] = server.index
         server.queue.append((request, t))
+        if server.grows and not self._idle(server):
+            self._join(server, t)
         self._start(server, t)
 
 
@@ -120,7 +174,7 @@ def cases(draw):
         max_batch_size=size,
         instances=draw(st.integers(1, 3)),
         batch_service_s=tuple(draw(st.integers(1, 24)) / 8 for _ in range(size)),
-        max_queue_delay_s=draw(st.sampled_from([0.0, 0.0, 0.25, 1.0])),
+        max_queue_delay_s=draw(st.sampled_from([0.0, 0.125, 0.25, 1.0])),
     )
     arrivals_s = sorted(draw(st.lists(EIGHTHS, max_size=40)))
     servers = [

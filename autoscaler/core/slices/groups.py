@@ -18,6 +18,7 @@ from autoscaler.core.mig.choice import Option, cheapest_mix
 from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.fronts import unequal_shares
 from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
 from autoscaler.core.slices.prices import prices, shape_of
 from autoscaler.core.slices.settings import SlicesMode
@@ -118,37 +119,12 @@ def join(
         if len(pairs) < 2:
             continue
         state = known.get(group) or GroupState(group=group)
-        refused = _refused(group, pairs, fronts)
+        refused = unequal_shares(group, pairs, needs, fronts)
         if refused is not None:
             _say(joined, group, pairs, refused)
             continue
         _share(joined, group, pairs, needs, floors, plan, state, config=config, now_s=now_s)
     return joined
-
-
-def _refused(
-    group: str,
-    pairs: Sequence[tuple[WorkloadInput, Decision]],
-    fronts: tuple[Front, ...] | None,
-) -> str | None:
-    """Why the members can't share: one unweighted Service gives each pod the same, whatever it carries."""
-    shapes = {str(g.spec.id): shape_of(g.spec.node_needs) for g, _ in pairs if g.spec.node_needs}
-    if len(set(shapes.values())) < 2:
-        return None
-    if fronts is None:
-        return (
-            f"variant group {group}: Services can't be read, and one that gives unequal shapes equal shares must be "
-            "ruled out; install the component slices"
-        )
-    for front in fronts:
-        behind = {name: shapes[name] for name in front.workloads if name in shapes}
-        if len(set(behind.values())) > 1:
-            told = ", ".join(f"{name} on {shape}" for name, shape in sorted(behind.items()))
-            return (
-                f"variant group {group}: {told} behind one Service, {front.service}: it gives each pod the same share; "
-                "a Service for each and a router that weights them are needed"
-            )
-    return None
 
 
 def _say(

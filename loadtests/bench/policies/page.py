@@ -25,6 +25,8 @@ Kept = tuple[Results, dict[str, Any], str]
 """What was kept of a comparison, its figures, and the day of them."""
 
 PAGE, PICTURE = Path("docs/results.md"), Path("docs/img/policies.png")
+# Figures that have no target and belong beside those that have.
+_SHOWN = ("forescale with", "least that pays start-ups")
 PURPOSE = {
     "default": "at its documented default",
     "one for all": "at the one setting that holds on every series",
@@ -127,7 +129,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _figures(figures: list[dict[str, Any]]) -> str:
     rows = []
     for item in figures:
-        if item["target"] is None and not item["name"].startswith("forescale with"):
+        if item["target"] is None and not item["name"].startswith(_SHOWN):
             continue
         target, verdict = "", ""
         if item["target"] is not None:

@@ -9,7 +9,9 @@ import pytest
 from autoscaler.core.need import Need
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.reasons import Reason
+from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.size import Capacity
 from autoscaler.core.slices.groups import Joined, join
 from autoscaler.core.slices.observed import Front, SlicePlan
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
@@ -30,7 +32,11 @@ POOL = SlicePoolSettings(
     labels={"pool": "mig"}, gpu="A100-80GB", configs={"ones": "7x1g.10gb", "threes": "2x3g.40gb"}
 )
 AUTO = EngineConfig(slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}))
-RESOURCES = {"whole": "nvidia.com/gpu", "ones": "nvidia.com/mig-1g.10gb"}
+RESOURCES = {
+    "whole": "nvidia.com/gpu",
+    "ones": "nvidia.com/mig-1g.10gb",
+    "threefold": "nvidia.com/mig-1g.10gb",
+}
 
 
 @dataclass
@@ -47,6 +53,8 @@ class Variant:
     unproven: str | None = None
     suffering: bool = False
     rollout: bool = False
+    instances: int | None = None
+    """Of the model in one pod; None: not known."""
     changes: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -87,10 +95,21 @@ class Variant:
             level_rps=1.0,
             upper_rps=1.0,
             fast_rps=1.0,
-            carried=None,
+            carried=None if self.instances is None else self.carried(self.instances),
             wanted=self.wanted,
             suffering=self.suffering,
             replica_rps=self.replica_rps,
+        )
+
+    def carried(self, instances: int) -> Capacity:
+        return Capacity(
+            utilization_limit_ratio=0.7,
+            work_s_per_inference=0.7 / (self.replica_rps or 1.0),
+            attainable=True,
+            service_s=0.05,
+            variability=1.0,
+            known_from="h1",
+            dominant=ServiceTimes(batch_s=(0.05,), instances=instances),
         )
 
 
@@ -263,6 +282,47 @@ def test_unequal_shapes_behind_one_service_are_refused() -> None:
         "pod the same share; a Service for each and a router that weights them are needed"
     )
     assert Group([whole(), ones()], fronts=(front,)).targets() == {"whole": 4, "ones": 1}
+
+
+def several(*, instances: int | None = 3) -> list[Variant]:
+    """One model on a seventh of a GPU: alone in its pod, and three instances of it, which carry twice as much."""
+    alone = ones(wanted=6, current=6, instances=1)
+    threefold = Variant("threefold", 40.0, wanted=1, current=1, instances=instances)
+    return [alone, threefold]
+
+
+def test_replicas_move_to_pods_with_several_instances_on_one_slice() -> None:
+    # 6 x 20 and 1 x 40 a second on seven slices: min-replicas of the one and four of the other carry it on five.
+    group = Group(several())
+    assert group.targets() == {"ones": 6, "threefold": 4}
+    group.members = [
+        ones(wanted=6, current=6, instances=1),
+        Variant("threefold", 40.0, wanted=1, current=4, instances=3),
+    ]
+    assert group.targets() == {"ones": 1, "threefold": 4}
+
+
+@pytest.mark.parametrize(
+    ("instances", "refused"),
+    [
+        pytest.param(3, True, id="a pod of three carries twice what a pod of one does"),
+        pytest.param(1, False, id="equal shape, equal instances"),
+        pytest.param(None, False, id="how many is not known"),
+    ],
+)
+def test_unequal_instances_behind_one_service_are_refused(
+    instances: int | None, refused: bool
+) -> None:
+    front = Front(service="team/bert", workloads=("team/ones", "team/threefold"))
+    joined = Group(several(instances=instances), fronts=(front,)).join()
+    said = [
+        finding.message
+        for decision in joined.decisions.values()
+        for finding in decision.findings
+        if finding.reason is Reason.UNSUPPORTED
+    ]
+    assert bool(said) is refused
+    assert all("team/threefold on 1g.10gb with 3 instances behind one Service" in s for s in said)
 
 
 def test_services_that_can_not_be_read_are_not_taken_for_none() -> None:
