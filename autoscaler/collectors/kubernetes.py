@@ -19,6 +19,7 @@ from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
 from autoscaler.collectors.triton import Endpoint
 from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
+from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.reasons import Reason
@@ -184,7 +185,7 @@ class KubernetesCollector:
         """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
         admitted = self._admitted()
         needs = {
-            _managed(view): _tolerating(view.needs, admitted.get(view.uid, ()))
+            _managed(view): _tolerating(view.needs, admitted.get(view.uid))
             for mirror in self._targets
             for view in sorted(mirror.objects.values(), key=lambda view: view.name)
             if view.service is None or view.predictor
@@ -318,9 +319,15 @@ class KubernetesCollector:
         return {uid: view.template_hash for uid, view in newest.items()}
 
 
-def _tolerating(needs: NodeNeeds | None, admitted: tuple[Toleration, ...]) -> NodeNeeds | None:
-    if needs is None or not admitted:
-        return needs
+def _tolerating(
+    needs: NodeNeeds | None, admitted: tuple[Toleration, ...] | None
+) -> NodeNeeds | None:
+    """Without a pod that shows it, admission is taken to let pods onto nodes that are tainted for what they ask for."""
+    if needs is None:
+        return None
+    if admitted is None:
+        keys = {WHOLE_GPU_RESOURCE, needs.resource}
+        admitted = tuple(Toleration(key=key, operator="Exists") for key in keys)
     both = tuple(sorted({*needs.placement.tolerations, *admitted}))
     return replace(needs, placement=replace(needs.placement, tolerations=both))
 

@@ -153,11 +153,11 @@ async def test_a_gpu_beside_a_slice_is_refused_and_the_group_knows_its_members(
 async def test_pods_tolerate_what_the_template_says_and_what_admission_added(
     tmp_path: Path,
 ) -> None:
-    """GKE's admission adds the GPU taint's toleration to the pod; no template shows it."""
+    """GKE's admission adds the GPU taint's toleration to the pod; no template shows it. Without a pod it is assumed."""
     api = ClusterApi()
     made = deployment("a", 1, {"slo": "99% < 300ms"})
     spec = made["spec"]["template"]["spec"]
-    spec["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+    spec["containers"][0]["resources"] = {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
     spec["nodeSelector"] = {"disk": "ssd"}
     spec["tolerations"] = [{"key": "spot", "operator": "Exists"}]
     api.put(f"{APPS}/a", made)
@@ -165,7 +165,11 @@ async def test_pods_tolerate_what_the_template_says_and_what_admission_added(
     assert collector.asked_labels() == {"disk"}
     spot = Toleration(key="spot", operator="Exists")
     added = Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
-    assert _tolerations(seen) == (spot,)
+    assumed = [
+        Toleration(key=key, operator="Exists")
+        for key in ("nvidia.com/gpu", "nvidia.com/mig-1g.10gb")
+    ]
+    assert _tolerations(seen) == (*assumed, spot)
     put_pods(api, "a", 1)
     pod = api.objects["/api/v1/namespaces/team/pods/a-0"]
     pod["spec"] = {
