@@ -17,7 +17,7 @@ from autoscaler.core.packing.problem import PackingProblem
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.question import Question, answer, question
-from autoscaler.core.slices.spread import Keep
+from autoscaler.core.slices.spread import Honour
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import PackingError
 from autoscaler.solver.highs import HighsSolver
@@ -28,11 +28,11 @@ PERIOD_S = 60.0
 GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
 """Of what is asked for beyond what runs."""
 ASKED = (
-    (Keep.EVERYTHING, 1.0),
-    *((Keep.SPREAD, ratio) for ratio in GROWTH_RATIOS),
-    *((Keep.NOTHING, ratio) for ratio in GROWTH_RATIOS),
+    (Honour.EVERYTHING, 1.0),
+    *((Honour.SPREAD, ratio) for ratio in GROWTH_RATIOS),
+    *((Honour.NOTHING, ratio) for ratio in GROWTH_RATIOS),
 )
-"""How much is kept to, and of how much growth: tried in this order until it fits."""
+"""How much of spread and survival is honoured, and of how much growth: tried in this order until it fits."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -72,14 +72,14 @@ class SlicePlanner:
         record = self._last()
         if record is None:
             return
-        before: PackingProblem | None = None
-        for keep, growth_ratio in ASKED:
-            asked = question(record, self._config, growth_ratio=growth_ratio, keep=keep)
+        tried: list[PackingProblem] = []
+        for honour, growth_ratio in ASKED:
+            asked = question(record, self._config, growth_ratio=growth_ratio, honour=honour)
             if asked is None:
                 return
-            if asked.problem == before:
+            if asked.problem in tried:
                 continue
-            before = asked.problem
+            tried.append(asked.problem)
             try:
                 self._ready = await self._worker.call(solve, asked, self._clock.now_s())
             except WorkerLost as error:
@@ -89,7 +89,7 @@ class SlicePlanner:
                 return
             told = {
                 "growth_ratio": growth_ratio,
-                "keep": keep.name,
+                "honour": honour.name,
                 "error": self._ready.infeasible,
             }
             log.warning("no packing", extra=told)

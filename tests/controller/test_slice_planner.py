@@ -173,7 +173,7 @@ async def test_where_not_all_fits_a_part_of_it_is_planned_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("survive", "nodes", "not_kept"),
+    ("survive", "nodes", "left_out"),
     [
         (Survive.NODE, 4, ""),
         (Survive.NODE, 3, "no room is kept for the loss of a node: it does not fit"),
@@ -181,7 +181,7 @@ async def test_where_not_all_fits_a_part_of_it_is_planned_for() -> None:
     ],
 )
 async def test_where_spread_or_survival_does_not_fit_the_rest_is_planned_for(
-    survive: Survive, nodes: int, not_kept: str
+    survive: Survive, nodes: int, left_out: str
 ) -> None:
     """Three run, one on a node at most; they stay three, however few nodes there are."""
     needs = NodeNeeds(resource="nvidia.com/mig-3g.40gb", count=1, placement=Placement(alone=True))
@@ -191,7 +191,7 @@ async def test_where_spread_or_survival_does_not_fit_the_rest_is_planned_for(
     await planner.minute()
     plan = planner.take()
     assert plan is not None
-    assert (plan.infeasible, plan.not_kept) == (None, not_kept)
+    assert (plan.infeasible, plan.left_out) == (None, left_out)
 
 
 def test_what_scarcity_cut_is_planned_for() -> None:

@@ -102,7 +102,7 @@ class SlicePlan:
     emptied: tuple[str, ...] = ()
     """Nodes that would be empty if their replicas went first."""
     message: str = ""
-    not_kept: str = ""
+    left_out: str = ""
     """Which spread or survival it leaves out, and why."""
     infeasible: str | None = None
     """Why there is no plan."""

@@ -21,7 +21,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
-from autoscaler.core.slices.spread import Keep, Spreading, not_kept
+from autoscaler.core.slices.spread import Honour, Spreading, left_out
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
 
 ONE = 1000
@@ -44,7 +44,7 @@ class Question:
     """By node of a slice pool, its cell."""
     grouped: frozenset[str]
     """Variants that belong to a group."""
-    not_kept: str = ""
+    left_out: str = ""
     """What was left out so that the rest fits, in words."""
 
 
@@ -69,12 +69,12 @@ def question(
     config: EngineConfig,
     *,
     growth_ratio: float = 1.0,
-    keep: Keep = Keep.EVERYTHING,
+    honour: Honour = Honour.EVERYTHING,
 ) -> Question | None:
     """None: there is no slice pool, or it is not known what is on it.
 
     `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
-    part of it may. `keep` is how much of spread and of what is to survive is asked for.
+    part of it may. `honour` is how much of spread and of what is to survive is asked for.
     """
     given = record.input.slices
     if given is None or given.stale is not None or not config.slices.pools:
@@ -97,7 +97,7 @@ def question(
     spreading = Spreading(
         ground=ground,
         specs={str(item.spec.id): item.spec for item in record.input.workloads},
-        keep=keep,
+        honour=honour,
     )
     draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
@@ -119,7 +119,7 @@ def question(
         grouped=frozenset(
             member.workload for group in record.result.slices.groups for member in group.members
         ),
-        not_kept=not_kept([item.spec for item in record.input.workloads], keep),
+        left_out=left_out([item.spec for item in record.input.workloads], honour),
     )
 
 
@@ -145,13 +145,15 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         message += f", {len(changes)} are to be cut otherwise"
     if drained:
         message += f", to be emptied: {', '.join(drained[:3])}"
+    if asked.left_out:
+        message += f"; {asked.left_out}"
     return SlicePlan(
         made_at_s=now_s,
         replicas=tuple((name, plan.count(name)) for name in sorted(asked.grouped)),
         nodes=tuple(sorted(changes)),
         emptied=tuple(drained),
         message=message,
-        not_kept=asked.not_kept,
+        left_out=asked.left_out,
     )
 
 

@@ -16,7 +16,7 @@ from autoscaler.core.slices.cells import Ground
 from autoscaler.core.types import Survive, WorkloadSpec
 
 
-class Keep(IntEnum):
+class Honour(IntEnum):
     """How much of it a question asks for. Less where more does not fit: demand goes before the loss of a node."""
 
     NOTHING = 0
@@ -31,11 +31,11 @@ class Spreading:
     ground: Ground
     specs: dict[str, WorkloadSpec]
     """By variant."""
-    keep: Keep = Keep.EVERYTHING
+    honour: Honour = Honour.EVERYTHING
 
     def of(self, workload: Workload) -> Workload:
         """With what spreads its variants, and what it survives. A group survives nothing by itself."""
-        if self.keep is Keep.NOTHING:
+        if self.honour is Honour.NOTHING:
             return workload
         alone = len(workload.variants) == 1
         survive = self._survive(workload.variants[0]) if alone else None
@@ -68,7 +68,7 @@ class Spreading:
     def _survive(self, variant: Variant) -> Domain | None:
         """As far as anything spreads it: without, Kubernetes may put all of it into one."""
         needs, spec = self._needs(variant), self.specs.get(variant.name)
-        if needs is None or spec is None or self.keep < Keep.EVERYTHING:
+        if needs is None or spec is None or self.honour < Honour.EVERYTHING:
             return None
         if unspread(spec) is not None or not self._fixed(variant):
             return None
@@ -104,12 +104,12 @@ def unspread(spec: WorkloadSpec) -> str | None:
     )
 
 
-def not_kept(specs: Sequence[WorkloadSpec], keep: Keep) -> str:
+def left_out(specs: Sequence[WorkloadSpec], honour: Honour) -> str:
     """What a question left out to fit, in words; empty: nothing."""
     left = sorted({spec.survive.value for spec in specs if spec.survive is not Survive.NONE})
-    if keep is Keep.EVERYTHING or (keep is Keep.SPREAD and not left):
+    if honour is Honour.EVERYTHING or (honour is Honour.SPREAD and not left):
         return ""
-    if keep is Keep.SPREAD:
+    if honour is Honour.SPREAD:
         return f"no room is kept for the loss of a {' or a '.join(left)}: it does not fit"
     return "spread constraints are not counted: with them nothing fits"
 

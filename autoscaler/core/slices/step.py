@@ -84,8 +84,8 @@ def _with_remarks(
         found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
     if flaw is not None:
         found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
-    elif workload.spec.survive is not Survive.NONE and plan is not None and plan.not_kept:
-        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.not_kept))
+    elif workload.spec.survive is not Survive.NONE and plan is not None and plan.left_out:
+        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
     return replace(decision, findings=(*decision.findings, *found)) if found else decision
 
 

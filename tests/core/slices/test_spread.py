@@ -12,7 +12,7 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, S
 from autoscaler.core.packing.problem import Domain, Spread
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import SlicePlan, SlicesInput
-from autoscaler.core.slices.spread import Keep, not_kept
+from autoscaler.core.slices.spread import Honour, left_out
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.slices.step import step
 from autoscaler.core.types import Decision, Survive, TickInput, WorkloadInput
@@ -116,12 +116,12 @@ def test_what_does_not_fit_is_left_out_and_said() -> None:
     given = surviving(4, asks(placement=ALONE), Survive.NODE)
     strict = solve(ask(NODES[:4], given), START_S)
     assert strict.infeasible is not None
-    assert not_kept([given[0].spec], Keep.EVERYTHING) == ""
+    assert left_out([given[0].spec], Honour.EVERYTHING) == ""
     assert (
-        not_kept([given[0].spec], Keep.SPREAD)
+        left_out([given[0].spec], Honour.SPREAD)
         == "no room is kept for the loss of a node: it does not fit"
     )
-    assert not_kept([], Keep.SPREAD) == ""
+    assert left_out([], Honour.SPREAD) == ""
 
 
 def told(
@@ -177,7 +177,7 @@ def test_it_is_said_that_nothing_spreads_what_is_to_survive(
 
 
 def test_it_is_said_that_no_room_is_kept() -> None:
-    made = SlicePlan(made_at_s=START_S, not_kept="no room is kept for the loss of a node")
+    made = SlicePlan(made_at_s=START_S, left_out="no room is kept for the loss of a node")
     keeps = surviving(2, asks(placement=ALONE), Survive.NODE)
     assert told(keeps, made) == [(Reason.NO_FREE_SLICE, "no room is kept for the loss of a node")]
     assert told(surviving(2, asks()), made) == []
