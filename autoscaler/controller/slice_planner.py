@@ -15,6 +15,7 @@ from autoscaler.core.packing.pack import MOVE_PRICE, pack
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import PackingProblem
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.cells import crowding
 from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.question import Question, answer, question
 from autoscaler.core.slices.spread import Honour
@@ -102,5 +103,7 @@ def solve(asked: Question, now_s: float) -> SlicePlan:
             asked.problem, HighsSolver(), move_price=MOVE_PRICE * asked.gpu_price
         )
     except PackingError as error:
-        return SlicePlan(made_at_s=now_s, infeasible=str(error))
+        hint = crowding(asked.problem)
+        told = str(error) if hint is None else f"{error}; {hint}"
+        return SlicePlan(made_at_s=now_s, infeasible=told)
     return answer(asked, found, now_s=now_s)

@@ -16,13 +16,20 @@ from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
 from autoscaler.core.nodes.placement import NODE_NAME, ZONE_LABEL, kept_by_taint, kept_from_labels
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import PoolSettings
-from autoscaler.core.packing.problem import Cell
+from autoscaler.core.packing.problem import Cell, PackingProblem
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import SliceNode, profile_of
 from autoscaler.core.slices.prices import slice_pools
 
 PRICE_SCALE = 1000
 """Of a node's price, so that pools of different prices are whole numbers."""
+OTHERS = "others on"
+"""How the names of slices begin that nobody here can move."""
+
+
+def others_on(cell: str, shape: str) -> str:
+    """The name under which such slices are counted."""
+    return f"{OTHERS} {cell} with {shape}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +74,24 @@ def stranded(needs: NodeNeeds, nodes: Sequence[SliceNode], config: EngineConfig)
     name, reason = min(reasons)
     more = f", and {len(reasons) - 1} more nodes" if len(reasons) > 1 else ""
     return f"no node of {', '.join(pools)} is for its pods: {name}{more}: {reason}"
+
+
+def crowding(problem: PackingProblem) -> str | None:
+    """Who may take the slices of those who can't go elsewhere, in words: it is what most often does not fit."""
+    variants = [
+        variant
+        for _, variant in problem.variants()
+        if variant.capacity_mrps > 0 and not variant.name.startswith(OTHERS)
+    ]
+    for bound in variants:
+        for other in variants:
+            if bound.shape == other.shape and bound.cells and bound.cells < other.cells:
+                return (
+                    f"replicas of {other.name} may take {bound.shape} that {bound.name} needs on "
+                    f"{', '.join(sorted(bound.cells))}, and are counted there too: a node selector or affinity to "
+                    "other nodes keeps them away"
+                )
+    return None
 
 
 def lay_out(

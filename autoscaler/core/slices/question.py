@@ -18,7 +18,7 @@ from autoscaler.core.packing.nodes import IdleGpu, recuts
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.cells import Ground, lay_out
+from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.spread import Honour, Spreading, left_out
@@ -101,7 +101,7 @@ def question(
     )
     draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
-        _add_counted(draft, f"others on {cell} with {shape}", shape, count, frozenset({cell}))
+        _add_counted(draft, others_on(cell, shape), shape, count, frozenset({cell}))
     return Question(
         problem=PackingProblem(
             cells=tuple(ground.cells.values()),
@@ -277,7 +277,7 @@ def _holder(draft: _Draft, owner: str | None, shape: str, cell: str) -> str:
             return variant.name
         draft.misplaced[variant.name] += 1
     draft.others[cell, shape] += 1
-    return f"others on {cell} with {shape}"
+    return others_on(cell, shape)
 
 
 def _less_misplaced(draft: _Draft, workload: Workload) -> Workload:

@@ -146,7 +146,12 @@ def test_a_toleration_lets_pods_in_and_an_affinity_keeps_them_there() -> None:
     """Pods that only tolerate the taint may take the slices of those who have nowhere else to go."""
     nodes = [node("n1", taints=(BERT,), labels=(("dedicated", "bert"),)), node("n2")]
     other = workload("other", 2, asks())
-    assert plan(nodes, other, workload("bert", 2, asks(placement=FOR_BERT))).infeasible is not None
+    crowded = plan(nodes, other, workload("bert", 2, asks(placement=FOR_BERT))).infeasible
+    assert crowded is not None
+    assert crowded.endswith(
+        "replicas of team/bert may take 3g.40gb that team/other needs on mig/n2, and are counted there too: a node "
+        "selector or affinity to other nodes keeps them away"
+    )
     there = Requirement(key="dedicated", operator="In", values=("bert",))
     bound = replace(FOR_BERT, terms=((there,),))
     both = plan(nodes, other, workload("bert", 2, asks(placement=bound)))
