@@ -291,15 +291,18 @@ def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[P
     where = {node.name: item.pool for item in pools for node in item.nodes}
     by_node: dict[tuple[str, str], Counter[str]] = {}
     for given in inputs:
-        name = str(given.spec.id)
+        name, needs = str(given.spec.id), given.spec.node_needs
+        if needs is None or needs.count != 1:
+            continue
+        shape = shape_of(needs)
         for pod in given.pods:
             cell = where.get(pod.node or "")
-            variant = draft.variants.get(name)
-            if pod.deleted_s is not None or variant is None or cell not in draft.ground.cells:
+            if pod.deleted_s is not None or cell is None or cell not in draft.ground.grown:
                 continue
-            whole = variant.shape == WHOLE_GPU
-            key = (f"{pod.node}/{pod.name}" if whole else str(pod.node), cell)
-            by_node.setdefault(key, Counter())[_holder(draft, name, variant.shape, cell)] += 1
+            if not draft.ground.cells[cell].geometries[0].count(shape):
+                continue
+            key = (f"{pod.node}/{pod.name}" if shape == WHOLE_GPU else str(pod.node), cell)
+            by_node.setdefault(key, Counter())[_holder(draft, name, shape, cell)] += 1
     for (name, cell), replicas in sorted(by_node.items()):
         draft.held.append(
             HeldGpu(

@@ -240,6 +240,24 @@ def test_a_grown_pool_whose_every_node_has_a_taint_is_for_those_who_tolerate_it(
     assert [one.name for one in asked.problem.workloads] == ["team/bert"]
 
 
+def test_a_pod_on_a_grown_node_that_was_tainted_since_holds_its_gpu() -> None:
+    whole = PoolSettings(labels={"pool": "whole"}, max_headroom=0, units_per_node=2)
+    config = replace(CONFIG, nodes=NodeSettings(pools={"whole": whole}))
+    seen = PoolInput(
+        pool="whole", nodes=(NodeStatus(name="w1", units=2),), foreign_units=0, taints=(BERT,)
+    )
+    asked = ask(
+        [node("n1")],
+        workload("bert", 2, asks("gpu", FOR_BERT)),
+        workload("other", 1, asks("gpu"), pods=running("other", 1, "w1")),
+        pools=(seen,),
+        config=config,
+    )
+    (held,) = asked.problem.held
+    assert (held.name, held.replicas) == ("w1/other-0", (("others on whole with gpu", 1),))
+    assert solve(asked, START_S).infeasible is not None
+
+
 KEYS = ("dedicated", "spot")
 TAINTS = st.lists(st.sampled_from(KEYS), max_size=2, unique=True).map(
     lambda keys: tuple(Taint(key=key) for key in sorted(keys))
