@@ -29,6 +29,7 @@ ANNOTATIONS = {
     "model": ("name with spaces", ANY),
     "priority": ("high", "a whole number is allowed"),
     "variant-group": ("name with spaces", ANY),
+    "survive": ("rack", "one of none, node, zone is allowed"),
 }
 # Key: what is given in the policy file, and the part of the answer that says what is allowed.
 SETTINGS: dict[str, tuple[object, str]] = {

@@ -19,6 +19,9 @@ from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
 from autoscaler.collectors.triton import Endpoint
 from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
+from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
+from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
@@ -180,8 +183,9 @@ class KubernetesCollector:
 
     def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
         """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
+        admitted = self._admitted()
         needs = {
-            _managed(view): view.needs
+            _managed(view): _tolerating(view.needs, admitted.get(view.uid))
             for mirror in self._targets
             for view in sorted(mirror.objects.values(), key=lambda view: view.name)
             if view.service is None or view.predictor
@@ -192,6 +196,28 @@ class KubernetesCollector:
             else replace(item, spec=replace(item.spec, node_needs=needs.get(item.id)))
             for item in seen
         ]
+
+    def _admitted(self) -> dict[str, tuple[Toleration, ...]]:
+        """By target, what its newest pod tolerates: admission adds to what the template says, as for a GPU's taint."""
+        owners, newest = self._owners(), dict[str, PodView]()
+        for pod in self._pods.objects.values():
+            view = owners.get(pod.owner_uid)
+            if view is None:
+                continue
+            other = newest.get(view.uid)
+            if other is None or pod.status.created_s > other.status.created_s:
+                newest[view.uid] = pod
+        return {uid: pod.tolerations for uid, pod in newest.items()}
+
+    def asked_labels(self) -> Collection[str]:
+        """Keys of the node labels that the pods of annotated objects ask for."""
+        return {
+            key
+            for mirror in self._targets
+            for view in mirror.objects.values()
+            if view.needs is not None
+            for key in view.needs.asked_labels
+        }
 
     def write_of(self, workload: WorkloadId) -> ReplicaWrite | None:
         """Where the replicas of an InferenceService go, as of the last `observe`; None: not to be written."""
@@ -291,6 +317,19 @@ class KubernetesCollector:
             if other is None or view.revision > other.revision:
                 newest[view.owner_uid] = view
         return {uid: view.template_hash for uid, view in newest.items()}
+
+
+def _tolerating(
+    needs: NodeNeeds | None, admitted: tuple[Toleration, ...] | None
+) -> NodeNeeds | None:
+    """Without a pod that shows it, admission is taken to let pods onto nodes that are tainted for what they ask for."""
+    if needs is None:
+        return None
+    if admitted is None:
+        keys = {WHOLE_GPU_RESOURCE, needs.resource}
+        admitted = tuple(Toleration(key=key, operator="Exists") for key in keys)
+    both = tuple(sorted({*needs.placement.tolerations, *admitted}))
+    return replace(needs, placement=replace(needs.placement, tolerations=both))
 
 
 def _is_triton(view: TargetView) -> bool:

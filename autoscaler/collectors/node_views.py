@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.clients.objects import requests
+from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.projection import seconds
 from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
+from autoscaler.core.nodes.placement import Taint
 
 Object = Mapping[str, Any]
 INSUFFICIENT = "InsufficientCapacityError"
@@ -32,6 +34,7 @@ class NodeView:
     """Extended resources only."""
     usable_s: float | None
     """When it was first seen ready with extended resources."""
+    taints: tuple[Taint, ...]
     found_usable: bool
     """It was when first seen: since when is not known."""
     leaving: bool
@@ -93,7 +96,7 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
     found = before.found_usable if before else usable
     if usable_s is None and usable:
         usable_s = now_s if before is not None else ready_s
-    taints = {str(taint.get("key")) for taint in spec.get("taints") or ()}
+    keys = {str(taint.get("key")) for taint in spec.get("taints") or ()}
     return NodeView(
         name=metadata["name"],
         labels=metadata.get("labels") or {},
@@ -102,11 +105,10 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
         first_ready_s=(before.first_ready_s if before else None) or ready_s,
         allocatable=allocatable,
         usable_s=usable_s,
+        taints=taints(spec),
         found_usable=found,
         leaving=bool(
-            metadata.get("deletionTimestamp")
-            or spec.get("unschedulable")
-            or taints & LEAVING_TAINTS
+            metadata.get("deletionTimestamp") or spec.get("unschedulable") or keys & LEAVING_TAINTS
         ),
     )
 

@@ -32,6 +32,7 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     StockOut,
 )
+from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.errors import SourceError, SourceMissing
 
@@ -134,6 +135,7 @@ class NodeCollector:
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
+            taints=_common_taints(nodes),
             headroom=self._headroom(name, pool),
             stale=self._stale(pool, now_s),
         )
@@ -273,3 +275,9 @@ class NodeCollector:
             # What was read last goes stale by its own time.
             self._status_error = str(error)
             log.warning("cluster-autoscaler status: %s", error)
+
+
+def _common_taints(nodes: Collection[NodeView]) -> tuple[Taint, ...]:
+    """Those on each of them: what keeps pods away from the whole pool."""
+    sets = [frozenset(node.taints) for node in nodes]
+    return tuple(sorted(frozenset.intersection(*sets))) if sets else ()

@@ -12,10 +12,11 @@ from autoscaler.clients.objects import requests
 from autoscaler.collectors.detect import Detected, detect
 from autoscaler.collectors.kserve import KIND as SERVICE_KIND
 from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
-from autoscaler.collectors.node_needs import node_needs
+from autoscaler.collectors.node_needs import node_needs, tolerations
 from autoscaler.core.annotations import PREFIX
 from autoscaler.core.mig.choice import shape_of_requests
 from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.types import PodStatus
 from autoscaler.errors import Problem
 
@@ -74,6 +75,7 @@ class PodView:
     owner_uid: str
     ip: str
     status: PodStatus
+    tolerations: tuple[Toleration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,7 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
             node=(raw.get("spec") or {}).get("nodeName") or None,
             gated=_not_scheduled(status, "SchedulingGated"),
         ),
+        tolerations=tolerations(raw.get("spec") or {}),
     )
 
 

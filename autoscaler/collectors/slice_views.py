@@ -8,8 +8,10 @@ from typing import Any
 
 from autoscaler.clients.objects import holder, mark_of
 from autoscaler.clients.prometheus import Series
+from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.node_views import LEAVING_TAINTS, extended
 from autoscaler.core.mig.geometry import Geometry
+from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.slices.observed import (
     CONFIG_LABEL,
     STATE_LABEL,
@@ -37,6 +39,7 @@ class SliceNodeView:
     ready: bool
     cordoned: bool
     leaving: bool
+    taints: tuple[Taint, ...]
     mark: Mark | None
 
 
@@ -67,7 +70,7 @@ def node(raw: Object) -> SliceNodeView:
         for resource, count in extended(status.get("allocatable")).items()
         if count and (profile := profile_of(resource)) is not None
     }
-    taints = {str(taint.get("key")) for taint in spec.get("taints") or ()}
+    keys = {str(taint.get("key")) for taint in spec.get("taints") or ()}
     return SliceNodeView(
         name=metadata["name"],
         labels=labels,
@@ -80,7 +83,8 @@ def node(raw: Object) -> SliceNodeView:
             for condition in status.get("conditions") or ()
         ),
         cordoned=bool(spec.get("unschedulable")),
-        leaving=bool(metadata.get("deletionTimestamp") or taints & LEAVING_TAINTS),
+        leaving=bool(metadata.get("deletionTimestamp") or keys & LEAVING_TAINTS),
+        taints=taints(spec),
         mark=mark_of(raw),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
@@ -17,6 +17,7 @@ from autoscaler.collectors import slice_views
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.node_views import carries
 from autoscaler.collectors.slice_views import PlacedHolder, ServiceView, SliceNodeView
+from autoscaler.core.nodes.placement import ZONE_LABEL
 from autoscaler.core.slices.observed import Front, Holder, SliceNode, SlicesInput
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import SourceError
@@ -42,9 +43,11 @@ class SliceCollector:
         *,
         pools: Mapping[str, SlicePoolSettings],
         groups: Callable[[], Groups],
+        labels: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens."""
         self._prometheus, self._clock = prometheus, clock
-        self._pools, self._groups = pools, groups
+        self._pools, self._groups, self._labels = pools, groups, labels
         self._devices: Mapping[str, int] = {}
         self._told_s: float | None = None
         self._nodes: Mirror[SliceNodeView] = Mirror(
@@ -87,6 +90,7 @@ class SliceCollector:
             and self._clock.monotonic_s() - self._told_s < EXPORTER_LASTS_S
             else {}
         )
+        asked = sorted(self._labels())
         nodes = [
             SliceNode(
                 name=view.name,
@@ -97,6 +101,9 @@ class SliceCollector:
                 ready=view.ready,
                 cordoned=view.cordoned,
                 leaving=view.leaving,
+                taints=view.taints,
+                labels=tuple((key, view.labels[key]) for key in asked if key in view.labels),
+                zone=view.labels.get(ZONE_LABEL),
                 mark=view.mark,
                 holders=None
                 if stale is not None

@@ -13,9 +13,12 @@ from autoscaler.controller.forecast_worker import WorkerLost
 from autoscaler.controller.forecasting import Worker
 from autoscaler.core.packing.pack import MOVE_PRICE, pack
 from autoscaler.core.packing.plan import PackingPlan
+from autoscaler.core.packing.problem import PackingProblem
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.cells import crowding
 from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.question import Question, answer, question
+from autoscaler.core.slices.spread import Honour
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import PackingError
 from autoscaler.solver.highs import HighsSolver
@@ -23,9 +26,18 @@ from autoscaler.solver.highs import HighsSolver
 log = logging.getLogger(__name__)
 
 PERIOD_S = 60.0
-ATTEMPTS = ((True, 1.0), (False, 1.0), (False, 0.5), (False, 0.25), (False, 0.0))
-"""Whether room is kept for what was wanted a short while ago, and how much of what is asked for beyond what runs is to
-find some: tried in this order until it fits. What is wanted now goes before what was."""
+GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
+"""Of what is asked for beyond what runs."""
+ATTEMPTS = (
+    (Honour.EVERYTHING, True, 1.0),
+    (Honour.EVERYTHING, False, 1.0),
+    (Honour.SPREAD, True, 1.0),
+    *((Honour.SPREAD, False, ratio) for ratio in GROWTH_RATIOS),
+    (Honour.NOTHING, True, 1.0),
+    *((Honour.NOTHING, False, ratio) for ratio in GROWTH_RATIOS),
+)
+"""How much of spread and survival is honoured, whether room is kept for what was wanted a short while ago, and how much
+growth is to find some: tried in this order until it fits. What is wanted now goes before what was."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -65,12 +77,18 @@ class SlicePlanner:
         record = self._last()
         if record is None:
             return
-        for keeps, growth_ratio in ATTEMPTS:
+        tried: list[PackingProblem] = []
+        for honour, keeps, growth_ratio in ATTEMPTS:
             if keeps and not record.result.slices.kept:
                 continue
-            asked = question(record, self._config, keeps=keeps, growth_ratio=growth_ratio)
+            asked = question(
+                record, self._config, keeps=keeps, growth_ratio=growth_ratio, honour=honour
+            )
             if asked is None:
                 return
+            if asked.problem in tried:
+                continue
+            tried.append(asked.problem)
             try:
                 self._ready = await self._worker.call(solve, asked, self._clock.now_s())
             except WorkerLost as error:
@@ -78,7 +96,12 @@ class SlicePlanner:
                 return
             if self._ready.infeasible is None:
                 return
-            told = {"keeps": keeps, "growth_ratio": growth_ratio, "error": self._ready.infeasible}
+            told = {
+                "honour": honour.name,
+                "keeps": keeps,
+                "growth_ratio": growth_ratio,
+                "error": self._ready.infeasible,
+            }
             # That there is no room to keep is no trouble yet.
             log.log(logging.INFO if keeps else logging.WARNING, "no packing", extra=told)
 
@@ -90,5 +113,7 @@ def solve(asked: Question, now_s: float) -> SlicePlan:
             asked.problem, HighsSolver(), move_price=MOVE_PRICE * asked.gpu_price
         )
     except PackingError as error:
-        return SlicePlan(made_at_s=now_s, infeasible=str(error))
+        hint = crowding(asked.problem)
+        told = str(error) if hint is None else f"{error}; {hint}"
+        return SlicePlan(made_at_s=now_s, infeasible=told)
     return answer(asked, found, now_s=now_s)

@@ -161,7 +161,14 @@ def slice_collector(
     if not slices_on(settings):
         return None
     pools = settings.engine.slices.pools
-    return SliceCollector(client, prometheus, clock, pools=pools, groups=workloads.groups)
+    return SliceCollector(
+        client,
+        prometheus,
+        clock,
+        pools=pools,
+        groups=workloads.groups,
+        labels=workloads.asked_labels,
+    )
 
 
 async def connect_kubernetes(settings: Settings) -> KubernetesClient:

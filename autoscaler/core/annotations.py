@@ -9,7 +9,15 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from autoscaler.core.slo import NUMBER, SECONDS, parse_slo
-from autoscaler.core.types import Mode, Pause, ScheduledFloor, Slo, WorkloadId, WorkloadSpec
+from autoscaler.core.types import (
+    Mode,
+    Pause,
+    ScheduledFloor,
+    Slo,
+    Survive,
+    WorkloadId,
+    WorkloadSpec,
+)
 from autoscaler.errors import Problem
 
 PREFIX = "forescale.io/"
@@ -80,6 +88,14 @@ KEYS = {
         "what a replica carries for its price; needs a router that weights them, and `engine.slices.mode`",
         "llama-70b",
     ),
+    "survive": Key(
+        "`none`, `node`, `zone`",
+        "`none`",
+        "the packing of slices keeps free so many that all replicas find one when a node or a zone is lost; needs a "
+        "topology spread constraint with DoNotSchedule over it (for a node, anti-affinity to itself does too) and "
+        "`engine.slices.mode`",
+        "zone",
+    ),
 }
 ASSUMED = "assumed"
 """Nothing says which engine it is: Triton, unless the metrics that are scraped are another's."""
@@ -141,6 +157,13 @@ def parse_workload(
         reader.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
     if highest is not None and highest < max(1, lowest or 1):
         reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
+    survive = reader.choice("survive", Survive, Survive.NONE)
+    if survive is not Survive.NONE and "variant-group" in own:
+        reader.add(
+            "survive",
+            f"{survive.value!r}",
+            "`none` is allowed beside variant-group: leave one of them out",
+        )
     if reader.problems or slo is None:
         return tuple(reader.problems)
     return WorkloadSpec(
@@ -162,6 +185,7 @@ def parse_workload(
         schedule=schedule,
         pods_of=shape.pods_of,
         variant_group=own.get("variant-group"),
+        survive=survive,
         gpus_per_replica=shape.gpus_per_replica,
     )
 

@@ -100,6 +100,14 @@ class Pause(StrEnum):
     ALL = "all"
 
 
+class Survive(StrEnum):
+    """The loss of what leaves room for all replicas of a workload."""
+
+    NONE = "none"
+    NODE = "node"
+    ZONE = "zone"
+
+
 class SloForm(StrEnum):
     """`p95 < 200ms` is judged minute by minute, `99% < 200ms` over the window as a whole."""
 
@@ -166,6 +174,8 @@ class WorkloadSpec:
     """Whole GPUs that one replica holds; a MIG slice counts as its share of compute slices."""
     variant_group: str | None = None
     """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
+    survive: Survive = Survive.NONE
+    """Of what the loss leaves room for its replicas on the slice pools."""
     may_sleep: bool = False
     """`min-replicas` is 0: while the others of its variant group carry the demand, it may have none."""
     steer_victims: bool = False

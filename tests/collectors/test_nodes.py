@@ -16,6 +16,7 @@ from autoscaler.collectors import node_views
 from autoscaler.collectors.node_needs import node_needs
 from autoscaler.collectors.nodes import DIFFERS, NodeCollector
 from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput, StockOut
+from autoscaler.core.nodes.placement import Placement, Requirement, SpreadRule, Taint, Toleration
 from autoscaler.core.nodes.settings import PoolSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_api import ClusterApi
@@ -130,6 +131,17 @@ async def test_a_node_goes_through_its_stages() -> None:
         (status,) = collector.observe()[0].nodes
         assert (status.name, status.requested_s) == ("h100-a", T0 + 10.0)
         assert (status.allocatable_s, status.units) == (T0 + 300.0, 8)  # when it was seen
+
+
+async def test_taints_on_every_node_are_the_pools() -> None:
+    api = ClusterApi()
+    gpu = {"key": GPU, "value": "present", "effect": "NoSchedule"}
+    lost = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+    api.put("/api/v1/nodes/n1", node("n1", taints=[gpu, lost]))
+    spot = {"key": "spot", "effect": "NoSchedule"}
+    api.put("/api/v1/nodes/n2", node("n2", taints=[spot, gpu]))
+    assert (await seen(api)).taints == (Taint(key=GPU, value="present"),)
+    assert (await seen(ClusterApi())).taints == ()
 
 
 async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None:
@@ -305,7 +317,63 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
                     }
                 },
             },
-            NodeNeeds(resource=GPU, count=1, selector=(("gpu", "h100"),)),
+            NodeNeeds(
+                resource=GPU,
+                count=1,
+                selector=(("gpu", "h100"),),
+                placement=Placement(
+                    terms=(
+                        (
+                            Requirement(key="gpu", operator="In", values=("h100",)),
+                            Requirement(key="z", operator="In", values=("a", "b")),
+                        ),
+                    )
+                ),
+            ),
+        ),
+        (
+            {
+                "containers": [{"resources": {"limits": {GPU: 1}}}],
+                "tolerations": [
+                    {"key": "dedicated", "value": "bert", "effect": "NoSchedule"},
+                    {"key": GPU, "operator": "Exists"},
+                    # For five minutes it is not for good.
+                    {
+                        "key": "spot",
+                        "operator": "Exists",
+                        "effect": "NoExecute",
+                        "tolerationSeconds": 300,
+                    },
+                ],
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {
+                            "nodeSelectorTerms": [
+                                {"matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}]},
+                                {
+                                    "matchFields": [
+                                        {"key": "metadata.name", "operator": "In", "values": ["n1"]}
+                                    ]
+                                },
+                            ]
+                        }
+                    }
+                },
+            },
+            NodeNeeds(
+                resource=GPU,
+                count=1,
+                placement=Placement(
+                    terms=(
+                        (Requirement(key="spot", operator="DoesNotExist"),),
+                        (Requirement(key="metadata.name", operator="In", values=("n1",)),),
+                    ),
+                    tolerations=(
+                        Toleration(key="dedicated", value="bert", effect="NoSchedule"),
+                        Toleration(key=GPU, operator="Exists"),
+                    ),
+                ),
+            ),
         ),
         ({"containers": [{"resources": {"limits": {"cpu": 1}}}]}, None),
         ({}, None),
@@ -313,3 +381,55 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
 )
 def test_what_a_pod_asks_of_a_node(spec: dict[str, Any], needs: NodeNeeds | None) -> None:
     assert node_needs({"spec": spec}) == needs
+
+
+HOSTS = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "a"}}}
+ZONES = {
+    "topologyKey": "topology.kubernetes.io/zone",
+    "maxSkew": 2,
+    "whenUnsatisfiable": "DoNotSchedule",
+    "labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["a", "b"]}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "spread"),
+    [
+        # DoNotSchedule and a skew of 1 are what Kubernetes assumes.
+        (HOSTS, SpreadRule(key="kubernetes.io/hostname")),
+        (ZONES, SpreadRule(key="topology.kubernetes.io/zone", max_skew=2)),
+        (ZONES | {"whenUnsatisfiable": "ScheduleAnyway"}, None),
+        (ZONES | {"labelSelector": {"matchLabels": {"app": "b"}}}, None),
+        (ZONES | {"labelSelector": {}}, SpreadRule(key="topology.kubernetes.io/zone", max_skew=2)),
+        (ZONES | {"labelSelector": None}, None),
+        (ZONES | {"topologyKey": "rack"}, None),
+    ],
+)
+def test_what_spreads_pods_of_one_kind(
+    constraint: dict[str, Any], spread: SpreadRule | None
+) -> None:
+    needs = node_needs(_template(topologySpreadConstraints=[constraint]))
+    assert needs is not None
+    assert needs.placement.spreads == (() if spread is None else (spread,))
+
+
+@pytest.mark.parametrize(
+    ("term", "alone"),
+    [
+        (HOSTS, True),
+        (HOSTS | {"topologyKey": "topology.kubernetes.io/zone"}, False),
+        (HOSTS | {"labelSelector": {"matchLabels": {"app": "b"}}}, False),
+    ],
+)
+def test_pods_that_want_no_second_of_their_kind_on_a_node(
+    term: dict[str, Any], alone: bool
+) -> None:
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    needs = node_needs(_template(affinity={"podAntiAffinity": required}))
+    assert needs is not None
+    assert needs.placement.alone == alone
+
+
+def _template(**spec: Any) -> dict[str, Any]:
+    containers = [{"resources": {"limits": {GPU: 1}}}]
+    return {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": containers, **spec}}

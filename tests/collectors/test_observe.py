@@ -8,6 +8,7 @@ from typing import Any
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
 from autoscaler.core.annotations import Defaults
+from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import WorkloadId
 from tests.fakes.clock import FakeClock
@@ -17,7 +18,9 @@ APPS = "/apis/apps/v1/namespaces/team/deployments"
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
 
 
-async def looked(api: ClusterApi, folder: Path) -> tuple[tuple[Seen, ...], KubernetesCollector]:
+async def looked(
+    api: ClusterApi, folder: Path, *, needs: bool = False
+) -> tuple[tuple[Seen, ...], KubernetesCollector]:
     """One look."""
     async with api.serving():
         kubeconfig = folder / "kubeconfig"
@@ -32,7 +35,9 @@ async def looked(api: ClusterApi, folder: Path) -> tuple[tuple[Seen, ...], Kuber
         )
         try:
             defaults = Defaults(engines=("kserve", "triton", "vllm"))
-            collector = KubernetesCollector(client, FakeClock(), defaults=lambda _: defaults)
+            collector = KubernetesCollector(
+                client, FakeClock(), defaults=lambda _: defaults, node_needs=needs
+            )
             await collector.read_once()
             return collector.observe(), collector
         finally:
@@ -143,3 +148,43 @@ async def test_a_gpu_beside_a_slice_is_refused_and_the_group_knows_its_members(
     members = collector.groups()["team", "bert"]
     assert members["team/slice"] == {"app": "slice"}
     assert {item.spec.variant_group for item in seen if item.spec} == {"bert"}
+
+
+async def test_pods_tolerate_what_the_template_says_and_what_admission_added(
+    tmp_path: Path,
+) -> None:
+    """GKE's admission adds the GPU taint's toleration to the pod; no template shows it. Without a pod it is assumed."""
+    api = ClusterApi()
+    made = deployment("a", 1, {"slo": "99% < 300ms"})
+    spec = made["spec"]["template"]["spec"]
+    spec["containers"][0]["resources"] = {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
+    spec["nodeSelector"] = {"disk": "ssd"}
+    spec["tolerations"] = [{"key": "spot", "operator": "Exists"}]
+    api.put(f"{APPS}/a", made)
+    seen, collector = await looked(api, tmp_path, needs=True)
+    assert collector.asked_labels() == {"disk"}
+    spot = Toleration(key="spot", operator="Exists")
+    added = Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
+    assumed = [
+        Toleration(key=key, operator="Exists")
+        for key in ("nvidia.com/gpu", "nvidia.com/mig-1g.10gb")
+    ]
+    assert _tolerations(seen) == (*assumed, spot)
+    put_pods(api, "a", 1)
+    pod = api.objects["/api/v1/namespaces/team/pods/a-0"]
+    pod["spec"] = {
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
+        ]
+    }
+    api.put("/api/v1/namespaces/team/pods/a-0", pod)
+    seen, _ = await looked(api, tmp_path, needs=True)
+    assert _tolerations(seen) == (added, spot)
+
+
+def _tolerations(seen: tuple[Seen, ...]) -> tuple[Toleration, ...]:
+    (item,) = seen
+    assert item.spec is not None
+    assert item.spec.node_needs is not None
+    return item.spec.node_needs.placement.tolerations

@@ -13,6 +13,7 @@ from autoscaler.clients.prometheus import Series
 from autoscaler.collectors import slice_views
 from autoscaler.collectors.slices import EXPORTER_LASTS_S, SliceCollector
 from autoscaler.core.mig.geometry import Geometry
+from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.slices.observed import (
     CHANGE_ANNOTATION,
     Front,
@@ -78,6 +79,7 @@ async def seen(
     *,
     clock: FakeClock | None = None,
     later_s: float = 0.0,
+    labels: frozenset[str] = frozenset(),
 ) -> SlicesInput:
     clock = clock or FakeClock()
     async with api.serving():
@@ -90,6 +92,7 @@ async def seen(
             clock,
             pools={"mig": POOL},
             groups=lambda: GROUPS,
+            labels=lambda: labels,
         )
         try:
             await collector.read_once()
@@ -98,6 +101,18 @@ async def seen(
     if later_s:
         await clock.sleep(later_s)
     return collector.observe()
+
+
+async def test_a_node_tells_whom_it_is_for_and_only_labels_that_matter() -> None:
+    api = ClusterApi()
+    told = {"disk": "ssd", "rack": "7", "topology.kubernetes.io/zone": "a"}
+    taint = {"key": "dedicated", "value": "bert", "effect": "NoSchedule"}
+    cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    api.put("/api/v1/nodes/n1", node(labels=told, spec={"taints": [taint, cordon]}))
+    asked = frozenset({"disk", "gone"})
+    (found,) = (await seen(api, FakePrometheus(), labels=asked)).nodes
+    assert found.taints == (Taint(key="dedicated", value="bert"),)
+    assert (found.labels, found.zone) == ((("disk", "ssd"),), "a")
 
 
 async def test_a_node_with_its_slices_and_who_holds_them() -> None:

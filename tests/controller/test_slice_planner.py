@@ -11,6 +11,7 @@ import pytest
 from autoscaler.controller.forecast_worker import ProcessWorker, WorkerLost, follow
 from autoscaler.controller.slice_planner import SlicePlanner, solve
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
+from autoscaler.core.nodes.placement import Placement
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
@@ -35,6 +36,7 @@ from autoscaler.core.types import (
     PodStatus,
     ReplicaStatus,
     ScalingPlan,
+    Survive,
     TickInput,
     TickRecord,
     TickResult,
@@ -176,6 +178,28 @@ async def test_where_not_all_fits_a_part_of_it_is_planned_for() -> None:
     plan = planner.take()
     assert plan is not None
     assert (plan.infeasible, plan.nodes) == (None, (("n1", THREES), ("n2", THREES)))
+
+
+@pytest.mark.parametrize(
+    ("survive", "nodes", "left_out"),
+    [
+        (Survive.NODE, 4, ""),
+        (Survive.NODE, 3, "no room is kept for the loss of a node: it does not fit"),
+        (Survive.NONE, 2, "spread constraints are not counted: with them nothing fits"),
+    ],
+)
+async def test_where_spread_or_survival_does_not_fit_the_rest_is_planned_for(
+    survive: Survive, nodes: int, left_out: str
+) -> None:
+    """Three run, one on a node at most; they stay three, however few nodes there are."""
+    needs = NodeNeeds(resource="nvidia.com/mig-3g.40gb", count=1, placement=Placement(alone=True))
+    there = [node(f"n{i}", config=THREES) for i in range(nodes)]
+    tick = record(there, workload("a", "3g.40gb", 3, pods=3, node_needs=needs, survive=survive))
+    planner = SlicePlanner(Inline(), lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert (plan.infeasible, plan.left_out) == (None, left_out)
 
 
 def test_what_scarcity_cut_is_planned_for() -> None:

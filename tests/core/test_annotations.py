@@ -122,6 +122,11 @@ def test_everything_at_once() -> None:
     [
         ({"mode": "on"}, "mode: 'on', one of auto, recommend, off is allowed"),
         ({"pause": "yes"}, "pause: 'yes', one of none, up, down, all is allowed"),
+        ({"survive": "rack"}, "survive: 'rack', one of none, node, zone is allowed"),
+        (
+            {"survive": "zone", "variant_group": "bert"},
+            "survive: 'zone', `none` is allowed beside variant-group: leave one of them out",
+        ),
         ({"min_replicas": "0"}, "min-replicas: 0, 1 or more is allowed: at 0 nothing shows demand"),
         ({"min_replicas": "two"}, "min-replicas: 'two', a whole number is allowed"),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.nodes.placement import Placement, Taint
 from autoscaler.core.reasons import Reason
 
 HEADROOM_LABEL = "forescale.io/headroom"
@@ -32,6 +33,14 @@ class NodeNeeds:
     resource: str
     count: int
     selector: tuple[tuple[str, str], ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    """What keeps it from nodes that carry them."""
+
+    @property
+    def asked_labels(self) -> frozenset[str]:
+        """Keys of the labels that tell whether it may go to a node."""
+        affinity = {one.key for term in self.placement.terms or () for one in term}
+        return frozenset(affinity | {key for key, _ in self.selector})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,8 @@ class PoolInput:
     """Held or asked for on the pool's nodes by pods that are neither managed nor placeholders."""
     other_units: int | None = None
     """Of the same resource on nodes of no configured pool, where pods that name no pool may go as well."""
+    taints: tuple[Taint, ...] = ()
+    """On each of its nodes, as far as there are any."""
     headroom: tuple[tuple[Backend, int], ...] = ()
     """Units that each back-end's object asks for now; a back-end that is missing here is not served by this cluster."""
     stale: str | None = None

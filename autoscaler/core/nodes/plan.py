@@ -28,6 +28,7 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     SetHeadroom,
 )
+from autoscaler.core.nodes.placement import kept_from_labels
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
 from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
@@ -85,7 +86,7 @@ def choice_of(needs: NodeNeeds | None, pools: Mapping[str, PoolSettings]) -> tup
         for name, pool in pools.items()
         if pool.resource == needs.resource
         and needs.count <= pool.units_per_node
-        and all(pool.labels.get(key, value) == value for key, value in needs.selector)
+        and kept_from_labels(needs.placement, needs.selector, pool.labels, complete=False) is None
     ]
     return tuple(sorted(able, key=lambda name: (*_rank(pools[name]), name)))
 

@@ -54,9 +54,10 @@ class _Master:
 
 
 def applies(problem: PackingProblem) -> bool:
-    """Whether a workload's cost is linear in its replicas: no spread, none to survive a loss, nothing held."""
+    """Whether a workload's cost is linear in its replicas: nothing spreads it or is to survive a loss, nothing held."""
     return not problem.held and not any(
-        variant.spread or workload.survive for workload, variant in problem.variants()
+        variant.spread or variant.per_gpu or workload.survive
+        for workload, variant in problem.variants()
     )
 
 

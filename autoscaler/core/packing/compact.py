@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.packing.problem import Cell, HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.packing.program import Program, Solved
-from autoscaler.core.packing.supply import domains, shares, supply_rows
+from autoscaler.core.packing.supply import (
+    domains,
+    lost_with_a_node,
+    most_on,
+    most_on_held,
+    shares,
+    supply_rows,
+)
 
 PRICE = 1_000_000
 """Of one GPU of price 1, in what the program minimises."""
@@ -64,6 +71,7 @@ def formulate(problem: PackingProblem, *, move_price: int) -> Compact:
     _add_replicas(compact, problem, held, lacking, move_price)
     _add_held(compact, problem, drainable, move_price)
     _add_supply(compact, problem, drainable)
+    _add_limits(compact, problem, drainable)
     return compact
 
 
@@ -148,10 +156,14 @@ def _add_replicas(
             place = compact.program.variable(share.get(variant.shape, 0) + start_price, most)
             compact.replicas[variant.name] = place
             carried[place] = variant.capacity_mrps
+            lost = lost_with_a_node(workload, variant)
+            if lost is not None:
+                gone = _add_lost(compact, place, lost, most)
+                surviving |= {place: variant.capacity_mrps, gone: -variant.capacity_mrps}
             if variant.spread is None:
                 continue
             peak = _add_peak(compact, variant, cells, most)
-            if variant.spread.over is workload.survive:
+            if variant.spread.over is workload.survive and lost is None:
                 surviving |= {place: variant.capacity_mrps, peak: -variant.capacity_mrps}
         compact.program.row(carried, least=workload.demand_mrps)
         if workload.survive:
@@ -174,12 +186,46 @@ def _add_peak(compact: Compact, variant: Variant, cells: dict[str, Cell], most: 
     compact.peaks[variant.name] = peak
     row = {peak: count, place: -1}
     if skew > 1:
-        some = compact.program.variable(0, 1)
-        limit = most if most is not None else 1_000_000
-        compact.program.row({some: limit, place: -1}, least=0)
+        some = _add_some(compact, place, most)
         row[some] = -(count - 1) * (skew - 1)
     compact.program.row(row, least=0)
     return peak
+
+
+def _add_some(compact: Compact, place: int, most: int | None) -> int:
+    """1 where there is a replica."""
+    some = compact.program.variable(0, 1)
+    limit = most if most is not None else 1_000_000
+    compact.program.row({some: limit, place: -1}, least=0)
+    return some
+
+
+def _add_lost(compact: Compact, place: int, lost: int, most: int | None) -> int:
+    """A number that is at least the replicas which go with one node."""
+    gone = compact.program.variable()
+    compact.program.row({gone: 1, _add_some(compact, place, most): -lost}, least=0)
+    return gone
+
+
+def _add_limits(compact: Compact, problem: PackingProblem, drainable: set[str]) -> None:
+    """Where a GPU takes only so many of a variant, there are enough GPUs with a slice for it."""
+    shapes = {variant.name: variant.shape for _, variant in problem.variants()}
+    for _, variant in problem.variants():
+        if variant.per_gpu is None or variant.name not in compact.replicas:
+            continue
+        coefficients, there = {compact.replicas[variant.name]: -1}, 0
+        for (cell, geometry), place in compact.opened.items():
+            if cell in variant.cells and (n := most_on(variant, geometry.count(variant.shape))):
+                coefficients[place] = n
+        for gpu in problem.held:
+            if gpu.cell not in variant.cells:
+                continue
+            n = most_on_held(variant, gpu, shapes)
+            if gpu.name in drainable:
+                coefficients[compact.stays[gpu.name]] = n
+            else:
+                there += n
+        compact.program.row(coefficients, least=-there)
 
 
 def _add_held(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.packing.certificate import Certificate
 from autoscaler.core.packing.problem import Cell, Domain, HeldGpu, PackingProblem, Workload
-from autoscaler.core.packing.supply import peak, supply_rows
+from autoscaler.core.packing.supply import (
+    lost_with_a_node,
+    most_on,
+    most_on_held,
+    peak,
+    supply_rows,
+)
 
 
 class Proof(StrEnum):
@@ -63,6 +69,7 @@ def check_plan(problem: PackingProblem, plan: PackingPlan) -> tuple[str, ...]:
     held = {gpu.name: gpu for gpu in problem.held}
     return (
         *_supply_faults(problem, plan, held),
+        *_limit_faults(problem, plan, held),
         *(
             fault
             for workload in problem.workloads
@@ -108,6 +115,32 @@ def _supply_faults(
     return faults
 
 
+def _limit_faults(
+    problem: PackingProblem, plan: PackingPlan, held: Mapping[str, HeldGpu]
+) -> list[str]:
+    """Variants of which a GPU takes only so many, and that need more GPUs than there are."""
+    shapes = {variant.name: variant.shape for _, variant in problem.variants()}
+    kept = [replace(held[name], replicas=replicas) for name, replicas in plan.kept if name in held]
+    faults = []
+    for _, variant in problem.variants():
+        if variant.per_gpu is None:
+            continue
+        there = sum(
+            count * most_on(variant, geometry.count(variant.shape))
+            for cell, geometry, count in plan.opened
+            if cell in variant.cells
+        )
+        there += sum(
+            most_on_held(variant, gpu, shapes) for gpu in kept if gpu.cell in variant.cells
+        )
+        count = plan.count(variant.name)
+        if count > there:
+            faults.append(
+                f"{count} of {variant.name} at {variant.per_gpu} on a GPU, there is room for {there}"
+            )
+    return faults
+
+
 def _domain_count(names: frozenset[str], cells: Mapping[str, Cell], kind: Domain) -> int:
     return len({cells[name].domain(kind) for name in names})
 
@@ -118,7 +151,10 @@ def _demand_faults(workload: Workload, plan: PackingPlan, cells: Mapping[str, Ce
     for variant in workload.variants:
         count = counts.get(variant.name, 0)
         carried += variant.capacity_mrps * count
-        if workload.survive and variant.spread and variant.spread.over is workload.survive:
+        lost_at_once = lost_with_a_node(workload, variant)
+        if lost_at_once is not None:
+            surviving += variant.capacity_mrps * max(0, count - lost_at_once)
+        elif workload.survive and variant.spread and variant.spread.over is workload.survive:
             there = _domain_count(variant.cells, cells, workload.survive)
             lost = peak(count, there, variant.spread.max_skew)
             surviving += variant.capacity_mrps * (count - lost)

@@ -61,6 +61,8 @@ class Variant:
     """What one replica carries within the SLO, in thousandths of a request a second; on the slowest of its cells."""
     cells: frozenset[str]
     spread: Spread | None = None
+    per_gpu: int | None = None
+    """The scheduler puts at most so many on one of what the cells count, where that is a node; None: as many as fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,8 @@ def _workload_problems(workload: Workload, cells: dict[str, Cell]) -> list[Probl
             given = f"a capacity of {variant.capacity_mrps}"
             found.append(Problem(where, given, "0 or more is allowed"))
         needed = {variant.spread.over} if variant.spread else set()
-        needed |= {workload.survive} if workload.survive else set()
+        if workload.survive and not _bounded(variant, workload.survive):
+            needed.add(workload.survive)
         for kind in sorted(needed):
             blank = [
                 name
@@ -168,8 +171,12 @@ def _workload_problems(workload: Workload, cells: dict[str, Cell]) -> list[Probl
         if variant.spread and variant.spread.max_skew < 1:
             given = f"a skew of {variant.spread.max_skew}"
             found.append(Problem(where, given, "1 or more is allowed"))
+        if variant.per_gpu is not None and variant.per_gpu < 1:
+            found.append(Problem(where, f"{variant.per_gpu} on a GPU", "1 or more is allowed"))
     if workload.survive and not any(
-        variant.spread and variant.spread.over is workload.survive for variant in workload.variants
+        _bounded(variant, workload.survive)
+        or (variant.spread and variant.spread.over is workload.survive)
+        for variant in workload.variants
     ):
         found.append(
             Problem(
@@ -180,6 +187,11 @@ def _workload_problems(workload: Workload, cells: dict[str, Cell]) -> list[Probl
             )
         )
     return found
+
+
+def _bounded(variant: Variant, kind: Domain) -> bool:
+    """Whether it is told how many of its replicas one loss takes at most, without a spread."""
+    return kind is Domain.NODE and variant.per_gpu is not None
 
 
 def _held_problems(problem: PackingProblem, cells: dict[str, Cell]) -> list[Problem]:

@@ -12,9 +12,10 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoscaler.core.packing.problem import Cell, PackingProblem, Variant
+from autoscaler.core.packing.problem import Cell, Domain, HeldGpu, PackingProblem, Variant, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -77,6 +78,27 @@ def peak(replicas: int, domain_count: int, max_skew: int) -> int:
     With m there, each of the others has at least m - skew: m + (D - 1)(m - skew) <= replicas.
     """
     return min(replicas, (replicas + (domain_count - 1) * max_skew) // domain_count)
+
+
+def most_on(variant: Variant, slices: int) -> int:
+    """How many replicas a GPU with so many slices for it takes."""
+    return slices if variant.per_gpu is None else min(slices, variant.per_gpu)
+
+
+def most_on_held(variant: Variant, gpu: HeldGpu, shapes: Mapping[str, str]) -> int:
+    """The same of a GPU in use: what it has there, or what would fit beside the others. `shapes` is by variant."""
+    others = sum(
+        count
+        for name, count in gpu.replicas
+        if name != variant.name and shapes[name] == variant.shape
+    )
+    fit = most_on(variant, gpu.geometry.count(variant.shape) - others)
+    return max(fit, dict(gpu.replicas).get(variant.name, 0))
+
+
+def lost_with_a_node(workload: Workload, variant: Variant) -> int | None:
+    """The most replicas that go with one node; None: a spread tells, or nothing."""
+    return variant.per_gpu if workload.survive is Domain.NODE else None
 
 
 def _in_one_domain(variant: Variant, place: frozenset[str], cells: dict[str, Cell]) -> bool:

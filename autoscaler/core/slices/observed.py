@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autoscaler.core.mig.geometry import RESOURCE_PREFIX, Geometry
+from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.reasons import Reason
 
 CONFIG_LABEL = "nvidia.com/mig.config"
@@ -57,6 +58,12 @@ class SliceNode:
     ready: bool = True
     cordoned: bool = False
     leaving: bool = False
+    taints: tuple[Taint, ...] = ()
+    """Those that say whom it is for."""
+    labels: tuple[tuple[str, str], ...] | None = None
+    """Of those that some workload's pods ask for, the ones that it has; None: not observed."""
+    zone: str | None = None
+    """Its label `topology.kubernetes.io/zone`."""
     mark: Mark | None = None
     holders: tuple[Holder, ...] | None = None
     """Pods bound to it that hold a GPU or a slice, as the API server shows; None: not known."""
@@ -95,6 +102,8 @@ class SlicePlan:
     emptied: tuple[str, ...] = ()
     """Nodes that would be empty if their replicas went first."""
     message: str = ""
+    left_out: str = ""
+    """Which spread or survival it leaves out, and why."""
     infeasible: str | None = None
     """Why there is no plan."""
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.choice import WHOLE_GPU, share_price
 from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.placement import kept_from_labels
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import profile_of
@@ -39,7 +40,7 @@ def slice_pools(needs: NodeNeeds, config: EngineConfig) -> tuple[str, ...]:
         name
         for name, pool in sorted(config.slices.pools.items())
         if needs.count == 1
-        and all(pool.labels.get(key, value) == value for key, value in needs.selector)
+        and kept_from_labels(needs.placement, needs.selector, pool.labels, complete=False) is None
         and any(pool.slices_of(one).count(shape) for one in pool.configs)
     )
 

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import PoolInput
-from autoscaler.core.nodes.plan import choice_of
-from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.packing.nodes import IdleGpu, recuts
 from autoscaler.core.packing.plan import PackingPlan
-from autoscaler.core.packing.problem import Cell, HeldGpu, PackingProblem, Variant, Workload
+from autoscaler.core.packing.problem import HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, wanted
-from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan, profile_of
-from autoscaler.core.slices.prices import shape_of, slice_pools
+from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
+from autoscaler.core.slices.prices import shape_of
+from autoscaler.core.slices.spread import Honour, Spreading, left_out
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
 
-PRICE_SCALE = 1000
-"""Of a node's price, so that pools of different prices are whole numbers."""
 ONE = 1000
 """What a replica carries of a demand that is counted in replicas."""
 
@@ -40,8 +38,14 @@ class Question:
     idle: tuple[SliceNode, ...]
     configs: Mapping[str, Mapping[Geometry, str]]
     """By pool, the config that gives a node these slices."""
+    pools: Mapping[str, str]
+    """By cell, its pool."""
+    of_node: Mapping[str, str]
+    """By node of a slice pool, its cell."""
     grouped: frozenset[str]
     """Variants that belong to a group."""
+    left_out: str = ""
+    """What was left out so that the rest fits, in words."""
 
 
 @dataclass(slots=True)
@@ -49,25 +53,32 @@ class _Draft:
     """A question as it comes together."""
 
     config: EngineConfig
+    ground: Ground
     growth_ratio: float = 1.0
     kept: Mapping[str, int] = field(default_factory=dict)
     """By the packing's name, what was wanted of late and is more than what is wanted now."""
-    cells: dict[str, Cell] = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
     held: list[HeldGpu] = field(default_factory=list)
     variants: dict[str, Variant] = field(default_factory=dict)
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(cell, shape) held by pods of nobody here."""
+    """(cell, shape) held by pods of nobody here, and by pods where no new one of theirs may go."""
+    misplaced: Counter[str] = field(default_factory=Counter)
+    """By variant, its pods where no new one may go: they stay, and need no room elsewhere."""
 
 
 def question(
-    record: TickRecord, config: EngineConfig, *, keeps: bool = True, growth_ratio: float = 1.0
+    record: TickRecord,
+    config: EngineConfig,
+    *,
+    keeps: bool = True,
+    growth_ratio: float = 1.0,
+    honour: Honour = Honour.EVERYTHING,
 ) -> Question | None:
     """None: there is no slice pool, or it is not known what is on it.
 
     `keeps` asks for the highest demand of the last minutes, and not for what is wanted now only.
     `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
-    part of it may.
+    part of it may. `honour` is how much of spread and of what is to survive is asked for.
     """
     given = record.input.slices
     if given is None or given.stale is not None or not config.slices.pools:
@@ -75,9 +86,10 @@ def question(
     if any(not item.pods_known for item in record.input.workloads):
         return None
     kept = {item.name: item.amount for item in record.result.slices.kept} if keeps else {}
-    draft = _Draft(config=config, growth_ratio=growth_ratio, kept=kept)
     usable = [node for node in given.nodes if _usable(node, config)]
-    gpu_price = _add_cells(draft, usable, record.input.pools)
+    needs = [item.spec.node_needs for item in record.input.workloads]
+    ground = lay_out(usable, [one for one in needs if one is not None], record.input.pools, config)
+    draft = _Draft(config=config, ground=ground, growth_ratio=growth_ratio, kept=kept)
     _add_workloads(draft, record)
     owners = {
         f"{item.spec.id.namespace}/{pod.name}": str(item.spec.id)
@@ -87,38 +99,48 @@ def question(
     for node in usable:
         _add_node(draft, node, owners)
     _add_grown(draft, record.input.workloads, record.input.pools)
+    spreading = Spreading(
+        ground=ground,
+        specs={str(item.spec.id): item.spec for item in record.input.workloads},
+        honour=honour,
+    )
+    draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
-        _add_counted(draft, f"others on {cell} with {shape}", shape, count, frozenset({cell}))
+        _add_counted(draft, others_on(cell, shape), shape, count, frozenset({cell}))
     return Question(
         problem=PackingProblem(
-            cells=tuple(draft.cells.values()),
+            cells=tuple(ground.cells.values()),
             workloads=tuple(draft.workloads),
             held=tuple(draft.held),
         ),
-        gpu_price=gpu_price,
+        gpu_price=ground.gpu_price,
         idle=tuple(node for node in usable if node.holders == ()),
         configs={
             name: {pool.slices_of(one): one for one in sorted(pool.configs, reverse=True)}
             for name, pool in config.slices.pools.items()
         },
+        pools=ground.pools,
+        of_node=ground.of_node,
         grouped=frozenset(
             member.workload for group in record.result.slices.groups for member in group.members
         ),
+        left_out=left_out([item.spec for item in record.input.workloads], honour),
     )
 
 
 def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
     """Which nodes are to be cut otherwise, and how the groups' members share."""
     changes: list[tuple[str, str]] = []
-    for pool, configs in asked.configs.items():
+    for cell in sorted({asked.of_node[node.name] for node in asked.idle}):
+        configs = asked.configs[asked.pools[cell]]
         opened: Counter[Geometry] = Counter()
-        for cell, geometry, count in plan.opened:
-            if cell == pool:
+        for opened_in, geometry, count in plan.opened:
+            if opened_in == cell:
                 opened[geometry] += count
         idle = [
             IdleGpu(name=node.name, node=node.name, geometry=_cut(node, configs))
             for node in asked.idle
-            if node.pool == pool
+            if asked.of_node[node.name] == cell
         ]
         changes += [(cut.node, configs[cut.after]) for cut in recuts(idle, opened)]
     # A whole GPU is named by its node and its pod.
@@ -128,12 +150,15 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         message += f", {len(changes)} are to be cut otherwise"
     if drained:
         message += f", to be emptied: {', '.join(drained[:3])}"
+    if asked.left_out:
+        message += f"; {asked.left_out}"
     return SlicePlan(
         made_at_s=now_s,
         replicas=tuple((name, plan.count(name)) for name in sorted(asked.grouped)),
         nodes=tuple(sorted(changes)),
         emptied=tuple(drained),
         message=message,
+        left_out=asked.left_out,
     )
 
 
@@ -154,64 +179,6 @@ def _cut(node: SliceNode, configs: Mapping[Geometry, str]) -> Geometry:
     """The slices that its config gives it; while it is being cut anew, those that it will have."""
     config = node.mark.after if node.mark is not None else node.config
     return next((g for g, name in configs.items() if name == config), node.slices)
-
-
-# ---------------------------------------------------------------- cells
-
-
-def _add_cells(draft: _Draft, nodes: Sequence[SliceNode], inputs: Sequence[PoolInput]) -> int:
-    """Slice pools, and the node pools that are none of them; the price of a GPU."""
-    config = draft.config
-    own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
-    grown = {
-        name: pool
-        for name, pool in config.nodes.pools.items()
-        if tuple(sorted(pool.labels.items())) not in own
-    }
-    priced = [p.price_per_hour for p in config.slices.pools.values()]
-    priced += [p.price_per_hour for p in grown.values()]
-    known = all(price is not None for price in priced)
-    for name, sliced in config.slices.pools.items():
-        there = sum(1 for node in nodes if node.pool == name)
-        hourly = sliced.price_per_hour if known else sliced.gpus_per_node
-        draft.cells[name] = Cell(
-            name=name,
-            gpus=there,
-            geometries=tuple(sorted({sliced.slices_of(one) for one in sliced.configs})),
-            price=max(1, round((hourly or 0) * PRICE_SCALE)),
-        )
-    for name, pool in grown.items():
-        seen = next((item for item in inputs if item.pool == name), None)
-        cell = _grown_cell(name, pool, seen, known=known)
-        if cell is not None:
-            draft.cells[name] = cell
-    sizes = [pool.gpus_per_node for pool in config.slices.pools.values()]
-    least = min(draft.cells[name].price for name in config.slices.pools)
-    return max(1, least // max(sizes))
-
-
-def _grown_cell(
-    name: str, pool: PoolSettings, seen: PoolInput | None, *, known: bool
-) -> Cell | None:
-    """A pool of one geometry: whole GPUs one by one, slices by the node."""
-    profile = profile_of(pool.resource)
-    if seen is None or seen.stale is not None:
-        return None
-    there = sum(node.units or 0 for node in seen.nodes if not node.leaving) - (
-        seen.foreign_units or 0
-    )
-    units = max(0, there) + pool.max_headroom
-    hourly = pool.price_per_hour if known else None
-    if profile is None:
-        price = hourly / pool.units_per_node if hourly is not None else 1.0
-        geometry, gpus = Geometry.of([WHOLE_GPU]), units
-    else:
-        price = hourly if hourly is not None else pool.units_per_node / 7.0
-        geometry = Geometry(((profile, pool.units_per_node),))
-        gpus = -(-units // pool.units_per_node)
-    return Cell(
-        name=name, gpus=gpus, geometries=(geometry,), price=max(1, round(price * PRICE_SCALE))
-    )
 
 
 # ---------------------------------------------------------------- workloads
@@ -278,8 +245,7 @@ def _cells_of(draft: _Draft, given: WorkloadInput) -> frozenset[str]:
     needs = given.spec.node_needs
     if needs is None or needs.count != 1:
         return frozenset()
-    names = (*slice_pools(needs, draft.config), *choice_of(needs, draft.config.nodes.pools))
-    return frozenset(name for name in names if name in draft.cells)
+    return draft.ground.open.get(needs, frozenset())
 
 
 # ---------------------------------------------------------------- what is there already
@@ -288,24 +254,36 @@ def _cells_of(draft: _Draft, given: WorkloadInput) -> frozenset[str]:
 def _add_node(draft: _Draft, node: SliceNode, owners: Mapping[str, str]) -> None:
     if not node.holders:
         return
-    replicas: Counter[str] = Counter()
-    for holder in node.holders:
-        owner = owners.get(holder.pod)
-        variant = draft.variants.get(owner) if owner is not None else None
-        if owner is not None and variant is not None and variant.shape == holder.shape:
-            replicas[owner] += 1
-        else:
-            draft.others[node.pool, holder.shape] += 1
-            replicas[f"others on {node.pool} with {holder.shape}"] += 1
+    cell = draft.ground.of_node[node.name]
+    replicas = Counter(
+        _holder(draft, owners.get(holder.pod), holder.shape, cell) for holder in node.holders
+    )
     geometry = draft.config.slices.pools[node.pool].slices_of(node.config)
     draft.held.append(
         HeldGpu(
             name=node.name,
-            cell=node.pool,
+            cell=cell,
             geometry=geometry,
             replicas=tuple(sorted(replicas.items())),
         )
     )
+
+
+def _holder(draft: _Draft, owner: str | None, shape: str, cell: str) -> str:
+    """Who holds a slice, by the name of the variant that is counted for it."""
+    variant = draft.variants.get(owner) if owner is not None else None
+    if variant is not None and variant.shape == shape:
+        if cell in variant.cells:
+            return variant.name
+        draft.misplaced[variant.name] += 1
+    draft.others[cell, shape] += 1
+    return others_on(cell, shape)
+
+
+def _less_misplaced(draft: _Draft, workload: Workload) -> Workload:
+    """A group may replace such pods with others; what is no group keeps them."""
+    carried = ONE * draft.misplaced[workload.name]
+    return replace(workload, demand_mrps=max(0, workload.demand_mrps - carried))
 
 
 def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[PoolInput]) -> None:
@@ -313,20 +291,24 @@ def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[P
     where = {node.name: item.pool for item in pools for node in item.nodes}
     by_node: dict[tuple[str, str], Counter[str]] = {}
     for given in inputs:
-        name = str(given.spec.id)
+        name, needs = str(given.spec.id), given.spec.node_needs
+        if needs is None or needs.count != 1:
+            continue
+        shape = shape_of(needs)
         for pod in given.pods:
             cell = where.get(pod.node or "")
-            if pod.deleted_s is not None or cell not in draft.cells or name not in draft.variants:
+            if pod.deleted_s is not None or cell is None or cell not in draft.ground.grown:
                 continue
-            whole = draft.variants[name].shape == WHOLE_GPU
-            key = (f"{pod.node}/{pod.name}" if whole else str(pod.node), cell)
-            by_node.setdefault(key, Counter())[name] += 1
+            if not draft.ground.cells[cell].geometries[0].count(shape):
+                continue
+            key = (f"{pod.node}/{pod.name}" if shape == WHOLE_GPU else str(pod.node), cell)
+            by_node.setdefault(key, Counter())[_holder(draft, name, shape, cell)] += 1
     for (name, cell), replicas in sorted(by_node.items()):
         draft.held.append(
             HeldGpu(
                 name=name,
                 cell=cell,
-                geometry=draft.cells[cell].geometries[0],
+                geometry=draft.ground.cells[cell].geometries[0],
                 replicas=tuple(sorted(replicas.items())),
             )
         )

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.need import Need
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
+from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.types import Decision, TickInput, WorkloadId
+from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
 """A plan that is older says nothing: who makes them has stopped."""
@@ -56,10 +59,34 @@ def step(
     )
     moved = _pools(given, plan, state, config, now_s, hold)
     return Stepped(
-        decisions=tuple(joined.decisions.get(item.workload, item) for item in decisions),
+        decisions=tuple(
+            _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
+            for workload, item in zip(tick_input.workloads, decisions, strict=True)
+        ),
         slices=replace(moved[0], groups=tuple(joined.groups)),
         state=replace(state, plan=plan, groups=tuple(joined.states), pools=moved[1]),
     )
+
+
+def _with_remarks(
+    workload: WorkloadInput,
+    decision: Decision,
+    given: SlicesInput,
+    plan: SlicePlan | None,
+    config: EngineConfig,
+) -> Decision:
+    """Says so where no node of its slice pools is for its pods, and where it does not survive what it is to."""
+    needs, found = workload.spec.node_needs, []
+    if needs is None or given.stale is not None:
+        return decision
+    nowhere, flaw = stranded(needs, given.nodes, config), unspread(workload.spec)
+    if nowhere is not None:
+        found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
+    if flaw is not None:
+        found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
+    elif workload.spec.survive is not Survive.NONE and plan is not None and plan.left_out:
+        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
+    return replace(decision, findings=(*decision.findings, *found)) if found else decision
 
 
 def _pools(

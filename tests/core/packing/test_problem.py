@@ -61,6 +61,7 @@ def test_a_right_question_is_taken() -> None:
             replace(RIGHT, cells=(replace(CELL, zone="z"),), workloads=(replace(BERT, survive=Domain.ZONE),)),
             "workload bert: is to survive the loss of a zone, and nothing spreads it, a topology spread constraint",
         ),
+        (with_variant(per_gpu=0), "variant bert-1g: 0 on a GPU, 1 or more is allowed"),
         (replace(RIGHT, held=(replace(HELD, cell="b"),)), "GPU g0: cell b, a known cell"),
         (
             replace(RIGHT, held=(replace(HELD, replicas=(("gpt", 1),)),)),
