@@ -53,7 +53,8 @@ BOOT_S = 20
 # The daily demand: what one server carries, and twice a day for two minutes what three do.
 LOW_RPS, HIGH_RPS = 6.0, 36.0
 # A climb of a minute: the past is read as rates over two, in which a jump would be blurred.
-FIRST_RISE_S, CLIMB_S, HIGH_S, LOW_S = 120.0, 60.0, 60.0, 480.0
+# On a busy machine the model is learned after half a minute; with less than NOTICE_S left the second rise counts.
+FIRST_RISE_S, CLIMB_S, HIGH_S, LOW_S = 150.0, 60.0, 60.0, 480.0
 PARTS = 5
 EXPECTED = 3
 """GPUs for the rise; at the low level one carries all, and two allow for chance."""
