@@ -169,6 +169,13 @@ def _first_open(state: Any, server: Any) -> Any:
 
 
 @compiled_part
+def _delay_over_s(setup: Any, state: Any, server: Any) -> Any:
+    """When the oldest request that is in no closed batch has waited for the delay."""
+    request = _first_open(state, server)
+    return max(state.arrival_s[request], state.ready_s[server]) + setup.max_delay_s
+
+
+@compiled_part
 def _fill_last(setup: Any, state: Any, server: Any) -> None:
     """Put into the last closed batch what it has room for; then it takes no more."""
     request = _first_open(state, server)
@@ -214,8 +221,7 @@ def _close_when_due(setup: Any, state: Any, server: Any, t: Any) -> Any:
     waited for the end of the delay does not.
     """
     while state.queued[server] > state.closed[server] and _has_slot(setup, state, server):
-        request = _first_open(state, server)
-        due_s = max(state.arrival_s[request], state.ready_s[server]) + setup.max_delay_s
+        due_s = _delay_over_s(setup, state, server)
         full = state.queued_items[server] - state.closed_items[server] >= setup.max_batch
         if t < due_s and not full:
             return due_s
@@ -255,9 +261,9 @@ def _start_batches(setup: Any, state: Any, server: Any, t: Any) -> None:
             and state.queued_items[server] < setup.max_batch
             and state.closed[server] == 0
         ):
-            entered_s = max(state.arrival_s[state.queue_head[server]], state.ready_s[server])
-            if t < entered_s + setup.max_delay_s:
-                wait_until_s = entered_s + setup.max_delay_s
+            due_s = _delay_over_s(setup, state, server)
+            if t < due_s:
+                wait_until_s = due_s
                 break
         _start_batch(setup, state, server, slot, t)
     _wait_until(state, server, wait_until_s)
