@@ -19,12 +19,10 @@ from autoscaler.core.slices.observed import (
     GroupDecision,
     GroupMember,
     Holder,
-    KeptDemand,
     Mark,
     MigState,
     SliceNode,
     SlicePlan,
-    SlicesDecision,
     SlicesInput,
 )
 from autoscaler.core.slices.question import question
@@ -35,13 +33,11 @@ from autoscaler.core.types import (
     Mode,
     PodStatus,
     ReplicaStatus,
-    ScalingPlan,
     Survive,
-    TickInput,
     TickRecord,
-    TickResult,
     WorkloadInput,
 )
+from tests.core.slices.records import record
 from tests.core.story import START_S, spec
 from tests.fakes.clock import FakeClock
 
@@ -91,35 +87,6 @@ def workload(
         mode=own.mode,
     )
     return given, decision
-
-
-def record(
-    nodes: list[SliceNode],
-    *workloads: tuple[WorkloadInput, Decision],
-    groups: tuple[GroupDecision, ...] = (),
-    pools: tuple[PoolInput, ...] = (),
-    kept: dict[str, int] | None = None,
-) -> TickRecord:
-    return TickRecord(
-        input=TickInput(
-            now_s=START_S,
-            workloads=tuple(given for given, _ in workloads),
-            slices=SlicesInput(nodes=tuple(nodes), fronts=()),
-            pools=pools,
-        ),
-        result=TickResult(
-            now_s=START_S,
-            decisions=tuple(decision for _, decision in workloads),
-            plan=ScalingPlan(),
-            slices=SlicesDecision(
-                groups=groups,
-                kept=tuple(
-                    KeptDemand(name=name, amount=amount, at_s=START_S - 300.0)
-                    for name, amount in (kept or {}).items()
-                ),
-            ),
-        ),
-    )
 
 
 def planned(tick: TickRecord, config: EngineConfig = CONFIG) -> SlicePlan:

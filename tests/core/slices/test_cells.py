@@ -24,12 +24,10 @@ from autoscaler.core.types import (
     Decision,
     PodStatus,
     ReplicaStatus,
-    ScalingPlan,
     TickInput,
-    TickRecord,
-    TickResult,
     WorkloadInput,
 )
+from tests.core.slices.records import record
 from tests.core.story import START_S, spec
 
 ONES, THREES = "all-1g.10gb", "all-3g.40gb"
@@ -90,20 +88,7 @@ def ask(
     pools: tuple[PoolInput, ...] = (),
     config: EngineConfig = CONFIG,
 ) -> Question:
-    tick = TickRecord(
-        input=TickInput(
-            now_s=START_S,
-            workloads=tuple(seen for seen, _ in workloads),
-            slices=SlicesInput(nodes=tuple(nodes), fronts=()),
-            pools=pools,
-        ),
-        result=TickResult(
-            now_s=START_S,
-            decisions=tuple(decision for _, decision in workloads),
-            plan=ScalingPlan(),
-        ),
-    )
-    asked = question(tick, config)
+    asked = question(record(nodes, *workloads, pools=pools), config)
     assert asked is not None
     return asked
 
