@@ -99,7 +99,7 @@ def share(
             given=given,
             decision=decision,
             need=needs.get(given.spec.id),
-            pools=choice_of(given.spec.node_needs, settings.pools),
+            pools=choice_of(given.spec.node_needs, settings.pools, pools),
         )
         for given, decision in zip(inputs, decisions, strict=True)
     ]

@@ -28,7 +28,7 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     SetHeadroom,
 )
-from autoscaler.core.nodes.placement import kept_from_labels
+from autoscaler.core.nodes.placement import kept_by_taint, kept_from_labels
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
 from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
@@ -77,16 +77,23 @@ class _Asked:
     """Pools before it that can't be had."""
 
 
-def choice_of(needs: NodeNeeds | None, pools: Mapping[str, PoolSettings]) -> tuple[str, ...]:
-    """The pools that a workload's pods may run on, in the order of asking: policy's, then price, then name."""
+def choice_of(
+    needs: NodeNeeds | None, pools: Mapping[str, PoolSettings], inputs: Sequence[PoolInput] = ()
+) -> tuple[str, ...]:
+    """The pools that a workload's pods may run on, in the order of asking: policy's, then price, then name.
+
+    A taint that all of a pool's nodes have keeps away pods that don't tolerate it; of a pool without a node none is known.
+    """
     if needs is None:
         return ()
+    taints = {item.pool: item.taints for item in inputs}
     able = [
         name
         for name, pool in pools.items()
         if pool.resource == needs.resource
         and needs.count <= pool.units_per_node
         and kept_from_labels(needs.placement, needs.selector, pool.labels, complete=False) is None
+        and kept_by_taint(needs.placement, taints.get(name, ())) is None
     ]
     return tuple(sorted(able, key=lambda name: (*_rank(pools[name]), name)))
 
@@ -111,7 +118,7 @@ def plan(
     pools = _observe(inputs, state, settings, now_s)
     choices: dict[tuple[str, ...], list[Candidate]] = {}
     for candidate in candidates:
-        choice = choice_of(candidate.given.spec.node_needs, settings.pools)
+        choice = choice_of(candidate.given.spec.node_needs, settings.pools, inputs)
         if choice:
             choices.setdefault(choice, []).append(candidate)
     asked = {name: _Asked() for name in pools}

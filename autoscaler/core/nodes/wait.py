@@ -39,7 +39,7 @@ def node_wait(
     now_s: float,
 ) -> NodeWait | None:
     """None: no configured pool is for it, and nothing is known of its nodes. `asks`: headroom is asked for it too."""
-    choice = choice_of(needs, settings.pools)
+    choice = choice_of(needs, settings.pools, inputs)
     if needs is None or not choice:
         return None
     seen = {item.pool: item for item in inputs}

@@ -124,9 +124,7 @@ def lay_out(
             continue
         ground.cells[name], ground.pools[name] = cell, name
         for one in asked:
-            if name in choice_of(one, {name: pool}) and not kept_by_taint(
-                one.placement, seen.taints
-            ):
+            if name in choice_of(one, {name: pool}, [seen]):
                 allowed[one].add(name)
     ground.grown = frozenset(grown) & ground.cells.keys()
     ground.open = {one: frozenset(names) for one, names in allowed.items()}

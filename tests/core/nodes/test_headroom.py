@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.core.nodes.claims import Claim, sum_quantile, summed_demand
-from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus
+from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput
+from autoscaler.core.nodes.placement import Placement, Taint, Toleration
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings
 from autoscaler.core.reasons import Reason
@@ -195,6 +196,27 @@ def test_pools_are_asked_in_the_order_of_policy_then_price(
         "reserved": pool("reserved", price_per_hour=90.0, order=-1),
     }
     assert choice_of(needs, pools) == choice
+
+
+TEAM_B = Taint(key="team", value="b")
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "choice"),
+    [
+        pytest.param((), ("spot",), id="pods that would never go there ask for no node there"),
+        pytest.param(
+            (Toleration(key="team", value="b"),), ("reserved", "spot"), id="pods that may, do"
+        ),
+    ],
+)
+def test_a_pool_whose_nodes_a_taint_keeps_for_others_is_not_asked(
+    tolerations: tuple[Toleration, ...], choice: tuple[str, ...]
+) -> None:
+    pools = {"reserved": pool("reserved", order=-1), "spot": pool("spot")}
+    inputs = [PoolInput(pool="reserved", taints=(TEAM_B,)), PoolInput(pool="spot")]
+    needs = NodeNeeds(resource=GPU, count=1, placement=Placement(tolerations=tolerations))
+    assert choice_of(needs, pools, inputs) == choice
 
 
 def claim(level: float, median: int, upper: int, trust: float = 1.0, limit: int = 1000) -> Claim:
