@@ -1,7 +1,8 @@
 """Growth because of latency: when the model says "enough" and the measured latency says "not".
 
-One attempt at a time. Its replicas must be ready, and the summaries' window over, before it is judged; an attempt that
-brought nothing stops further ones for a while, because then it is not capacity that is missing.
+One attempt at a time. Its replicas must be ready, what had waited worked off, and the summaries' window over, before
+it is judged; an attempt that brought nothing stops further ones for a while, because then it is not capacity that is
+missing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core.budget import QUEUE_SHARE
 from autoscaler.core.latency import LatencySource
-from autoscaler.core.need import Context, Need
+from autoscaler.core.need import DRAIN_S, Context, Need
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import ReliefAttempt, WorkloadState
@@ -47,8 +48,9 @@ def judge(
     now_s: float,
     ready: int,
     miss_ratio: float | None,
+    backlog_at_s: float | None = None,
 ) -> ReliefState:
-    """What became of the attempt under way."""
+    """What became of the attempt under way. A backlog that its replicas don't work off in time tells against it too."""
     if useless_until_s is not None and now_s >= useless_until_s:
         useless_until_s = None
     if attempt is None:
@@ -64,7 +66,10 @@ def judge(
             miss_ratio=attempt.miss_ratio,
             ready_since_s=now_s,
         )
-    if miss_ratio is None or now_s - (attempt.ready_since_s or now_s) < JUDGE_AFTER_S:
+    ready_since_s = now_s if attempt.ready_since_s is None else attempt.ready_since_s
+    backlog_at_s = ready_since_s if backlog_at_s is None else backlog_at_s
+    settled_at_s = max(ready_since_s, min(backlog_at_s, ready_since_s + DRAIN_S))
+    if miss_ratio is None or now_s - settled_at_s < JUDGE_AFTER_S:
         return ReliefState(attempt=attempt, useless_until_s=useless_until_s)
     if miss_ratio <= HELPED_RATIO * attempt.miss_ratio:
         return ReliefState(attempt=None, useless_until_s=None)
@@ -143,11 +148,16 @@ def apply(
     """Grows because of latency that the queueing model did not foresee, one judged attempt at a time."""
     now_s = context.now_s
     missed = view.curable.low if view.curable else None
+    backlog_at_s = now_s if need.backlog_rps > 0.0 else state.backlog_at_s
     progress = judge(
-        state.relief, state.useless_until_s, now_s=now_s, ready=view.ready, miss_ratio=missed
+        state.relief,
+        state.useless_until_s,
+        now_s=now_s,
+        ready=view.ready,
+        miss_ratio=missed,
+        backlog_at_s=backlog_at_s,
     )
     attempt = progress.attempt
-    backlog_at_s = now_s if need.backlog_rps > 0.0 else state.backlog_at_s
     if attempt is None and progress.useless_until_s is None:
         minutes = state.growth.minutes
         before_rps = minutes[-1][1] if minutes and now_s - minutes[-1][0] <= 120.0 else None

@@ -9,6 +9,7 @@ from autoscaler.core.need import Need
 from autoscaler.core.observe import View
 from autoscaler.core.sickness import Ailment, SickReplica
 from autoscaler.core.size import Capacity
+from autoscaler.core.state import ReliefAttempt
 from autoscaler.core.types import PodStatus
 from autoscaler.core.violations import MissShare
 from tests.core.story import TWO_AT_ONCE, spec
@@ -112,3 +113,35 @@ def test_growth_for_latency_waits_for_the_verdict_and_for_what_follows(
         now_s=NOW_S,
     )
     assert (cause is not None) is grows
+
+
+@pytest.mark.parametrize(
+    ("ready_for_s", "backlog_for_s", "miss_ratio", "told"),
+    [
+        pytest.param(60.0, None, 0.04, "open", id="the summaries still show the time before"),
+        pytest.param(80.0, None, 0.04, "useless", id="as many miss as before"),
+        pytest.param(80.0, None, 0.03, "helped", id="a fifth fewer"),
+        pytest.param(80.0, 40.0, 0.04, "open", id="they show what was worked off 40 s ago"),
+        pytest.param(120.0, 80.0, 0.04, "useless", id="and 80 s ago no more"),
+        pytest.param(140.0, 0.0, 0.04, "useless", id="a backlog that does not go is no excuse"),
+    ],
+)
+def test_an_attempt_is_judged_by_what_came_after_its_backlog(
+    ready_for_s: float, backlog_for_s: float | None, miss_ratio: float, told: str
+) -> None:
+    attempt = ReliefAttempt(
+        asked_at_s=NOW_S - 300.0,
+        replicas=5,
+        miss_ratio=0.04,
+        ready_since_s=NOW_S - ready_for_s,
+    )
+    found = relief.judge(
+        attempt,
+        None,
+        now_s=NOW_S,
+        ready=5,
+        miss_ratio=miss_ratio,
+        backlog_at_s=None if backlog_for_s is None else NOW_S - backlog_for_s,
+    )
+    helped = "open" if found.attempt else "helped"
+    assert ("useless" if found.judged_useless else helped) == told
