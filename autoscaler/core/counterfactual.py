@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoscaler.core import size
 from autoscaler.core.need import Need
 from autoscaler.core.queueing import miss_probability
 from autoscaler.core.types import LatencyObjective
@@ -17,7 +18,8 @@ def one_fewer(replicas: int, need: Need, objective: LatencyObjective) -> str:
     load = level * carried.work_s_per_inference / carrying
     if load >= 1.0:
         return f"{fewer} would be overloaded: {load:.0%} of what they can do at full batches"
-    if load > carried.utilization_limit_ratio:
+    limit = size.limit_of_fewer(carried, objective, replicas=carrying)
+    if load > limit:
         if carried.tokens is not None:
             return (
                 f"{fewer} would run at {load:.0%} of the {carried.tokens.most_rps:.0f} tokens a second that "
@@ -27,12 +29,13 @@ def one_fewer(replicas: int, need: Need, objective: LatencyObjective) -> str:
             carried.dominant,
             load / carried.dominant.work_s,
             objective.threshold_s,
-            carried.variability,
+            carried.variability_of(carrying),
         )
         return f"{fewer} would run at {load:.0%} and miss {objective.threshold_s * 1000:.0f} ms for {missed:.1%}"
     if need.outlook is None or need.replica_rps is None:
         return ""
-    chance = need.outlook.exceeded_ratio(carrying * need.replica_rps)
+    fewer_rps = need.replica_rps * limit / carried.utilization_limit_ratio
+    chance = need.outlook.exceeded_ratio(carrying * fewer_rps)
     now = need.outlook.exceeded_ratio((carrying + 1) * need.replica_rps)
     return (
         f"{fewer} would carry it now, and be outgrown before another could be there with a chance of {chance:.1%} "

@@ -197,8 +197,8 @@ def _size(
     if wanted != current:
         reason = Reason.DEMAND_RISING if wanted > current else Reason.DEMAND_FALLING
     text = (
-        f"{_ready_for(need, lead_s)} at {need.carried.rps:.3g} rps a replica "
-        f"({need.carried.utilization_limit_ratio:.0%} busy)"
+        f"{_ready_for(need, lead_s)} at {need.carried.rps * need.wanted_ratio:.3g} rps a replica "
+        f"({need.carried.utilization_limit_ratio * need.wanted_ratio:.0%} busy)"
     )
     if state.skew_ratio > 1.0 and spread is not None:
         text += f", times {state.skew_ratio:.2f} for uneven load"

@@ -170,7 +170,9 @@ def templates(
         calm = ready_for_s[load.pod] >= calm_s and not strained
         for model in load.models:
             known_model = models.get(model.model) or ModelKnowledge(model=model.model)
-            models[model.model] = _take_load(known_model, model, threshold_s, calm=calm)
+            models[model.model] = _take_load(
+                known_model, model, threshold_s, calm=calm, replicas=view.carrying
+            )
     for template_hash, models in learned.items():
         by_hash[template_hash] = replace(by_hash[template_hash], models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
@@ -235,7 +237,7 @@ def _begins_with_warm_up(
 
 
 def _take_load(
-    known: ModelKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool
+    known: ModelKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool, replicas: int
 ) -> ModelKnowledge:
     service = known.service
     if load.mean_batch and load.compute_s is not None:
@@ -259,6 +261,7 @@ def _take_load(
                 queue_s=load.queue_s,
                 miss_ratio=None if load.misses is None else load.misses.low,
                 threshold_s=threshold_s,
+                replicas=replicas,
             )
     return ModelKnowledge(
         model=known.model, service=service, variability=learned, agreed=known.agreed

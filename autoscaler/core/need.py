@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autoscaler.core import budget, demand, learn, size, skew
@@ -57,6 +58,8 @@ class Need:
     outlook: Outlook | None = None
     replica_rps: float | None = None
     """What one replica carries, uneven load allowed for."""
+    wanted_ratio: float = 1.0
+    """What each of `wanted` carries over that: less, where they are fewer than now."""
     price: float | None = None
     """Of a miss, at which `wanted` is the best number."""
     backlog_rps: float = 0.0
@@ -79,7 +82,7 @@ def assess(
     )
     if carried is not None and config.replica_rps is not None:
         told = config.replica_rps * carried.work_s_per_inference
-        carried = replace(carried, utilization_limit_ratio=told)
+        carried = replace(carried, utilization_limit_ratio=told, models=())
     if view.unknown is not None:
         return (
             Need(
@@ -123,7 +126,8 @@ def assess(
         lead_s=lead_s + config.tick_s,
     )
     replica_rps = carried.rps / state.skew_ratio
-    options = choices(outlook, replica_rps=replica_rps)
+    ratio_of = _ratio_of(carried, view, objective)
+    options = choices(outlook, replica_rps=replica_rps, ratio_of=ratio_of)
     rehearsed = budget.rehearse(
         given,
         state,
@@ -142,7 +146,23 @@ def assess(
     state = replace(state, rehearsal=rehearsed)
     price = rehearsed.price if config.miss_price is None else config.miss_price
     need = _priced(need, view, outlook, options, replica_rps, price, objective)
+    ratio = ratio_of(need.wanted - need.sick) if need.wanted is not None else 1.0
+    need = replace(need, wanted_ratio=ratio, upper_rps=(need.upper_rps or 0.0) * ratio)
     return need, spread, state
+
+
+def _ratio_of(
+    carried: size.Capacity, view: View, objective: LatencyObjective
+) -> Callable[[int], float]:
+    """What each of so many replicas carries over what each of the present ones does."""
+
+    def ratio(replicas: int) -> float:
+        if replicas >= view.carrying:
+            return 1.0
+        fewer = size.limit_of_fewer(carried, objective, replicas=replicas)
+        return fewer / carried.utilization_limit_ratio
+
+    return ratio
 
 
 def _priced(

@@ -13,6 +13,7 @@ that it avoids; at a fixed quantile it would go to every moment alike.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoscaler.core.outlook import Outlook
@@ -52,26 +53,38 @@ class Choices:
         return self.at_price(KEPT_PRICE_RATIO * price)
 
 
-def choices(outlook: Outlook, *, replica_rps: float) -> Choices:
-    """From the replicas that the present demand needs up to those that hardly any demand exceeds."""
-    lowest = _replicas(outlook.level_rps, replica_rps)
-    highest = max(lowest, _replicas(outlook.highest_rps(RAREST), replica_rps))
+def choices(
+    outlook: Outlook,
+    *,
+    replica_rps: float,
+    ratio_of: Callable[[int], float] = lambda _: 1.0,
+) -> Choices:
+    """From the replicas that the present demand needs up to those that hardly any demand exceeds.
+
+    `ratio_of` tells of a number of replicas what each then carries over `replica_rps`; together, more carry more.
+    """
+    lowest = _fewest(outlook.level_rps / replica_rps, ratio_of)
+    highest = max(lowest, _fewest(outlook.highest_rps(RAREST) / replica_rps, ratio_of))
     step = max(1, math.ceil((highest - lowest) / MOST_POINTS))
     numbers = list(range(lowest, highest + step, step))
-    chances = [outlook.exceeded_ratio(n * replica_rps) for n in numbers]
+    carried = [n * ratio_of(n) for n in numbers]
+    chances = [outlook.exceeded_ratio(item * replica_rps) for item in carried]
     # E[D; D > x] = x P(D > x) + the area under P beyond x, summed up from the far end.
     missed = [0.0] * len(numbers)
     area = 0.0
     for i in range(len(numbers) - 1, -1, -1):
         if i + 1 < len(numbers):
-            area += 0.5 * (chances[i] + chances[i + 1]) * step
-        missed[i] = numbers[i] * chances[i] + area
+            area += 0.5 * (chances[i] + chances[i + 1]) * (carried[i + 1] - carried[i])
+        missed[i] = carried[i] * chances[i] + area
     return _hull(numbers, missed)
 
 
-def _replicas(rps: float, replica_rps: float) -> int:
+def _fewest(demand: float, ratio_of: Callable[[int], float]) -> int:
     # 1e-9: 0.6 / 0.2 is 2.9999999999999996.
-    return min(MOST_REPLICAS, max(0, math.ceil(rps / replica_rps - 1e-9)))
+    replicas = min(MOST_REPLICAS, max(0, math.ceil(demand - 1e-9)))
+    while replicas < MOST_REPLICAS and replicas * ratio_of(replicas) < demand - 1e-9:
+        replicas += 1
+    return replicas
 
 
 def _hull(numbers: list[int], missed: list[float]) -> Choices:

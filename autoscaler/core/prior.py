@@ -117,5 +117,7 @@ def _from_template(
             instances=model.service.instances,
             max_queue_delay_s=model.service.max_queue_delay_s,
         ),
-        variability=Variability(value=model.variability.value),
+        variability=Variability(
+            value=model.variability.value, shared_by=model.variability.shared_by
+        ),
     )

@@ -15,9 +15,18 @@ from autoscaler.core.service_time import ServiceTimes, service_times, unproven
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
 from autoscaler.core.token_capacity import TokenCapacity, token_capacity
 from autoscaler.core.types import LatencyObjective
+from autoscaler.core.variability import Variability
 
 # Models with less of the work than this do not decide how busy a replica may be.
 MINOR_WORK_RATIO = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A model whose requests the replicas share."""
+
+    times: ServiceTimes
+    variability: Variability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +40,15 @@ class Capacity:
     service_s: float
     """Latency without any queue, of the slowest model that matters."""
     variability: float
+    """Of that one, for the replicas that carry now."""
     known_from: str
     """The pod template whose times these are."""
     dominant: ServiceTimes
     """Times of the model with the most work."""
     tokens: TokenCapacity | None = None
     """Of an engine that generates tokens; an inference is a token then."""
+    models: tuple[Shared, ...] = ()
+    """Those that decide the limit; empty where it was told, or is that of tokens."""
     unproven: str | None = None
     """Why it is not measured on this pod template yet; None: it is."""
 
@@ -44,6 +56,11 @@ class Capacity:
     def rps(self) -> float:
         """Inferences a second that one replica carries."""
         return self.utilization_limit_ratio / self.work_s_per_inference
+
+    def variability_of(self, replicas: int) -> float:
+        """Of the model with the most work, when only `replicas` share the demand."""
+        told = (m.variability.of(replicas) for m in self.models if m.times is self.dominant)
+        return next(told, self.variability)
 
 
 def capacity(
@@ -72,19 +89,20 @@ def capacity(
     # No traffic at all: every model counts alike.
     weight = {m.model: work / total if total > 0.0 else 1.0 / len(works) for m, _, work in works}
     relevant = [(m, t) for m, t, _ in works if weight[m.model] >= MINOR_WORK_RATIO]
-    limits = [_limit(m, t, objective) for m, t in relevant]
-    attainable = all(limit is not None for limit in limits)
+    models = tuple(Shared(times=t, variability=m.variability) for m, t in relevant)
+    limit = _limit(models, objective, replicas=view.carrying)
     dominant = max(relevant, key=lambda item: weight[item[0].model])
     return Capacity(
-        utilization_limit_ratio=min(UNATTAINABLE_UTILIZATION if u is None else u for u in limits),
+        utilization_limit_ratio=UNATTAINABLE_UTILIZATION if limit is None else limit,
         work_s_per_inference=(
             total / rate if rate > 0.0 else sum(t.work_s for _, t in known) / len(known)
         ),
-        attainable=attainable,
+        attainable=limit is not None,
         service_s=max(t.batch_s[0] + t.overhead_s + t.max_queue_delay_s for _, t in relevant),
-        variability=dominant[0].variability.value,
+        variability=dominant[0].variability.of(view.carrying),
         known_from=entry.template_hash,
         dominant=dominant[1],
+        models=models,
         unproven=_unproven(entry, template_hash, [m for m, _ in relevant]),
     )
 
@@ -127,14 +145,30 @@ def _unproven(
     return next((why for model in models if (why := unproven(model.service)) is not None), None)
 
 
-def _limit(model: ModelKnowledge, times: ServiceTimes, objective: LatencyObjective) -> float | None:
-    return utilization_limit(
-        times,
-        ratio=objective.ratio,
-        threshold_s=objective.threshold_s,
-        # Two digits, so that the search is done once for many ticks.
-        variability=round(model.variability.value, 2),
-    )
+def limit_of_fewer(carried: Capacity, objective: LatencyObjective, *, replicas: int) -> float:
+    """How busy each may be when only `replicas` share the demand: they make less use of each other.
+
+    2 replicas may be busy for 80 % under least outstanding requests, where one alone may for 60 %.
+    """
+    told = _limit(carried.models, objective, replicas=replicas) if carried.models else None
+    return carried.utilization_limit_ratio if told is None else told
+
+
+def _limit(
+    models: tuple[Shared, ...], objective: LatencyObjective, *, replicas: int
+) -> float | None:
+    """None: for one of them not even an idle replica is fast enough."""
+    limits = [
+        utilization_limit(
+            model.times,
+            ratio=objective.ratio,
+            threshold_s=objective.threshold_s,
+            # Two digits, so that the search is done once for many ticks.
+            variability=round(model.variability.of(replicas), 2),
+        )
+        for model in models
+    ]
+    return None if None in limits else min(limit for limit in limits if limit is not None)
 
 
 def replicas_for(demand_rps: float, carried: Capacity, *, skew_ratio: float = 1.0) -> int:

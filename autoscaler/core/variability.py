@@ -8,6 +8,9 @@ not mistaken for burstiness.
 v is the wait behind full batches that was observed over the one that is expected at v = 1, each summed over many
 windows. Of a single window it would tell nothing: at half the load hardly any such wait is expected, and chance moves a
 window's mean by many times that.
+
+Replicas behind a balancer that knows their load are nearly one queue: below 1, v tells of them together, and of fewer
+it is told anew (`Variability.of`).
 """
 
 from __future__ import annotations
@@ -68,6 +71,20 @@ class Variability:
     requests: float = 0.0
     waits: tuple[Waits, ...] = ()
     """One for each of the memories; empty: none was observed."""
+    shared_by: float = 1.0
+    """Replicas that shared the demand meanwhile, as the short memory has them."""
+
+    def of(self, replicas: int) -> float:
+        """v when `replicas` share the demand; for more than those it was learned of, what they had.
+
+        n servers with one queue wait about 1/n as long behind others as n queues (Sakasegawa's formula at heavy load,
+        1977): pooling saves 1 - 1/n of v, and of a part of it so many make use of, fewer make use alike. Two replicas
+        that learned 0.3 say 1 of one alone; four that learned 0.25 say 0.5 of two.
+        """
+        shared_by = round(self.shared_by)
+        if self.value >= 1.0 or replicas >= shared_by:
+            return self.value
+        return 1.0 - (1.0 - self.value) * (1.0 - 1.0 / max(replicas, 1)) / (1.0 - 1.0 / shared_by)
 
 
 def learn(
@@ -79,10 +96,12 @@ def learn(
     queue_s: float,
     miss_ratio: float | None,
     threshold_s: float,
+    replicas: int,
 ) -> Variability:
     """The factor corrected by one pod's last window: `rate` inferences a second, mean wait `queue_s`.
 
-    Work at a load at which nothing can be told, or with no request, leaves it as it is.
+    It is one of `replicas` that shared the demand. Work at a load at which nothing can be told, or with no request,
+    leaves it as it is.
     """
     load = rate * times.work_s
     if requests <= 0.0 or not MIN_LOAD <= load <= MAX_LOAD:
@@ -107,8 +126,13 @@ def learn(
             known.waits or _prior(known.value, times), MEMORIES_REQUESTS, strict=True
         )
     )
+    kept_ratio = math.exp(-requests / MEMORIES_REQUESTS[0])
+    shared_by = known.shared_by if known.waits else replicas
     return Variability(
-        value=max(item.factor for item in waits), requests=known.requests + requests, waits=waits
+        value=max(item.factor for item in waits),
+        requests=known.requests + requests,
+        waits=waits,
+        shared_by=replicas + kept_ratio * (shared_by - replicas),
     )
 
 

@@ -5,6 +5,7 @@ Not a simulator: latency is the queueing model's own mean, so that a story is ab
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.nodes.observed import PoolInput
@@ -87,6 +88,8 @@ class Story:
     rate_rps: float = 0.0
     shares: tuple[float, ...] = ()
     """Uneven load: each pod's share of it, in order of age; empty: even."""
+    variability: Callable[[int], float] = lambda _: 1.0
+    """Of the waits when so many replicas are ready."""
     metrics_up: bool = True
     rollout: bool = False
     misses: float | None = None
@@ -184,6 +187,7 @@ class Story:
         failed_rps = rate * self.failing.get(pod.name, 0.0)
         pod.failures += failed_rps * seconds
         offered = rate - failed_rps + pod.pending / seconds
+        variability = self.variability(sum(1 for p in self.pods if p.ready_s is not None))
         capped = min(offered, 0.999 / times.work_s)
         pod.pending = max(0.0, (offered - capped) * seconds)
         batch = steady_batch(times, capped)
@@ -191,7 +195,7 @@ class Story:
         pod.requests += requests
         pod.executions += requests / batch
         pod.compute_s += requests * batch_time_s(times, batch)
-        pod.queue_s += requests * min(10.0, sum(mean_wait_s(times, capped, 1.0)))
+        pod.queue_s += requests * min(10.0, sum(mean_wait_s(times, capped, variability)))
 
     def given(self) -> WorkloadInput:
         """What collectors would deliver."""

@@ -161,7 +161,7 @@ def test_a_model_that_takes_half_as_long_gives_its_replicas_back_after_the_secon
     doubted = [index for index, decision in enumerate(story.decisions) if unproven_at(decision)]
     assert doubted
     assert set(story.targets()[: doubted[-1] + 1]) == {7}
-    assert story.targets()[-1] == 3
+    assert story.targets()[-1] == 4
     assert story.known_s(1) == pytest.approx(0.026, rel=0.02)
 
 
@@ -247,4 +247,4 @@ def test_what_was_learned_of_drift_goes_through_a_checkpoint() -> None:
     story.engine = successor
     story.run(10)
     assert unproven_at(story.decisions[-1])
-    assert story.run(1200).target == 3
+    assert story.run(1200).target == 4

@@ -61,6 +61,15 @@ def test_no_demand_needs_no_replica() -> None:
     assert choices(outlook(*(0.0,) * 6), replica_rps=10.0).at_price(5.0) == 0
 
 
+def test_fewer_replicas_that_carry_less_each_are_looked_at_as_such() -> None:
+    # 100 rps now; below 12 replicas each carries a tenth less than 10: 11 carry 99 together, and 12 carry 120.
+    found = choices(
+        RISING, replica_rps=10.0, ratio_of=lambda replicas: 0.9 if replicas < 12 else 1.0
+    )
+    assert found.at_price(0.01) == 12
+    assert found.at_price(5.0) == 17
+
+
 def test_of_a_large_fleet_not_every_number_is_looked_at() -> None:
     large = outlook(*(1000.0 * v for v in RISING.rows[0][1].values_rps), level_rps=100_000.0)
     found = choices(large, replica_rps=10.0)

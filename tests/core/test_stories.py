@@ -7,6 +7,7 @@ it carries 21.5 inferences a second.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
@@ -437,3 +438,21 @@ def test_what_a_schedule_provides_for_makes_no_miss_dear() -> None:
         prices.append(story.decisions[-1].facts.price or 0.0)
     without, scheduled = prices
     assert scheduled < 8.0 < without
+
+
+@pytest.mark.parametrize(
+    ("rate_rps", "targets"),
+    [
+        # Of one alone the SLO allows for 21.5; with the two's waits, 27.
+        pytest.param(22.0, [2], id="what one alone can't carry is not given to it"),
+        pytest.param(20.0, [2], id="nor what it can just carry, and not in turns"),
+        pytest.param(18.0, [2, 1], id="what it can carry is, once"),
+    ],
+)
+def test_one_alone_is_expected_to_wait_as_one_alone(rate_rps: float, targets: list[int]) -> None:
+    story = Story(replicas=2, variability=lambda ready: 0.3 if ready > 1 else 1.0)
+    story.run(2400, rate_rps=40.0)
+    before = len(story.decisions)
+    story.run(1800, rate_rps=rate_rps)
+    told = [decision.target for decision in story.decisions[before:]]
+    assert [target for target, _ in groupby(told)] == targets

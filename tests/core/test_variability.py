@@ -29,6 +29,7 @@ def learned(
         queue_s=queue_s,
         miss_ratio=miss_ratio,
         threshold_s=0.3,
+        replicas=1,
     ).value
 
 
@@ -47,7 +48,7 @@ def test_loads_at_which_nothing_can_be_told_teach_nothing(load: float) -> None:
     assert learned(queue_s=9.0, rate=load / TWO.work_s) == 1.0
 
 
-def after(known: Variability, true: float, requests: int) -> Variability:
+def after(known: Variability, true: float, requests: int, *, replicas: int = 1) -> Variability:
     """So many requests more, a hundred to a window, that wait as at this factor."""
     queue_s = sum(mean_wait_s(TWO, RATE, true))
     for _ in range(requests // 100):
@@ -59,6 +60,7 @@ def after(known: Variability, true: float, requests: int) -> Variability:
             queue_s=queue_s,
             miss_ratio=None,
             threshold_s=0.3,
+            replicas=replicas,
         )
     return known
 
@@ -86,6 +88,7 @@ def test_chance_in_a_window_moves_nothing(load: float) -> None:
             queue_s=part * mean_s,
             miss_ratio=None,
             threshold_s=0.3,
+            replicas=1,
         )
     assert known.value == pytest.approx(1.0, abs=0.1)
 
@@ -129,9 +132,40 @@ def test_a_wait_that_one_batch_explains_is_no_burstiness(
         queue_s=queue_s,
         miss_ratio=None,
         threshold_s=1.1,
+        replicas=1,
     )
     assert told.value == pytest.approx(value, rel=0.05)
 
 
 def test_no_request_teaches_nothing() -> None:
     assert learned(queue_s=0.0, requests=0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "shared_by", "replicas", "told"),
+    [
+        pytest.param(0.3, 2.0, 2, 0.3, id="of as many, as it was learned"),
+        pytest.param(0.3, 2.0, 1, 1.0, id="one alone shares with nobody"),
+        pytest.param(
+            0.25, 4.0, 2, 0.5, id="two of four that are as one queue are as one queue too"
+        ),
+        pytest.param(0.25, 4.0, 3, 1.0 / 3.0, id="and three"),
+        pytest.param(0.55, 4.0, 2, 0.7, id="a balancer that gets 60 % of it"),
+        pytest.param(0.25, 2.0, 9, 0.25, id="more were never seen"),
+        pytest.param(3.0, 4.0, 1, 3.0, id="bursts are there for any number"),
+        pytest.param(0.3, 1.4, 1, 0.3, id="one alone that learned it of even arrivals"),
+    ],
+)
+def test_fewer_replicas_save_less_by_sharing(
+    value: float, shared_by: float, replicas: int, told: float
+) -> None:
+    assert Variability(value=value, shared_by=shared_by).of(replicas) == pytest.approx(told)
+
+
+def test_who_shared_is_remembered_for_as_many_requests_as_bursts_are() -> None:
+    four = after(Variability(), 0.3, 10_000, replicas=4)
+    assert four.shared_by == pytest.approx(4.0)
+    # 4 - 2 x (1 - 1/e)
+    assert after(four, 0.3, 2000, replicas=2).shared_by == pytest.approx(2.74, abs=0.01)
+    # What a profile or another pod template said goes with the first that is seen.
+    assert after(Variability(value=0.3), 0.3, 100, replicas=4).shared_by == 4.0
