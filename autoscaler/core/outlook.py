@@ -3,8 +3,9 @@
 Two sources, mixed to the extent that the better one has shown skill: the naive forecast (the present demand and how far
 it rose above that over a lead time before) and a fitted one. A fitted forecast tells the maximum over a few horizons,
 counted from the minute that it was made in. Between two horizons the mixture of both distributions is taken, in
-proportion to the time: of a spike that comes in the third minute for certain, a look 70 s ahead sees (70 - 60) / (180 -
-60) = 8 %, not a spike of 8 % of the height.
+proportion to the time: of a spike that comes in the third minute for certain, a look 70 s ahead sees (100 - 60) /
+(180 - 60) = 33 %, not a spike of a third of the height. It is looked half a minute further than 70 s, for what is
+forecast are minutes' means: in a minute of 11 before one of 33 hides a climb to 22 at its end.
 
 A forecast that the present demand has outgrown is wrong, whatever its skill was: the naive one, which starts from the
 present demand, takes its place.
@@ -24,6 +25,8 @@ LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 TAIL_FROM = 0.9
 # A tenth of the loss saved is twice what chance alone gives over a day of minutes: from there on it counts in full.
 FULL_TRUST_SKILL = 0.1
+# A minute's mean is the demand in its middle.
+HALF_MINUTE_S = 30.0
 # Of the chance that was given to a demand as high as the present one, what is below this refutes the forecast: at a
 # tenth of it, nine tenths of the weight go to the naive one.
 REFUTED_RATIO = 0.01
@@ -112,7 +115,7 @@ def look_ahead(
     naive = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in ratios))
     if forecast is None:
         return Outlook(level_rps=level_rps, rows=((1.0, naive),))
-    told = _horizons(forecast.horizons_s, now_s + lead_s - forecast.cutoff_s)
+    told = _horizons(forecast.horizons_s, now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s)
     refuted = 0.0
     rows: list[tuple[float, Row]] = []
     for weight, at in told:

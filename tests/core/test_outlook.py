@@ -77,11 +77,25 @@ def outlook(forecast: DemandForecast | None, *, lead_s: float, now_s: float = NO
 
 
 def test_between_two_horizons_a_spike_is_a_chance_and_not_a_part_of_its_height() -> None:
-    assert outlook(spike(), lead_s=60.0).exceeded_ratio(60.0) == pytest.approx(0.0, abs=1e-6)
-    # (70 - 60) / (180 - 60)
-    assert outlook(spike(), lead_s=70.0).exceeded_ratio(190.0) == pytest.approx(1 / 12)
+    assert outlook(spike(), lead_s=30.0).exceeded_ratio(60.0) == pytest.approx(0.0, abs=1e-6)
+    # (70 + 30 - 60) / (180 - 60)
+    assert outlook(spike(), lead_s=70.0).exceeded_ratio(190.0) == pytest.approx(1 / 3)
     assert outlook(spike(), lead_s=180.0).exceeded_ratio(190.0) == 1.0
     assert outlook(spike(), lead_s=3600.0).exceeded_ratio(190.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("lead_s", "chance"),
+    [
+        pytest.param(30.0, 0.0, id="the middle of the minute, which its mean stands for"),
+        pytest.param(45.0, 0.125, id="beyond it demand is on its way to the next"),
+        pytest.param(60.0, 0.25, id="at its end"),
+    ],
+)
+def test_within_a_minute_demand_may_climb(lead_s: float, chance: float) -> None:
+    # 50 rps in the first minute, on average, and 200 in one of the next two.
+    told = outlook(spike(), lead_s=lead_s)
+    assert told.exceeded_ratio(190.0) == pytest.approx(chance, abs=1e-6)
 
 
 def test_the_lead_time_is_counted_from_now_and_the_horizon_from_the_forecast() -> None:
