@@ -69,8 +69,8 @@ def expected_before_the_rise(
 
 
 def stock_out_noticed(records: Sequence[TickRecord], *, pool: str) -> Check:
-    """From the first time that the pool was asked, while it was sold out, until it was left alone."""
-    asked = _first_write(records, pool)
+    """From the first time that the pool was asked for more than its nodes had free, until it was left alone."""
+    asked = _asked_for_a_node(records, pool)
     noticed = next(
         (
             record.result.now_s
@@ -190,7 +190,7 @@ def timeline(records: Sequence[TickRecord], recorder: NodeRecorder, start_s: flo
     return table
 
 
-def _first_write(records: Sequence[TickRecord], pool: str) -> float | None:
+def _asked_for_a_node(records: Sequence[TickRecord], pool: str) -> float | None:
     return next(
         (
             record.result.now_s
@@ -198,7 +198,12 @@ def _first_write(records: Sequence[TickRecord], pool: str) -> float | None:
             for result in record.headroom
             if result.outcome is Outcome.APPLIED
             and result.action.pool == pool
-            and result.action.units > 0
+            and result.action.units > _free_units(record, pool)
         ),
         None,
     )
+
+
+def _free_units(record: TickRecord, pool: str) -> int:
+    nodes = next((item.nodes for item in record.input.pools if item.pool == pool), ())
+    return sum(max(0, (node.units or 0) - node.used_units) for node in nodes)

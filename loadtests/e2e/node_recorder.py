@@ -39,7 +39,7 @@ class PodStory:
     scheduled_s: float | None = None
     node: str = ""
     waited: bool = False
-    """It was seen pending because no node had room."""
+    """It was seen pending because no node had room, not even that of a placeholder that gives way."""
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class NodeRecorder:
         now_s = time.time()
         self._take_nodes((await self.client.read("/api/v1/nodes"))["items"], now_s)
         for pod in (await self.client.read(f"/api/v1/namespaces/{self.namespace}/pods"))["items"]:
-            self._take_pod(pod)
+            self.take_pod(pod)
         budgets = f"/apis/policy/v1/namespaces/{self.namespace}/poddisruptionbudgets"
         for budget in (await self.client.read(budgets))["items"]:
             status = budget.get("status", {})
@@ -112,7 +112,8 @@ class NodeRecorder:
                 story.gone_s = now_s
         self.moments.append(NodeMoment(now_s, counts, usable))
 
-    def _take_pod(self, item: dict[str, Any]) -> None:
+    def take_pod(self, item: dict[str, Any]) -> None:
+        """What a pod's object shows."""
         metadata, status = item["metadata"], item.get("status", {})
         created_s = seconds(metadata["creationTimestamp"])
         if created_s is None:
@@ -124,5 +125,5 @@ class NodeRecorder:
                 continue
             if condition["status"] == "True":
                 story.scheduled_s = seconds(condition["lastTransitionTime"])
-            elif condition.get("reason") == "Unschedulable":
+            elif condition.get("reason") == "Unschedulable" and "nominatedNodeName" not in status:
                 story.waited = True

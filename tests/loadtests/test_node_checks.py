@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoscaler.core.nodes.observed import Backend, PoolDecision, PoolFacts, SetHeadroom
+from autoscaler.core.nodes.observed import (
+    Backend,
+    NodeStatus,
+    PoolDecision,
+    PoolFacts,
+    PoolInput,
+    SetHeadroom,
+)
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import (
     HeadroomResult,
@@ -65,7 +72,24 @@ def test_a_broken_budget_is_seen() -> None:
     assert not node_checks.budget_kept(good).passed
 
 
-def tick(at_s: float, cheap: int, dear: int, *, available: bool = True) -> TickRecord:
+def test_a_pod_that_takes_a_placeholders_place_waits_for_no_node() -> None:
+    seen = NodeRecorder(client=None, namespace="team")  # type: ignore[arg-type]
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    for name, status in (("alone", {}), ("nominated", {"nominatedNodeName": "n"})):
+        metadata = {"name": name, "creationTimestamp": "2026-11-27T12:00:00Z"}
+        seen.take_pod(
+            {"metadata": metadata, "spec": {}, "status": status | {"conditions": [waits]}}
+        )
+    assert {name: pod.waited for name, pod in seen.pods.items()} == {
+        "alone": True,
+        "nominated": False,
+    }
+
+
+def tick(
+    at_s: float, cheap: int, dear: int, *, available: bool = True, free: int = 0
+) -> TickRecord:
+    nodes = (NodeStatus(name="first", units=2, used_units=2 - free),)
     pools = tuple(
         PoolDecision(
             pool=name,
@@ -96,7 +120,7 @@ def tick(at_s: float, cheap: int, dear: int, *, available: bool = True) -> TickR
         if units
     )
     return TickRecord(
-        input=TickInput(now_s=at_s, workloads=()),
+        input=TickInput(now_s=at_s, workloads=(), pools=(PoolInput(pool="cheap", nodes=nodes),)),
         result=TickResult(now_s=at_s, decisions=(), plan=ScalingPlan(), pools=pools),
         headroom=written,
     )
@@ -109,6 +133,9 @@ def test_a_stock_out_that_is_noticed_late_or_not_followed_is_seen() -> None:
     assert node_checks.back_ends(good).passed
     late = [tick(0.0, 3, 0), tick(130.0, 0, 3, available=False)]
     assert not node_checks.stock_out_noticed(late, pool="cheap").passed
+    # What a node has free is no news of the pool.
+    free = [tick(0.0, 1, 0, free=1), tick(120.0, 2, 0, free=1), tick(150.0, 0, 3, available=False)]
+    assert node_checks.stock_out_noticed(free, pool="cheap").figure == "after 30 s"
     stuck = [tick(0.0, 3, 0), tick(10.0, 3, 0, available=False)]
     assert not node_checks.moved(stuck, away_from="cheap", to="dear").passed
     assert not node_checks.back_ends(stuck).passed

@@ -82,7 +82,8 @@ def choice_of(
 ) -> tuple[str, ...]:
     """The pools that a workload's pods may run on, in the order of asking: policy's, then price, then name.
 
-    A taint that all of a pool's nodes have keeps away pods that don't tolerate it; of a pool without a node none is known.
+    A taint that all of a pool's nodes have keeps away pods that don't tolerate it; of a pool without a node none is
+    known.
     """
     if needs is None:
         return ()
