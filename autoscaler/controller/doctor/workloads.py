@@ -1,4 +1,4 @@
-"""Annotated workloads: whether their pods may take placeholders' room, end gracefully, and fit their quotas."""
+"""Annotated workloads: whether pods may take placeholders' room, end gracefully, fit their quotas, survive a loss."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.annotations import PREFIX
-from autoscaler.core.types import WorkloadSpec
+from autoscaler.core.slices.settings import SlicesMode
+from autoscaler.core.slices.spread import unspread
+from autoscaler.core.types import Survive, WorkloadSpec
 
 PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
+SURVIVAL = "survive"
 Object = Mapping[str, Any]
 
 
 def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
-    """All three."""
+    """All of it."""
     annotated = [
         item
         for item in cluster.all("deployments")
@@ -28,6 +31,7 @@ def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -
         *_priorities(cluster, settings, annotated),
         *_quotas(cluster, settings, specs),
         *_endings(annotated),
+        *_survival(settings, specs),
     ]
 
 
@@ -128,3 +132,20 @@ def _endings(annotated: Sequence[Object]) -> list[Diagnosis]:
             remedy = "sleep a few seconds in preStop: clients learn that a pod goes after it does"
             found.append(warning(ENDING, text, remedy))
     return found or [ok(ENDING, f"{len(annotated)} Deployments")]
+
+
+def _survival(settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
+    """Only the packing of slices keeps room for a loss."""
+    found = []
+    for spec in specs:
+        if spec.survive is Survive.NONE:
+            continue
+        name, asked = f"{spec.id.namespace}/{spec.id.name}", f"survive: {spec.survive.value}"
+        if settings.engine.slices.mode is SlicesMode.OFF:
+            text = f"{name}: {asked}, and nothing keeps room for it, for no slices are planned"
+            remedy = "set engine.slices.mode to recommend or auto, or take the annotation away"
+            found.append(warning(SURVIVAL, text, remedy))
+        elif (why := unspread(spec)) is not None:
+            remedy = "add the topology spread constraint, or take the annotation away"
+            found.append(warning(SURVIVAL, f"{name}: {why}", remedy))
+    return found

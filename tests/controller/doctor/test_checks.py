@@ -14,7 +14,8 @@ from autoscaler.controller.ports import ObservedWorkload, Samples
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus
+from autoscaler.core.slices.settings import SliceSettings, SlicesMode
+from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus, Survive
 from tests.core.story import spec
 
 GPU = "nvidia.com/gpu"
@@ -293,6 +294,33 @@ def test_a_quota_below_what_may_be_asked_for() -> None:
     assert worst(workloads.check(cluster, POOLED, (mine,))) == [
         ("warning", f"team: requests.{GPU} is 4, up to 6 may be asked for")
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "survive", "wrong"),
+    [
+        pytest.param(SlicesMode.OFF, Survive.NONE, [], id="nothing is asked for"),
+        pytest.param(
+            SlicesMode.OFF,
+            Survive.NODE,
+            ["survive: node, and nothing keeps room for it, for no slices are planned"],
+            id="nobody plans",
+        ),
+        pytest.param(
+            SlicesMode.AUTO,
+            Survive.ZONE,
+            [
+                "survive: zone, and nothing spreads its pods: a topology spread constraint over "
+                "topology.kubernetes.io/zone with DoNotSchedule is needed, else Kubernetes may put all of them into one"
+            ],
+            id="nothing spreads",
+        ),
+    ],
+)
+def test_what_is_to_survive_a_loss(mode: SlicesMode, survive: Survive, wrong: list[str]) -> None:
+    settings = Settings(engine=EngineConfig(slices=SliceSettings(mode=mode)))
+    told = worst(workloads.check(Cluster(), settings, (spec(survive=survive),)))
+    assert told == [("warning", f"team/bert: {text}") for text in wrong]
 
 
 def test_metrics_of_every_workload() -> None:
