@@ -18,7 +18,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import crowding
 from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.question import Question, answer, question
-from autoscaler.core.slices.spread import Honour
+from autoscaler.core.slices.spread import EVERYTHING, Honour
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import PackingError
 from autoscaler.solver.highs import HighsSolver
@@ -28,13 +28,17 @@ log = logging.getLogger(__name__)
 PERIOD_S = 60.0
 GROWTH_RATIOS = (1.0, 0.5, 0.25, 0.0)
 """Of what is asked for beyond what runs."""
+ONE_HALF, ONE_QUARTER = Honour(surviving_ratio=0.5), Honour(surviving_ratio=0.25)
+SPREAD, NOTHING = Honour(surviving_ratio=0.0), Honour(spread=False)
 ATTEMPTS = (
-    (Honour.EVERYTHING, True, 1.0),
-    (Honour.EVERYTHING, False, 1.0),
-    (Honour.SPREAD, True, 1.0),
-    *((Honour.SPREAD, False, ratio) for ratio in GROWTH_RATIOS),
-    (Honour.NOTHING, True, 1.0),
-    *((Honour.NOTHING, False, ratio) for ratio in GROWTH_RATIOS),
+    (EVERYTHING, True, 1.0),
+    (EVERYTHING, False, 1.0),
+    (ONE_HALF, False, 1.0),
+    (ONE_QUARTER, False, 1.0),
+    (SPREAD, True, 1.0),
+    *((SPREAD, False, ratio) for ratio in GROWTH_RATIOS),
+    (NOTHING, True, 1.0),
+    *((NOTHING, False, ratio) for ratio in GROWTH_RATIOS),
 )
 """How much of spread and survival is honoured, whether room is kept for what was wanted a short while ago, and how much
 growth is to find some: tried in this order until it fits. What is wanted now goes before what was."""
@@ -97,7 +101,8 @@ class SlicePlanner:
             if self._ready.infeasible is None:
                 return
             told = {
-                "honour": honour.name,
+                "spread": honour.spread,
+                "surviving_ratio": honour.surviving_ratio,
                 "keeps": keeps,
                 "growth_ratio": growth_ratio,
                 "error": self._ready.infeasible,

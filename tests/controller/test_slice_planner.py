@@ -169,6 +169,24 @@ async def test_where_spread_or_survival_does_not_fit_the_rest_is_planned_for(
     assert (plan.infeasible, plan.left_out) == (None, left_out)
 
 
+async def test_whose_survival_does_not_fit_takes_it_from_nobody_else() -> None:
+    """Three nodes of two slices: two of `b`, room for the loss of one, and three of `a`, which would need a fourth."""
+    needs = NodeNeeds(resource="nvidia.com/mig-3g.40gb", count=1, placement=Placement(alone=True))
+    asked: dict[str, object] = {"node_needs": needs, "survive": Survive.NODE}
+    there = [node(f"n{i}", config=THREES) for i in range(3)]
+    tick = record(
+        there,
+        workload("a", "3g.40gb", 3, pods=3, **asked),
+        workload("b", "3g.40gb", 2, pods=2, priority=5, **asked),
+    )
+    planner = SlicePlanner(Inline(), lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert (plan.infeasible, plan.unkept) == (None, ("team/a",))
+    assert plan.left_out == "no room is kept for the loss of a node of team/a: it does not fit"
+
+
 def test_what_scarcity_cut_is_planned_for() -> None:
     given, decision = workload("a", "3g.40gb", 1)
     step = DecisionStep(

@@ -104,6 +104,8 @@ class SlicePlan:
     message: str = ""
     left_out: str = ""
     """Which spread or survival it leaves out, and why."""
+    unkept: tuple[str, ...] = ()
+    """Workloads whose survival that is."""
     infeasible: str | None = None
     """Why there is no plan."""
 

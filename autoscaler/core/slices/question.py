@@ -21,7 +21,7 @@ from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, wanted
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
-from autoscaler.core.slices.spread import Honour, Spreading, left_out
+from autoscaler.core.slices.spread import EVERYTHING, Honour, Spreading, left_out, survivors
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
 
 ONE = 1000
@@ -46,6 +46,8 @@ class Question:
     """Variants that belong to a group."""
     left_out: str = ""
     """What was left out so that the rest fits, in words."""
+    unkept: frozenset[str] = frozenset()
+    """Workloads for whose loss of a node or a zone no room is kept, though it is to be."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ def question(
     *,
     keeps: bool = True,
     growth_ratio: float = 1.0,
-    honour: Honour = Honour.EVERYTHING,
+    honour: Honour = EVERYTHING,
 ) -> Question | None:
     """None: there is no slice pool, or it is not known what is on it.
 
@@ -99,10 +101,13 @@ def question(
     for node in usable:
         _add_node(draft, node, owners)
     _add_grown(draft, record.input.workloads, record.input.pools)
+    specs = [item.spec for item in record.input.workloads]
+    kept_for, unkept = survivors(specs, honour)
     spreading = Spreading(
         ground=ground,
-        specs={str(item.spec.id): item.spec for item in record.input.workloads},
-        honour=honour,
+        specs={str(spec.id): spec for spec in specs},
+        spread=honour.spread,
+        survivors=kept_for,
     )
     draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
@@ -124,7 +129,8 @@ def question(
         grouped=frozenset(
             member.workload for group in record.result.slices.groups for member in group.members
         ),
-        left_out=left_out([item.spec for item in record.input.workloads], honour),
+        left_out=left_out(specs, honour),
+        unkept=unkept,
     )
 
 
@@ -159,6 +165,7 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         emptied=tuple(drained),
         message=message,
         left_out=asked.left_out,
+        unkept=tuple(sorted(asked.unkept)),
     )
 
 

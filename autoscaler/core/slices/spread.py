@@ -5,9 +5,9 @@ On slice pools only: where a node autoscaler may bring a node, it brings it wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement
@@ -16,12 +16,31 @@ from autoscaler.core.slices.cells import Ground
 from autoscaler.core.types import Survive, WorkloadSpec
 
 
-class Honour(IntEnum):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honour:
     """How much of it a question asks for. Less where more does not fit: demand goes before the loss of a node."""
 
-    NOTHING = 0
-    SPREAD = 1
-    EVERYTHING = 2
+    spread: bool = True
+    """Else nothing of it at all."""
+    surviving_ratio: float = 1.0
+    """How many of the workloads that are to survive a loss have room kept for it."""
+
+
+EVERYTHING = Honour()
+
+
+def survivors(
+    specs: Sequence[WorkloadSpec], honour: Honour
+) -> tuple[frozenset[str], frozenset[str]]:
+    """(workloads that have room kept for a loss, those that are to have it too). The highest priority goes first.
+
+    Those that nothing spreads are neither: they are told so.
+    """
+    able = [s for s in specs if s.survive is not Survive.NONE and unspread(s) is None]
+    able.sort(key=lambda spec: (-spec.priority, str(spec.id)))
+    kept = math.ceil(honour.surviving_ratio * len(able)) if honour.spread else 0
+    names = [str(spec.id) for spec in able]
+    return frozenset(names[:kept]), frozenset(names[kept:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +50,13 @@ class Spreading:
     ground: Ground
     specs: dict[str, WorkloadSpec]
     """By variant."""
-    honour: Honour = Honour.EVERYTHING
+    spread: bool = True
+    survivors: frozenset[str] = frozenset()
+    """Variants that have room kept for a loss."""
 
     def of(self, workload: Workload) -> Workload:
         """With what spreads its variants, and what it survives. A group survives nothing by itself."""
-        if self.honour is Honour.NOTHING:
+        if not self.spread:
             return workload
         alone = len(workload.variants) == 1
         survive = self._survive(workload.variants[0]) if alone else None
@@ -68,9 +89,9 @@ class Spreading:
     def _survive(self, variant: Variant) -> Domain | None:
         """As far as anything spreads it: without, Kubernetes may put all of it into one."""
         needs, spec = self._needs(variant), self.specs.get(variant.name)
-        if needs is None or spec is None or self.honour < Honour.EVERYTHING:
+        if needs is None or spec is None or not self._fixed(variant):
             return None
-        if unspread(spec) is not None or not self._fixed(variant):
+        if variant.name not in self.survivors:
             return None
         if spec.survive is Survive.NODE:
             return Domain.NODE
@@ -106,12 +127,14 @@ def unspread(spec: WorkloadSpec) -> str | None:
 
 def left_out(specs: Sequence[WorkloadSpec], honour: Honour) -> str:
     """What a question left out to fit, in words; empty: nothing."""
-    left = sorted({spec.survive.value for spec in specs if spec.survive is not Survive.NONE})
-    if honour is Honour.EVERYTHING or (honour is Honour.SPREAD and not left):
+    if not honour.spread:
+        return "spread constraints are not counted: with them nothing fits"
+    kept, left = survivors(specs, honour)
+    losses = sorted({spec.survive.value for spec in specs if str(spec.id) in left})
+    if not losses:
         return ""
-    if honour is Honour.SPREAD:
-        return f"no room is kept for the loss of a {' or a '.join(left)}: it does not fit"
-    return "spread constraints are not counted: with them nothing fits"
+    whose = f" of {', '.join(sorted(left))}" if kept else ""
+    return f"no room is kept for the loss of a {' or a '.join(losses)}{whose}: it does not fit"
 
 
 def _per_node(placement: Placement, *, nodes: int, replicas: int, survives: bool) -> int | None:

@@ -84,7 +84,11 @@ def _with_remarks(
         found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
     if flaw is not None:
         found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
-    elif workload.spec.survive is not Survive.NONE and plan is not None and plan.left_out:
+    elif (
+        plan is not None
+        and str(workload.spec.id) in plan.unkept
+        and workload.spec.survive is not Survive.NONE
+    ):
         found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
     return replace(decision, findings=(*decision.findings, *found)) if found else decision
 

@@ -12,10 +12,10 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, S
 from autoscaler.core.packing.problem import Domain, Spread
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import SlicePlan, SlicesInput
-from autoscaler.core.slices.spread import Honour, left_out
+from autoscaler.core.slices.spread import EVERYTHING, Honour, left_out, survivors
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.slices.step import step
-from autoscaler.core.types import Decision, Survive, TickInput, WorkloadInput
+from autoscaler.core.types import Decision, Survive, TickInput, WorkloadId, WorkloadInput
 from tests.core.slices.test_cells import (
     CONFIG,
     START_S,
@@ -116,12 +116,37 @@ def test_what_does_not_fit_is_left_out_and_said() -> None:
     given = surviving(4, asks(placement=ALONE), Survive.NODE)
     strict = solve(ask(NODES[:4], given), START_S)
     assert strict.infeasible is not None
-    assert left_out([given[0].spec], Honour.EVERYTHING) == ""
+    assert left_out([given[0].spec], EVERYTHING) == ""
     assert (
-        left_out([given[0].spec], Honour.SPREAD)
+        left_out([given[0].spec], Honour(surviving_ratio=0.0))
         == "no room is kept for the loss of a node: it does not fit"
     )
-    assert left_out([], Honour.SPREAD) == ""
+    assert left_out([], Honour(surviving_ratio=0.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("ratio", "kept", "left"),
+    [
+        (1.0, {"a", "b", "c"}, ""),
+        (0.5, {"b", "c"}, "no room is kept for the loss of a node of team/a: it does not fit"),
+        (0.25, {"b"}, "no room is kept for the loss of a node of team/a, team/c: it does not fit"),
+        (0.0, set(), "no room is kept for the loss of a node: it does not fit"),
+    ],
+)
+def test_whose_survival_is_left_out_goes_by_priority(
+    ratio: float, kept: set[str], left: str
+) -> None:
+    asked = asks(placement=ALONE)
+    one = surviving(2, asked, Survive.NODE)[0].spec
+    given = [
+        replace(one, id=WorkloadId(namespace="team", name=name), priority=priority)
+        for name, priority in (("a", 0), ("b", 9), ("c", 5))
+    ]
+    honour = Honour(surviving_ratio=ratio)
+    names, others = survivors(given, honour)
+    assert names == {f"team/{name}" for name in kept}
+    assert others == {f"team/{name}" for name in {"a", "b", "c"} - kept}
+    assert left_out(given, honour) == left
 
 
 def told(
@@ -177,7 +202,9 @@ def test_it_is_said_that_nothing_spreads_what_is_to_survive(
 
 
 def test_it_is_said_that_no_room_is_kept() -> None:
-    made = SlicePlan(made_at_s=START_S, left_out="no room is kept for the loss of a node")
+    made = SlicePlan(
+        made_at_s=START_S, left_out="no room is kept for the loss of a node", unkept=("team/a",)
+    )
     keeps = surviving(2, asks(placement=ALONE), Survive.NODE)
     assert told(keeps, made) == [(Reason.NO_FREE_SLICE, "no room is kept for the loss of a node")]
     assert told(surviving(2, asks()), made) == []
