@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
 from autoscaler.clock import Clock
@@ -17,31 +17,19 @@ from autoscaler.collectors import kserve, projection
 from autoscaler.collectors.kserve import ServiceView
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
+from autoscaler.collectors.seen import (
+    Seen,
+    id_of,
+    managed_by,
+    seen_service,
+    seen_target,
+    tolerating,
+)
 from autoscaler.collectors.triton import Endpoint
-from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
-from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
-from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.annotations import PREFIX, Defaults
 from autoscaler.core.nodes.placement import Toleration
-from autoscaler.core.reasons import Reason
-from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
+from autoscaler.core.types import PodStatus, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One annotated object: its spec, or what is wrong with its annotations."""
-
-    id: WorkloadId
-    api_version: str
-    uid: str
-    spec: WorkloadSpec | None
-    problems: tuple[Problem, ...] = ()
-    replicas: ReplicaStatus
-    pods: tuple[PodStatus, ...]
-    pods_known: bool
-    reason: Reason = Reason.INVALID_ANNOTATION
-    """What is wrong, if `problems` says that something is."""
 
 
 class KubernetesCollector:
@@ -152,7 +140,7 @@ class KubernetesCollector:
                 defaults = self._defaults(view.namespace)
                 if defaults is not None and view.service is None:
                     seen.append(
-                        _seen(
+                        seen_target(
                             view,
                             defaults,
                             pods.get(view.uid, ()),
@@ -178,14 +166,14 @@ class KubernetesCollector:
                 group = view.annotations.get(f"{PREFIX}variant-group")
                 if group is not None and view.service is None:
                     members = found.setdefault((view.namespace, group), {})
-                    members[str(_id(view))] = view.pod_labels
+                    members[str(id_of(view))] = view.pod_labels
         return found
 
     def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
         """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
         admitted = self._admitted()
         needs = {
-            _managed(view): _tolerating(view.needs, admitted.get(view.uid))
+            managed_by(view): tolerating(view.needs, admitted.get(view.uid))
             for mirror in self._targets
             for view in sorted(mirror.objects.values(), key=lambda view: view.name)
             if view.service is None or view.predictor
@@ -242,7 +230,7 @@ class KubernetesCollector:
             if defaults is None:
                 continue
             own = [v for v in made if (v.namespace, v.service) == (service.namespace, service.name)]
-            found = _seen_service(
+            found = seen_service(
                 service,
                 own,
                 defaults,
@@ -273,7 +261,10 @@ class KubernetesCollector:
             found.append((pod.status.created_s, pod.status.name, view, pod))
         return tuple(
             Endpoint(
-                workload=_managed(view), pod=name, template_hash=pod.status.template_hash, ip=pod.ip
+                workload=managed_by(view),
+                pod=name,
+                template_hash=pod.status.template_hash,
+                ip=pod.ip,
             )
             for _, name, view, pod in sorted(found, key=lambda item: item[:2])
         )
@@ -282,7 +273,7 @@ class KubernetesCollector:
         """The object's uid, by which Events are found."""
         for mirror in self._targets:
             for view in mirror.objects.values():
-                if _id(view) == workload:
+                if id_of(view) == workload:
                     return view.uid
         for service in self._services.objects.values():
             if service.id == workload:
@@ -319,141 +310,8 @@ class KubernetesCollector:
         return {uid: view.template_hash for uid, view in newest.items()}
 
 
-def _tolerating(
-    needs: NodeNeeds | None, admitted: tuple[Toleration, ...] | None
-) -> NodeNeeds | None:
-    """Without a pod that shows it, admission is taken to let pods onto nodes that are tainted for what they ask for."""
-    if needs is None:
-        return None
-    if admitted is None:
-        keys = {WHOLE_GPU_RESOURCE, needs.resource}
-        admitted = tuple(Toleration(key=key, operator="Exists") for key in keys)
-    both = tuple(sorted({*needs.placement.tolerations, *admitted}))
-    return replace(needs, placement=replace(needs.placement, tolerations=both))
-
-
 def _is_triton(view: TargetView) -> bool:
     """Only Triton is asked for its statistics; where nothing says what it is, it is asked too."""
     named = view.annotations.get(f"{PREFIX}engine")
     told = named or (view.engine.engine if view.engine else "triton")
     return told == "triton"
-
-
-def _id(view: TargetView) -> WorkloadId:
-    return WorkloadId(namespace=view.namespace, name=view.name, kind=view.kind)
-
-
-def _managed(view: TargetView) -> WorkloadId:
-    """The object that people know: what KServe made belongs to its InferenceService."""
-    if view.service is None:
-        return _id(view)
-    return WorkloadId(namespace=view.namespace, name=view.service, kind=kserve.KIND)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SeenService:
-    seen: Seen
-    write: ReplicaWrite | None
-
-
-def _seen_service(
-    service: ServiceView,
-    made: list[TargetView],
-    defaults: Defaults,
-    pods: dict[str, tuple[PodStatus, ...]],
-    templates: dict[str, str],
-    *,
-    pods_known: bool,
-    knative_follows: bool,
-) -> _SeenService:
-    """A service with the pods of its predictor: of several Deployments (Knative's Revisions) the newest is live."""
-    alive = sorted(made, key=lambda v: (v.desired > 0, v.name))
-    live = alive[-1] if alive else None
-    resolved = kserve.resolve(
-        service,
-        deployment=live.name if live else None,
-        revision=live.revision if live else None,
-        knative_follows=knative_follows,
-    )
-    parsed = parse_workload(
-        service.id,
-        service.annotations,
-        defaults=defaults,
-        shape=Shape(
-            api_version=kserve.API_VERSION,
-            gpus_per_replica=live.gpus_per_replica if live else 1.0,
-            engine=live.engine.engine if live and live.engine else None,
-            engine_from=live.engine.by if live and live.engine else "",
-            pods_of=live.name if live else None,
-            max_replicas=service.max_replicas,
-        ),
-    )
-    unusable = live.unusable if live else None
-    problems: tuple[Problem, ...] = tuple(p for p in (resolved.problem, unusable) if p is not None)
-    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
-    if not isinstance(parsed, WorkloadSpec):
-        problems, reason = parsed, Reason.INVALID_ANNOTATION
-    return _SeenService(
-        seen=Seen(
-            id=service.id,
-            api_version=kserve.API_VERSION,
-            uid=service.uid,
-            spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
-            problems=problems,
-            reason=reason,
-            replicas=ReplicaStatus(
-                desired=sum(view.desired for view in made),
-                rollout=any(view.rolling for view in made) or sum(v.desired > 0 for v in made) > 1,
-                template_hash=templates.get(live.uid, "") if live else "",
-                held_by=resolved.held_by,
-                hand_over=resolved.hand_over,
-                blocked=live.blocked if live else None,
-            ),
-            pods=tuple(pod for view in made for pod in pods.get(view.uid, ())),
-            pods_known=pods_known,
-        ),
-        write=resolved.write,
-    )
-
-
-def _seen(
-    view: TargetView,
-    defaults: Defaults,
-    pods: tuple[PodStatus, ...],
-    templates: dict[str, str],
-    holders: dict[tuple[str, str, str], str],
-    *,
-    pods_known: bool,
-) -> Seen:
-    parsed = parse_workload(
-        _id(view),
-        view.annotations,
-        defaults=defaults,
-        shape=Shape(
-            api_version=view.api_version,
-            gpus_per_replica=view.gpus_per_replica,
-            engine=view.engine.engine if view.engine else None,
-            engine_from=view.engine.by if view.engine else "",
-        ),
-    )
-    problems: tuple[Problem, ...] = (view.unusable,) if view.unusable else ()
-    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
-    if not isinstance(parsed, WorkloadSpec):
-        problems, reason = parsed, Reason.INVALID_ANNOTATION
-    return Seen(
-        id=_id(view),
-        api_version=view.api_version,
-        uid=view.uid,
-        spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
-        problems=problems,
-        reason=reason,
-        replicas=ReplicaStatus(
-            desired=view.desired,
-            rollout=view.rolling,
-            template_hash=templates.get(view.uid, view.update_revision),
-            held_by=holders.get((view.namespace, view.kind, view.name)),
-            blocked=view.blocked,
-        ),
-        pods=pods,
-        pods_known=pods_known,
-    )

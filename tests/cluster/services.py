@@ -12,7 +12,8 @@ from typing import Any
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import SystemClock
 from autoscaler.collectors.kserve import CLASS, MODE
-from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
+from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.seen import Seen
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import SetReplicas

@@ -21,8 +21,9 @@ from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import SystemClock
-from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
+from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.prometheus import PrometheusCollector
+from autoscaler.collectors.seen import Seen
 from autoscaler.collectors.triton import TritonCollector
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.reasons import Reason

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
-from autoscaler.collectors.kubernetes import KubernetesCollector, Seen
+from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.seen import Seen
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.reasons import Reason

@@ -1,0 +1,171 @@
+"""What a cluster's objects say of one annotated workload: its spec, or what is wrong with its annotations. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from autoscaler.collectors import kserve
+from autoscaler.collectors.kserve import ServiceView
+from autoscaler.collectors.projection import TargetView
+from autoscaler.core.annotations import Defaults, Shape, parse_workload
+from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
+from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.placement import Toleration
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
+from autoscaler.core.writes import ReplicaWrite
+from autoscaler.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One annotated object: its spec, or what is wrong with its annotations."""
+
+    id: WorkloadId
+    api_version: str
+    uid: str
+    spec: WorkloadSpec | None
+    problems: tuple[Problem, ...] = ()
+    replicas: ReplicaStatus
+    pods: tuple[PodStatus, ...]
+    pods_known: bool
+    reason: Reason = Reason.INVALID_ANNOTATION
+    """What is wrong, if `problems` says that something is."""
+
+
+def tolerating(
+    needs: NodeNeeds | None, admitted: tuple[Toleration, ...] | None
+) -> NodeNeeds | None:
+    """Without a pod that shows it, admission is taken to let pods onto nodes that are tainted for what they ask for."""
+    if needs is None:
+        return None
+    if admitted is None:
+        keys = {WHOLE_GPU_RESOURCE, needs.resource}
+        admitted = tuple(Toleration(key=key, operator="Exists") for key in keys)
+    both = tuple(sorted({*needs.placement.tolerations, *admitted}))
+    return replace(needs, placement=replace(needs.placement, tolerations=both))
+
+
+def id_of(view: TargetView) -> WorkloadId:
+    """The object itself."""
+    return WorkloadId(namespace=view.namespace, name=view.name, kind=view.kind)
+
+
+def managed_by(view: TargetView) -> WorkloadId:
+    """The object that people know: what KServe made belongs to its InferenceService."""
+    if view.service is None:
+        return id_of(view)
+    return WorkloadId(namespace=view.namespace, name=view.service, kind=kserve.KIND)
+
+
+def seen_target(
+    view: TargetView,
+    defaults: Defaults,
+    pods: tuple[PodStatus, ...],
+    templates: dict[str, str],
+    holders: dict[tuple[str, str, str], str],
+    *,
+    pods_known: bool,
+) -> Seen:
+    """A Deployment or StatefulSet. `templates`: the newest template hash by uid; `holders`: who else scales what."""
+    parsed = parse_workload(
+        id_of(view),
+        view.annotations,
+        defaults=defaults,
+        shape=Shape(
+            api_version=view.api_version,
+            gpus_per_replica=view.gpus_per_replica,
+            engine=view.engine.engine if view.engine else None,
+            engine_from=view.engine.by if view.engine else "",
+        ),
+    )
+    problems: tuple[Problem, ...] = (view.unusable,) if view.unusable else ()
+    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
+    if not isinstance(parsed, WorkloadSpec):
+        problems, reason = parsed, Reason.INVALID_ANNOTATION
+    return Seen(
+        id=id_of(view),
+        api_version=view.api_version,
+        uid=view.uid,
+        spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+        problems=problems,
+        reason=reason,
+        replicas=ReplicaStatus(
+            desired=view.desired,
+            rollout=view.rolling,
+            template_hash=templates.get(view.uid, view.update_revision),
+            held_by=holders.get((view.namespace, view.kind, view.name)),
+            blocked=view.blocked,
+        ),
+        pods=pods,
+        pods_known=pods_known,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenService:
+    """An InferenceService, and where its replicas are written."""
+
+    seen: Seen
+    write: ReplicaWrite | None
+    """None: nowhere, as `seen` says."""
+
+
+def seen_service(
+    service: ServiceView,
+    made: list[TargetView],
+    defaults: Defaults,
+    pods: dict[str, tuple[PodStatus, ...]],
+    templates: dict[str, str],
+    *,
+    pods_known: bool,
+    knative_follows: bool,
+) -> SeenService:
+    """A service with the pods of its predictor: of several Deployments (Knative's Revisions) the newest is live."""
+    alive = sorted(made, key=lambda v: (v.desired > 0, v.name))
+    live = alive[-1] if alive else None
+    resolved = kserve.resolve(
+        service,
+        deployment=live.name if live else None,
+        revision=live.revision if live else None,
+        knative_follows=knative_follows,
+    )
+    parsed = parse_workload(
+        service.id,
+        service.annotations,
+        defaults=defaults,
+        shape=Shape(
+            api_version=kserve.API_VERSION,
+            gpus_per_replica=live.gpus_per_replica if live else 1.0,
+            engine=live.engine.engine if live and live.engine else None,
+            engine_from=live.engine.by if live and live.engine else "",
+            pods_of=live.name if live else None,
+            max_replicas=service.max_replicas,
+        ),
+    )
+    unusable = live.unusable if live else None
+    problems: tuple[Problem, ...] = tuple(p for p in (resolved.problem, unusable) if p is not None)
+    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
+    if not isinstance(parsed, WorkloadSpec):
+        problems, reason = parsed, Reason.INVALID_ANNOTATION
+    return SeenService(
+        seen=Seen(
+            id=service.id,
+            api_version=kserve.API_VERSION,
+            uid=service.uid,
+            spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+            problems=problems,
+            reason=reason,
+            replicas=ReplicaStatus(
+                desired=sum(view.desired for view in made),
+                rollout=any(view.rolling for view in made) or sum(v.desired > 0 for v in made) > 1,
+                template_hash=templates.get(live.uid, "") if live else "",
+                held_by=resolved.held_by,
+                hand_over=resolved.hand_over,
+                blocked=live.blocked if live else None,
+            ),
+            pods=tuple(pod for view in made for pod in pods.get(view.uid, ())),
+            pods_known=pods_known,
+        ),
+        write=resolved.write,
+    )
