@@ -205,5 +205,7 @@ def _asked_for_a_node(records: Sequence[TickRecord], pool: str) -> float | None:
 
 
 def _free_units(record: TickRecord, pool: str) -> int:
+    """Of the pool's nodes, less what the pods will take that this tick starts."""
     nodes = next((item.nodes for item in record.input.pools if item.pool == pool), ())
-    return sum(max(0, (node.units or 0) - node.used_units) for node in nodes)
+    free = sum(max(0, (node.units or 0) - node.used_units) for node in nodes)
+    return free - sum(max(0, made.target - made.current) for made in record.result.decisions)

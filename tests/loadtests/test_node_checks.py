@@ -14,12 +14,15 @@ from autoscaler.core.nodes.observed import (
 )
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import (
+    Decision,
     HeadroomResult,
+    Mode,
     Outcome,
     ScalingPlan,
     TickInput,
     TickRecord,
     TickResult,
+    WorkloadId,
 )
 from loadtests.e2e import node_checks, past
 from loadtests.e2e.node_recorder import NodeMoment, NodeRecorder, NodeStory, PodStory
@@ -87,9 +90,17 @@ def test_a_pod_that_takes_a_placeholders_place_waits_for_no_node() -> None:
 
 
 def tick(
-    at_s: float, cheap: int, dear: int, *, available: bool = True, free: int = 0
+    at_s: float, cheap: int, dear: int, *, available: bool = True, free: int = 0, target: int = 1
 ) -> TickRecord:
     nodes = (NodeStatus(name="first", units=2, used_units=2 - free),)
+    decision = Decision(
+        workload=WorkloadId(namespace="team", name="bert"),
+        current=1,
+        target=target,
+        reason=Reason.STEADY,
+        message="",
+        mode=Mode.AUTO,
+    )
     pools = tuple(
         PoolDecision(
             pool=name,
@@ -121,7 +132,7 @@ def tick(
     )
     return TickRecord(
         input=TickInput(now_s=at_s, workloads=(), pools=(PoolInput(pool="cheap", nodes=nodes),)),
-        result=TickResult(now_s=at_s, decisions=(), plan=ScalingPlan(), pools=pools),
+        result=TickResult(now_s=at_s, decisions=(decision,), plan=ScalingPlan(), pools=pools),
         headroom=written,
     )
 
@@ -136,6 +147,8 @@ def test_a_stock_out_that_is_noticed_late_or_not_followed_is_seen() -> None:
     # What a node has free is no news of the pool.
     free = [tick(0.0, 1, 0, free=1), tick(120.0, 2, 0, free=1), tick(150.0, 0, 3, available=False)]
     assert node_checks.stock_out_noticed(free, pool="cheap").figure == "after 30 s"
+    taken = [tick(0.0, 1, 0, free=1, target=2), tick(10.0, 0, 3, available=False)]
+    assert node_checks.stock_out_noticed(taken, pool="cheap").figure == "after 10 s"
     stuck = [tick(0.0, 3, 0), tick(10.0, 3, 0, available=False)]
     assert not node_checks.moved(stuck, away_from="cheap", to="dear").passed
     assert not node_checks.back_ends(stuck).passed
