@@ -132,18 +132,7 @@ def advance(
         return known
     fade = math.exp(-passed_s / DAY_S)
     counted_s = passed_s if passed_s <= LONGEST_TICK_S else 0.0
-    prices = (*PRICES, known.price)
-    fleets = tuple(
-        _step(
-            fleet,
-            moment,
-            options.at_price(price),
-            options.kept_at(price),
-            counted_s=counted_s,
-            fade=fade,
-        )
-        for fleet, price in zip(known.fleets, prices, strict=True)
-    )
+    fleets = _stepped(known, moment, options, counted_s=counted_s, fade=fade)
     imagined = fleets[-1].missed - known.fleets[-1].missed * fade
     exact = moment.missed_ratio is not None
     arrived = moment.arrived_rps * counted_s
@@ -158,6 +147,23 @@ def advance(
         imagined=known.imagined * fade + (imagined if exact else 0.0),
     )
     return replace(after, price=_price(after, AIM_RATIO * allowed_ratio))
+
+
+def _stepped(
+    known: Rehearsal, moment: Moment, options: Choices, *, counted_s: float, fade: float
+) -> tuple[Fleet, ...]:
+    """All fleets. Prices next to each other often wish for the same: such fleets are one object, and one step."""
+    stepped: list[Fleet] = []
+    before: tuple[Fleet, int, int] | None = None
+    for fleet, price in zip(known.fleets, (*PRICES, known.price), strict=True):
+        now = (fleet, options.at_price(price), options.kept_at(price))
+        if before is not None and now[0] is before[0] and now[1:] == before[1:]:
+            stepped.append(stepped[-1])
+            continue
+        after = _step(*now[:1], moment, *now[1:], counted_s=counted_s, fade=fade)
+        stepped.append(stepped[-1] if stepped and after == stepped[-1] else after)
+        before = now
+    return tuple(stepped)
 
 
 def rebased(known: Rehearsal, now_s: float) -> Rehearsal:

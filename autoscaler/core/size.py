@@ -166,14 +166,23 @@ def _limits(
     """None: not even an idle replica is fast enough."""
     return [
         utilization_limit(
-            model.times,
+            _rounded(model.times),
             ratio=objective.ratio,
             threshold_s=objective.threshold_s,
-            # Two digits, so that the search is done once for many ticks.
             variability=round(model.variability.of(replicas), 2),
         )
         for model in models
     ]
+
+
+def _rounded(times: ServiceTimes) -> ServiceTimes:
+    """To four digits, and variability to two: a tick teaches less than that, and the search is not done anew."""
+    return ServiceTimes(
+        batch_s=tuple(float(f"{seconds:.4g}") for seconds in times.batch_s),
+        instances=times.instances,
+        max_queue_delay_s=times.max_queue_delay_s,
+        overhead_s=float(f"{times.overhead_s:.4g}"),
+    )
 
 
 def replicas_for(demand_rps: float, carried: Capacity, *, skew_ratio: float = 1.0) -> int:

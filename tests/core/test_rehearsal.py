@@ -191,3 +191,18 @@ def test_a_clock_that_steps_back_keeps_what_was_counted() -> None:
     assert after.at_s == 100.0
     assert after.requests == known.requests
     assert all(fleet.coming == () and fleet.wished == () for fleet in after.fleets)
+
+
+def test_fleets_that_share_a_step_are_what_each_would_be_by_itself() -> None:
+    shared = alone = rehearsal.begin(6, 0.0)
+    for tick in range(1, 721):
+        into_s = 10.0 * tick % HOUR_S
+        rate = 150.0 if into_s > 3300.0 else 50.0
+        told = options(rate, 150.0, 0.5 if into_s > 2700.0 else 0.001)
+        moment = replace(MOMENT, now_s=10.0 * tick, arrived_rps=rate)
+        shared = rehearsal.advance(shared, moment, told, allowed_ratio=ALLOWED)
+        # Copies are no longer one object.
+        apart = replace(alone, fleets=tuple(replace(fleet) for fleet in alone.fleets))
+        alone = rehearsal.advance(apart, moment, told, allowed_ratio=ALLOWED)
+    assert shared == alone
+    assert 1 < len({id(fleet) for fleet in shared.fleets}) < len(shared.fleets)
