@@ -77,7 +77,7 @@ async def run(stack: Stack, console: Console) -> bool:
     policy = FOLDER / "policy.yaml"
     policy.write_text(POLICY)
     stack.kubectl("apply", "-f", str(CRD))
-    stack.kubectl("wait", "--for=condition=Established", "-f", str(CRD), "--timeout=30s")
+    stack.wait_for_crds("-f", str(CRD))
     controllers.install(stack)
     stack.kubectl("apply", "-f", str(MANIFEST))
     client = await KubernetesClient.connect(

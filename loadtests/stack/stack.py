@@ -126,9 +126,7 @@ class Stack:
         types = self.folder / "instance-types.json"
         types.write_text(json.dumps(karpenter.instance_types(pools), indent=1))
         self.kubectl("apply", "--server-side", "-f", str(tool.crds))
-        self.kubectl(
-            "wait", "--for=condition=Established", "crd", "nodepools.karpenter.sh", "--timeout=30s"
-        )
+        self.wait_for_crds("crd", "nodepools.karpenter.sh")
         environment = karpenter.environment(self.folder, self.kubeconfig)
         self._start("karpenter", karpenter.command(tool), environment)
         self._wait("karpenter", lambda: self._answers(karpenter.ready_url()))
@@ -208,6 +206,18 @@ class Stack:
         if done.returncode != 0:
             raise StackError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
+
+    def wait_for_crds(self, *named: str) -> None:
+        """Until definitions serve their kinds. `kubectl wait` alone fails on one that has no status yet."""
+        deadline_s = time.monotonic() + 30.0
+        while True:
+            try:
+                self.kubectl("wait", "--for=condition=Established", *named, "--timeout=30s")
+                return
+            except StackError:
+                if time.monotonic() > deadline_s:
+                    raise
+            time.sleep(0.2)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig with exactly the rights of a service account, by a token that the API server signs."""

@@ -43,7 +43,7 @@ def kserve(real_stack: Stack) -> Iterator[KServe]:
     crds = [manifests / name for name in ("inferenceservice-crd.yaml", "knative-crds.yaml")]
     for crd in crds:
         real_stack.kubectl("apply", "-f", str(crd))
-        real_stack.kubectl("wait", "--for=condition=Established", "-f", str(crd), "--timeout=30s")
+        real_stack.wait_for_crds("-f", str(crd))
     real_stack.kubectl("create", "namespace", NAMESPACE)
     yield KServe(real_stack)
     real_stack.kubectl("delete", "namespace", NAMESPACE, "--wait=true")

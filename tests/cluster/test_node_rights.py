@@ -189,7 +189,7 @@ def installed(real_stack: Stack) -> Iterator[Installed]:
     for path in (base / "namespace.yaml", *sorted(COMPONENT.glob("[hrs]*.yaml"))):
         real_stack.kubectl("apply", "--validate=strict", "-f", str(path))
     real_stack.kubectl("apply", "-f", "-", stdin=BUFFER_KIND)
-    real_stack.kubectl("wait", "--for=condition=Established", BUFFER_CRD, "--timeout=30s")
+    real_stack.wait_for_crds(BUFFER_CRD)
     yield Installed(real_stack)
     real_stack.kubectl("delete", "namespace", HOME, HEADROOM, "--wait=true")
     real_stack.kubectl("delete", BUFFER_CRD)

@@ -179,3 +179,24 @@ def test_the_command_says_what_runs() -> None:
     assert {"tools", "up", "status", "down"} <= set(
         done.stdout.replace("{", " ").replace("}", " ").replace(",", " ").split()
     )
+
+
+class Hasty(Stack):
+    """Its definitions have no status yet when they are first waited for."""
+
+    asked = 0
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        self.asked += 1
+        if self.asked == 1:
+            raise StackError(".status.conditions accessor error: <nil> is of the type <nil>")
+        return ""
+
+
+def test_a_definition_without_a_status_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtests.stack.stack.time.sleep", lambda _: None)
+    stack = Hasty(tmp_path)
+    stack.wait_for_crds("crd", "nodepools.karpenter.sh")
+    assert stack.asked == 2
