@@ -154,15 +154,15 @@ def _stepped(
 ) -> tuple[Fleet, ...]:
     """All fleets. Prices next to each other often wish for the same: such fleets are one object, and one step."""
     stepped: list[Fleet] = []
-    before: tuple[Fleet, int, int] | None = None
+    last: tuple[Fleet, tuple[int, int]] | None = None
     for fleet, price in zip(known.fleets, (*PRICES, known.price), strict=True):
-        now = (fleet, options.at_price(price), options.kept_at(price))
-        if before is not None and now[0] is before[0] and now[1:] == before[1:]:
+        wishes = options.at_price(price), options.kept_at(price)
+        if last is not None and fleet is last[0] and wishes == last[1]:
             stepped.append(stepped[-1])
             continue
-        after = _step(*now[:1], moment, *now[1:], counted_s=counted_s, fade=fade)
+        after = _step(fleet, moment, *wishes, counted_s=counted_s, fade=fade)
         stepped.append(stepped[-1] if stepped and after == stepped[-1] else after)
-        before = now
+        last = fleet, wishes
     return tuple(stepped)
 
 
