@@ -58,6 +58,18 @@ def managed_by(view: TargetView) -> WorkloadId:
     return WorkloadId(namespace=view.namespace, name=view.service, kind=kserve.KIND)
 
 
+def _judged(
+    parsed: WorkloadSpec | tuple[Problem, ...], *unsupported: Problem | None
+) -> tuple[WorkloadSpec | None, tuple[Problem, ...], Reason]:
+    """The spec if nothing is wrong, and what is: annotations before what the object itself can't do."""
+    if not isinstance(parsed, WorkloadSpec):
+        return None, parsed, Reason.INVALID_ANNOTATION
+    problems = tuple(problem for problem in unsupported if problem is not None)
+    if problems:
+        return None, problems, Reason.UNSUPPORTED
+    return parsed, (), Reason.INVALID_ANNOTATION
+
+
 def seen_target(
     view: TargetView,
     defaults: Defaults,
@@ -79,15 +91,12 @@ def seen_target(
             engine_from=view.engine.by if view.engine else "",
         ),
     )
-    problems: tuple[Problem, ...] = (view.unusable,) if view.unusable else ()
-    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
-    if not isinstance(parsed, WorkloadSpec):
-        problems, reason = parsed, Reason.INVALID_ANNOTATION
+    spec, problems, reason = _judged(parsed, view.unusable)
     return Seen(
         id=id_of(view),
         api_version=view.api_version,
         uid=view.uid,
-        spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+        spec=spec,
         problems=problems,
         reason=reason,
         replicas=ReplicaStatus(
@@ -143,17 +152,13 @@ def seen_service(
             max_replicas=service.max_replicas,
         ),
     )
-    unusable = live.unusable if live else None
-    problems: tuple[Problem, ...] = tuple(p for p in (resolved.problem, unusable) if p is not None)
-    reason = Reason.UNSUPPORTED if problems else Reason.INVALID_ANNOTATION
-    if not isinstance(parsed, WorkloadSpec):
-        problems, reason = parsed, Reason.INVALID_ANNOTATION
+    spec, problems, reason = _judged(parsed, resolved.problem, live.unusable if live else None)
     return SeenService(
         seen=Seen(
             id=service.id,
             api_version=kserve.API_VERSION,
             uid=service.uid,
-            spec=parsed if isinstance(parsed, WorkloadSpec) and not problems else None,
+            spec=spec,
             problems=problems,
             reason=reason,
             replicas=ReplicaStatus(

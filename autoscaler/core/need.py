@@ -145,9 +145,7 @@ def assess(
     )
     state = replace(state, rehearsal=rehearsed)
     price = rehearsed.price if config.miss_price is None else config.miss_price
-    need = _priced(need, view, outlook, options, replica_rps, price, objective)
-    ratio = ratio_of(need.wanted - need.sick) if need.wanted is not None else 1.0
-    need = replace(need, wanted_ratio=ratio, upper_rps=(need.upper_rps or 0.0) * ratio)
+    need = _priced(need, view, outlook, options, replica_rps, price, objective, ratio_of)
     return need, spread, state
 
 
@@ -173,15 +171,17 @@ def _priced(
     replica_rps: float,
     price: float,
     objective: LatencyObjective,
+    ratio_of: Callable[[int], float],
 ) -> Need:
     """The number that is worth its price, and what works off a backlog; beside it what is worth keeping."""
     backlog = _backlog_rps(view, need.carried, objective)
     wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
     kept = max(wanted, options.kept_at(price))
-    sick = view.judged.left_out
+    sick, ratio = view.judged.left_out, ratio_of(wanted)
     return replace(
         need,
-        upper_rps=wanted * replica_rps,
+        upper_rps=wanted * replica_rps * ratio,
+        wanted_ratio=ratio,
         fast_rps=(need.fast_rps or 0.0) + backlog,
         wanted=wanted + sick,
         kept=kept + sick,

@@ -26,6 +26,7 @@ class Shared:
     """A model whose requests the replicas share."""
 
     times: ServiceTimes
+    """Rounded."""
     variability: Variability
 
 
@@ -48,7 +49,7 @@ class Capacity:
     tokens: TokenCapacity | None = None
     """Of an engine that generates tokens; an inference is a token then."""
     models: tuple[Shared, ...] = ()
-    """Those that decide the limit; empty where it was told, or is that of tokens."""
+    """Those that decide the limit, most work first; empty where it was told, or is that of tokens."""
     unproven: str | None = None
     """Why it is not measured on this pod template yet; None: it is."""
 
@@ -59,8 +60,7 @@ class Capacity:
 
     def variability_of(self, replicas: int) -> float:
         """Of the model with the most work, when only `replicas` share the demand."""
-        told = (m.variability.of(replicas) for m in self.models if m.times is self.dominant)
-        return next(told, self.variability)
+        return self.models[0].variability.of(replicas) if self.models else self.variability
 
 
 def capacity(
@@ -89,9 +89,10 @@ def capacity(
     # No traffic at all: every model counts alike.
     weight = {m.model: work / total if total > 0.0 else 1.0 / len(works) for m, _, work in works}
     relevant = [(m, t) for m, t, _ in works if weight[m.model] >= MINOR_WORK_RATIO]
-    models = tuple(Shared(times=t, variability=m.variability) for m, t in relevant)
+    ranked = sorted(relevant, key=lambda item: weight[item[0].model], reverse=True)
+    models = tuple(Shared(times=_rounded(t), variability=m.variability) for m, t in ranked)
     limits = _limits(models, objective, replicas=view.carrying)
-    dominant = max(relevant, key=lambda item: weight[item[0].model])
+    dominant = ranked[0]
     return Capacity(
         utilization_limit_ratio=_lowest(limits),
         work_s_per_inference=(
@@ -166,7 +167,7 @@ def _limits(
     """None: not even an idle replica is fast enough."""
     return [
         utilization_limit(
-            _rounded(model.times),
+            model.times,
             ratio=objective.ratio,
             threshold_s=objective.threshold_s,
             variability=round(model.variability.of(replicas), 2),

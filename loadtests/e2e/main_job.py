@@ -38,7 +38,6 @@ TICK_S = 10.0
 MEASURED = ServiceTimes(batch_s=(0.052, 0.064))
 
 STEPS = (
-    # After 160 to 170 s enough is learned to do with one of the two replicas: the step comes before.
     Step(duration_s=130.0, rate_rps=24.0),
     Step(duration_s=160.0, rate_rps=120.0),
     Step(duration_s=400.0, rate_rps=16.0),
