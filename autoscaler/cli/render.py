@@ -28,7 +28,15 @@ def console(*, stderr: bool = False) -> Console:
     """For stdout, or for notes beside it."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+    # What is printed holds names of others: "demand:office:" is no emoji, and "[a]" no style.
+    return Console(
+        file=stream,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not stream.isatty(),
+    )
 
 
 def pools_table(pools: Iterable[PoolDecision]) -> Table:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
+from autoscaler.simulation.forecasts import forecasts_of
 from autoscaler.simulation.scenario import Scenario
 from autoscaler.simulation.score import Score
 from autoscaler.simulation.trial import Trial
@@ -53,9 +55,13 @@ def compare(
     startups_s: Sequence[float],
     seeds: Sequence[int],
     config: EngineConfig | None = None,
+    forecast: ForecastSettings | None = None,
     step: Step = lambda _what, _share: None,
 ) -> Comparison:
-    """Runs them one after the other. `policies` are (name, headroom), as `trial.parse_policy` gives them."""
+    """Runs them one after the other. `policies` are (name, headroom), as `trial.parse_policy` gives them.
+
+    `config` and `forecast` are forescale's; None: the defaults.
+    """
     duration_s = scenario.demand.duration_s
     ratios: dict[tuple[float, int], list[float | None]] = {}
     scores: list[tuple[float, int, Score]] = []
@@ -64,9 +70,10 @@ def compare(
         arrivals_s = scenario.demand.arrivals(seed)
         requests += arrivals_s.size
         bound: Score | None = None
+        forecasts = forecasts_of(forecast or ForecastSettings())
         for place, startup_s in enumerate(startups_s):
             told = replace(scenario, startup=replace(scenario.startup, median_s=startup_s))
-            trial = Trial(told, seed, arrivals_s=arrivals_s, config=config)
+            trial = Trial(told, seed, arrivals_s=arrivals_s, config=config, forecasts=forecasts)
             if place == 0:
                 # Without a start-up of its own, the bound is the same for all of them.
                 bound = trial.clairvoyant(progress=_told(step, "clairvoyant", duration_s))

@@ -59,6 +59,38 @@ class FittedForecasts:
         return issued
 
 
+class NoForecasts:
+    """Where the settings have them off."""
+
+    def issued(self, engine: DecisionEngine, now_s: float) -> tuple[DemandForecast, ...]:
+        """As in Forecasts."""
+        return ()
+
+
+class KeptForecasts:
+    """What `source` said in the first run, said again in further ones that tick at the same moments.
+
+    Models are fitted once for all start-ups: demand is the same, and nothing of it depends on what was decided.
+    """
+
+    def __init__(self, source: Forecasts) -> None:
+        self._source = source
+        self._kept: dict[float, tuple[DemandForecast, ...]] = {}
+
+    def issued(self, engine: DecisionEngine, now_s: float) -> tuple[DemandForecast, ...]:
+        """As in Forecasts."""
+        if now_s not in self._kept:
+            self._kept[now_s] = self._source.issued(engine, now_s)
+        return self._kept[now_s]
+
+
+def forecasts_of(settings: ForecastSettings) -> Forecasts:
+    """As live with these settings, for all runs under one demand."""
+    if not settings.enabled:
+        return NoForecasts()
+    return KeptForecasts(FittedForecasts(FleetForecaster(settings)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastRecord:
     """What was forecast at each minute of a run, from the first on."""

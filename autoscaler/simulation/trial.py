@@ -13,19 +13,18 @@ from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ConfigError, Problem
-from autoscaler.forecasts import FleetForecaster
 from autoscaler.simulation.bounds import TICK_S, Clairvoyant, gpu_hours_with_startups, least_factor
 from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster
 from autoscaler.simulation.continuous_model import ContinuousModel
 from autoscaler.simulation.fluid import FluidModel
 from autoscaler.simulation.forecasts import (
-    FittedForecasts,
     ForecastRecord,
     Forecasts,
     RecordedForecasts,
+    forecasts_of,
 )
 from autoscaler.simulation.load_test import carried_rps
-from autoscaler.simulation.peers.catalog import FORECASTING, OWN, RULES
+from autoscaler.simulation.peers.catalog import FORESCALE, OWN, RULES
 from autoscaler.simulation.peers.forescale import Forescale
 from autoscaler.simulation.peers.policy import Policy
 from autoscaler.simulation.peers.rule import Known, RulePolicy, known_of
@@ -62,8 +61,8 @@ def parse_policy(text: str) -> tuple[str, float | None]:
 class Trial:
     """Arrivals and start-ups are drawn from `seed`, alike for every policy.
 
-    `arrivals_s`: those, if they were drawn before. `config`: forescale's. `record`: its forecasts, if they were made
-    before; else models are fitted when it runs with forecasts.
+    `arrivals_s`: those, if they were drawn before. `config`: forescale's. Its forecasts are those of `record`, if they
+    were made before, else what `forecasts` says, else models of the default settings are fitted.
     """
 
     def __init__(
@@ -74,8 +73,10 @@ class Trial:
         arrivals_s: NDArray[np.float64] | None = None,
         config: EngineConfig | None = None,
         record: ForecastRecord | None = None,
+        forecasts: Forecasts | None = None,
     ) -> None:
         self.record = record
+        self._told = forecasts
         self._config = config or EngineConfig()
         self._factor: float | None = None
         self.scenario = replace(scenario, startup=replace(scenario.startup, seed=seed))
@@ -176,14 +177,14 @@ class Trial:
 
     def _peer(self, name: str, headroom: float | None) -> Policy:
         if name in OWN:
-            forecasts = self._forecasts() if name == FORECASTING else None
+            forecasts = self._forecasts() if name == FORESCALE else None
             return Forescale(DecisionEngine(self._config), forecasts=forecasts, keeps=False)
         return RulePolicy(RULES[name], self.known, headroom=headroom)
 
     def _forecasts(self) -> Forecasts:
-        if self.record is None:
-            return FittedForecasts(FleetForecaster(ForecastSettings()))
-        return RecordedForecasts(self.record, self.scenario.spec.id, EPOCH_S)
+        if self.record is not None:
+            return RecordedForecasts(self.record, self.scenario.spec.id, EPOCH_S)
+        return self._told or forecasts_of(ForecastSettings())
 
     def _run(
         self,

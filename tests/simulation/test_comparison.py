@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cli import main
+from autoscaler.cli.side_by_side import DEFAULT_POLICIES
+from autoscaler.config.settings import ForecastSettings
 from autoscaler.errors import ConfigError
 from autoscaler.simulation.comparison import compare
+from autoscaler.simulation.forecasts import NoForecasts, forecasts_of
 from autoscaler.simulation.trial import Trial, parse_policy
 from tests.simulation.test_fluid import RISE, world
 
@@ -82,6 +85,29 @@ def test_the_command_shows_a_table_or_json(
     assert "demand: 0.5 h, 72," in capsys.readouterr().out
 
 
+def test_a_name_with_colons_or_brackets_is_shown_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "demand.csv"
+    trace.write_text("minute,office,[b]\n" + "".join(f"{m},2400,2400\n" for m in range(15)))
+    for column in ("office", "[b]"):
+        assert main(["simulate", str(trace), "--column", column, "--policies", "keda"]) == 0
+        assert f"demand:{column}: 0.2 h" in capsys.readouterr().out
+
+
+def test_forescale_runs_with_forecasts_unless_they_are_off() -> None:
+    told = [name for name, _ in (parse_policy(text) for text in DEFAULT_POLICIES.split(","))]
+    assert told[0] == "forescale"
+    shown = compare(
+        QUARTER,
+        [("forescale", None), ("forescale-no-forecast", None)],
+        startups_s=(4.0,),
+        seeds=(1,),
+    )
+    assert [row.policy for row in shown.rows] == ["forescale", "forescale-no-forecast"]
+    assert isinstance(forecasts_of(ForecastSettings(enabled=False)), NoForecasts)
+
+
 def test_forescale_below_its_goal_is_exit_code_99(tmp_path: Path) -> None:
     path = tmp_path / "short.yaml"
     path.write_text(
@@ -103,7 +129,7 @@ startup: {median_s: 60}
         (["sine(3)"], "not a shape"),
         (
             ["constant(3)", "--policies", "keda,vpa"],
-            "--policies: 'vpa', one of forescale, forescale-forecast, static",
+            "--policies: 'vpa', one of forescale, forescale-no-forecast, static",
         ),
         (["constant(3)", "--startup", "soon"], "--startup: soon, seconds with commas"),
         (["constant(3)", "--seeds", "0"], "--seeds: 0, 1 to 100"),

@@ -7,11 +7,11 @@ import numpy as np
 from autoscaler import codec
 from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import TickInput, TickResult
+from autoscaler.core.types import DemandForecast, TickInput, TickResult
 from autoscaler.engine import DecisionEngine
 from autoscaler.forecasts import LEVELS, STEPS, FleetForecaster
 from autoscaler.simulation.cluster import ModelledCluster
-from autoscaler.simulation.forecasts import FittedForecasts
+from autoscaler.simulation.forecasts import FittedForecasts, KeptForecasts
 from autoscaler.simulation.peers.forescale import Forescale
 from autoscaler.simulation.peers.static import Static
 from autoscaler.simulation.run import run, static_peak
@@ -111,3 +111,19 @@ def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_ski
     assert all(12.0 <= now_s % 60.0 < 22.0 for now_s in issued)
     told = [step.message for _, decision in policy.decisions for step in decision.steps]
     assert any("forecast" in message and "skill" in message for message in told)
+
+
+def test_models_are_fitted_once_for_all_runs_under_one_demand() -> None:
+    asked: list[float] = []
+
+    class Source:
+        def issued(self, engine: DecisionEngine, now_s: float) -> tuple[DemandForecast, ...]:
+            asked.append(now_s)
+            return ()
+
+    due, kept = arrivals(40.0, 900.0), KeptForecasts(Source())
+    for median_s in (4.0, 120.0):
+        world = ModelledCluster(scenario(startup=Startup(median_s=median_s)), due, replicas=6)
+        policy = Forescale(DecisionEngine(EngineConfig()), forecasts=kept)
+        run(policy, world, due, duration_s=900.0)
+    assert len(asked) == len(set(asked)) == 90

@@ -24,6 +24,6 @@ RULES: dict[str, Rule] = {
     "aibrix": APA,
 }
 FORESCALE = "forescale"
-FORECASTING = "forescale-forecast"
-"""With its forecasts; a day costs minutes, for models are really fitted."""
-OWN = (FORESCALE, FORECASTING)
+"""As it runs live: with its forecasts, whose models are really fitted."""
+REACTIVE = "forescale-no-forecast"
+OWN = (FORESCALE, REACTIVE)

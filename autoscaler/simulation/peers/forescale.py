@@ -26,7 +26,7 @@ class Forescale:
         forecasts: Forecasts | None = None,
         keeps: bool = True,
     ) -> None:
-        self.name = "forescale" if forecasts is None else "forescale-forecast"
+        self.name = "forescale-no-forecast" if forecasts is None else "forescale"
         self.engine = engine
         self.period_s = engine.config.tick_s
         self.decisions: list[tuple[float, Decision]] = []

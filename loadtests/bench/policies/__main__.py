@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE, RULES
+from autoscaler.simulation.peers.catalog import FORESCALE, REACTIVE, RULES
 from loadtests.bench.policies import cells, series
 from loadtests.bench.policies.figures import figures_of, peers_figures, peers_table, write_curves
 from loadtests.bench.policies.protocol import (
@@ -160,7 +160,7 @@ def ours(protocol: Protocol) -> list[Cell]:
             days=protocol.days,
             seed=seed,
             startup_s=startup_s,
-            policy=FORECASTING,
+            policy=FORESCALE,
             server=protocol.server,
         )
         for s in protocol.series
@@ -179,7 +179,7 @@ def faults(protocol: Protocol) -> list[Cell]:
             days=protocol.days,
             seed=protocol.seeds[0],
             startup_s=startup_s,
-            policy=FORESCALE if kind == "step" else FORECASTING,
+            policy=REACTIVE if kind == "step" else FORESCALE,
             server=protocol.server,
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from autoscaler.simulation.forecasts import ForecastRecord
 from autoscaler.simulation.nodes import Span
-from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE
+from autoscaler.simulation.peers.catalog import FORESCALE, REACTIVE
 from autoscaler.simulation.scenario import Demand, Scenario
 from autoscaler.simulation.shapes import steps
 from autoscaler.simulation.startup import Startup
@@ -27,7 +27,7 @@ def outage(trial: Trial) -> dict[str, Any]:
     span = Span(start_s=start_s, end_s=start_s + OUTAGE_S)
     told = replace(trial.scenario, outages=(span,))
     record = None if trial.record is None else _without(trial.record, span)
-    score = Trial(told, trial.seed, arrivals_s=trial.arrivals_s, record=record).score(FORECASTING)
+    score = Trial(told, trial.seed, arrivals_s=trial.arrivals_s, record=record).score(FORESCALE)
     before = [n for at_s, n in score.replicas if at_s < span.start_s][-1]
     inside = [before, *(n for at_s, n in score.replicas if span.holds(at_s))]
     lowered = sum(after < earlier for earlier, after in zip(inside, inside[1:], strict=False))
@@ -66,7 +66,7 @@ def step(scenario: Scenario, startup_s: float, seed: int) -> dict[str, Any]:
         startup=Startup(median_s=startup_s, p99_ratio=1.0),
         first_replicas=8,
     )
-    score = Trial(told, seed).score(FORESCALE)
+    score = Trial(told, seed).score(REACTIVE)
     needed = int(STEP_TO)
     asked = [at_s for at_s, n in score.replicas if at_s >= STEP_AT_S and n >= needed]
     enough = max(n for at_s, n in score.replicas if at_s < STEP_AT_S) >= needed

@@ -11,7 +11,7 @@ from typing import Any
 
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo
-from autoscaler.simulation.peers.catalog import FORECASTING, FORESCALE, RULES
+from autoscaler.simulation.peers.catalog import FORESCALE, REACTIVE, RULES
 from autoscaler.simulation.scenario_file import goal_of
 from loadtests.bench.policies import cells, choose
 from loadtests.bench.policies.choose import Found, Outcome
@@ -191,7 +191,7 @@ class Results:
         startup_s, seed = self.protocol.fault_startup_s, self.protocol.seeds[0]
         without, usual = (
             cells.read(
-                self.cell(kind, series, seed, startup_s=startup_s, policy=FORECASTING), self._folder
+                self.cell(kind, series, seed, startup_s=startup_s, policy=FORESCALE), self._folder
             )
             for kind in ("outage", "run")
         )
@@ -200,7 +200,7 @@ class Results:
     def step(self, startup_s: float) -> Found:
         """forescale at a fourfold step of the load."""
         first, seed = self.protocol.series[0].name, self.protocol.seeds[0]
-        cell = self.cell("step", first, seed, startup_s=startup_s, policy=FORESCALE)
+        cell = self.cell("step", first, seed, startup_s=startup_s, policy=REACTIVE)
         found: Found = cells.read(cell, self._folder)
         return found
 
@@ -215,7 +215,7 @@ class Results:
         seeds: Sequence[int] = self.protocol.seeds if counted else self.protocol.seeds[:1]
         found = [
             cells.read(
-                self.cell("run", series, seed, startup_s=startup_s, policy=FORECASTING),
+                self.cell("run", series, seed, startup_s=startup_s, policy=FORESCALE),
                 self._folder,
             )
             for seed in seeds
@@ -243,7 +243,7 @@ def variant_cell(protocol: Protocol, series: str, variant: str) -> Cell:
         days=protocol.days,
         seed=protocol.seeds[0],
         startup_s=ABLATION_STARTUP_S,
-        policy=FORESCALE if without else FORECASTING,
+        policy=REACTIVE if without else FORESCALE,
         variant="" if without else variant,
         server=protocol.server,
     )
