@@ -2,7 +2,7 @@
 
 Two kinds of model. A workload with a day of history gets an ensemble of its own, the busiest first, as many as the
 settings allow: at once one of the methods that learn in half a second, later one of all methods, which takes a minute.
-All others, and new ones, are forecast by one model over the whole fleet. All are judged by what they really issued.
+Others, and new ones, are forecast by one model over the whole fleet. All are judged by what they really issued.
 `advance` takes milliseconds a workload and `fit_next` seconds to a minute, so that whoever drives this can keep fits
 out of the way. It reads no clock: live it runs in a worker process, in a simulation beside the engine.
 """
@@ -171,7 +171,7 @@ class FleetForecaster:
             self._take(key, minutes)
         end = int(now_s // MINUTE_S)
         answers: dict[WorkloadId, DemandForecast] = {}
-        if self._fleet is not None:
+        if self._fleet is not None and self._need_fleet():
             answers |= self._forecasts(self._fleet, end)
         for model in self._own.values():
             answers |= self._forecasts(model, end)
@@ -215,13 +215,17 @@ class FleetForecaster:
 
     def _fleet_due(self, now_s: float) -> bool:
         longest = max((past.values.size for past in self._pasts.values()), default=0)
-        if longest < FLEET_MIN_MINUTES:
+        if longest < FLEET_MIN_MINUTES or not self._need_fleet():
             return False
         fleet = self._fleet
         age_s = now_s - (fleet.fitted_s if fleet else float("-inf"))
         new = self._pasts.keys() - frozenset(fleet.members if fleet else ())
         wait_s = FLEET_SPACING_S if new else self._settings.fleet_refit_s
         return age_s >= wait_s and now_s - self._failed_s.get(None, float("-inf")) >= RETRY_S
+
+    def _need_fleet(self) -> bool:
+        """Whether any workload has no model of its own: the fleet's is neither fitted nor asked for those that have."""
+        return not self._pasts.keys() <= self._own.keys()
 
     def _own_due(self, now_s: float) -> tuple[WorkloadId, bool] | None:
         """The busiest among those without a model of all methods, else the one whose model is oldest, if too old; and

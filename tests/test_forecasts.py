@@ -111,14 +111,33 @@ def test_a_day_of_history_earns_a_quick_model_at_once_and_one_of_all_methods_lat
     forecasts.advance(news, frozenset(news), at(1440))
     while forecasts.fit_next(at(1440)):
         pass
-    assert made == ["quick", "quick", "fleet", "own"]
+    assert made == ["quick", "quick", "own"]
     told = forecasts.advance({}, frozenset(news), at(1440))
     assert {item.workload: item.model for item in told} == {BERT: "own", VIT: "own"}
     # Those that are too old learn anew; nobody begins again with a quick one.
     while forecasts.fit_next(at(1501)):
         pass
-    assert made == ["quick", "quick", "fleet", "own"]
+    assert made == ["quick", "quick", "own"]
     assert [model.fitted_s for model in forecasts._own.values()] == [at(1501), at(1501)]
+
+
+def test_the_fleet_s_model_costs_nothing_while_all_have_their_own() -> None:
+    forecasts = fleet(quick_models=2)
+    made: list[str] = []
+    for kind in ("quick", "fleet"):
+        setattr(forecasts, f"_make_{kind}", lambda kind=kind: made.append(kind) or quick())
+    forecasts.advance({BERT: minutes(noise(5.0, 1440))}, frozenset({BERT}), at(1440))
+    while forecasts.fit_next(at(1440)):
+        pass
+    assert made == ["quick"]
+    # One that is an hour old has none.
+    news = {BERT: minutes(noise(5.0, 60), at(1440)), VIT: minutes(noise(50.0, 60), at(1440))}
+    forecasts.advance(news, frozenset(news), at(1500))
+    while forecasts.fit_next(at(1500)):
+        pass
+    assert made == ["quick", "fleet"]
+    told = forecasts.advance({}, frozenset(news), at(1500))
+    assert {item.workload: item.model for item in told} == {BERT: "own", VIT: "fleet"}
 
 
 def test_a_backfill_that_reaches_further_back_replaces_what_was_known() -> None:

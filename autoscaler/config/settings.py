@@ -117,7 +117,7 @@ class ForecastSettings:
     refit_s: float = 86400.0
     """Of a workload's own model."""
     fleet_refit_s: float = 6 * 3600.0
-    """Of the model that workloads share."""
+    """Of the model that workloads share; none is fitted while all have their own."""
     lasts_s: float = 300.0
     """A forecast that is not renewed is believed for so long."""
 
