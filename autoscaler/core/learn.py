@@ -6,6 +6,7 @@ for a slow model. So are pods that are slower than their siblings: a model that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.core import (
@@ -34,6 +35,8 @@ from autoscaler.core.types import (
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4
 PODS_REMEMBERED = 400
+Shown = tuple[ModelLoad, bool]
+"""A model's load on one pod, and whether its waits may be learned from."""
 
 
 def lead_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
@@ -157,24 +160,22 @@ def templates(
             usual = view.judged.paces.level.get(profile.template_hash)
             by_hash[profile.template_hash] = _take_profile(entry, profile, usual)
     threshold_s = given.spec.slo.objectives[0].threshold_s
-    learned: dict[str, dict[str, ModelKnowledge]] = {}
+    shown: dict[str, dict[str, list[Shown]]] = {}
     for load in view.loads:
         template_hash = warm.get(load.pod)
         if template_hash is None:
             continue
-        models = learned.get(template_hash)
-        if models is None:
-            entry = by_hash.get(template_hash) or new_entry(template_hash)
-            by_hash[template_hash] = entry
-            models = learned[template_hash] = {item.model: item for item in entry.models}
         calm = ready_for_s[load.pod] >= calm_s and not strained
+        by_model = shown.setdefault(template_hash, {})
         for model in load.models:
-            known_model = models.get(model.model) or ModelKnowledge(model=model.model)
-            models[model.model] = _take_load(
-                known_model, model, threshold_s, calm=calm, replicas=view.carrying
-            )
-    for template_hash, models in learned.items():
-        by_hash[template_hash] = replace(by_hash[template_hash], models=tuple(models.values()))
+            by_model.setdefault(model.model, []).append((model, calm))
+    for template_hash, by_model in shown.items():
+        entry = by_hash.get(template_hash) or new_entry(template_hash)
+        models = {item.model: item for item in entry.models}
+        for name, of_pods in by_model.items():
+            known_model = models.get(name) or ModelKnowledge(model=name)
+            models[name] = _take_loads(known_model, of_pods, threshold_s, replicas=view.carrying)
+        by_hash[template_hash] = replace(entry, models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
 
@@ -236,36 +237,39 @@ def _begins_with_warm_up(
     return baseline is None or service_readings.has_restarted(told, baseline)
 
 
-def _take_load(
-    known: ModelKnowledge, load: ModelLoad, threshold_s: float, *, calm: bool, replicas: int
+def _take_loads(
+    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, *, replicas: int
 ) -> ModelKnowledge:
-    service = known.service
-    if load.mean_batch and load.compute_s is not None:
-        service = service_readings.take_counters(
-            service,
-            mean_batch=load.mean_batch,
-            compute_s=load.compute_s,
-            executions=load.requests * load.items_per_request / load.mean_batch,
-            overhead_s=load.overhead_s,
-        )
-    learned = known.variability
-    if calm and load.steady and load.queue_s is not None:
-        times = service_time.service_times(service)
-        if times is not None and service_time.unproven(service) is None:
-            learned = variability.learn(
-                learned,
-                times,
-                rate=load.completed_rps,
-                # The window slides by a third each tick: every request is weighed once.
-                requests=load.requests / 3.0,
-                queue_s=load.queue_s,
-                miss_ratio=None if load.misses is None else load.misses.low,
-                threshold_s=threshold_s,
-                replicas=replicas,
+    """What the pods of one template showed of one model: its times by all of them, then what each one's waits say."""
+    service, overheads_s = known.service, []
+    for load, _ in shown:
+        if load.mean_batch and load.compute_s is not None:
+            service = service_readings.take_counters(
+                service,
+                mean_batch=load.mean_batch,
+                compute_s=load.compute_s,
+                executions=load.requests * load.items_per_request / load.mean_batch,
             )
-    return ModelKnowledge(
-        model=known.model, service=service, variability=learned, agreed=known.agreed
-    )
+            if load.overhead_s is not None:
+                overheads_s.append(load.overhead_s)
+    service = service_readings.take_overheads(service, overheads_s)
+    learned = known.variability
+    times = service_time.service_times(service)
+    if times is not None and service_time.unproven(service) is None:
+        for load, calm in shown:
+            if calm and load.steady and load.queue_s is not None:
+                learned = variability.learn(
+                    learned,
+                    times,
+                    rate=load.completed_rps,
+                    # The window slides by a third each tick: every request is weighed once.
+                    requests=load.requests / 3.0,
+                    queue_s=load.queue_s,
+                    miss_ratio=None if load.misses is None else load.misses.low,
+                    threshold_s=threshold_s,
+                    replicas=replicas,
+                )
+    return replace(known, service=service, variability=learned)
 
 
 def fill_minute(

@@ -18,7 +18,7 @@ from autoscaler.core.service_time import (
     service_times,
     unproven,
 )
-from autoscaler.core.signals import PodLoad, PodTrack, total, work
+from autoscaler.core.signals import PodLoad, PodTrack, work
 from autoscaler.core.state import TemplateKnowledge
 from autoscaler.core.types import PodStatus
 
@@ -92,9 +92,8 @@ def compare(
             if (known := service_times(model.service)) is not None
         }
         by_pod = {load.pod: load for load in ours}
-        mine = [track for track in tracks if track.pod in by_pod]
-        over = _ratios((track.pod, _told(track, times)) for track in mine)
-        since = _ratios((track.pod, _told(track, times, newest=True)) for track in mine)
+        over = _ratios((load.pod, _in_window(load, times)) for load in ours)
+        since = _ratios((t.pod, _in_newest(t, times)) for t in tracks if t.pod in by_pod)
         proven = all(unproven(model.service) is None for model in entry.models)
         window |= _stalled(over, by_pod) | _comparable(over, by_pod, proven=proven)
         fail = _failing(ours)
@@ -156,21 +155,33 @@ def _failed_share(load: PodLoad) -> float | None:
     return failed / ended if ended >= MIN_EXECUTIONS else None
 
 
-def _told(track: PodTrack, times: Mapping[str, ServiceTimes], *, newest: bool = False) -> _Told:
-    """Over all of its models, in the window or since the last scrape alone."""
+def _in_window(load: PodLoad, times: Mapping[str, ServiceTimes]) -> _Told:
+    """Over all of its models."""
+    return _told(
+        (times.get(m.model), m.requests * m.items_per_request, m.mean_batch, m.compute_s)
+        for m in load.models
+    )
+
+
+def _in_newest(track: PodTrack, times: Mapping[str, ServiceTimes]) -> _Told:
+    """The same since the last scrape."""
+    done = ((times.get(m.last.model), m.recent[-1]) for m in track.models if m.recent)
+    worked = ((known, item.inferences, work(item)) for known, item in done)
+    return _told((known, count, w.mean_batch, w.compute_s) for known, count, w in worked)
+
+
+def _told(
+    done: Iterable[tuple[ServiceTimes | None, float, float | None, float | None]],
+) -> _Told:
+    """Of what is known of each model, its inferences, and the mean size of its batches and time of one."""
     executions = taken_s = known_s = 0.0
-    for model in track.models:
-        known = times.get(model.last.model)
-        if known is None or not model.recent:
+    for known, inferences, mean_batch, compute_s in done:
+        if known is None or compute_s is None or not mean_batch:
             continue
-        done = model.recent[-1] if newest else total(model.recent)
-        told = work(done)
-        if told.compute_s is None or not told.mean_batch:
-            continue
-        count = done.inferences / told.mean_batch
+        count = inferences / mean_batch
         executions += count
-        taken_s += count * told.compute_s
-        known_s += count * batch_time_s(known, _within(told.mean_batch, known))
+        taken_s += count * compute_s
+        known_s += count * batch_time_s(known, _within(mean_batch, known))
     return _Told(executions=executions, taken_s=taken_s, known_s=known_s)
 
 

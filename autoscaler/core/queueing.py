@@ -86,14 +86,15 @@ def decay_per_item(rho: float) -> float:
     return x
 
 
-def busy_probability(times: ServiceTimes, rate: float) -> float:
-    """Chance that an arriving request finds every instance taken.
+def _busy(times: ServiceTimes, rate: float, batch: float, batch_s: float) -> float:
+    """Chance that an arriving request finds every instance taken, at the batches that form and the time they take.
 
-    One instance: its utilisation at the batches that form. More instances: utilisation to the power of
-    sqrt(2 (c + 1)) - 1 (Sakasegawa, 1977), of which c = 1 is the special case.
+    One instance: its utilisation. More instances: utilisation to the power of sqrt(2 (c + 1)) - 1 (Sakasegawa, 1977),
+    of which c = 1 is the special case.
     """
-    batch = steady_batch(times, rate)
-    utilization = min(1.0, rate * batch_time_s(times, batch) / (batch * times.instances))
+    utilization = min(1.0, rate * batch_s / (batch * times.instances))
+    if times.instances == 1:
+        return utilization
     return float(utilization ** (math.sqrt(2.0 * (times.instances + 1)) - 1.0))
 
 
@@ -118,7 +119,7 @@ def miss_probability(
     share = _longer(left_s, residual_s, chance, gamma)
     if late > 0.0:
         share += late * (_longer(left_s - further_s, residual_s, chance, gamma) - share)
-    return min(1.0, busy_probability(times, rate) * share)
+    return min(1.0, _busy(times, rate, batch, batch_time_s(times, batch)) * share)
 
 
 def _longer(left_s: float, residual_s: float, chance: float, gamma: float) -> float:
@@ -155,8 +156,10 @@ def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[f
     rho = rate * times.work_s
     if rate <= 0.0:
         return 0.0, 0.0
-    busy = busy_probability(times, rate)
-    residual_s = busy * batch_time_s(times, steady_batch(times, rate)) / (2.0 * times.instances)
+    batch = steady_batch(times, rate)
+    batch_s = batch_time_s(times, batch)
+    busy = _busy(times, rate, batch, batch_s)
+    residual_s = busy * batch_s / (2.0 * times.instances)
     late, further_s = closed_out(times, rate)
     residual_s += busy * late * further_s
     if rho >= 1.0:

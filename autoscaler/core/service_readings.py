@@ -13,6 +13,7 @@ by the running mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.core.service_time import (
@@ -82,21 +83,21 @@ def take_profile(
 
 
 def take_counters(
-    known: ServiceEvidence,
-    *,
-    mean_batch: float,
-    compute_s: float,
-    executions: float,
-    overhead_s: float | None,
+    known: ServiceEvidence, *, mean_batch: float, compute_s: float, executions: float
 ) -> ServiceEvidence:
-    """Adds means from Prometheus' counters; only the overhead is taken once Triton's own statistics are known."""
-    overhead = known.overhead_s
-    if overhead_s is not None:
-        overhead = overhead_s if overhead is None else 0.9 * overhead + 0.1 * overhead_s
-    merged = known.evidence
-    if not known.exact and executions >= 1.0 and compute_s > 0.0:
-        merged = _merge(merged, [(max(1, round(mean_batch)), executions, compute_s)])
-    return replace(known, evidence=merged, overhead_s=overhead)
+    """Adds means from Prometheus' counters; nothing once Triton's own statistics are known."""
+    if known.exact or executions < 1.0 or compute_s <= 0.0:
+        return known
+    fresh = [(max(1, round(mean_batch)), executions, compute_s)]
+    return replace(known, evidence=_merge(known.evidence, fresh))
+
+
+def take_overheads(known: ServiceEvidence, overheads_s: Sequence[float]) -> ServiceEvidence:
+    """Adds what latency is beside queue and compute, one mean for each pod: each new one counts a tenth."""
+    overhead_s = known.overhead_s
+    for seen_s in overheads_s:
+        overhead_s = seen_s if overhead_s is None else 0.9 * overhead_s + 0.1 * seen_s
+    return known if overhead_s == known.overhead_s else replace(known, overhead_s=overhead_s)
 
 
 def _since(profile: ModelProfile, baseline: tuple[BatchTime, ...]) -> Fresh:

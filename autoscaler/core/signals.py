@@ -252,6 +252,8 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
 
 def total(recent: tuple[Increment, ...]) -> Increment:
     """All of them as one; what one of them does not tell is not known of the whole."""
+    if len(recent) == 1:
+        return recent[0]
     first, *rest = recent
     span_s, requests, failures = first.span_s, first.requests, first.failures
     inferences, growth = first.inferences, first.pending_growth

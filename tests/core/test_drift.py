@@ -110,9 +110,7 @@ def test_a_version_that_was_never_told_is_no_change() -> None:
 def test_counters_raise_no_doubt_because_their_batches_are_mixed() -> None:
     known = ServiceEvidence()
     for compute_s in (0.05, 0.1, 0.1):
-        known = take_counters(
-            known, mean_batch=1.4, compute_s=compute_s, executions=900.0, overhead_s=None
-        )
+        known = take_counters(known, mean_batch=1.4, compute_s=compute_s, executions=900.0)
     assert unproven(known) is None
 
 

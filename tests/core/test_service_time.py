@@ -98,13 +98,11 @@ def test_a_drifting_model_is_followed() -> None:
 
 
 def test_counters_stand_in_until_statistics_come() -> None:
-    counted = take_counters(
-        ServiceEvidence(), mean_batch=2.1, compute_s=0.05, executions=300.0, overhead_s=0.002
-    )
+    counted = take_counters(ServiceEvidence(), mean_batch=2.1, compute_s=0.05, executions=300.0)
     assert table(counted) == [0.05, 0.05]
     exact = take_profile(counted, profile((1, 100, 0.02), largest=2), ())
     assert table(exact) == [0.02, 0.04]
-    later = take_counters(exact, mean_batch=1.0, compute_s=9.0, executions=300.0, overhead_s=0.002)
+    later = take_counters(exact, mean_batch=1.0, compute_s=9.0, executions=300.0)
     assert table(later) == [0.02, 0.04]
 
 
