@@ -115,6 +115,8 @@ def _model_problems(where: str, model: ModelPrior) -> list[Problem]:
         found.append(
             Problem(f"{where}.max_queue_delay_s", f"{model.max_queue_delay_s:g}", "0 or more")
         )
+    if model.memory_mib is not None and model.memory_mib < 1:
+        found.append(Problem(f"{where}.memory_mib", str(model.memory_mib), "at least 1"))
     if not 0.1 <= model.variability <= 16.0:
         found.append(
             Problem(f"{where}.variability", f"{model.variability:g}", "between 0.1 and 16")

@@ -30,6 +30,7 @@ from autoscaler.config.settings import (
     ServerSettings,
     Settings,
 )
+from autoscaler.core.mig.choice import is_profile
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.profile import WorkloadPrior
 from autoscaler.core.settings import (
@@ -99,16 +100,18 @@ def _with_profiles(
         where = _where("engine.priors", origin, str(path or ""))
         problems.append(Problem(where, "is not a setting", "name files in `profiles`"))
     priors = []
-    for workload, name in settings.profiles.items():
-        where = _where(f"profiles.{workload}", origin, str(path or ""))
-        if not 2 <= len(workload.split("/")) <= 3:
-            problems.append(Problem(where, repr(workload), "must be NAMESPACE/NAME"))
+    for key, name in settings.profiles.items():
+        where = _where(f"profiles.{key}", origin, str(path or ""))
+        workload, at, shape = key.partition("@")
+        if not 2 <= len(workload.split("/")) <= 3 or (at and not is_profile(shape)):
+            allowed = "must be NAMESPACE/NAME, with @1g.10gb or the like where it is of that slice"
+            problems.append(Problem(where, repr(key), allowed))
         try:
             profile = read_profile(folder / name)
         except ConfigError as error:
             problems.extend(error.problems)
             continue
-        priors.append(WorkloadPrior(workload=workload, models=profile.models))
+        priors.append(WorkloadPrior(workload=workload, models=profile.models, shape=shape))
     return replace(settings, engine=replace(settings.engine, priors=tuple(priors)))
 
 

@@ -12,7 +12,12 @@ from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.geometry import parse_geometry, realise
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig, ScalingRules
-from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings
+from autoscaler.core.slices.settings import (
+    SlicePoolSettings,
+    SliceSettings,
+    SlicesMode,
+    TemplatesMode,
+)
 from autoscaler.errors import IllegalLayout, Problem, UnknownGpu, UnknownProfile
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
@@ -202,6 +207,20 @@ def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
     yield from _between(f"{where}.settle_s", slices.settle_s, 20.0, 250.0)
     yield from _between(f"{where}.watchdog_s", slices.watchdog_s, 60.0, 7200.0)
     yield from _positive(f"{where}.backoff_s", slices.backoff_s)
+    yield from _between(f"{where}.template_patience_s", slices.template_patience_s, 60.0, 604800.0)
+    yield from _between(f"{where}.template_watchdog_s", slices.template_watchdog_s, 60.0, 86400.0)
+    if slices.templates is not TemplatesMode.OFF and slices.mode is SlicesMode.OFF:
+        yield Problem(
+            f"{where}.templates",
+            slices.templates.value,
+            "must be off while engine.slices.mode is off: no slice is looked at",
+        )
+    if slices.templates is TemplatesMode.AUTO and slices.mode is SlicesMode.RECOMMEND:
+        yield Problem(
+            f"{where}.templates",
+            "auto",
+            "must be recommend or off while engine.slices.mode is recommend",
+        )
     for name, pool in slices.pools.items():
         yield from _slice_pool(f"{where}.pools.{name}", name, pool)
 

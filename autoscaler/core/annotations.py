@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeVar
 
+from autoscaler.core.mig.choice import is_profile
 from autoscaler.core.slo import NUMBER, SECONDS, parse_slo
 from autoscaler.core.types import (
     Mode,
@@ -88,6 +89,13 @@ KEYS = {
         "what a replica carries for its price; needs a router that weights them, and `engine.slices.mode`",
         "llama-70b",
     ),
+    "slice-shapes": Key(
+        "two or more MIG profiles, separated by commas",
+        "-",
+        "a Deployment's own template may ask for any of them, where what each carries is known; needs "
+        "`engine.slices.templates`, and goes with neither `variant-group` nor `survive`",
+        "1g.10gb, 2g.20gb",
+    ),
     "survive": Key(
         "`none`, `node`, `zone`",
         "`none`",
@@ -164,6 +172,7 @@ def parse_workload(
             f"{survive.value!r}",
             "`none` is allowed beside variant-group: leave one of them out",
         )
+    slice_shapes = reader.shapes(id_.kind)
     if reader.problems or slo is None:
         return tuple(reader.problems)
     return WorkloadSpec(
@@ -185,6 +194,7 @@ def parse_workload(
         schedule=schedule,
         pods_of=shape.pods_of,
         variant_group=own.get("variant-group"),
+        slice_shapes=slice_shapes,
         survive=survive,
         gpus_per_replica=shape.gpus_per_replica,
     )
@@ -261,6 +271,28 @@ class _Reader:
             self.add(key, f"{text!r}", "a time up to two hours is allowed, such as 90s or 4m")
             return None
         return float(match[1]) * SECONDS[match[2]]
+
+    def shapes(self, kind: str) -> tuple[str, ...]:
+        key = "slice-shapes"
+        text = self._own.get(key)
+        if text is None:
+            return ()
+        found = tuple(part.strip() for part in text.split(","))
+        if len(set(found)) < 2 or len(set(found)) < len(found) or not all(map(is_profile, found)):
+            self.add(
+                key,
+                f"{text!r}",
+                "two or more MIG profiles are allowed, each once, such as `1g.10gb, 2g.20gb`",
+            )
+            return ()
+        if kind != "Deployment":
+            # KServe writes its templates itself, and a StatefulSet takes a pod away before the new one comes.
+            self.add(key, f"on {kind}", "a Deployment of one's own is allowed: remove it")
+        for other, gone in (("variant-group", ""), ("survive", "none")):
+            given = self._own.get(other, gone).strip().lower()
+            if given != gone:
+                self.add(key, f"beside {other}", "one of them is allowed: leave the other out")
+        return found
 
     def schedule(self) -> tuple[ScheduledFloor, ...]:
         floors = []

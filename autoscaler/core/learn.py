@@ -23,6 +23,7 @@ from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad
+from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
 from autoscaler.core.types import (
     BatchTime,
@@ -150,9 +151,21 @@ def templates(
     unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
     strained = judged.suspects > 0 or fresh or (judged.left_out > 0 and unsettled)
 
+    # The template is what the newest ReplicaSet was made from; while it has just changed, that may be one before.
+    newest = given.replicas.template_hash
+    needs = given.spec.node_needs
+    asked = "" if needs is None else shape_of_resource(needs.resource)
+
     def new_entry(template_hash: str) -> TemplateKnowledge:
-        taken_over = prior.inherited(known, template_hash)
-        return TemplateKnowledge(template_hash=template_hash, models=tuple(taken_over.values()))
+        shape = asked if template_hash == newest else ""
+        taken_over = prior.inherited(known, template_hash, shape)
+        return TemplateKnowledge(
+            template_hash=template_hash, shape=shape, models=tuple(taken_over.values())
+        )
+
+    own = by_hash.get(newest)
+    if own is not None and not own.shape and asked and not given.replicas.rollout:
+        by_hash[newest] = replace(own, shape=asked)
 
     for profile in given.profiles:
         if warm.get(profile.pod) == profile.template_hash:
@@ -208,8 +221,8 @@ def _take_profile(
     kept: list[tuple[str, str, tuple[BatchTime, ...]]] = [
         (pod, model, times) for (pod, model), times in baselines.items()
     ]
-    return TemplateKnowledge(
-        template_hash=entry.template_hash,
+    return replace(
+        entry,
         models=tuple(models.values()),
         baselines=tuple(kept[-16:]),
     )

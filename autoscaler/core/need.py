@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from autoscaler.core import budget, demand, learn, size, skew
+from autoscaler.core.alternatives import Alternative, capacity_on
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.latency import main_objective
 from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
+from autoscaler.core.profile import ModelPrior
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import WorkloadState
 from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInput
 
@@ -35,6 +38,8 @@ class Context:
     clock_stepped_back: bool = False
     node_wait: NodeWait | None = None
     """None: no configured pool is for its pods."""
+    elsewhere: Mapping[str, tuple[ModelPrior, ...]] = field(default_factory=dict)
+    """By each other slice that the workload may have, its profiles from there."""
     common_cause: str | None = None
     """Why it need not be the workload itself that keeps its replicas from being heard; None: nothing speaks for it."""
 
@@ -62,6 +67,8 @@ class Need:
     """What each of `wanted` carries over that: less, where they are fewer than now."""
     price: float | None = None
     """Of a miss, at which `wanted` is the best number."""
+    others: tuple[Alternative, ...] = ()
+    """The same demand on the other slices that it may have."""
     backlog_rps: float = 0.0
     """The part of `fast_rps` that works off what waits."""
 
@@ -77,8 +84,13 @@ def assess(
     config = context.config
     objective = objective_of(given)
     suffering = view.curable is not None and view.curable.estimate > 1.0 - objective.ratio
+    needs = given.spec.node_needs
     carried = size.capacity(
-        state.templates, template_hash=given.replicas.template_hash, view=view, objective=objective
+        state.templates,
+        template_hash=given.replicas.template_hash,
+        view=view,
+        objective=objective,
+        shape="" if needs is None else shape_of_resource(needs.resource),
     )
     if carried is not None and config.replica_rps is not None:
         told = config.replica_rps * carried.work_s_per_inference
@@ -146,7 +158,34 @@ def assess(
     state = replace(state, rehearsal=rehearsed)
     price = rehearsed.price if config.miss_price is None else config.miss_price
     need = _priced(need, view, outlook, options, replica_rps, price, objective, ratio_of)
-    return need, spread, state
+    others = tuple(
+        _elsewhere(shape, priors, given, state, view, need, outlook, price)
+        for shape, priors in sorted(context.elsewhere.items())
+    )
+    return replace(need, others=others), spread, state
+
+
+def _elsewhere(
+    shape: str,
+    priors: tuple[ModelPrior, ...],
+    given: WorkloadInput,
+    state: WorkloadState,
+    view: View,
+    need: Need,
+    outlook: Outlook,
+    price: float,
+) -> Alternative:
+    """The same demand at the same price of a miss, sized with what a replica carries on another slice."""
+    objective = objective_of(given)
+    carried = capacity_on(shape, given.spec.id, state, view, objective, priors)
+    if isinstance(carried, str):
+        return Alternative(shape=shape, why=carried)
+    ratio_of = _ratio_of(carried, view, objective)
+    replica_rps = carried.rps / state.skew_ratio
+    options = choices(outlook, replica_rps=replica_rps, ratio_of=ratio_of)
+    blank = replace(need, carried=carried, others=())
+    sized = _priced(blank, view, outlook, options, replica_rps, price, objective, ratio_of)
+    return Alternative(shape=shape, replica_rps=replica_rps, wanted=sized.wanted)
 
 
 def _ratio_of(

@@ -5,6 +5,7 @@ How a prior is weighed against what is measured is told in `service_time`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoscaler.core.profile import ModelPrior
@@ -24,27 +25,63 @@ PROFILE = "an imported profile"
 
 
 def seeded(
-    state: WorkloadState, given: WorkloadInput, priors: tuple[ModelPrior, ...]
+    state: WorkloadState, given: WorkloadInput, priors: tuple[ModelPrior, ...], *, shape: str = ""
 ) -> WorkloadState:
     """The memory with a profile for each model that is served and of which nothing was learned on any template.
 
-    A profile of a model that no pod exports is left out: sizing one model's demand by another's times is worse than
-    not knowing.
+    Templates that asked for another `shape` don't count. A profile of a model that no pod exports is left out: sizing
+    one model's demand by another's times is worse than not knowing.
     """
     if not priors:
         return state
-    served = {model.model for sample in given.samples for model in sample.models}
-    learned = {m.model for item in state.templates for m in item.models if m.service.evidence}
-    fresh = {p.model: _from_profile(p) for p in priors if p.model in served - learned}
-    if not fresh:
-        return state
     template_hash = given.replicas.template_hash
     own = next((t for t in state.templates if t.template_hash == template_hash), None)
-    own = own or TemplateKnowledge(template_hash=template_hash)
+    if own is not None and not alike(own.shape, shape):
+        # The template has just been changed, and the newest ReplicaSet is still that of the one before.
+        return state
+    served = {model.model for sample in given.samples for model in sample.models}
+    learned = {
+        m.model
+        for item in state.templates
+        if alike(item.shape, shape)
+        for m in item.models
+        if m.service.evidence
+    }
+    seen = burstiness(state)
+    fresh = {
+        p.model: _from_profile(p, seen.get(p.model)) for p in priors if p.model in served - learned
+    }
+    if not fresh:
+        return state
+    own = own or TemplateKnowledge(template_hash=template_hash, shape=shape)
     others = tuple(t for t in state.templates if t.template_hash != template_hash)
     kept = tuple(m for m in own.models if m.model not in fresh)
     own = replace(own, models=(*kept, *fresh.values()))
     return replace(state, templates=(*others, own))
+
+
+def burstiness(state: WorkloadState) -> dict[str, Variability]:
+    """How bursty each model's arrivals were seen to be, on whatever template."""
+    return {
+        model.model: Variability(
+            value=model.variability.value, shared_by=model.variability.shared_by
+        )
+        for item in state.templates
+        for model in item.models
+        if model.variability.requests > 0.0
+    }
+
+
+def on_shape(
+    priors: Mapping[str, tuple[ModelPrior, ...]], shape: str
+) -> tuple[ModelPrior, ...]:
+    """The profiles of a workload that were measured on that shape; where none is named for it, those of no name."""
+    return priors.get(shape) or priors.get("", ())
+
+
+def alike(one: str, other: str) -> bool:
+    """What is not told may be the same."""
+    return not one or not other or one == other
 
 
 def unused(given: WorkloadInput, priors: tuple[ModelPrior, ...]) -> Finding | None:
@@ -64,15 +101,15 @@ def _listed(names: set[str]) -> str:
 
 
 def inherited(
-    templates: tuple[TemplateKnowledge, ...], template_hash: str
+    templates: tuple[TemplateKnowledge, ...], template_hash: str, shape: str = ""
 ) -> dict[str, ModelKnowledge]:
     """What a new pod template takes over: of each model what the other templates taught, the one learned of last first.
 
-    How bursty the arrivals are is no matter of the template and is taken over as it is.
+    A template that asked for another shape teaches no times. How bursty the arrivals are is no matter of the template and is taken over as it is.
     """
     found: dict[str, ModelKnowledge] = {}
     for entry in reversed(templates):
-        if entry.template_hash == template_hash:
+        if entry.template_hash == template_hash or not alike(entry.shape, shape):
             continue
         for model in entry.models:
             if model.service.evidence and (points := believed(model.service)):
@@ -97,11 +134,12 @@ def evidence_of(told: ModelPrior) -> ServiceEvidence:
     )
 
 
-def _from_profile(told: ModelPrior) -> ModelKnowledge:
+def _from_profile(told: ModelPrior, seen: Variability | None) -> ModelKnowledge:
+    """How bursty the arrivals are is no matter of the shape: what was seen of it goes before what is told."""
     return ModelKnowledge(
         model=told.model,
         service=evidence_of(told),
-        variability=Variability(value=told.variability),
+        variability=seen or Variability(value=told.variability),
     )
 
 

@@ -26,11 +26,15 @@ class ModelPrior:
     max_queue_delay_s: float = 0.0
     variability: float = 1.0
     """Of arrivals: 1 is Poisson."""
+    memory_mib: int | None = None
+    """Of GPU memory that one instance takes; None: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadPrior:
-    """The profiles of one workload's models; `workload` is `namespace/name`."""
+    """The profiles of one workload's models on one shape; `workload` is `namespace/name`."""
 
     workload: str
     models: tuple[ModelPrior, ...]
+    shape: str = ""
+    """The MIG profile that it was measured on; empty: what the workload has."""

@@ -87,3 +87,8 @@ class Reason(StrEnum):
     MIG_FAILED = "MigFailed"
     MIG_STUCK = "MigStuck"
     MIG_HELD = "MigHeld"
+    SHAPE_STEADY = "ShapeSteady"
+    SHAPE_CHEAPER = "ShapeCheaper"
+    SHAPE_CHANGING = "ShapeChanging"
+    SHAPE_CHANGED = "ShapeChanged"
+    SHAPE_FAILED = "ShapeFailed"

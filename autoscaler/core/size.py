@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from autoscaler.core.observe import View
+from autoscaler.core.prior import alike
 from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, utilization_limit
 from autoscaler.core.service_time import ServiceTimes, service_times, unproven
 from autoscaler.core.state import ModelKnowledge, TemplateKnowledge
@@ -69,12 +70,14 @@ def capacity(
     template_hash: str,
     view: View,
     objective: LatencyObjective,
+    shape: str = "",
 ) -> Capacity | None:
-    """Capacity of a replica of `template_hash`, or of the template learned last while nothing is known of it.
+    """Capacity of a replica of `template_hash`, or of the template learned last while nothing is known of it: of one
+    that asked for the same `shape` if there is any.
 
     None: no service time was ever measured.
     """
-    entry = _knowledge(templates, template_hash)
+    entry = _knowledge(templates, template_hash, shape)
     if entry is None:
         return None
     if any(model.tokens for load in view.loads for model in load.models):
@@ -129,13 +132,14 @@ def _token_capacity(entry: TemplateKnowledge, view: View, template_hash: str) ->
 
 
 def _knowledge(
-    templates: tuple[TemplateKnowledge, ...], template_hash: str
+    templates: tuple[TemplateKnowledge, ...], template_hash: str, shape: str
 ) -> TemplateKnowledge | None:
     measured = [
         item for item in templates if any(service_times(m.service) is not None for m in item.models)
     ]
     own = next((item for item in measured if item.template_hash == template_hash), None)
-    return own or (measured[-1] if measured else None)
+    same = [item for item in measured if alike(item.shape, shape)]
+    return own or next(iter((same or measured)[-1:]), None)
 
 
 def _unproven(

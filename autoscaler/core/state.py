@@ -39,6 +39,8 @@ class TemplateKnowledge:
     """What was learned of one pod template, named by its pod-template-hash."""
 
     template_hash: str
+    shape: str = ""
+    """What it asked for, a MIG profile or `gpu`; empty: not told. What was learned on one tells nothing of another."""
     models: tuple[ModelKnowledge, ...] = ()
     baselines: tuple[tuple[str, str, tuple[BatchTime, ...]], ...] = ()
     """(pod, model, statistics) when each pod's statistics were last read."""

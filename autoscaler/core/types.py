@@ -26,6 +26,7 @@ from autoscaler.core.observed import (
 from autoscaler.core.reasons import Reason
 from autoscaler.core.sickness import SickReplica
 from autoscaler.core.slices.observed import MigAction, SlicePlan, SlicesDecision, SlicesInput
+from autoscaler.core.slices.template import SetShape, TemplateStatus
 
 __all__ = [
     "ActionResult",
@@ -53,11 +54,14 @@ __all__ = [
     "Scrape",
     "ServerProfile",
     "SetReplicas",
+    "SetShape",
     "Severity",
+    "ShapeResult",
     "SickReplica",
     "Slo",
     "SloForm",
     "Targets",
+    "TemplateStatus",
     "TickInput",
     "TickRecord",
     "TickResult",
@@ -176,6 +180,8 @@ class WorkloadSpec:
     """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
     survive: Survive = Survive.NONE
     """Of what the loss leaves room for its replicas on the slice pools."""
+    slice_shapes: tuple[str, ...] = ()
+    """MIG profiles that its own template may ask for; empty: it stays as it is."""
     may_sleep: bool = False
     """`min-replicas` is 0: while the others of its variant group carry the demand, it may have none."""
     steer_victims: bool = False
@@ -235,6 +241,8 @@ class WorkloadInput:
     gateway: tuple[PodSample, ...] = ()
     """What each instance of a gateway or mesh has counted of this workload's requests, as a client sees them."""
     profiles: tuple[ServerProfile, ...] = ()
+    template: TemplateStatus | None = None
+    """Of a Deployment with `slice_shapes`."""
     backfill: tuple[HistoryPoint, ...] = ()
     """History from before this process, given once."""
 
@@ -431,6 +439,15 @@ class MigResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeResult:
+    """What the API server said to a write to a Deployment's template."""
+
+    action: SetShape
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TickRecord:
     """One line of the journal: input, answer, and what became of it."""
 
@@ -439,3 +456,4 @@ class TickRecord:
     actions: tuple[ActionResult, ...] = ()
     headroom: tuple[HeadroomResult, ...] = ()
     mig: tuple[MigResult, ...] = ()
+    shapes: tuple[ShapeResult, ...] = ()

@@ -22,6 +22,7 @@ class Server:
     max_batch_size: int | None = None
     max_queue_delay_s: float | None = None
     variability: float | None = None
+    memory_mib: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,7 @@ def _model_prior(
     instances = _agreed("instances", given.instances, lines, problems)
     delay_s = _agreed("max_queue_delay_s", given.max_queue_delay_s, lines, problems)
     variability = _agreed("variability", given.variability, lines, problems)
+    memory_mib = _agreed("memory_mib", given.memory_mib, lines, problems)
     return ModelPrior(
         model=model,
         batches=tuple(
@@ -133,6 +135,7 @@ def _model_prior(
         instances=1 if instances is None else int(instances),
         max_queue_delay_s=0.0 if delay_s is None else delay_s,
         variability=1.0 if variability is None else variability,
+        memory_mib=None if memory_mib is None else math.ceil(memory_mib),
     )
 
 

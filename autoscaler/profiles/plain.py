@@ -5,7 +5,7 @@
     2,64
 
 `service_s` may stand for `service_ms`. Further columns, each the same on all lines of a model: `model`, `instances`,
-`max_batch_size`, `max_queue_delay_ms`, `variability`; and `executions`, by which lines on one size are weighed.
+`max_batch_size`, `max_queue_delay_ms`, `variability`, `memory_mib`; and `executions`, by which lines on one size are weighed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ OPTIONAL = (
     "max_batch_size",
     "max_queue_delay_ms",
     "variability",
+    "memory_mib",
 )
 
 
@@ -74,6 +75,8 @@ def _weight(row: Row, problems: Problems) -> float | None:
 def _server(row: Row, problems: Problems) -> Server:
     instances, largest = row.get("instances"), row.get("max_batch_size")
     delay, variability = row.get("max_queue_delay_ms"), row.get("variability")
+    memory = row.get("memory_mib")
+    memory_mib = positive(memory, row.where, "memory_mib", problems) if memory else None
     delay_ms = number(delay, row.where, "max_queue_delay_ms", problems) if delay else None
     return Server(
         instances=whole(instances, row.where, "instances", problems) if instances else None,
@@ -82,4 +85,5 @@ def _server(row: Row, problems: Problems) -> Server:
         variability=(
             positive(variability, row.where, "variability", problems) if variability else None
         ),
+        memory_mib=memory_mib,
     )

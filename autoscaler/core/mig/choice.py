@@ -171,6 +171,16 @@ class _CoverSearch:
 # ---------------------------------------------------------------- what is refused
 
 
+def is_profile(name: str) -> bool:
+    """Whether it reads like a MIG profile: `1g.10gb`, `1g.10gb+me`."""
+    return _MIG_RESOURCE.match(RESOURCE_PREFIX + name.replace("+", ".", 1)) is not None
+
+
+def resource_of(profile: str) -> str:
+    """The extended resource that stands for a slice of it."""
+    return RESOURCE_PREFIX + profile.replace("+", ".", 1)
+
+
 def shape_of_requests(where: str, requests: Mapping[str, int]) -> str | None | Problem:
     """The one GPU shape that a pod's resource requests ask for; None: no GPU.
 

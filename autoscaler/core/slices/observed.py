@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import RESOURCE_PREFIX, Geometry
 from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.template import SetShape, ShapeDecision
 
 CONFIG_LABEL = "nvidia.com/mig.config"
 STATE_LABEL = "nvidia.com/mig.config.state"
@@ -193,6 +195,9 @@ class SlicesDecision:
     kept: tuple[KeptDemand, ...] = ()
     pools: tuple[SlicePoolDecision, ...] = ()
     actions: tuple[MigAction, ...] = ()
+    shapes: tuple[ShapeDecision, ...] = ()
+    """Of workloads whose own template may ask for several."""
+    shape_actions: tuple[SetShape, ...] = ()
 
 
 def profile_of(resource: str) -> str | None:
@@ -202,3 +207,8 @@ def profile_of(resource: str) -> str | None:
     name = resource.removeprefix(RESOURCE_PREFIX)
     base, _, suffix = name.partition("gb.")
     return f"{base}gb+{suffix}" if suffix else name
+
+
+def shape_of_resource(resource: str) -> str:
+    """A MIG profile's name, or `gpu`."""
+    return profile_of(resource) or WHOLE_GPU

@@ -11,7 +11,7 @@ from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import kept_from_labels
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.observed import profile_of
+from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import GpuError
 
@@ -22,7 +22,7 @@ SEVENTHS = 7
 
 def shape_of(needs: NodeNeeds) -> str:
     """A MIG profile's name, or `gpu`."""
-    return profile_of(needs.resource) or WHOLE_GPU
+    return shape_of_resource(needs.resource)
 
 
 def prices(needs: Sequence[NodeNeeds], config: EngineConfig) -> tuple[int, ...]:

@@ -17,6 +17,14 @@ class SlicesMode(StrEnum):
     AUTO = "auto"
 
 
+class TemplatesMode(StrEnum):
+    """How far forescale may go with the templates of workloads that name `forescale.io/slice-shapes`."""
+
+    OFF = "off"
+    RECOMMEND = "recommend"
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicePoolSettings:
     """A pool of nodes that no autoscaler grows, whose GPUs may be cut anew by the GPU Operator's MIG manager."""
@@ -54,3 +62,10 @@ class SliceSettings:
     """The MIG manager has so long; then the geometry from before is asked for again."""
     backoff_s: float = 900.0
     """A node on which that failed is left alone for this, twice as long each time it fails anew, up to a day."""
+    templates: TemplatesMode = TemplatesMode.OFF
+    """Whether a Deployment's own template may be changed to a cheaper slice of its `forescale.io/slice-shapes`;
+    `recommend` says which line to change."""
+    template_patience_s: float = 3600.0
+    """For so long the other slice must have been the cheaper one."""
+    template_watchdog_s: float = 1800.0
+    """The rollout has so long; then the slice from before is asked for again."""

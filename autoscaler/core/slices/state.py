@@ -109,6 +109,22 @@ class DemandState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeState:
+    """Memory of one workload whose template may ask for several shapes."""
+
+    workload: str
+    """`namespace/name`."""
+    shape: str = ""
+    """The cheaper one; empty: there is none."""
+    since_s: float = 0.0
+    """Since when without a break,"""
+    seen_s: float = 0.0
+    """and when that was found last: a tick that knows nothing is no break."""
+    changed_s: float | None = None
+    """When its template was last written, in case the mark on it is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlicesState:
     """Memory of all of it."""
 
@@ -116,3 +132,4 @@ class SlicesState:
     groups: tuple[GroupState, ...] = ()
     pools: tuple[PoolMoves, ...] = ()
     demands: tuple[DemandState, ...] = ()
+    shapes: tuple[ShapeState, ...] = ()
