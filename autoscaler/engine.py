@@ -21,10 +21,11 @@ from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.nodes.plan import Planned
 from autoscaler.core.nodes.plan import plan as plan_nodes
 from autoscaler.core.nodes.wait import node_wait
+from autoscaler.core.profile import ModelPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices import demanded
-from autoscaler.core.slices.observed import SlicesDecision
+from autoscaler.core.slices import demanded, offers, rollout
+from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, Minute, WorkloadState
 from autoscaler.core.types import (
@@ -51,7 +52,10 @@ class DecisionEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
-        self._priors = {item.workload: item.models for item in config.priors}
+        self._priors: dict[str, dict[str, tuple[ModelPrior, ...]]] = {}
+        """By workload and the shape that they were measured on; empty where none is named."""
+        for item in config.priors:
+            self._priors.setdefault(item.workload, {})[item.shape] = item.models
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
         self._history: dict[WorkloadId, DemandHistory] = {}
@@ -161,6 +165,7 @@ class DecisionEngine:
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
         if given.backfill:
             state = self._backfill(state, given.backfill)
+        told = self._priors.get(str(key), {})
         try:
             context = Context(
                 now_s=now_s,
@@ -178,9 +183,13 @@ class DecisionEngine:
                     asks=given.spec.mode is Mode.AUTO,
                     now_s=now_s,
                 ),
+                elsewhere=offers.elsewhere(given, told, self._config),
             )
-            profiles = self._priors.get(str(key), ())
-            state = prior.seeded(state, given, profiles)
+            needs = given.spec.node_needs
+            shape = "" if needs is None else shape_of_resource(needs.resource)
+            profiles = prior.on_shape(told, shape)
+            state = prior.seeded(state, given, profiles, shape=shape)
+            state = rollout.rewritten(state, given)
             answer: Decided = decide(given, state, context)
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
             self._memory[key] = state
@@ -236,7 +245,7 @@ class DecisionEngine:
         floors = {
             given.spec.id: self._floor(given, tick_input.now_s)
             for given in tick_input.workloads
-            if given.spec.variant_group is not None
+            if given.spec.variant_group is not None or given.template is not None
         }
         try:
             stepped = slice_step(

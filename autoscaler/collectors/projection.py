@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from autoscaler.clients.objects import requests
+from autoscaler.clients.templates import template_status
 from autoscaler.collectors.detect import Detected, detect
 from autoscaler.collectors.kserve import KIND as SERVICE_KIND
 from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
@@ -17,6 +18,7 @@ from autoscaler.core.annotations import PREFIX
 from autoscaler.core.mig.choice import shape_of_requests
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import Toleration
+from autoscaler.core.slices.template import SHAPE_ANNOTATION, TemplateStatus
 from autoscaler.core.types import PodStatus
 from autoscaler.errors import Problem
 
@@ -48,6 +50,8 @@ class TargetView:
     """What a pod asks of a node."""
     unusable: Problem | None = None
     """Why no pod of it could use what it asks for."""
+    template: TemplateStatus | None = None
+    """Of a Deployment whose template may ask for several slices."""
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     service: str | None = None
     """The InferenceService for which KServe made it, by name: its annotations are copies, and its owner is managed."""
@@ -128,6 +132,7 @@ def target(raw: Object, kind: str) -> TargetView | None:
         unusable=_unusable(
             f"{metadata['namespace']}/{metadata['name']}", spec.get("template") or {}
         ),
+        template=_template(raw, kind, own),
         pod_labels=((spec.get("template") or {}).get("metadata") or {}).get("labels") or {},
         service=service,
         predictor=service is not None and _is_predictor(metadata["name"], labels),
@@ -139,6 +144,13 @@ def _unusable(where: str, template: Object) -> Problem | None:
     """A whole GPU beside a slice, slices of two kinds, or several: no pod can use them."""
     shape = shape_of_requests(where, requests(template.get("spec") or {}))
     return shape if isinstance(shape, Problem) else None
+
+
+def _template(raw: Object, kind: str, own: Mapping[str, str]) -> TemplateStatus | None:
+    """Where it is asked for, or a change of it has begun."""
+    marked = SHAPE_ANNOTATION in (raw["metadata"].get("annotations") or {})
+    asked = f"{PREFIX}slice-shapes" in own or marked
+    return template_status(raw) if asked and kind == "Deployment" else None
 
 
 def _service(metadata: Object, labels: Object) -> str | None:

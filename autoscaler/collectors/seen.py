@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from autoscaler.collectors import kserve
 from autoscaler.collectors.kserve import ServiceView
 from autoscaler.collectors.projection import TargetView
-from autoscaler.core.annotations import Defaults, Shape, parse_workload
+from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
 from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.template import TemplateStatus
 from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
@@ -29,6 +30,8 @@ class Seen:
     replicas: ReplicaStatus
     pods: tuple[PodStatus, ...]
     pods_known: bool
+    template: TemplateStatus | None = None
+    """Of a Deployment whose template may ask for several slices."""
     reason: Reason = Reason.INVALID_ANNOTATION
     """What is wrong, if `problems` says that something is."""
 
@@ -91,7 +94,7 @@ def seen_target(
             engine_from=view.engine.by if view.engine else "",
         ),
     )
-    spec, problems, reason = _judged(parsed, view.unusable)
+    spec, problems, reason = _judged(parsed, view.unusable, _other_shape(view, parsed))
     return Seen(
         id=id_of(view),
         api_version=view.api_version,
@@ -108,7 +111,29 @@ def seen_target(
         ),
         pods=pods,
         pods_known=pods_known,
+        template=view.template,
     )
+
+
+def _other_shape(view: TargetView, parsed: WorkloadSpec | tuple[Problem, ...]) -> Problem | None:
+    """What its template asks for now must be one of the slices that it may have."""
+    if not isinstance(parsed, WorkloadSpec) or not parsed.slice_shapes:
+        return None
+    where, allowed = f"{parsed.id} {PREFIX}slice-shapes", ", ".join(parsed.slice_shapes)
+    if view.template is None:
+        given = view.needs.resource if view.needs is not None else "no GPU"
+        return Problem(
+            where,
+            f"beside a template that asks for {given}",
+            "one slice in one container is allowed, of those that it names",
+        )
+    if view.template.shape not in parsed.slice_shapes:
+        return Problem(
+            where,
+            f"beside a template that asks for {view.template.shape}",
+            f"{allowed} are allowed",
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -253,9 +253,9 @@ class Settings:
     gateways: Mapping[str, GatewayQueries] = field(default_factory=dict)
     """Others, by name."""
     profiles: Mapping[str, str] = field(default_factory=dict)
-    """Files of service times that `forescale profile import` wrote, by workload (`namespace/name`, with `@1g.10gb` behind
-    it for one of another slice than it has), looked for beside the policy: what is believed of a workload until it has
-    been measured."""
+    """Files of service times that `forescale profile import` wrote, by workload (`namespace/name`, with `@1g.10gb`
+    behind it for one of that slice), looked for beside the policy: what is believed of a workload until it has been
+    measured."""
     freeze: str | None = None
     """Why all scaling is stopped; None: it is not."""
 

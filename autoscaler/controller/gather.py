@@ -160,6 +160,7 @@ def _input(
         ),
         gateway=measured.gateway.get(key, ()),
         profiles=profiles.get(key, ()),
+        template=item.template,
         backfill=history.get(key, ()),
     )
 

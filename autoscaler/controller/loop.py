@@ -23,9 +23,11 @@ from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.mig import MigWriter
 from autoscaler.controller.notes import Announcer, Notebook
 from autoscaler.controller.ports import Engine, Offload
+from autoscaler.controller.templates import TemplateWriter
 from autoscaler.core.nodes.observed import SetHeadroom
 from autoscaler.core.slices.observed import MigAction
-from autoscaler.core.types import HeadroomResult, MigResult, Outcome, TickRecord
+from autoscaler.core.slices.template import SetShape
+from autoscaler.core.types import HeadroomResult, MigResult, Outcome, ShapeResult, TickRecord
 from autoscaler.errors import LeadershipLost
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,8 @@ class Parts:
     headroom_namespace: str = ""
     mig: MigWriter | None = None
     """None: `engine.slices.mode` is off."""
+    templates: TemplateWriter | None = None
+    """None: `engine.slices.templates` is not auto."""
 
 
 class ControlLoop:
@@ -97,9 +101,17 @@ class ControlLoop:
             )
             headroom = await self._set_headroom(result.plan.headroom, started_s)
             mig = await self._cut(result.slices.actions, started_s)
+            shapes = await self._reshape(result.slices.shape_actions, started_s)
         parts.leadership.check()
         parts.engine.acknowledge(actions)
-        record = TickRecord(input=given, result=result, actions=actions, headroom=headroom, mig=mig)
+        record = TickRecord(
+            input=given,
+            result=result,
+            actions=actions,
+            headroom=headroom,
+            mig=mig,
+            shapes=shapes,
+        )
         self.last = record
         with self._stage("record"):
             await parts.archive.keep(record)
@@ -118,6 +130,14 @@ class ControlLoop:
 
     async def _cut(self, actions: tuple[MigAction, ...], started_s: float) -> tuple[MigResult, ...]:
         writer = self._parts.mig
+        if writer is None:
+            return ()
+        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
+
+    async def _reshape(
+        self, actions: tuple[SetShape, ...], started_s: float
+    ) -> tuple[ShapeResult, ...]:
+        writer = self._parts.templates
         if writer is None:
             return ()
         return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)

@@ -13,6 +13,7 @@ from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.mig import slice_notes
 from autoscaler.controller.ports import EventSink, Note, Refused
+from autoscaler.controller.templates import shape_notes
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
 from autoscaler.errors import AutoscalerError
@@ -66,7 +67,11 @@ class Notebook:
         versions = {g.spec.id: g.spec.api_version for g in record.input.workloads}
         notes = [_of_action(result) for result in record.actions if _changed(result)]
         active: set[Topic] = set()
-        of_pools = [*pool_notes(record, self._headroom_namespace), *slice_notes(record)]
+        of_pools = [
+            *pool_notes(record, self._headroom_namespace),
+            *slice_notes(record),
+            *shape_notes(record),
+        ]
         notes += [note for note, topic in of_pools if topic is None]
         lasting_pools = [(note, (note.workload, topic)) for note, topic in of_pools if topic]
         for note, topic in (

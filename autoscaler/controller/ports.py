@@ -20,6 +20,7 @@ from autoscaler.core.types import (
     SetReplicas,
     Severity,
     Targets,
+    TemplateStatus,
     TickInput,
     TickResult,
     WorkloadId,
@@ -58,6 +59,7 @@ class ObservedWorkload:
     replicas: ReplicaStatus
     pods: tuple[PodStatus, ...] = ()
     pods_known: bool = True
+    template: TemplateStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class ClusterView:
                     replicas=item.replicas,
                     pods=item.pods,
                     pods_known=item.pods_known,
+                    template=item.template,
                 )
                 for item in seen
                 if item.spec is not None

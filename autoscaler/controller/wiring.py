@@ -15,6 +15,7 @@ from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.mig import MigActuator
 from autoscaler.actuators.scale import ScaleActuator
+from autoscaler.actuators.template import TemplateActuator
 from autoscaler.actuators.victims import SteeringActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
@@ -42,6 +43,8 @@ from autoscaler.controller.process import Process
 from autoscaler.controller.server import Health, Server, build_app
 from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.controller.slo_metrics import SloSeries
+from autoscaler.controller.templates import TemplateWriter
+from autoscaler.core.slices.settings import TemplatesMode
 from autoscaler.core.types import TickRecord, WorkloadId
 from autoscaler.engine import DecisionEngine
 
@@ -207,6 +210,14 @@ def build(
             timeout_s=settings.kubernetes.request_timeout_s,
         )
         if slices
+        else None,
+        templates=TemplateWriter(
+            TemplateActuator(client),
+            leadership=leadership,
+            clock=clock,
+            timeout_s=settings.kubernetes.request_timeout_s,
+        )
+        if settings.engine.slices.templates is TemplatesMode.AUTO
         else None,
     )
     loop = ControlLoop(parts, tick_s=settings.engine.tick_s)

@@ -72,9 +72,7 @@ def burstiness(state: WorkloadState) -> dict[str, Variability]:
     }
 
 
-def on_shape(
-    priors: Mapping[str, tuple[ModelPrior, ...]], shape: str
-) -> tuple[ModelPrior, ...]:
+def on_shape(priors: Mapping[str, tuple[ModelPrior, ...]], shape: str) -> tuple[ModelPrior, ...]:
     """The profiles of a workload that were measured on that shape; where none is named for it, those of no name."""
     return priors.get(shape) or priors.get("", ())
 
@@ -105,7 +103,8 @@ def inherited(
 ) -> dict[str, ModelKnowledge]:
     """What a new pod template takes over: of each model what the other templates taught, the one learned of last first.
 
-    A template that asked for another shape teaches no times. How bursty the arrivals are is no matter of the template and is taken over as it is.
+    A template that asked for another shape teaches no times. How bursty the arrivals are is no matter of the template
+    and is taken over as it is.
     """
     found: dict[str, ModelKnowledge] = {}
     for entry in reversed(templates):

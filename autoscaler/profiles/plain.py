@@ -5,7 +5,8 @@
     2,64
 
 `service_s` may stand for `service_ms`. Further columns, each the same on all lines of a model: `model`, `instances`,
-`max_batch_size`, `max_queue_delay_ms`, `variability`, `memory_mib`; and `executions`, by which lines on one size are weighed.
+`max_batch_size`, `max_queue_delay_ms`, `variability`, `memory_mib`; and `executions`, by which lines on one size are
+weighed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Slices, one tick: variant groups share their demand, and each slice pool's node is moved one step on."""
+"""Slices, one tick: variant groups share their demand, templates find a cheaper slice, and each slice pool's node is
+moved one step on."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
+from autoscaler.core.slices.shapes import review
 from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
 from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
@@ -58,13 +60,34 @@ def step(
         f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
     )
     moved = _pools(given, plan, state, config, now_s, hold)
+    after = tuple(
+        _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
+        for workload, item in zip(tick_input.workloads, decisions, strict=True)
+    )
+    reviewed = review(
+        tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
+    )
+    found = reviewed.findings
     return Stepped(
         decisions=tuple(
-            _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
-            for workload, item in zip(tick_input.workloads, decisions, strict=True)
+            replace(item, findings=(*item.findings, found[item.workload]))
+            if item.workload in found
+            else item
+            for item in after
         ),
-        slices=replace(moved[0], groups=tuple(joined.groups)),
-        state=replace(state, plan=plan, groups=tuple(joined.states), pools=moved[1]),
+        slices=replace(
+            moved[0],
+            groups=tuple(joined.groups),
+            shapes=tuple(reviewed.decisions),
+            shape_actions=tuple(reviewed.actions),
+        ),
+        state=replace(
+            state,
+            plan=plan,
+            groups=tuple(joined.states),
+            pools=moved[1],
+            shapes=tuple(reviewed.states),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from autoscaler.core.reasons import Reason
 
 SHAPE_ANNOTATION = "mig.forescale.io/shape"
 """On a Deployment whose template forescale has changed: what it did, and how that ended. Whoever leads next finds it
-here, and it stays there: a day must pass before the next change, and a slice that failed an image is not tried again."""
+here, and it stays: a day must pass before the next change, and a slice that failed an image is not tried again."""
 
 
 class ShapePhase(StrEnum):

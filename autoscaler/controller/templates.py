@@ -1,0 +1,88 @@
+"""Carries out a plan's writes to Deployments' templates, and says each of them at the Deployment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+from autoscaler.clock import Clock
+from autoscaler.controller.leader import Leadership
+from autoscaler.controller.ports import Note
+from autoscaler.controller.sending import send
+from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.template import SetShape
+from autoscaler.core.types import Outcome, Severity, ShapeResult, TickRecord, WorkloadId
+
+log = logging.getLogger(__name__)
+
+REFUSED = "ShapeRefused"
+
+
+class Writes(Protocol):
+    """What writes to one Deployment."""
+
+    async def apply(self, action: SetShape) -> ShapeResult:
+        """One step."""
+        ...
+
+
+class TemplateWriter:
+    """Sends the steps while this process leads and the tick has time left."""
+
+    def __init__(
+        self, actuator: Writes, *, leadership: Leadership, clock: Clock, timeout_s: float
+    ) -> None:
+        self._actuator, self._leadership = actuator, leadership
+        self._clock, self._timeout_s = clock, timeout_s
+
+    async def carry_out(
+        self, actions: tuple[SetShape, ...], *, until_s: float
+    ) -> tuple[ShapeResult, ...]:
+        """One after the other: there are few."""
+        return tuple([await self._send(action, until_s) for action in actions])
+
+    async def _send(self, action: SetShape, until_s: float) -> ShapeResult:
+        result = await send(
+            partial(self._actuator.apply, action),
+            partial(_result, action),
+            leadership=self._leadership,
+            clock=self._clock,
+            until_s=until_s,
+            longest_s=2.0 * self._timeout_s,
+        )
+        told = {"about": action.workload, "step": action.step.value}
+        if result.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
+            log.info("template changed", extra={**told, "why": action.message})
+        else:
+            log.warning("template not changed", extra={**told, "error": result.message})
+        return result
+
+
+def shape_notes(record: TickRecord) -> Iterator[tuple[Note, str | None]]:
+    """(note, topic) of every write; without a topic it is told at once, else like any condition that lasts."""
+    for result in record.shapes:
+        action = result.action
+        if result.outcome is Outcome.APPLIED:
+            bad = action.reason is Reason.SHAPE_FAILED
+            severity = Severity.WARNING if bad else Severity.NORMAL
+            text = f"{action.step.value}: {action.message}"
+            yield _note(action, action.reason.value, text, severity), None
+        elif result.outcome is not Outcome.UNCHANGED:
+            text = f"Not done, {action.step.value}: {result.message}"
+            yield _note(action, REFUSED, text, Severity.WARNING), REFUSED
+
+
+def _note(action: SetShape, reason: str, message: str, severity: Severity) -> Note:
+    return Note(
+        workload=WorkloadId(namespace=action.namespace, name=action.name),
+        api_version="apps/v1",
+        reason=reason,
+        message=message,
+        severity=severity,
+    )
+
+
+def _result(action: SetShape, outcome: Outcome, message: str) -> ShapeResult:
+    return ShapeResult(action=action, outcome=outcome, message=message)

@@ -1,0 +1,299 @@
+"""A workload's own template on a cheaper slice: an opt-in of its own, and narrow.
+
+    what each slice carries of the present demand -> the cheapest, for long enough -> may it be, and is there room
+      -> one write -> the rollout, or the slice from before
+
+Changed is a template only where everything is known and still, nothing else owns it, and all of its replicas find a
+free slice before the old ones go; one at a time, and no template twice within a day. Everything else is said, with the
+line that a person may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autoscaler.core.mig.choice import resource_of
+from autoscaler.core.need import Need, objective_of
+from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices import room
+from autoscaler.core.slices.observed import SlicePlan
+from autoscaler.core.slices.offers import WORTH_RATIO, Case, NoOffer, Offer, offered, waited
+from autoscaler.core.slices.rollout import follow, under_way
+from autoscaler.core.slices.settings import TemplatesMode
+from autoscaler.core.slices.state import ShapeState
+from autoscaler.core.slices.template import (
+    SetShape,
+    ShapeDecision,
+    ShapeMark,
+    ShapePhase,
+    ShapeStep,
+    TemplateStatus,
+    unavailable,
+)
+from autoscaler.core.types import (
+    Decision,
+    Finding,
+    Mode,
+    Pause,
+    Severity,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+)
+
+DAY_S = 86400.0
+"""No template is written twice within it."""
+
+
+@dataclass(slots=True)
+class Reviewed:
+    """What became of all templates."""
+
+    findings: dict[WorkloadId, Finding] = field(default_factory=dict)
+    decisions: list[ShapeDecision] = field(default_factory=list)
+    actions: list[SetShape] = field(default_factory=list)
+    states: list[ShapeState] = field(default_factory=list)
+
+
+def review(
+    tick_input: TickInput,
+    decisions: Sequence[Decision],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    plan: SlicePlan | None,
+    states: Sequence[ShapeState],
+    *,
+    config: EngineConfig,
+    hold: str | None,
+) -> Reviewed:
+    """Every workload with `forescale.io/slice-shapes`; `hold` is why nothing at all may be written."""
+    done = Reviewed()
+    if config.slices.templates is TemplatesMode.OFF:
+        return done
+    now_s, known = tick_input.now_s, {state.workload: state for state in states}
+    cases = _cases(tick_input.workloads, decisions, needs, floors, config)
+    busy = next((case.name for case in cases if under_way(case.given)), None)
+    for case in cases:
+        state, mark = known.get(case.name) or ShapeState(workload=case.name), case.status.mark
+        if mark is not None:
+            state = replace(state, changed_s=max(mark.at_s, state.changed_s or mark.at_s))
+        if (begun := under_way(case.given)) is not None:
+            _follow(done, case, begun, config, now_s, hold)
+            done.states.append(ShapeState(workload=case.name, changed_s=state.changed_s))
+            continue
+        offer = offered(case, config)
+        state = waited(state, offer, now_s)
+        done.states.append(state)
+        if isinstance(offer, NoOffer):
+            _say(done, case, None, Reason.SHAPE_STEADY, offer.message)
+            continue
+        waited_s = now_s - state.since_s if state.shape else 0.0
+        text = f"{offer.message}, for {waited_s / 60:.0f} min"
+        if waited_s < config.slices.template_patience_s or offer.ratio > WORTH_RATIO:
+            _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, text)
+            continue
+        # No fewer than now: what is sized with has not been tried yet.
+        replicas = max(case.given.replicas.desired, offer.replicas)
+        why = (
+            _not_ours(case, config)
+            or _too_soon(state, now_s)
+            or hold
+            or (f"{busy} is being changed, one at a time" if busy is not None else None)
+            or _unsteady(case)
+            or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
+            or _no_room(case, offer.shape, replicas, tick_input, decisions, plan, config)
+        )
+        _tell(done, case, offer, text, why)
+        if why is None:
+            busy = case.name
+            done.actions.append(_change(case, offer, replicas, text, now_s))
+    return done
+
+
+def _cases(
+    inputs: Sequence[WorkloadInput],
+    decisions: Sequence[Decision],
+    needs: Mapping[WorkloadId, Need],
+    floors: Mapping[WorkloadId, int],
+    config: EngineConfig,
+) -> list[Case]:
+    found = []
+    for given, decision in zip(inputs, decisions, strict=True):
+        spec, status = given.spec, given.template
+        if status is None or spec.node_needs is None:
+            continue
+        if not spec.slice_shapes and under_way(given) is None:
+            # What was begun is ended, whatever became of the annotation.
+            continue
+        floor = floors.get(spec.id, spec.min_replicas)
+        most = config.max_replicas if spec.max_replicas is None else spec.max_replicas
+        found.append(
+            Case(
+                given=given,
+                decision=decision,
+                status=status,
+                needs=spec.node_needs,
+                need=needs.get(spec.id),
+                floor=floor,
+                limit=max(floor, most),
+            )
+        )
+    return sorted(found, key=lambda case: case.name)
+
+
+def _follow(
+    done: Reviewed,
+    case: Case,
+    mark: ShapeMark,
+    config: EngineConfig,
+    now_s: float,
+    hold: str | None,
+) -> None:
+    if config.slices.templates is not TemplatesMode.AUTO:
+        hold = hold or "engine.slices.templates is recommend"
+    watchdog_s = config.slices.template_watchdog_s
+    seen = follow(case.given, mark, now_s=now_s, watchdog_s=watchdog_s, hold=hold)
+    _say(done, case, mark.after, seen.reason, seen.message)
+    if seen.person:
+        _find(done, case, seen.reason, seen.message, Severity.WARNING)
+    if seen.action is not None:
+        done.actions.append(seen.action)
+
+
+# ---------------------------------------------------------------- whether it may be
+
+
+def _not_ours(case: Case, config: EngineConfig) -> str | None:
+    if config.slices.templates is not TemplatesMode.AUTO:
+        return "engine.slices.templates is recommend"
+    if case.given.spec.mode is not Mode.AUTO:
+        return f"its mode is {case.given.spec.mode.value}"
+    if case.given.replicas.held_by is not None:
+        return f"{case.given.replicas.held_by} scales it"
+    return case.status.owner or case.status.unrollable
+
+
+def _too_soon(state: ShapeState, now_s: float) -> str | None:
+    if state.changed_s is None or now_s - state.changed_s >= DAY_S:
+        return None
+    hours = max(0.0, now_s - state.changed_s) / 3600.0
+    return f"its template was last written {hours:.1f} hours ago, and a day must pass"
+
+
+def _unsteady(case: Case) -> str | None:
+    """Anything that moves, is ill or is not known."""
+    given, decision, need = case.given, case.decision, case.need
+    facts, replicas = decision.facts, given.replicas
+    allowed = 1.0 - objective_of(given).ratio
+    missed = facts.violated_ratio is not None and facts.violated_ratio > allowed
+    ready = sum(1 for pod in given.pods if pod.ready_s is not None and pod.deleted_s is None)
+    checks = (
+        (not given.pods_known or given.samples_error is not None, "not all of it is seen"),
+        (replicas.desired == 0, "it has no replicas"),
+        (replicas.rollout, "a rollout is under way"),
+        (replicas.blocked is not None, f"pods can't be made: {replicas.blocked}"),
+        (given.spec.pause is not Pause.NONE, f"it is paused: {given.spec.pause.value}"),
+        (need is None or need.suffering or missed, "requests miss the objective"),
+        (bool(decision.sick), "a replica is sick"),
+        (decision.target != decision.current, "its replicas are being scaled"),
+        (
+            ready != replicas.desired or len(given.pods) != ready,
+            "not all of its replicas are ready",
+        ),
+    )
+    return next((why for found, why in checks if found), None)
+
+
+def _not_all_there(status: TemplateStatus, replicas: int, needed: int) -> str | None:
+    """Whether the rollout may take away a replica that the demand needs."""
+    missing = unavailable(status, replicas)
+    if missing is None:
+        return f"maxUnavailable is {status.max_unavailable}, and that can't be read"
+    if replicas - missing >= needed:
+        return None
+    return (
+        f"maxUnavailable {status.max_unavailable} lets {missing} of {replicas} replicas be missing, and {needed} are "
+        "needed: set it to 0"
+    )
+
+
+def _no_room(
+    case: Case,
+    shape: str,
+    replicas: int,
+    tick_input: TickInput,
+    decisions: Sequence[Decision],
+    plan: SlicePlan | None,
+    config: EngineConfig,
+) -> str | None:
+    needs = replace(case.needs, resource=resource_of(shape))
+    free = room.free(needs, case.given.spec.id, tick_input, decisions, plan, config=config)
+    if isinstance(free, str):
+        return free
+    if free >= replicas:
+        return None
+    return f"{free} free {shape} are there for {replicas} replicas, and the old ones stay until the new are ready"
+
+
+# ---------------------------------------------------------------- what is said and written
+
+
+def _line(case: Case, offer: Offer) -> str:
+    """What a person changes."""
+    return (
+        f"in the template's container {case.status.container} put {resource_of(offer.shape)}: 1 in the place of "
+        f"{case.needs.resource}: 1"
+    )
+
+
+def _change(case: Case, offer: Offer, replicas: int, message: str, now_s: float) -> SetShape:
+    spec, status = case.given.spec, case.status
+    mark = ShapeMark(
+        before=status.shape,
+        after=offer.shape,
+        container=status.container,
+        image=status.image,
+        replicas_before=case.given.replicas.desired,
+        replicas=replicas,
+        phase=ShapePhase.ROLLING,
+        at_s=now_s,
+    )
+    return SetShape(
+        namespace=spec.id.namespace,
+        name=spec.id.name,
+        step=ShapeStep.CHANGE,
+        expected=status.shape,
+        observed=case.given.replicas.desired,
+        known=status.mark,
+        mark=mark,
+        reason=Reason.SHAPE_CHANGING,
+        message=f"from {status.shape} to {offer.shape}: {message}",
+    )
+
+
+def _tell(done: Reviewed, case: Case, offer: Offer, text: str, why: str | None) -> None:
+    """What has been cheaper for long enough: that it is changed now, or why not and what a person would change."""
+    if why is None:
+        _say(done, case, offer.shape, Reason.SHAPE_CHANGING, text)
+        return
+    message = f"{text}; {_line(case, offer)}. Not changed: {why}"
+    _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, message)
+    _find(done, case, Reason.SHAPE_CHEAPER, message, Severity.NORMAL)
+
+
+def _say(done: Reviewed, case: Case, wanted: str | None, reason: Reason, message: str) -> None:
+    done.decisions.append(
+        ShapeDecision(
+            workload=case.name,
+            shape=case.status.shape,
+            wanted=wanted,
+            reason=reason,
+            message=message,
+        )
+    )
+
+
+def _find(done: Reviewed, case: Case, reason: Reason, message: str, severity: Severity) -> None:
+    done.findings[case.given.spec.id] = Finding(reason=reason, message=message, severity=severity)
