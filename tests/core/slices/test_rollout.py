@@ -36,7 +36,7 @@ from autoscaler.core.types import (
     WorkloadInput,
 )
 from autoscaler.engine import DecisionEngine
-from tests.core.slices.test_shapes import AUTO, HOUR_S, MARK, NEEDS, ONE, POOL, TWO, status
+from tests.core.slices.templates import AUTO, HOUR_S, MARK, NEEDS, ONE, POOL, TWO, status
 from tests.core.story import START_S, Pod, Story, spec
 
 STALLED = 'ProgressDeadlineExceeded: ReplicaSet "bert-h2" has timed out progressing.'
@@ -65,7 +65,8 @@ def rolling(
 
 
 def after(given: WorkloadInput, seconds: float, hold: str | None = None) -> Followed:
-    assert given.template is not None and given.template.mark is not None
+    assert given.template is not None
+    assert given.template.mark is not None
     return follow(given, given.template.mark, now_s=START_S + seconds, watchdog_s=1800.0, hold=hold)
 
 
@@ -332,7 +333,8 @@ def test_a_deployment_moves_to_a_cheaper_slice_and_sizes_by_what_that_carries() 
     world = Reshaped(replicas=3)
     world.run(HOUR_S, rate_rps=45.0)
     carried = world.decisions[-1].facts.capacity_rps
-    assert carried is not None and carried == pytest.approx(21.5, rel=0.02)
+    assert carried is not None
+    assert carried == pytest.approx(21.5, rel=0.02)
     world.run(300.0)
     assert [step.step for step in world.steps] == [ShapeStep.CHANGE, ShapeStep.SETTLE]
     change, settled = world.steps

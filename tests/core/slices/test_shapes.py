@@ -2,200 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from hypothesis import given as having
-from hypothesis import settings as how
-from hypothesis import strategies as st
 
 from autoscaler.core.alternatives import Alternative
-from autoscaler.core.need import Need
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput, StockOut
 from autoscaler.core.nodes.placement import Placement, SpreadRule, Taint
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.reasons import Reason
-from autoscaler.core.settings import EngineConfig
 from autoscaler.core.sickness import Ailment, SickReplica
-from autoscaler.core.slices.observed import Holder, SliceNode, SlicePlan, SlicesInput
+from autoscaler.core.slices.observed import SliceNode, SlicePlan
 from autoscaler.core.slices.settings import (
-    SlicePoolSettings,
-    SliceSettings,
-    SlicesMode,
     TemplatesMode,
 )
-from autoscaler.core.slices.shapes import DAY_S, Reviewed, review
-from autoscaler.core.slices.state import ShapeState
+from autoscaler.core.slices.shapes import DAY_S, Reviewed
 from autoscaler.core.slices.template import (
     SetShape,
-    ShapeMark,
     ShapePhase,
     ShapeStep,
-    TemplateStatus,
     unavailable,
 )
 from autoscaler.core.types import (
     Decision,
-    Facts,
     Mode,
     Pause,
     PodStatus,
     ReplicaStatus,
     Severity,
-    TickInput,
-    WorkloadId,
     WorkloadInput,
 )
+from tests.core.slices.templates import (
+    AUTO,
+    HOUR_S,
+    MARK,
+    NEEDS,
+    ONE,
+    POOL,
+    TWO,
+    World,
+    node,
+    recommend,
+    status,
+)
 from tests.core.story import START_S, spec
-
-ONE, TWO = "1g.10gb", "2g.20gb"
-POOL = SlicePoolSettings(
-    labels={"pool": "mig"}, gpu="A100-80GB", configs={"ones": "7x1g.10gb", "twos": "3x2g.20gb"}
-)
-AUTO = EngineConfig(
-    slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}, templates=TemplatesMode.AUTO)
-)
-HOUR_S = 3600.0
-NEEDS = NodeNeeds(resource=f"nvidia.com/mig-{TWO}", count=1)
-MARK = ShapeMark(
-    before=TWO,
-    after=ONE,
-    container="server",
-    image="bert:1",
-    replicas_before=3,
-    replicas=4,
-    phase=ShapePhase.ROLLING,
-    at_s=START_S,
-)
-
-
-def recommend(config: EngineConfig = AUTO) -> EngineConfig:
-    slices = replace(config.slices, templates=TemplatesMode.RECOMMEND)
-    return replace(config, slices=slices)
-
-
-def node(free: int, *, name: str = "n1", **changes: object) -> SliceNode:
-    """56 sevenths, all held by others but so many."""
-    holders = tuple(Holder(pod=f"other/p{i}", shape=ONE) for i in range(56 - free))
-    base = SliceNode(
-        name=name, pool="mig", config="ones", slices=POOL.slices_of("ones"), holders=holders
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
-@dataclass
-class World:
-    """Three replicas on 2g.20gb, at 10 a second each; four of 1g.10gb at 8 carry the same for two thirds."""
-
-    config: EngineConfig = AUTO
-    wanted: int | None = 3
-    others: tuple[Alternative, ...] = (Alternative(shape=ONE, replica_rps=8.0, wanted=4),)
-    desired: int = 3
-    target: int | None = None
-    ready: int | None = None
-    unproven: str | None = None
-    violated: float | None = 0.0
-    suffering: bool = False
-    sick: tuple[SickReplica, ...] = ()
-    floor: int = 1
-    status: TemplateStatus = field(
-        default_factory=lambda: TemplateStatus(
-            container="server", image="bert:1", shape=TWO, max_unavailable="0"
-        )
-    )
-    spec_changes: dict[str, object] = field(default_factory=dict)
-    given_changes: dict[str, object] = field(default_factory=dict)
-    replicas_changes: dict[str, object] = field(default_factory=dict)
-    nodes: tuple[SliceNode, ...] = field(default_factory=lambda: (node(4),))
-    pools: tuple[PoolInput, ...] = ()
-    stale: str | None = None
-    hold: str | None = None
-    plan: SlicePlan | None = None
-    rivals: tuple[tuple[WorkloadInput, Decision], ...] = ()
-    states: tuple[ShapeState, ...] = ()
-    now_s: float = START_S
-
-    @property
-    def id(self) -> WorkloadId:
-        return spec("bert").id
-
-    def given(self) -> WorkloadInput:
-        changes = {"node_needs": NEEDS, "slice_shapes": (ONE, TWO), **self.spec_changes}
-        ready = self.desired if self.ready is None else self.ready
-        base = WorkloadInput(
-            spec=spec("bert", **changes),
-            replicas=replace(
-                ReplicaStatus(desired=self.desired, template_hash="h1"),
-                **self.replicas_changes,  # type: ignore[arg-type]
-            ),
-            pods=tuple(
-                PodStatus(
-                    name=f"bert-{i}",
-                    template_hash="h1",
-                    created_s=START_S,
-                    ready_s=START_S if i < ready else None,
-                    node="n9",
-                )
-                for i in range(self.desired)
-            ),
-            template=self.status,
-        )
-        return replace(base, **self.given_changes)  # type: ignore[arg-type]
-
-    def decision(self) -> Decision:
-        return Decision(
-            workload=self.id,
-            current=self.desired,
-            target=self.desired if self.target is None else self.target,
-            reason=Reason.STEADY,
-            message="",
-            facts=Facts(capacity_unproven=self.unproven, violated_ratio=self.violated),
-            sick=self.sick,
-        )
-
-    def need(self) -> Need:
-        return Need(
-            level_rps=20.0,
-            upper_rps=30.0,
-            fast_rps=20.0,
-            carried=None,
-            wanted=self.wanted,
-            suffering=self.suffering,
-            replica_rps=10.0,
-            others=self.others,
-        )
-
-    def tick(self, seconds: float = 10.0) -> Reviewed:
-        self.now_s += seconds
-        found = review(
-            TickInput(
-                now_s=self.now_s,
-                workloads=(self.given(), *(given for given, _ in self.rivals)),
-                pools=self.pools,
-                slices=SlicesInput(nodes=self.nodes, stale=self.stale, fronts=()),
-            ),
-            (self.decision(), *(decision for _, decision in self.rivals)),
-            {self.id: self.need()},
-            {self.id: self.floor},
-            self.plan,
-            self.states,
-            config=self.config,
-            hold=self.hold,
-        )
-        self.states = tuple(found.states)
-        return found
-
-    def wait(self, seconds: float = HOUR_S) -> Reviewed:
-        """An hour in which nothing changes, and the tick after it."""
-        found = self.tick()
-        for _ in range(round(seconds / 60.0)):
-            found = self.tick(60.0)
-        return found
-
-    def said(self, found: Reviewed) -> str:
-        return found.findings[self.id].message
-
 
 # ---------------------------------------------------------------- it is changed
 
@@ -278,11 +129,6 @@ SICK = SickReplica(
 )
 SPREAD = replace(NEEDS, placement=Placement(spreads=(SpreadRule(key="kubernetes.io/hostname"),)))
 OWNED = "Helm applies it, as meta.helm.sh/release-name says: change it there"
-
-
-def status(**changes: object) -> TemplateStatus:
-    base = TemplateStatus(container="server", image="bert:1", shape=TWO, max_unavailable="0")
-    return replace(base, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -522,72 +368,3 @@ def test_missing_replicas_as_kubernetes_counts(
     surge: str, missing: str, replicas: int, expected: int | None
 ) -> None:
     assert unavailable(status(max_surge=surge, max_unavailable=missing), replicas) == expected
-
-
-# ---------------------------------------------------------------- properties
-
-
-GOOD = {
-    "seconds": 120.0,
-    "wanted": 3,
-    "other": 4,
-    "unproven": False,
-    "free": 12,
-    "rollout": False,
-    "loss": False,
-}
-ANY = st.fixed_dictionaries(
-    {
-        "seconds": st.sampled_from([10.0, 120.0, 1800.0, 40_000.0]),
-        "wanted": st.sampled_from([None, 1, 3, 6]),
-        "other": st.sampled_from([None, 1, 4, 9]),
-        "unproven": st.booleans(),
-        "free": st.integers(0, 12),
-        "rollout": st.booleans(),
-        "loss": st.booleans(),
-    }
-)
-LATER = st.sampled_from([GOOD, {**GOOD, "seconds": 40_000.0}])
-"""Nothing is in the way of a change."""
-HISTORIES = st.lists(st.one_of(st.just(GOOD), LATER, ANY), min_size=20, max_size=80)
-
-
-@how(max_examples=60, deadline=None)
-@having(HISTORIES, st.booleans())
-def test_never_while_anything_is_not_known_and_never_twice_within_a_day(
-    history: list[dict[str, object]], annotated: bool
-) -> None:
-    """Of its two memories one may be lost: the checkpoint, or the annotation."""
-    patient = replace(AUTO.slices, template_patience_s=60.0)
-    world = World(config=replace(AUTO, slices=patient), desired=3)
-    written: list[float] = []
-    for tick in history:
-        wanted, other = tick["wanted"], tick["other"]
-        shape = ONE if world.status.shape == TWO else TWO
-        world.wanted = wanted  # type: ignore[assignment]
-        world.others = (
-            Alternative(shape=shape, replica_rps=8.0 if other else None, wanted=other),  # type: ignore[arg-type]
-        )
-        world.unproven = "not yet" if tick["unproven"] else None
-        world.nodes = (
-            node(int(str(tick["free"]))),
-            node(0, name="n2", slices=POOL.slices_of("twos"), holders=()),
-        )
-        world.replicas_changes = {"rollout": tick["rollout"]}
-        if tick["loss"] and annotated:
-            world.states = ()
-        elif tick["loss"]:
-            world.status = replace(world.status, mark=None)
-        found = world.tick(float(str(tick["seconds"])))
-        for action in found.actions:
-            if action.step is not ShapeStep.CHANGE:
-                back = action.step is ShapeStep.RESTORE
-                shape = action.mark.before if back else world.status.shape
-                world.status = replace(world.status, mark=action.mark, shape=shape)
-                continue
-            assert wanted is not None and other is not None
-            assert not tick["unproven"] and not tick["rollout"]
-            assert not written or world.now_s - written[-1] >= DAY_S
-            written.append(world.now_s)
-            world.desired = action.mark.replicas
-            world.status = replace(world.status, shape=action.mark.after, mark=action.mark)
