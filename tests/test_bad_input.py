@@ -29,6 +29,7 @@ ANNOTATIONS = {
     "model": ("name with spaces", ANY),
     "priority": ("high", "a whole number is allowed"),
     "variant-group": ("name with spaces", ANY),
+    "slice-shapes": ("1g.10gb", "two or more MIG profiles are allowed, each once"),
     "survive": ("rack", "one of none, node, zone is allowed"),
 }
 # Key: what is given in the policy file, and the part of the answer that says what is allowed.
@@ -106,6 +107,9 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "engine.slices.settle_s": (5, "must be between 20 and 250"),
     "engine.slices.watchdog_s": (5, "must be between 60 and 7200"),
     "engine.slices.backoff_s": (-1, "must be more than 0"),
+    "engine.slices.templates": ("on", "must be 'off', 'recommend' or 'auto'"),
+    "engine.slices.template_patience_s": (5, "must be between 60 and 604800"),
+    "engine.slices.template_watchdog_s": (5, "must be between 60 and 86400"),
     "headroom.namespace": ("", "must be a Kubernetes name: lower case letters, digits, '-'"),
     "headroom.image": ("", "must not be empty: leave it out"),
     "headroom.priority_class": ("", "must be a Kubernetes name: lower case letters, digits, '-'"),

@@ -240,3 +240,21 @@ def test_two_pools_must_be_told_apart(tmp_path: Path) -> None:
         "policy.yaml: engine.nodes.pools.b.labels: the same as those of a, "
         "must tell its nodes from every other pool's"
     ]
+
+
+@pytest.mark.parametrize(
+    ("slices", "said"),
+    [
+        (
+            "{templates: recommend}",
+            "templates: recommend, must be off while engine.slices.mode is off",
+        ),
+        ("{mode: recommend, templates: auto}", "templates: auto, must be recommend or off while"),
+    ],
+)
+def test_templates_go_no_further_than_slices(tmp_path: Path, slices: str, said: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"engine: {{slices: {slices}}}\n")
+    with pytest.raises(ConfigError) as refused:
+        load(path)
+    assert said in str(refused.value.problems[0])

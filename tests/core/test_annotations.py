@@ -122,6 +122,20 @@ def test_everything_at_once() -> None:
     [
         ({"mode": "on"}, "mode: 'on', one of auto, recommend, off is allowed"),
         ({"pause": "yes"}, "pause: 'yes', one of none, up, down, all is allowed"),
+        (
+            {"slice_shapes": "1g.10gb"},
+            "slice-shapes: '1g.10gb', two or more MIG profiles are allowed, each once",
+        ),
+        ({"slice_shapes": "1g.10gb, 1g.10gb"}, "two or more MIG profiles are allowed, each once"),
+        ({"slice_shapes": "gpu, 1g.10gb"}, "slice-shapes: 'gpu, 1g.10gb', two or more MIG"),
+        (
+            {"slice_shapes": "1g.10gb, 2g.20gb", "variant_group": "bert"},
+            "slice-shapes: beside variant-group, one of them is allowed: leave the other out",
+        ),
+        (
+            {"slice_shapes": "1g.10gb, 2g.20gb", "survive": "node"},
+            "slice-shapes: beside survive, one of them is allowed: leave the other out",
+        ),
         ({"survive": "rack"}, "survive: 'rack', one of none, node, zone is allowed"),
         (
             {"survive": "zone", "variant_group": "bert"},
@@ -174,3 +188,17 @@ def test_a_member_of_a_group_may_sleep() -> None:
     parsed = parse(slo="p95 < 1s", min_replicas="0", variant_group="bert")
     assert isinstance(parsed, WorkloadSpec)
     assert (parsed.min_replicas, parsed.may_sleep, parsed.variant_group) == (1, True, "bert")
+
+
+def test_slices_that_the_own_template_may_ask_for() -> None:
+    spec = parse(slo="99% < 300ms", slice_shapes="1g.10gb,2g.20gb , 1g.10gb+me", survive="none")
+    assert isinstance(spec, WorkloadSpec)
+    assert spec.slice_shapes == ("1g.10gb", "2g.20gb", "1g.10gb+me")
+
+
+@pytest.mark.parametrize("kind", ["InferenceService", "StatefulSet"])
+def test_only_a_deployment_of_ones_own_may_change_its_template(kind: str) -> None:
+    own = {PREFIX + "slo": "99% < 300ms", PREFIX + "slice-shapes": "1g.10gb, 2g.20gb"}
+    workload = WorkloadId(namespace="team", name="bert", kind=kind)
+    (problem,) = parse_workload(workload, own, defaults=Defaults(), shape=SHAPE)  # type: ignore[misc]
+    assert f"slice-shapes: on {kind}, a Deployment of one's own is allowed" in str(problem)

@@ -124,9 +124,9 @@ class ClusterApi:
             *parents, last = [
                 part.replace("~1", "/").replace("~0", "~") for part in change["path"][1:].split("/")
             ]
-            place = fresh
+            place: Any = fresh
             for part in parents:
-                place = place[part]
+                place = place[int(part)] if isinstance(place, list) else place[part]
             if change["op"] == "test" and place.get(last) != change["value"]:
                 return _status(422, "the test operation failed")
             if change["op"] == "remove":

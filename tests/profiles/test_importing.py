@@ -85,14 +85,14 @@ def test_genai_perf_tells_steps_by_sequences(tmp_path: Path) -> None:
 
 def test_a_plain_table_may_tell_everything(tmp_path: Path) -> None:
     text = (
-        "batch_size,service_ms,model,executions,instances,max_batch_size,max_queue_delay_ms,variability\n"
-        "1,50,m,100,2,4,5,1.5\n1,60,m,300,2,4,5,1.5\n\n2,70,m,1,2,4,5,1.5\n"
+        "batch_size,service_ms,model,executions,instances,max_batch_size,max_queue_delay_ms,variability,memory_mib\n"
+        "1,50,m,100,2,4,5,1.5,6000\n1,60,m,300,2,4,5,1.5,6000\n\n2,70,m,1,2,4,5,1.5,6000\n"
     )
     profile = imported(tmp_path, text)
     assert batches(profile) == {1: 57.5, 2: 70.0}
     (model,) = profile.models
     assert (model.instances, model.max_batch_size, model.variability) == (2, 4, 1.5)
-    assert model.max_queue_delay_s == 0.005
+    assert (model.max_queue_delay_s, model.memory_mib) == (0.005, 6000)
 
 
 def test_what_is_given_beats_what_the_file_says(tmp_path: Path) -> None:

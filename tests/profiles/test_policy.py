@@ -41,6 +41,18 @@ def test_a_profile_is_looked_for_beside_the_policy(tmp_path: Path) -> None:
     assert load(policy(tmp_path)).engine.priors == (expected,)
 
 
+def test_a_profile_may_be_of_another_slice(tmp_path: Path) -> None:
+    path = policy(tmp_path, memory_mib=6000)
+    path.write_text("profiles: {team/bert: bert.json, team/bert@1g.10gb: bert.json}\n")
+    own, there = load(path).engine.priors
+    assert (own.workload, own.shape) == ("team/bert", "")
+    assert (there.workload, there.shape, there.models[0].memory_mib) == (
+        "team/bert",
+        "1g.10gb",
+        6000,
+    )
+
+
 def test_a_journal_carries_it(tmp_path: Path) -> None:
     config = load(policy(tmp_path)).engine
     assert decode(encode(config), EngineConfig) == config
@@ -60,6 +72,7 @@ def test_a_journal_carries_it(tmp_path: Path) -> None:
         pytest.param({"max_batch_size": 0}, "models.0.max_batch_size: 0", id="no batch fits"),
         pytest.param({"instances": 0}, "models.0.instances: 0", id="no instance"),
         pytest.param({"max_queue_delay_s": -1}, "models.0.max_queue_delay_s: -1", id="delay"),
+        pytest.param({"memory_mib": 0}, "models.0.memory_mib: 0", id="memory"),
         pytest.param({"variability": 0}, "models.0.variability: 0", id="variability"),
         pytest.param({"instances": "two"}, "models.0.instances: 'two'", id="a word"),
         pytest.param({"instanses": 2}, "models.0.instanses: 2", id="an unknown key"),
@@ -75,6 +88,10 @@ def test_what_can_not_be_is_told(tmp_path: Path, changes: dict[str, object], exp
     [
         ("profiles: {team/bert: gone.json}", ["gone.json: No such file or directory, name a file that "]),
         ("profiles: {bert: bert.json}", ["policy.yaml: profiles.bert: 'bert', must be NAMESPACE/NAME"]),
+        (
+            "profiles: {team/bert@half: bert.json}",
+            ["policy.yaml: profiles.team/bert@half: 'team/bert@half', must be NAMESPACE/NAME, with @1g.10gb"],
+        ),
         ("profiles: {team/bert: policy.yaml}", ["policy.yaml:1: Expecting value, must be JSON"]),
         ("profiles: {team/bert: other.json}", ["other.json: forescale_profile is None, must be 1"]),
         ("engine: {priors: [{workload: a/b, models: []}]}", ["policy.yaml: engine.priors: is not a setting"]),

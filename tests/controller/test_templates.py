@@ -1,0 +1,123 @@
+"""Steps at templates are sent only by who leads, and told at the Deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler.controller.notes import Notebook
+from autoscaler.controller.templates import REFUSED, TemplateWriter, shape_notes
+from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.template import SetShape, ShapeStep
+from autoscaler.core.types import (
+    Outcome,
+    ScalingPlan,
+    Severity,
+    ShapeResult,
+    TickInput,
+    TickRecord,
+    TickResult,
+)
+from autoscaler.errors import SourceUnavailable
+from tests.clients.test_templates import MARK
+from tests.core.story import START_S
+from tests.fakes.clock import FakeClock
+from tests.fakes.controller import FakeLeadership
+
+
+def action(step: ShapeStep = ShapeStep.CHANGE, reason: Reason = Reason.SHAPE_CHANGING) -> SetShape:
+    return SetShape(
+        namespace="team",
+        name="bert",
+        step=step,
+        expected="2g.20gb",
+        observed=3,
+        known=None,
+        mark=MARK,
+        reason=reason,
+        message="from 2g.20gb to 1g.10gb",
+    )
+
+
+class Actuator:
+    """Answers as told."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken, self.asked = broken, 0
+
+    async def apply(self, action: SetShape) -> ShapeResult:
+        self.asked += 1
+        if self.broken:
+            raise SourceUnavailable("no answer in time")
+        return ShapeResult(action=action, outcome=Outcome.APPLIED)
+
+
+@pytest.mark.parametrize(
+    ("actuator", "leads", "left_s", "outcome", "asked"),
+    [
+        pytest.param(Actuator(), True, 9.0, Outcome.APPLIED, 1, id="sent"),
+        pytest.param(Actuator(), False, 9.0, Outcome.REJECTED, 0, id="does not lead"),
+        pytest.param(Actuator(), True, 0.0, Outcome.REJECTED, 0, id="no time left"),
+        pytest.param(Actuator(broken=True), True, 9.0, Outcome.UNKNOWN, 1, id="no answer"),
+    ],
+)
+async def test_a_step_is_sent_by_who_leads_while_there_is_time(
+    actuator: Actuator, leads: bool, left_s: float, outcome: Outcome, asked: int
+) -> None:
+    clock, leadership = FakeClock(), FakeLeadership()
+    leadership.leading = leads
+    writer = TemplateWriter(actuator, leadership=leadership, clock=clock, timeout_s=4.0)
+    (result,) = await writer.carry_out((action(),), until_s=clock.monotonic_s() + left_s)
+    assert (result.outcome, actuator.asked) == (outcome, asked)
+
+
+def record(*results: ShapeResult, now_s: float = START_S) -> TickRecord:
+    result = TickResult(now_s=now_s, decisions=(), plan=ScalingPlan())
+    return TickRecord(input=TickInput(now_s=now_s, workloads=()), result=result, shapes=results)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "severity", "said", "topic"),
+    [
+        pytest.param(
+            ShapeResult(action=action(), outcome=Outcome.APPLIED),
+            "ShapeChanging",
+            Severity.NORMAL,
+            "change: from 2g.20gb to 1g.10gb",
+            None,
+            id="changed",
+        ),
+        pytest.param(
+            ShapeResult(
+                action=action(ShapeStep.RESTORE, Reason.SHAPE_FAILED), outcome=Outcome.APPLIED
+            ),
+            "ShapeFailed",
+            Severity.WARNING,
+            "restore: from 2g.20gb to 1g.10gb",
+            None,
+            id="taken back",
+        ),
+        pytest.param(
+            ShapeResult(action=action(), outcome=Outcome.REJECTED, message="forbidden"),
+            REFUSED,
+            Severity.WARNING,
+            "Not done, change: forbidden",
+            REFUSED,
+            id="a right is missing",
+        ),
+    ],
+)
+def test_each_write_is_told_at_the_deployment(
+    result: ShapeResult, reason: str, severity: Severity, said: str, topic: str | None
+) -> None:
+    ((note, told),) = shape_notes(record(result))
+    assert (str(note.workload), note.api_version) == ("team/bert", "apps/v1")
+    assert (note.reason, note.severity, note.message, told) == (reason, severity, said, topic)
+
+
+def test_what_is_refused_tick_after_tick_is_told_once_an_hour() -> None:
+    book = Notebook()
+    refused = ShapeResult(action=action(), outcome=Outcome.REJECTED, message="forbidden")
+    told = [len(book.notes(record(refused, now_s=START_S + at), ())) for at in (0, 10, 20, 3600)]
+    assert told == [1, 0, 0, 1]
+    nothing = ShapeResult(action=action(), outcome=Outcome.UNCHANGED)
+    assert list(shape_notes(record(nothing))) == []
