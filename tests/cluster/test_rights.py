@@ -206,6 +206,9 @@ USES: dict[Right, Use] = {
     # Of the components slices and victims: a cordon with the label that cuts, and what marks who goes first.
     ("get", "nodes"): reading("/api/v1/nodes/absent"),
     ("patch", "nodes"): patching("/api/v1/nodes/absent"),
+    # Of the component templates: one that is not there.
+    ("get", "deployments"): reading("/apis/apps/v1/namespaces/rights/deployments/absent"),
+    ("patch", "deployments"): patching("/apis/apps/v1/namespaces/rights/deployments/absent"),
     ("patch", "pods"): patching("/api/v1/namespaces/rights/pods/absent"),
     ("create", "events"): telling,
     ("create", "leases"): lease_created,

@@ -151,6 +151,32 @@ async def test_a_gpu_beside_a_slice_is_refused_and_the_group_knows_its_members(
     assert {item.spec.variant_group for item in seen if item.spec} == {"bert"}
 
 
+async def test_a_template_must_ask_for_one_of_the_slices_that_it_may_have(tmp_path: Path) -> None:
+    api = ClusterApi()
+    for name, limits in (
+        ("fine", {"nvidia.com/mig-2g.20gb": "1"}),
+        ("third", {"nvidia.com/mig-3g.40gb": "1"}),
+        ("whole", {"nvidia.com/gpu": "1"}),
+        ("none", {}),
+    ):
+        made = deployment(name, 1, {"slo": "99% < 300ms", "slice-shapes": "1g.10gb, 2g.20gb"})
+        made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": limits}
+        api.put(f"{APPS}/{name}", made)
+    seen, _ = await looked(api, tmp_path)
+    told = {item.id.name: [str(problem) for problem in item.problems] for item in seen}
+    where = "forescale.io/slice-shapes: beside a template that asks for"
+    one = "one slice in one container is allowed, of those that it names"
+    assert told == {
+        "fine": [],
+        "third": [f"team/third {where} 3g.40gb, 1g.10gb, 2g.20gb are allowed"],
+        "whole": [f"team/whole {where} nvidia.com/gpu, {one}"],
+        "none": [f"team/none {where} no GPU, {one}"],
+    }
+    templates = {item.id.name: item.template for item in seen}
+    assert templates["fine"] is not None
+    assert templates["fine"].shape == "2g.20gb"
+
+
 async def test_pods_tolerate_what_the_template_says_and_what_admission_added(
     tmp_path: Path,
 ) -> None:

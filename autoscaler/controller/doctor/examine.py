@@ -15,6 +15,7 @@ from autoscaler.controller.doctor import (
     metrics,
     rights,
     slices,
+    templates,
     workloads,
 )
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok
@@ -65,6 +66,9 @@ async def _all(
     found += autoscalers.check(looked, settings)
     found += gpus.check(looked, settings)
     found += slices.check(looked, settings)
+    found += templates.check(settings, seen.workloads)
+    of_templates = rights.of_templates(settings, [item.spec for item in seen.workloads])
+    found += await rights.check(client, of_templates, account)
     found += workloads.check(looked, settings, [item.spec for item in seen.workloads])
     return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
-from autoscaler.core.slices.settings import SlicesMode
+from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
+from autoscaler.core.types import WorkloadSpec
 from autoscaler.errors import ActuationError, SourceError
 
 REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -82,6 +84,20 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
             *(Right(verb=verb, resource="services") for verb in both),
         )
     return found
+
+
+def of_templates(settings: Settings, specs: Sequence[WorkloadSpec]) -> dict[str, tuple[Right, ...]]:
+    """To change templates, in the namespaces of workloads that ask for it."""
+    namespaces = sorted({spec.id.namespace for spec in specs if spec.slice_shapes})
+    if settings.engine.slices.templates is not TemplatesMode.AUTO or not namespaces:
+        return {}
+    return {
+        "component templates": tuple(
+            Right(verb=verb, group="apps", resource="deployments", namespace=namespace)
+            for namespace in namespaces
+            for verb in ("get", "patch")
+        )
+    }
 
 
 def _nodes(settings: Settings) -> list[Right]:
