@@ -68,6 +68,11 @@ ELSEWHERE = {
     "make validate-gpu": (HAND, "wants a GPU and PyTorch; tests/loadtests judges a recording"),
     "make bench": (HAND, "hours; each benchmark's parts are tested in tests/loadtests"),
     "make bench-forecast ARGS=--quick": (HAND, "minutes; tests/loadtests/test_forecast_protocol.py"),
+    "kubectl create rolebinding forescale-templates -n team --clusterrole=forescale-templates "
+    "--serviceaccount=forescale:forescale": (
+        "tests/cluster/test_templates.py",
+        '"create", "rolebinding"',
+    ),
     "kubectl delete hpa bert -n team": HANDED_OVER,
     "kubectl annotate deployment bert -n team forescale.io/mode-": HANDED_OVER,
 }  # fmt: skip

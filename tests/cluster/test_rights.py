@@ -206,7 +206,7 @@ USES: dict[Right, Use] = {
     # Of the components slices and victims: a cordon with the label that cuts, and what marks who goes first.
     ("get", "nodes"): reading("/api/v1/nodes/absent"),
     ("patch", "nodes"): patching("/api/v1/nodes/absent"),
-    # Of the component templates: one that is not there.
+    # Of the component templates, which is bound in that namespace alone.
     ("get", "deployments"): reading("/apis/apps/v1/namespaces/rights/deployments/absent"),
     ("patch", "deployments"): patching("/apis/apps/v1/namespaces/rights/deployments/absent"),
     ("patch", "pods"): patching("/api/v1/namespaces/rights/pods/absent"),
@@ -304,6 +304,11 @@ def installed(real_stack: Stack) -> Iterator[Installed]:
     for path in COMPONENTS:
         real_stack.kubectl("apply", "-f", str(path))
     real_stack.kubectl("apply", "-f", "-", stdin=WORKLOADS)
+    # The component templates is bound in single namespaces, as docs/templates.md shows.
+    real_stack.kubectl(
+        "create", "rolebinding", "forescale-templates", "-n", "rights",
+        "--clusterrole=forescale-templates", "--serviceaccount=forescale:forescale",
+    )  # fmt: skip
     own = {
         "apiVersion": "v1",
         "kind": "List",

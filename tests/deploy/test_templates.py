@@ -1,4 +1,4 @@
-"""The component `templates`: the right to patch Deployments, bound in the namespaces that are named and nowhere else."""
+"""The component `templates`: the right to patch Deployments, bound in the namespaces that are named and only there."""
 
 from __future__ import annotations
 
