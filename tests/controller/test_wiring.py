@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoscaler.clients.templates import mark_text, shape_mark
 from autoscaler.clock import SystemClock
 from autoscaler.config import PrometheusSettings, ServerSettings, Settings
 from autoscaler.controller import sources
@@ -20,12 +21,19 @@ from autoscaler.controller.leader import LeaseRecord
 from autoscaler.controller.wiring import build, own_namespace, store_of
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, CONFIG_LABEL, STATE_LABEL
-from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
+from autoscaler.core.slices.settings import (
+    SlicePoolSettings,
+    SliceSettings,
+    SlicesMode,
+    TemplatesMode,
+)
+from autoscaler.core.slices.template import SHAPE_ANNOTATION, ShapeMark, ShapePhase
 from autoscaler.errors import ActuationConflict, ConfigError, Problem
 from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
 
 BERT = "/apis/apps/v1/namespaces/team/deployments/bert"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/forescale"
+SMALL = "nvidia.com/mig-1g.10gb"
 STATE = "/api/v1/namespaces/default/configmaps/forescale-state"
 
 
@@ -158,6 +166,40 @@ async def test_a_node_that_a_controller_before_left_cordoned_is_given_back(
     assert api.objects[path]["spec"]["unschedulable"] is False
     assert api.objects[path]["metadata"]["annotations"] == {}
     assert [write for write in api.writes if write[1] == path] == [("PATCH", path)]
+
+
+async def test_a_slice_that_a_controller_before_tried_in_vain_is_taken_back(tmp_path: Path) -> None:
+    """It was written in 2023, and no pod of it is ready."""
+    mark = ShapeMark(
+        before="2g.20gb",
+        after="1g.10gb",
+        container="c",
+        image="bert:1",
+        replicas_before=2,
+        replicas=2,
+        phase=ShapePhase.ROLLING,
+        at_s=1_700_000_000.0,
+    )
+    made = deployment("bert", 2, {"slo": "99% < 300ms", "slice-shapes": "1g.10gb, 2g.20gb"})
+    made["metadata"]["annotations"][SHAPE_ANNOTATION] = mark_text(mark)
+    container = {"name": "c", "image": "bert:1", "resources": {"limits": {SMALL: "1"}}}
+    made["spec"]["template"]["spec"]["containers"] = [container]
+    api = ClusterApi()
+    api.put(BERT, made)
+    async with api.serving():
+        settings = settings_for(tmp_path, api)
+        slices = SliceSettings(mode=SlicesMode.AUTO, templates=TemplatesMode.AUTO)
+        settings = replace(settings, engine=replace(settings.engine, slices=slices))
+        async with controller(settings, "second"):
+            await api.until(
+                lambda: any(o.get("reason") == "ShapeFailed" for o in api.objects.values())
+            )
+    (container,) = api.objects[BERT]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"limits": {"nvidia.com/mig-2g.20gb": "1"}}
+    left = shape_mark(api.objects[BERT])
+    assert left is not None
+    assert (left.phase, left.before) == (ShapePhase.RESTORING, "2g.20gb")
+    assert [write for write in api.writes if write[1] == BERT] == [("PATCH", BERT)]
 
 
 async def test_a_lease_is_written_with_its_version_and_keeps_foreign_labels(tmp_path: Path) -> None:
