@@ -108,9 +108,12 @@ def explanation(decision: Decision, spec: WorkloadSpec, now_s: float) -> Iterabl
 
 
 def slice_lines(slices: SlicesDecision) -> Iterable[Text]:
-    """One line for each variant group and slice pool, and one for each of a pool's findings."""
+    """One line for each variant group, template and slice pool, and one for each of a pool's findings."""
     for group in slices.groups:
         yield Text.assemble(("group ", ""), (group.group, "bold"), f"   {group.message}")
+    for shape in slices.shapes:
+        told = f"   {shape.shape}   {shape.reason.value}: {shape.message}"
+        yield Text.assemble(("template ", ""), (shape.workload, "bold"), told)
     for pool in slices.pools:
         cut = ", ".join(f"{count} x {config or 'no config'}" for config, count in pool.configs)
         yield Text.assemble(

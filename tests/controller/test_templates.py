@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from autoscaler.cli.render import slice_lines
 from autoscaler.controller.notes import Notebook
 from autoscaler.controller.templates import REFUSED, TemplateWriter, shape_notes
 from autoscaler.core.reasons import Reason
-from autoscaler.core.slices.template import SetShape, ShapeStep
+from autoscaler.core.slices.observed import SlicesDecision
+from autoscaler.core.slices.template import SetShape, ShapeDecision, ShapeStep
 from autoscaler.core.types import (
     Outcome,
     ScalingPlan,
@@ -121,3 +123,17 @@ def test_what_is_refused_tick_after_tick_is_told_once_an_hour() -> None:
     assert told == [1, 0, 0, 1]
     nothing = ShapeResult(action=action(), outcome=Outcome.UNCHANGED)
     assert list(shape_notes(record(nothing))) == []
+
+
+def test_plan_has_a_line_for_each_template() -> None:
+    decision = ShapeDecision(
+        workload="team/bert",
+        shape="2g.20gb",
+        wanted="1g.10gb",
+        reason=Reason.SHAPE_CHEAPER,
+        message="4 x 1g.10gb carry it at 67% of the cost, for 12 min",
+    )
+    (line,) = slice_lines(SlicesDecision(shapes=(decision,)))
+    assert line.plain == (
+        "template team/bert   2g.20gb   ShapeCheaper: 4 x 1g.10gb carry it at 67% of the cost, for 12 min"
+    )
