@@ -57,6 +57,21 @@ class Reviewed:
     states: list[ShapeState] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _World:
+    """What is around the workloads in this tick."""
+
+    tick_input: TickInput
+    decisions: Sequence[Decision]
+    plan: SlicePlan | None
+    config: EngineConfig
+    hold: str | None
+
+    @property
+    def now_s(self) -> float:
+        return self.tick_input.now_s
+
+
 def review(
     tick_input: TickInput,
     decisions: Sequence[Decision],
@@ -72,44 +87,58 @@ def review(
     done = Reviewed()
     if config.slices.templates is TemplatesMode.OFF:
         return done
-    now_s, known = tick_input.now_s, {state.workload: state for state in states}
+    known = {state.workload: state for state in states}
     cases = _cases(tick_input.workloads, decisions, needs, floors, config)
+    world = _World(tick_input=tick_input, decisions=decisions, plan=plan, config=config, hold=hold)
     busy = next((case.name for case in cases if under_way(case.given)), None)
     for case in cases:
         state, mark = known.get(case.name) or ShapeState(workload=case.name), case.status.mark
         if mark is not None:
             state = replace(state, changed_s=max(mark.at_s, state.changed_s or mark.at_s))
         if (begun := under_way(case.given)) is not None:
-            _follow(done, case, begun, config, now_s, hold)
+            _follow(done, case, begun, world)
             done.states.append(ShapeState(workload=case.name, changed_s=state.changed_s))
-            continue
-        offer = offered(case, config)
-        state = waited(state, offer, now_s)
-        done.states.append(state)
-        if isinstance(offer, NoOffer):
-            _say(done, case, None, Reason.SHAPE_STEADY, offer.message)
-            continue
-        waited_s = now_s - state.since_s if state.shape else 0.0
-        text = f"{offer.message}, for {waited_s / 60:.0f} min"
-        if waited_s < config.slices.template_patience_s or offer.ratio > WORTH_RATIO:
-            _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, text)
-            continue
-        # No fewer than now: what is sized with has not been tried yet.
-        replicas = max(case.given.replicas.desired, offer.replicas)
-        why = (
-            _not_ours(case, config)
-            or _too_soon(state, now_s)
-            or hold
-            or (f"{busy} is being changed, one at a time" if busy is not None else None)
-            or _unsteady(case)
-            or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
-            or _no_room(case, offer.shape, replicas, tick_input, decisions, plan, config)
-        )
-        _tell(done, case, offer, text, why)
-        if why is None:
+        elif _consider(done, case, state, busy, world):
             busy = case.name
-            done.actions.append(_change(case, offer, replicas, text, now_s))
     return done
+
+
+def _consider(
+    done: Reviewed, case: Case, state: ShapeState, busy: str | None, world: _World
+) -> bool:
+    """Whether it is changed now; what is found is said, and remembered, in either case."""
+    offer, now_s, settings = offered(case, world.config), world.now_s, world.config.slices
+    state = waited(state, offer, now_s)
+    done.states.append(state)
+    if isinstance(offer, NoOffer):
+        _say(done, case, None, Reason.SHAPE_STEADY, offer.message)
+        return False
+    waited_s = now_s - state.since_s if state.shape else 0.0
+    text = f"{offer.message}, for {waited_s / 60:.0f} min"
+    if waited_s < settings.template_patience_s or offer.ratio > WORTH_RATIO:
+        _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, text)
+        return False
+    # No fewer than now: what is sized with has not been tried yet.
+    replicas = max(case.given.replicas.desired, offer.replicas)
+    # Whoever changes it by hand wants to know both.
+    reasons = (
+        _not_ours(case, world.config)
+        or _too_soon(state, now_s)
+        or world.hold
+        or (f"{busy} is being changed, one at a time" if busy is not None else None),
+        _unsteady(case)
+        or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
+        or _no_room(case, offer.shape, replicas, world),
+    )
+    why = "; ".join(one for one in reasons if one is not None)
+    if why:
+        message = f"{text}; {_line(case, offer)}. Not changed: {why}"
+        _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, message)
+        _find(done, case, Reason.SHAPE_CHEAPER, message, Severity.NORMAL)
+        return False
+    _say(done, case, offer.shape, Reason.SHAPE_CHANGING, text)
+    done.actions.append(_change(case, offer, replicas, text, now_s))
+    return True
 
 
 def _cases(
@@ -143,18 +172,13 @@ def _cases(
     return sorted(found, key=lambda case: case.name)
 
 
-def _follow(
-    done: Reviewed,
-    case: Case,
-    mark: ShapeMark,
-    config: EngineConfig,
-    now_s: float,
-    hold: str | None,
-) -> None:
-    if config.slices.templates is not TemplatesMode.AUTO:
-        hold = hold or "engine.slices.templates is recommend"
-    watchdog_s = config.slices.template_watchdog_s
-    seen = follow(case.given, mark, now_s=now_s, watchdog_s=watchdog_s, hold=hold)
+def _follow(done: Reviewed, case: Case, mark: ShapeMark, world: _World) -> None:
+    hold, settings = world.hold, world.config.slices
+    if settings.templates is not TemplatesMode.AUTO:
+        hold = hold or f"engine.slices.templates is {settings.templates.value}"
+    seen = follow(
+        case.given, mark, now_s=world.now_s, watchdog_s=settings.template_watchdog_s, hold=hold
+    )
     _say(done, case, mark.after, seen.reason, seen.message)
     if seen.person:
         _find(done, case, seen.reason, seen.message, Severity.WARNING)
@@ -219,17 +243,15 @@ def _not_all_there(status: TemplateStatus, replicas: int, needed: int) -> str | 
     )
 
 
-def _no_room(
-    case: Case,
-    shape: str,
-    replicas: int,
-    tick_input: TickInput,
-    decisions: Sequence[Decision],
-    plan: SlicePlan | None,
-    config: EngineConfig,
-) -> str | None:
-    needs = replace(case.needs, resource=resource_of(shape))
-    free = room.free(needs, case.given.spec.id, tick_input, decisions, plan, config=config)
+def _no_room(case: Case, shape: str, replicas: int, world: _World) -> str | None:
+    free = room.free(
+        replace(case.needs, resource=resource_of(shape)),
+        case.given.spec.id,
+        world.tick_input,
+        world.decisions,
+        world.plan,
+        config=world.config,
+    )
     if isinstance(free, str):
         return free
     if free >= replicas:
@@ -271,16 +293,6 @@ def _change(case: Case, offer: Offer, replicas: int, message: str, now_s: float)
         reason=Reason.SHAPE_CHANGING,
         message=f"from {status.shape} to {offer.shape}: {message}",
     )
-
-
-def _tell(done: Reviewed, case: Case, offer: Offer, text: str, why: str | None) -> None:
-    """What has been cheaper for long enough: that it is changed now, or why not and what a person would change."""
-    if why is None:
-        _say(done, case, offer.shape, Reason.SHAPE_CHANGING, text)
-        return
-    message = f"{text}; {_line(case, offer)}. Not changed: {why}"
-    _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, message)
-    _find(done, case, Reason.SHAPE_CHEAPER, message, Severity.NORMAL)
 
 
 def _say(done: Reviewed, case: Case, wanted: str | None, reason: Reason, message: str) -> None:

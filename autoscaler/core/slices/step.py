@@ -13,7 +13,7 @@ from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
-from autoscaler.core.slices.shapes import review
+from autoscaler.core.slices.shapes import Reviewed, review
 from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
 from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
@@ -67,14 +67,8 @@ def step(
     reviewed = review(
         tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
     )
-    found = reviewed.findings
     return Stepped(
-        decisions=tuple(
-            replace(item, findings=(*item.findings, found[item.workload]))
-            if item.workload in found
-            else item
-            for item in after
-        ),
+        decisions=tuple(_with_finding(item, reviewed) for item in after),
         slices=replace(
             moved[0],
             groups=tuple(joined.groups),
@@ -89,6 +83,12 @@ def step(
             shapes=tuple(reviewed.states),
         ),
     )
+
+
+def _with_finding(decision: Decision, reviewed: Reviewed) -> Decision:
+    """With what was found of its template."""
+    found = reviewed.findings.get(decision.workload)
+    return decision if found is None else replace(decision, findings=(*decision.findings, found))
 
 
 def _with_remarks(

@@ -199,6 +199,14 @@ def test_it_is_said_with_the_line_to_change(world: World, why: str) -> None:
     assert why in finding.message
 
 
+def test_what_is_only_recommended_says_what_else_is_in_the_way() -> None:
+    world = World(config=recommend(), nodes=(node(3),))
+    assert world.said(world.wait()).endswith(
+        "Not changed: engine.slices.templates is recommend; 3 free 1g.10gb are there for 4 replicas, and the old ones "
+        "stay until the new are ready"
+    )
+
+
 @pytest.mark.parametrize(
     ("world", "why"),
     [
