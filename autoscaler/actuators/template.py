@@ -75,11 +75,20 @@ def _stale(action: SetShape, raw: Object, status: TemplateStatus | None) -> str 
         return f"its container is {status.container} with {status.image} by now"
     if action.step is ShapeStep.RESTORE:
         # What forescale itself began is taken back, even where somebody has laid claim to the template meanwhile.
-        return None
+        return "its rollout has come to its end by now" if _rolled_out(raw) else None
     replicas = (raw.get("spec") or {}).get("replicas")
     if replicas != action.observed:
         return f"spec.replicas is {replicas} by now"
     return status.owner or status.unrollable
+
+
+def _rolled_out(raw: Object) -> bool:
+    """Every replica is of the newest template and available, as Kubernetes counts."""
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    wanted = int(spec.get("replicas") or 0)
+    counts = [int(status.get(f"{kind}eplicas") or 0) for kind in ("r", "updatedR", "availableR")]
+    seen = int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0)
+    return seen and counts == [wanted] * 3
 
 
 def patch(action: SetShape, raw: Object) -> list[dict[str, Any]]:

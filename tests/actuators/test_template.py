@@ -186,6 +186,22 @@ async def test_what_forescale_began_is_taken_back_whoever_has_claimed_it_since()
     assert resources(api) == {"limits": {TWO: "1"}}
 
 
+async def test_a_rollout_that_has_ended_meanwhile_is_not_taken_back() -> None:
+    """The watch on Deployments was cut: they are read past it."""
+    api = ClusterApi()
+    counts = {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+    marked = {SHAPE_ANNOTATION: mark_text(IMAGED)}
+    small = ({"limits": {ONE: "1"}},)
+    api.put(PATH, deployment(annotations=marked, resources=small, status=counts))
+    back = action(ShapeStep.RESTORE, expected="1g.10gb", known=IMAGED, mark=RESTORING)
+    result = await applied(api, back)
+    assert (result.outcome, api.writes) == (Outcome.CONFLICT, [])
+    assert "its rollout has come to its end by now" in result.message
+    late = {**counts, "availableReplicas": 2}
+    api.put(PATH, deployment(annotations=marked, resources=small, status=late))
+    assert (await applied(api, back)).outcome is Outcome.APPLIED
+
+
 async def test_an_edit_between_reading_and_writing_is_a_conflict() -> None:
     api = ClusterApi()
     api.put(PATH, deployment())

@@ -64,7 +64,7 @@ def follow(
         why = mark.why or f"all {given.replicas.desired} replicas are ready on {status.shape}"
         return _settle(given, mark, _end(mark), why, now_s, hold)
     stuck = status.stalled
-    if stuck is None and passed_s >= watchdog_s:
+    if stuck is None and passed_s >= watchdog_s and given.pods_known:
         stuck = f"not all replicas are ready after {passed_s / 60:.0f} minutes"
     if stuck is None or passed_s < SETTLE_S:
         text = f"from {mark.before} to {mark.after}: {mark.phase.value} for {passed_s / 60:.0f} min"

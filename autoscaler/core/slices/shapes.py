@@ -173,7 +173,9 @@ def _cases(
 
 
 def _follow(done: Reviewed, case: Case, mark: ShapeMark, world: _World) -> None:
-    hold, settings = world.hold, world.config.slices
+    # Nodes that are not seen are no reason to leave a rollout as it is.
+    frozen, settings = world.tick_input.frozen, world.config.slices
+    hold = None if frozen is None else f"all scaling is frozen: {frozen}"
     if settings.templates is not TemplatesMode.AUTO:
         hold = hold or f"engine.slices.templates is {settings.templates.value}"
     seen = follow(

@@ -76,6 +76,9 @@ def after(given: WorkloadInput, seconds: float, hold: str | None = None) -> Foll
             id="watchdog",
         ),
         pytest.param(
+            replace(rolling(3), pods_known=False), 7200.0, None, None, "for 120 min", id="not seen"
+        ),
+        pytest.param(
             rolling(0, old=3, stalled=STALLED),
             601.0,
             ShapeStep.RESTORE,

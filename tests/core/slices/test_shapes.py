@@ -359,6 +359,16 @@ def test_one_at_a_time() -> None:
     assert "team/a is being changed, one at a time" in world.said(world.wait())
 
 
+def test_what_has_begun_is_ended_though_nodes_are_not_seen() -> None:
+    rolling = replace(MARK, image="bert:1", at_s=START_S)
+    world = World(status=status(shape=ONE, mark=rolling), hold="nodes: watch broken")
+    assert [action.step for action in world.tick(60.0).actions] == [ShapeStep.SETTLE]
+    config = recommend()
+    told = World(config=config, status=status(shape=ONE, mark=rolling)).tick(60.0)
+    assert told.actions == []
+    assert "not written: engine.slices.templates is recommend" in told.decisions[0].message
+
+
 @pytest.mark.parametrize(
     ("surge", "missing", "replicas", "expected"),
     [
