@@ -352,18 +352,19 @@ async def test_a_right_is_enough_and_needed(installed: Installed, right: Right) 
 
 
 def test_nothing_else_may_be_done(installed: Installed) -> None:
-    """The rights that would let it run code in somebody's pods, or read secrets."""
-    for verb, resource in (
-        ("patch", "deployments.apps"),
-        ("update", "deployments.apps"),
-        ("create", "pods"),
-        ("delete", "pods"),
-        ("get", "secrets"),
-        ("list", "configmaps"),
-        ("delete", "nodes"),
+    """The rights that would let it run code in somebody's pods, or read secrets. Templates may be changed where their
+    component is bound, and in no other namespace."""
+    for verb, resource, namespace in (
+        ("patch", "deployments.apps", "default"),
+        ("update", "deployments.apps", "rights"),
+        ("create", "pods", "rights"),
+        ("delete", "pods", "rights"),
+        ("get", "secrets", "rights"),
+        ("list", "configmaps", "rights"),
+        ("delete", "nodes", "rights"),
     ):
         account = f"--as=system:serviceaccount:{NAMESPACE}:forescale"
-        arguments = ("auth", "can-i", verb, resource, "--namespace=rights", account)
+        arguments = ("auth", "can-i", verb, resource, f"--namespace={namespace}", account)
         with pytest.raises(StackError, match=r"kubectl auth can-i"):
             installed.stack.kubectl(*arguments)
 
