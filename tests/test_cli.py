@@ -149,7 +149,7 @@ def test_all_problems_of_all_files_come_at_once(
     folder = tmp_path / "manifests"
     folder.mkdir()
     (folder / "a.yaml").write_text(
-        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: on}\n"
+        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: both}\n"
     )
     (folder / "b.yaml").write_text(
         "kind: Deployment\nmetadata: {name: b, annotations: {forescale.io/mode: auto}}\n"
@@ -163,12 +163,64 @@ def test_all_problems_of_all_files_come_at_once(
     for said in (
         "policy.yaml: engine.tick_z: is not a setting, did you mean tick_s?",
         "manifests/a.yaml: default/a forescale.io/slo: 'fast' is no objective",
-        "manifests/a.yaml: default/a forescale.io/mode: 'True'",
-        "manifests/b.yaml: default/b: has forescale.io annotations, forescale.io/slo must be one of them",
+        "manifests/a.yaml: default/a forescale.io/mode: 'both'",
+        "manifests/b.yaml: default/b: has forescale.io/mode, forescale.io/slo must be there too",
         "manifests/c.yaml:2: ",
         "/no/where: there is no such file",
     ):
         assert said in text
+
+
+MISTAKEN = {
+    "a number": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/min-replicas: 3}}}",
+        "default/a forescale.io/min-replicas: 3 is no text, as Kubernetes wants it, write the value in quotation marks",
+    ),
+    "YAML's off": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/mode: off}}}",
+        "default/a forescale.io/mode: False is no text",
+    ),
+    "a list": (
+        "{kind: Deployment, metadata: {name: a, annotations: [forescale.io/slo]}}",
+        "",
+    ),
+    "metadata that is none": ("{kind: Deployment, metadata: bert}", ""),
+    "a template that is none": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {spec: [bert]}}}",
+        "default/a: its pod template can't be read",
+    ),
+    "at the pods": (
+        "{kind: Deployment, metadata: {name: a}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "default/a: has forescale.io annotations at its pod template, where nobody reads them",
+    ),
+    "at both, as kustomize's commonAnnotations": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "",
+    ),
+    "at a Pod": (
+        "{kind: Pod, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}}",
+        "a Pod has forescale.io annotations, one of Deployment, StatefulSet, InferenceService is allowed",
+    ),
+    "a time zone": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/schedule: 4 @ 0 8 * * 1-5 for 10h in Europe/Berln}}}",
+        "default/a forescale.io/schedule: 'Europe/Berln' is no time zone",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_a_mistaken_manifest_is_told_of_or_left_to_kubernetes(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = MISTAKEN[name]
+    (tmp_path / "a.yaml").write_text(text)
+    code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert (code, said in err) == (2 if said else 0, True)
+    assert "Traceback" not in err
 
 
 def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,10 @@ from autoscaler.errors import Problem
 
 if TYPE_CHECKING:
     from autoscaler.config import Settings
-    from autoscaler.core.types import WorkloadSpec
+    from autoscaler.core.types import WorkloadId, WorkloadSpec
 
 SUFFIXES = (".yaml", ".yml", ".json")
+KINDS = ("Deployment", "StatefulSet", "InferenceService")
 
 
 def workloads_in(
@@ -63,32 +64,88 @@ def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
         yield from (items if isinstance(items, list) else [document])
 
 
+def _mapping(holder: dict[str, Any], key: str) -> dict[str, Any]:
+    """What is no mapping is for Kubernetes to refuse."""
+    found = holder.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _own(metadata: dict[str, Any]) -> dict[str, Any]:
+    """forescale's annotations, whatever their values are."""
+    from autoscaler.core.annotations import PREFIX
+
+    annotations = {str(key): value for key, value in _mapping(metadata, "annotations").items()}
+    return {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
+
+
 def _check_object(
     file: Path, document: dict[str, Any], settings: Settings
 ) -> Iterator[WorkloadSpec | Problem]:
-    from autoscaler.collectors.detect import detect
-    from autoscaler.collectors.presets import presets
-    from autoscaler.core.annotations import PREFIX, SLO, Defaults, Shape, parse_workload
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
-    metadata = document.get("metadata") or {}
-    raw = metadata.get("annotations") or {}
-    annotations = {str(key): str(value) for key, value in raw.items()}
-    if not any(key.startswith(PREFIX) for key in annotations):
-        return
+    metadata = _mapping(document, "metadata")
+    template = _mapping(_mapping(document, "spec"), "template")
     key = WorkloadId(
         namespace=str(metadata.get("namespace") or "default"),
         name=str(metadata.get("name") or ""),
         kind=str(document.get("kind") or ""),
     )
-    if SLO not in annotations:
-        yield Problem(
-            f"{file}: {key}", "has forescale.io annotations", f"{SLO} must be one of them"
-        )
+    where = f"{file}: {key}"
+    annotations = _own(metadata)
+    if not annotations:
+        if _own(_mapping(template, "metadata")):
+            given = "has forescale.io annotations at its pod template, where nobody reads them"
+            yield Problem(where, given, f"they belong to the metadata of the {key.kind} itself")
         return
+    wrong = list(_misplaced(where, key.kind, annotations))
+    if wrong:
+        yield from wrong
+        return
+    try:
+        parsed = _parsed(
+            key, annotations, str(document.get("apiVersion") or ""), template, settings
+        )
+    except (AttributeError, TypeError):
+        yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
+        return
+    if isinstance(parsed, WorkloadSpec):
+        yield parsed
+        return
+    for problem in parsed:
+        yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
+
+
+def _misplaced(where: str, kind: str, annotations: dict[str, Any]) -> Iterator[Problem]:
+    """What no cluster would take, or forescale would not see there."""
+    from autoscaler.core.annotations import SLO
+
+    if kind not in KINDS:
+        given = f"a {kind or 'document without kind'} has forescale.io annotations"
+        yield Problem(where, given, f"one of {', '.join(KINDS)} is allowed")
+        return
+    if SLO not in annotations:
+        given = f"has {', '.join(annotations)}"
+        yield Problem(where, given, f"{SLO} must be there too: it opts the workload in")
+    for name, value in annotations.items():
+        if not isinstance(value, str):
+            given = f"{value!r} is no text, as Kubernetes wants it"
+            yield Problem(f"{where} {name}", given, "write the value in quotation marks")
+
+
+def _parsed(
+    key: WorkloadId,
+    annotations: dict[str, str],
+    api_version: str,
+    template: dict[str, Any],
+    settings: Settings,
+) -> WorkloadSpec | tuple[Problem, ...]:
+    from autoscaler.collectors.detect import detect
+    from autoscaler.collectors.presets import presets
+    from autoscaler.core.annotations import Defaults, Shape, parse_workload
+    from autoscaler.schedule import with_readable_schedule
+
     policy = settings.namespace(key.namespace)
-    spec = document.get("spec") or {}
-    detected = detect(spec.get("template") or {}) if isinstance(spec, dict) else None
+    detected = detect(template)
     parsed = parse_workload(
         key,
         annotations,
@@ -99,14 +156,10 @@ def _check_object(
             engines=tuple(sorted(presets(settings.queries))),
         ),
         shape=Shape(
-            api_version=str(document.get("apiVersion") or ""),
+            api_version=api_version,
             gpus_per_replica=1.0,
             engine=detected.engine if detected else None,
             engine_from=detected.by if detected else "",
         ),
     )
-    if isinstance(parsed, WorkloadSpec):
-        yield parsed
-        return
-    for problem in parsed:
-        yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
+    return with_readable_schedule(parsed)
