@@ -173,7 +173,8 @@ def test_all_problems_of_all_files_come_at_once(
 
 MISTAKEN = {
     "a number": (
-        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/min-replicas: 3}}}",
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/min-replicas: 3}}}",
         "default/a forescale.io/min-replicas: 3 is no text, as Kubernetes wants it, write the value in quotation marks",
     ),
     "YAML's off": (

@@ -89,7 +89,9 @@ def _compared(
     from autoscaler.simulation.recommended.page import Compared
 
     columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    err = console(stderr=True)
+    # Into a file it would leave an empty line.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("reading", total=None)
         told = read(
             files, workload, told=lambda path: progress.update(task, description=Path(path).name)
