@@ -86,8 +86,15 @@ def test_usage_errors_exit_with_2(
         (("plan", "--wait", "-1"), 2, "--wait: -1, must not be negative"),
         (("run", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("run", "--port", "99999"), 2, "server.port: 99999, must be between 0 and 65535"),
-        (("replay", "/no/file"), 1, "/no/file: No such file"),
-        (("explain", "a/b", "--journal", "/no/file"), 1, "/no/file: No such file"),
+        (("replay", "/no/file"), 2, "/no/file: No such file"),
+        (("explain", "a/b", "--journal", "/no/file"), 2, "/no/file: No such file"),
+        (("report", "/no/file"), 2, "/no/file: No such file, name a journal file, or a folder with"),
+        (("backtest", "/no/file"), 2, "/no/file: No such file"),
+        (("slo", "--journal", "/no/file"), 2, "/no/file: No such file"),
+        (
+            ("explain", "a/b", "--journal", "/no/file", "--controller", "http://127.0.0.1:1"),
+            2, "explain: --controller and --journal, give one of them",
+        ),
         (("explain", "a/b", "--controller", "localhost"), 2, "must be like http://127.0.0.1:8080"),
         (("explain", "a/b", "--controller", "http://127.0.0.1:1"), 1, "Connection refused"),
         (("explain", "a/b", "--at", "2026-01-31T14:10:00Z"), 2, "--at: without --journal"),
@@ -291,6 +298,23 @@ def test_compliance_is_counted_from_a_journal(
     assert code == 0
     assert "BUDGET LEFT" in out
     assert "team/bert" in out
+
+
+@pytest.mark.parametrize("command", [("slo", "--journal"), ("report", "--no-estimate")])
+def test_a_line_that_its_writer_left_without_an_end_is_left_out_and_a_broken_one_is_not(
+    command: tuple[str, str], journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A controller that is killed leaves one, and the next puts that file away among the others."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20260101T000000-000.jsonl").write_bytes(b"".join(lines)[:-40])
+    (folder / "forescale-20260102T000000-000.jsonl").write_bytes(lines[0][:-40])
+    (folder / "forescale.jsonl").write_bytes(b"".join(lines))
+    assert forescale(capsys, *command, str(folder))[0] == 0
+    (folder / "forescale.jsonl").write_bytes(b"".join([*lines[:9], b"{}x\n", *lines[9:]]))
+    code, _, err = forescale(capsys, *command, str(folder))
+    assert (code, "forescale.jsonl:10: " in err) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one decision."""
+    if args.controller and args.journal:
+        raise ConfigError((Problem("explain", "--controller and --journal", "give one of them"),))
     if args.at and not args.journal:
         raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
     page, refused = _page(args)
@@ -99,7 +101,7 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:
     from autoscaler.controller.server import page_of
     from autoscaler.core.types import TickRecord
-    from autoscaler.simulation.journal_file import JournalInvalid, open_journal
+    from autoscaler.simulation.journal_file import JournalInvalid, JournalTorn, open_journal
 
     at_s = _time(at) if at else None
     found: TickRecord | None = None
@@ -109,7 +111,7 @@ def _from_journal(path: Path, at: str | None) -> DecisionsPage:
                 if at_s is not None and found is not None and record.input.now_s > at_s:
                     break
                 found = record
-        except JournalInvalid:
+        except JournalTorn:
             # The running controller may be in the middle of its last line.
             if found is None:
                 raise

@@ -28,14 +28,11 @@ def run(args: argparse.Namespace) -> int:
     from autoscaler.cli import FAILURE, MISSED, OK
     from autoscaler.codec import encode
     from autoscaler.config import load
-    from autoscaler.simulation.journal_file import JournalInvalid, files_in
+    from autoscaler.simulation.journal_file import files_of
     from autoscaler.simulation.replay import replay
 
     config = load(args.config).engine if args.config else None
-    folder: Path = args.journal
-    files = files_in(folder) if folder.is_dir() else [folder]
-    if not files:
-        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
+    files = files_of(args.journal)
     reports = [replay(path, config=config, max_differences=max(0, args.limit)) for path in files]
     if args.json:
         print(encode(reports).decode())

@@ -114,7 +114,7 @@ def _show(found: Comparison) -> None:
 
     out = console()
     hours = found.duration_s / 3600
-    long = f"{hours:.1f} h" if hours >= 0.5 else duration(found.duration_s)
+    long = f"{hours:.1f} h" if hours >= 0.1 else duration(found.duration_s)
     out.print(
         f"{found.scenario}: {long}, {found.requests:,.0f} requests, "
         f"goal {found.goal_ratio:.2%} in time"
