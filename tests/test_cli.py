@@ -72,6 +72,16 @@ def test_usage_errors_exit_with_2(
     assert forescale(capsys, *argv)[0] == 2
 
 
+def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
+    argv = [sys.executable, "-m", "autoscaler", "slo", "--journal", str(journal)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        said = running.stderr.read()
+    assert (running.returncode, said) == (0, b"")
+
+
 # ---------------------------------------------------------------- careless use
 
 
@@ -490,6 +500,12 @@ def test_rules_of_one_workload_as_the_operators_resource(
     [
         (("team/brt",), 1, "team/brt: is not known, did you mean team/bert?"),
         (("--output", "x", "--json"), 2, "--output: with --json, writes plain rule files only"),
+        (
+            ("--output", __file__),
+            1,
+            "test_cli.py: File exists, name another place",
+        ),
+        (("--controller-alerts",), 2, "--controller-alerts: with --manifests, are of no workload"),
     ],
 )
 def test_rules_that_can_not_be_written(

@@ -55,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             (Problem("--output", given, "writes plain rule files only, which promtool reads"),)
         )
+    if args.controller_alerts and (args.workload or args.manifests):
+        given = "with a workload" if args.workload else "with --manifests"
+        raise ConfigError(
+            (Problem("--controller-alerts", given, "are of no workload: leave it out"),)
+        )
     made = _controller() if args.controller_alerts else _workloads(args)
     if args.output:
         _write(made, args.output)

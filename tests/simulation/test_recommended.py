@@ -294,6 +294,13 @@ def test_without_a_journal(
     assert said in capsys.readouterr().err
 
 
+def test_a_page_that_can_not_be_written(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(journal), "--no-estimate", "--html", str(tmp_path)]) == 1
+    assert f"{tmp_path}: Is a directory, name another place" in capsys.readouterr().err
+
+
 def test_an_empty_journal_or_an_unknown_workload(
     journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
