@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autoscaler.config import load
+import yaml
+
+from autoscaler.config import Settings, load
+from autoscaler.config.settings import KServeSettings
+from autoscaler.controller.doctor.rights import Right, needed
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.settings import EngineConfig
+
+COMPONENTS = Path(__file__).parents[2] / "deploy" / "kustomize" / "components"
 
 
 def of_kind(rendered: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -46,6 +54,48 @@ def test_the_role_in_its_own_namespace_grants_exactly_this(rendered: list[dict[s
         *((verb, "leases") for verb in ("create", "get", "update")),
         *((verb, "configmaps") for verb in ("create", "get", "update")),
     }
+
+
+def granted(role: dict[str, Any], namespace: str = "") -> set[Right]:
+    return {
+        Right(
+            verb=verb,
+            group=group,
+            resource=resource.partition("/")[0],
+            subresource=resource.partition("/")[2],
+            namespace=namespace,
+            name=name,
+        )
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def test_doctor_asks_for_what_the_base_grants_no_more_and_no_less(
+    rendered: list[dict[str, Any]],
+) -> None:
+    asked = needed(Settings(), "forescale")
+    assert set(asked["base"]) == granted(of_kind(rendered, "ClusterRole"))
+    assert set(asked["base, own namespace"]) == granted(of_kind(rendered, "Role"), "forescale")
+
+
+def test_doctor_asks_for_what_the_components_grant(rendered: list[dict[str, Any]]) -> None:
+    pool = PoolSettings(labels={"a": "b"}, max_headroom=1)
+    settings = Settings(
+        engine=EngineConfig(nodes=NodeSettings(pools={"h100": pool})),
+        kserve=KServeSettings(patch_revisions=True),
+    )
+    asked = needed(settings, "forescale")
+    text = (COMPONENTS / "knative" / "rbac.yaml").read_text()
+    role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
+    assert set(asked["component knative"]) == granted(role)
+    text = (COMPONENTS / "nodes" / "rbac.yaml").read_text()
+    roles = [o for o in yaml.safe_load_all(text) if o["kind"] in ("ClusterRole", "Role")]
+    rights = [granted(role, role["metadata"].get("namespace", "")) for role in roles]
+    assert set(asked["component nodes"]) == set().union(*rights)
 
 
 def test_the_policy_can_be_read(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
