@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from autoscaler.config.settings import KServeSettings
 from autoscaler.controller.doctor.rights import Right, needed
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import Mode
 
-COMPONENTS = Path(__file__).parents[2] / "deploy" / "kustomize" / "components"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+COMPONENTS = DEPLOY / "kustomize" / "components"
 
 
 def of_kind(rendered: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -102,6 +107,47 @@ def test_the_policy_can_be_read(rendered: list[dict[str, Any]], tmp_path: Path) 
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(rendered, "forescale-policy")["policy.yaml"])
     assert load(path, {}, {}).prometheus.url.startswith("http://prometheus")
+
+
+def test_the_overlay_that_the_page_shows_can_be_built(
+    rendered: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    (shown,) = [
+        b for b in re.findall(r"```yaml\n(.*?)```", page, re.S) if "kind: Kustomization" in b
+    ]
+    text = shown.replace("../forescale/deploy", os.path.relpath(DEPLOY, tmp_path))
+    (tmp_path / "kustomization.yaml").write_text(text)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    (container,) = of_kind(built, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/forescale:0.1.0"
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(built, "forescale-policy")["policy.yaml"])
+    assert load(path, {}, {}).namespace("team").mode is Mode.RECOMMEND
+    kinds = {item["kind"] for item in built} - {item["kind"] for item in rendered}
+    assert kinds == {"PodMonitor", "PrometheusRule"}
+
+
+OPT_INS = (
+    *("podMonitor.enabled", "alerts.as", "nodes.enabled", "slices.enabled", "slices.cut"),
+    *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions"),
+    "networkPolicy.prometheusPort",
+)
+
+
+def test_the_page_names_every_component_and_the_charts_values() -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    named = re.findall(r"^\| `([a-z-]+)` \| `", page, re.M)
+    assert sorted(named) == sorted(folder.name for folder in COMPONENTS.iterdir())
+    values = yaml.safe_load((DEPLOY / "helm" / "forescale" / "values.yaml").read_text())
+    for name in OPT_INS:
+        section, key = name.split(".")
+        assert key in values[section]
+        assert f"`{name}" in page, name
 
 
 def test_two_replicas_that_may_not_do_much(rendered: list[dict[str, Any]]) -> None:
