@@ -384,11 +384,31 @@ def test_explain_at_a_time_takes_the_tick_before(
     journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ("explain", "team/bert", "--journal", str(journal), "--json", "--at")
-    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:00")
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:59")
     first = json.loads(out)["now_s"]
     _, out, _ = forescale(capsys, *argv, "2001-09-09T01:47:35Z")
     assert json.loads(out)["now_s"] == 1_000_000_050.0
     assert first < 1_000_000_050.0
+
+
+def test_explain_at_a_time_looks_into_the_older_files_too(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two files of five minutes each: the time lies in the first, whose last line was not finished."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20010909T015140-000.jsonl").write_bytes(b"".join(lines[:31])[:-40])
+    (folder / "forescale.jsonl").write_bytes(lines[0] + b"".join(lines[31:]))
+    argv = ("explain", "team/bert", "--journal", str(folder), "--json")
+    _, out, _ = forescale(capsys, *argv, "--at", "2001-09-09T01:47:35Z")
+    assert json.loads(out)["now_s"] == 1_000_000_050.0
+    _, out, _ = forescale(capsys, *argv)
+    assert json.loads(out)["now_s"] == 1_000_000_560.0
+    code, _, err = forescale(capsys, *argv, "--at", "1990-01-01T00:00:00Z")
+    assert code == 2
+    assert "--at: '1990-01-01T00:00:00Z', " in err
+    assert "begins at 2001-09-09T01:46:" in err
 
 
 def test_explain_of_an_unknown_workload_says_which_exist(
