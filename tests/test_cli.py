@@ -230,6 +230,45 @@ MISTAKEN = {
 }  # fmt: skip
 
 
+def service(*annotations: str, spec: str = "{predictor: {}}") -> str:
+    own = "".join(f", serving.kserve.io/{text}" for text in annotations)
+    return (
+        "{kind: InferenceService, "
+        f"metadata: {{name: a, annotations: {{forescale.io/slo: 99% < 1s{own}}}}}, spec: {spec}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (service("deploymentMode: Standard", "autoscalerClass: external"), 0, ""),
+        (service("autoscalerClass: none"), 0, ""),
+        (
+            service(),
+            0,
+            "default/inferenceservice/a: only recommended, KServe's own autoscaler (hpa, by default) holds it: "
+            "set serving.kserve.io/autoscalerClass: external",
+        ),
+        (service("deploymentMode: Knative"), 0, "only recommended, Knative's autoscaler"),
+        (
+            service("autoscalerClass: extern"),
+            2,
+            "serving.kserve.io/autoscalerClass: 'extern', external or none lets forescale scale it",
+        ),
+        (service("deploymentMode: Raw"), 2, "serving.kserve.io/deploymentMode: 'Raw', Standard or Knative"),
+        (service(spec="{predictor: {workerSpec: {}}}"), 2, "spec.predictor.workerSpec: is set"),
+    ],
+)  # fmt: skip
+def test_an_inference_service_that_will_not_be_scaled_is_told_of(
+    text: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    got, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert got == code
+    assert said in err
+    assert bool(said) == bool(err)
+
+
 @pytest.mark.parametrize("name", MISTAKEN)
 def test_a_mistaken_manifest_is_told_of_or_left_to_kubernetes(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import Problem
 
 if TYPE_CHECKING:
+    from autoscaler.collectors.kserve import Resolved
     from autoscaler.config import Settings
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
@@ -17,13 +18,16 @@ KINDS = ("Deployment", "StatefulSet", "InferenceService")
 
 
 def workloads_in(
-    paths: Iterable[Path], settings: Settings
+    paths: Iterable[Path], settings: Settings, told: Callable[[str], None] = lambda _note: None
 ) -> tuple[list[WorkloadSpec], list[Problem]]:
-    """Everything annotated in files and folders, and everything that is wrong with it."""
+    """Everything annotated in files and folders, and everything that is wrong with it.
+
+    `told` hears of what is allowed and will not be scaled.
+    """
     specs: list[WorkloadSpec] = []
     problems: list[Problem] = []
     for path in paths:
-        for found in _check(path, settings):
+        for found in _check(path, settings, told):
             if isinstance(found, Problem):
                 problems.append(found)
             else:
@@ -31,7 +35,9 @@ def workloads_in(
     return specs, problems
 
 
-def _check(path: Path, settings: Settings) -> Iterator[WorkloadSpec | Problem]:
+def _check(
+    path: Path, settings: Settings, told: Callable[[str], None]
+) -> Iterator[WorkloadSpec | Problem]:
     if not path.exists():
         yield Problem(str(path), "there is no such file", "name manifests or a folder of them")
         return
@@ -41,7 +47,7 @@ def _check(path: Path, settings: Settings) -> Iterator[WorkloadSpec | Problem]:
             if isinstance(document, Problem):
                 yield document
             else:
-                yield from _check_object(file, document, settings)
+                yield from _check_object(file, document, settings, told)
 
 
 def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
@@ -79,7 +85,7 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_object(
-    file: Path, document: dict[str, Any], settings: Settings
+    file: Path, document: dict[str, Any], settings: Settings, told: Callable[[str], None]
 ) -> Iterator[WorkloadSpec | Problem]:
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
@@ -108,11 +114,43 @@ def _check_object(
     except (AttributeError, TypeError):
         yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
         return
-    if isinstance(parsed, WorkloadSpec):
-        yield parsed
-        return
-    for problem in parsed:
+    served = _served(key, document, follows=settings.kserve.patch_revisions)
+    refused = served.problem if served is not None else None
+    problems = () if isinstance(parsed, WorkloadSpec) else parsed
+    for problem in (*problems, *([refused] if refused is not None else [])):
         yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
+    if not isinstance(parsed, WorkloadSpec) or refused is not None:
+        return
+    if served is not None and served.held_by is not None:
+        told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
+    yield parsed
+
+
+def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:
+    """What KServe makes of a service, as far as it says itself: where its pods run is taken to be known."""
+    if key.kind != "InferenceService":
+        return None
+    from autoscaler.collectors.kserve import CLASS, MODE, ServiceView, resolve
+
+    annotations = _mapping(_mapping(document, "metadata"), "annotations")
+    mode, class_ = annotations.get(MODE), annotations.get(CLASS)
+    view = ServiceView(
+        uid="",
+        namespace=key.namespace,
+        name=key.name,
+        version="",
+        annotations={},
+        mode_given=None if mode is None else str(mode),
+        class_given=None if class_ is None else str(class_),
+        max_replicas=None,
+        multi_node="workerSpec" in _mapping(_mapping(document, "spec"), "predictor"),
+    )
+    return resolve(
+        view,
+        deployment=key.name,
+        revision=None if mode is None else "that is live",
+        knative_follows=follows,
+    )
 
 
 def _misplaced(where: str, kind: str, annotations: dict[str, Any]) -> Iterator[Problem]:
