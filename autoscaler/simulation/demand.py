@@ -32,7 +32,7 @@ def demand_of_shape(
     if not 0.0 < hours <= MOST_HOURS:
         raise ValueError(f"hours: {hours}, more than 0, at most {MOST_HOURS:g}")
     rates = parse_shape(text).sample(hours * HOUR_S)
-    return _that_fits(
+    return _that_can_be_run(
         Demand(
             name=text,
             rates_rps=rates * _factor(rates, peak_rps),
@@ -57,7 +57,7 @@ def demand_of_trace(
     for what can't be.
     """
     trace = read_trace(path, column)
-    return _that_fits(
+    return _that_can_be_run(
         cut(
             trace,
             last_days=last_days,
@@ -94,9 +94,11 @@ def cut(
     )
 
 
-def _that_fits(demand: Demand) -> Demand:
-    """Raises ValueError for more requests than a machine holds."""
+def _that_can_be_run(demand: Demand) -> Demand:
+    """Raises ValueError for no request, of which none can miss, and for more than a machine holds."""
     requests = float(demand.rates_rps.sum())
+    if requests == 0.0:
+        raise ValueError(f"{demand.name}: no request at all, at least one is needed to judge by")
     if requests > MOST_REQUESTS:
         raise ValueError(
             f"{demand.name}: {requests:.3g} requests, at most {MOST_REQUESTS:.3g}: run less of it, or scale it down by "

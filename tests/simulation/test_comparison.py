@@ -131,6 +131,7 @@ startup: {median_s: 60}
         (["constant(3)", "--column", "chat"], "--column: given, of a trace alone"),
         (["constant(3)", "--last-days", "1"], "--last-days: given, of a trace alone"),
         (["x.csv", "--hours", "3"], "--hours: given, of a shape alone"),
+        (["constant(0)"], "constant(0): no request at all, at least one is needed to judge by"),
         (["constant(1e12)"], "constant(1e12): 8.64e+16 requests, at most 5e+08: run less of it"),
         (
             ["constant(2000)", "--hours", "1"],
