@@ -11,7 +11,7 @@ import pytest
 
 from autoscaler.cli import COMMANDS, main
 from autoscaler.cli.explain import unknown_workload
-from autoscaler.cli.render import duration, number, share
+from autoscaler.cli.render import duration, number, share, waiting
 from autoscaler.cli.slo import between
 from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
@@ -70,6 +70,18 @@ def test_usage_errors_exit_with_2(
     argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert forescale(capsys, *argv)[0] == 2
+
+
+def test_what_goes_on_is_said_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with waiting("reading j"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with waiting("reading j"):
+        pass
+    assert "reading j" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:

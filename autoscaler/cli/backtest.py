@@ -20,8 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes a scenario of the journal and runs every policy."""
+    from autoscaler.cli.render import waiting
     from autoscaler.simulation.backtest import scenario_of
     from autoscaler.simulation.journal_file import files_of
 
     files = files_of(args.journal)
-    return side_by_side.run(args, scenario_of(files, args.workload))
+    with waiting(f"reading {args.journal}"):
+        scenario = scenario_of(files, args.workload)
+    return side_by_side.run(args, scenario)

@@ -91,7 +91,10 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
 
         return ask(args.controller, "/debug/decisions", DecisionsPage), ()
     if args.journal:
-        return _from_journal(args.journal, args.at), ()
+        from autoscaler.cli.render import waiting
+
+        with waiting(f"reading {args.journal}"):
+            return _from_journal(args.journal, args.at), ()
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 

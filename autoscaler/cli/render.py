@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -36,6 +37,17 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
     return _Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Says on a terminal what goes on, as long as it does: nothing that may take seconds is silent."""
+    notes = console(stderr=True)
+    if not notes.is_terminal:
+        yield
+        return
+    with notes.status(text):
+        yield
 
 
 def pools_table(pools: Iterable[PoolDecision]) -> Table:

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replays file by file; each stands for itself."""
     from autoscaler.cli import FAILURE, MISSED, OK
+    from autoscaler.cli.render import waiting
     from autoscaler.codec import encode
     from autoscaler.config import load
     from autoscaler.simulation.journal_file import files_of
@@ -33,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(args.config).engine if args.config else None
     files = files_of(args.journal)
-    reports = [replay(path, config=config, max_differences=max(0, args.limit)) for path in files]
+    with waiting(f"deciding {args.journal} again"):
+        most = max(0, args.limit)
+        reports = [replay(path, config=config, max_differences=most) for path in files]
     if args.json:
         print(encode(reports).decode())
     else:

@@ -134,11 +134,12 @@ def _specs(args: argparse.Namespace) -> list[WorkloadSpec]:
         return specs
     import asyncio
 
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, waiting
     from autoscaler.clock import SystemClock
     from autoscaler.controller.dry_run import list_workloads
 
-    seen = asyncio.run(list_workloads(settings, SystemClock()))
+    with waiting("looking at the cluster"):
+        seen = asyncio.run(list_workloads(settings, SystemClock()))
     for refused in seen.refused:
         for problem in refused.problems:
             console(stderr=True).print(f"! left out: {problem}", markup=False)

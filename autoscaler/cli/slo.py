@@ -103,7 +103,10 @@ def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
         from autoscaler.controller.server import CompliancePage
 
         return ask(args.controller, "/debug/slo", CompliancePage).workloads
-    return _from_journal(args.journal)
+    from autoscaler.cli.render import waiting
+
+    with waiting(f"reading {args.journal}"):
+        return _from_journal(args.journal)
 
 
 def _from_journal(path: Path) -> tuple[WorkloadCompliance, ...]:
