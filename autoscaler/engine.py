@@ -242,12 +242,12 @@ class DecisionEngine:
         """Variant groups and slice pools. Whatever goes wrong there, each workload keeps its own decision."""
         if tick_input.slices is None:
             return decided, SlicesDecision(), ()
-        floors = {
-            given.spec.id: self._floor(given, tick_input.now_s)
-            for given in tick_input.workloads
-            if given.spec.variant_group is not None or given.template is not None
-        }
         try:
+            floors = {
+                given.spec.id: self._floor(given, tick_input.now_s)
+                for given in tick_input.workloads
+                if given.spec.variant_group is not None or given.template is not None
+            }
             stepped = slice_step(
                 tick_input,
                 decided,

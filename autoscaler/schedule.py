@@ -5,15 +5,51 @@ Cron expressions are cronsim's (as Debian's cron reads them); a time zone's cloc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
-from autoscaler.core.types import ScheduledFloor
+from autoscaler.core.annotations import PREFIX
+from autoscaler.core.types import ScheduledFloor, WorkloadSpec
+from autoscaler.errors import Problem
 
 MINUTE_S = 60.0
+
+
+def with_readable_schedule(
+    parsed: WorkloadSpec | tuple[Problem, ...],
+) -> WorkloadSpec | tuple[Problem, ...]:
+    """What the annotations say, unless their schedule has the form of one and names no time, or no place.
+
+    The core reads the form alone: cron and time zones are a library's, and the machine's.
+    """
+    if not isinstance(parsed, WorkloadSpec):
+        return parsed
+    where = f"{parsed.id} {PREFIX}schedule"
+    problems = tuple(problem for floor in parsed.schedule for problem in _problems(floor, where))
+    return problems or parsed
+
+
+def _problems(floor: ScheduledFloor, where: str) -> Iterator[Problem]:
+    try:
+        CronSim(floor.cron, datetime.fromtimestamp(0.0, tz=UTC), reverse=True)
+    except CronSimError as error:
+        said = str(error)
+        allowed = "minute, hour, day, month and weekday as cron has them, such as `0 8 * * mon-fri`"
+        yield Problem(
+            where, f"{floor.cron!r}: {said[:1].lower()}{said[1:]}", f"{allowed}, are allowed"
+        )
+    try:
+        ZoneInfo(floor.timezone)
+    except (ValueError, OSError, LookupError):
+        yield Problem(
+            where,
+            f"{floor.timezone!r} is no time zone",
+            "a name of the tz database is allowed, such as Europe/Berlin, or none for UTC",
+        )
 
 
 def scheduled_floor(schedule: tuple[ScheduledFloor, ...], now_s: float) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 
 from autoscaler.cli import COMMANDS, main
 from autoscaler.cli.explain import unknown_workload
-from autoscaler.cli.render import duration, number, share
+from autoscaler.cli.render import duration, number, share, waiting
 from autoscaler.cli.slo import between
 from autoscaler.codec import encode
 from autoscaler.controller.server import page_of
@@ -72,6 +72,28 @@ def test_usage_errors_exit_with_2(
     assert forescale(capsys, *argv)[0] == 2
 
 
+def test_what_goes_on_is_said_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with waiting("reading j"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with waiting("reading j"):
+        pass
+    assert "reading j" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
+    argv = [sys.executable, "-m", "autoscaler", "slo", "--journal", str(journal)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        said = running.stderr.read()
+    assert (running.returncode, said) == (0, b"")
+
+
 # ---------------------------------------------------------------- careless use
 
 
@@ -86,8 +108,15 @@ def test_usage_errors_exit_with_2(
         (("plan", "--wait", "-1"), 2, "--wait: -1, must not be negative"),
         (("run", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("run", "--port", "99999"), 2, "server.port: 99999, must be between 0 and 65535"),
-        (("replay", "/no/file"), 1, "/no/file: No such file"),
-        (("explain", "a/b", "--journal", "/no/file"), 1, "/no/file: No such file"),
+        (("replay", "/no/file"), 2, "/no/file: No such file"),
+        (("explain", "a/b", "--journal", "/no/file"), 2, "/no/file: No such file"),
+        (("report", "/no/file"), 2, "/no/file: No such file, name a journal file, or a folder with"),
+        (("backtest", "/no/file"), 2, "/no/file: No such file"),
+        (("slo", "--journal", "/no/file"), 2, "/no/file: No such file"),
+        (
+            ("explain", "a/b", "--journal", "/no/file", "--controller", "http://127.0.0.1:1"),
+            2, "explain: --controller and --journal, give one of them",
+        ),
         (("explain", "a/b", "--controller", "localhost"), 2, "must be like http://127.0.0.1:8080"),
         (("explain", "a/b", "--controller", "http://127.0.0.1:1"), 1, "Connection refused"),
         (("explain", "a/b", "--at", "2026-01-31T14:10:00Z"), 2, "--at: without --journal"),
@@ -149,7 +178,7 @@ def test_all_problems_of_all_files_come_at_once(
     folder = tmp_path / "manifests"
     folder.mkdir()
     (folder / "a.yaml").write_text(
-        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: on}\n"
+        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: both}\n"
     )
     (folder / "b.yaml").write_text(
         "kind: Deployment\nmetadata: {name: b, annotations: {forescale.io/mode: auto}}\n"
@@ -163,12 +192,104 @@ def test_all_problems_of_all_files_come_at_once(
     for said in (
         "policy.yaml: engine.tick_z: is not a setting, did you mean tick_s?",
         "manifests/a.yaml: default/a forescale.io/slo: 'fast' is no objective",
-        "manifests/a.yaml: default/a forescale.io/mode: 'True'",
-        "manifests/b.yaml: default/b: has forescale.io annotations, forescale.io/slo must be one of them",
+        "manifests/a.yaml: default/a forescale.io/mode: 'both'",
+        "manifests/b.yaml: default/b: has forescale.io/mode, forescale.io/slo must be there too",
         "manifests/c.yaml:2: ",
         "/no/where: there is no such file",
     ):
         assert said in text
+
+
+MISTAKEN = {
+    "a number": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/min-replicas: 3}}}",
+        "default/a forescale.io/min-replicas: 3 is no text, as Kubernetes wants it, write the value in quotation marks",
+    ),
+    "YAML's off": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/mode: off}}}",
+        "default/a forescale.io/mode: False is no text",
+    ),
+    "a list": (
+        "{kind: Deployment, metadata: {name: a, annotations: [forescale.io/slo]}}",
+        "",
+    ),
+    "metadata that is none": ("{kind: Deployment, metadata: bert}", ""),
+    "a template that is none": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {spec: [bert]}}}",
+        "default/a: its pod template can't be read",
+    ),
+    "at the pods": (
+        "{kind: Deployment, metadata: {name: a}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "default/a: has forescale.io annotations at its pod template, where nobody reads them",
+    ),
+    "at both, as kustomize's commonAnnotations": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "",
+    ),
+    "at a Pod": (
+        "{kind: Pod, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}}",
+        "a Pod has forescale.io annotations, one of Deployment, StatefulSet, InferenceService is allowed",
+    ),
+    "a time zone": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/schedule: 4 @ 0 8 * * 1-5 for 10h in Europe/Berln}}}",
+        "default/a forescale.io/schedule: 'Europe/Berln' is no time zone",
+    ),
+}  # fmt: skip
+
+
+def service(*annotations: str, spec: str = "{predictor: {}}") -> str:
+    own = "".join(f", serving.kserve.io/{text}" for text in annotations)
+    return (
+        "{kind: InferenceService, "
+        f"metadata: {{name: a, annotations: {{forescale.io/slo: 99% < 1s{own}}}}}, spec: {spec}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (service("deploymentMode: Standard", "autoscalerClass: external"), 0, ""),
+        (service("autoscalerClass: none"), 0, ""),
+        (
+            service(),
+            0,
+            "default/inferenceservice/a: only recommended, KServe's own autoscaler (hpa, by default) holds it: "
+            "set serving.kserve.io/autoscalerClass: external",
+        ),
+        (service("deploymentMode: Knative"), 0, "only recommended, Knative's autoscaler"),
+        (
+            service("autoscalerClass: extern"),
+            2,
+            "serving.kserve.io/autoscalerClass: 'extern', external or none lets forescale scale it",
+        ),
+        (service("deploymentMode: Raw"), 2, "serving.kserve.io/deploymentMode: 'Raw', Standard or Knative"),
+        (service(spec="{predictor: {workerSpec: {}}}"), 2, "spec.predictor.workerSpec: is set"),
+    ],
+)  # fmt: skip
+def test_an_inference_service_that_will_not_be_scaled_is_told_of(
+    text: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    got, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert got == code
+    assert said in err
+    assert bool(said) == bool(err)
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_a_mistaken_manifest_is_told_of_or_left_to_kubernetes(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = MISTAKEN[name]
+    (tmp_path / "a.yaml").write_text(text)
+    code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert (code, said in err) == (2 if said else 0, True)
+    assert "Traceback" not in err
 
 
 def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,6 +361,23 @@ def test_compliance_is_counted_from_a_journal(
     assert "team/bert" in out
 
 
+@pytest.mark.parametrize("command", [("slo", "--journal"), ("report", "--no-estimate")])
+def test_a_line_that_its_writer_left_without_an_end_is_left_out_and_a_broken_one_is_not(
+    command: tuple[str, str], journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A controller that is killed leaves one, and the next puts that file away among the others."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20260101T000000-000.jsonl").write_bytes(b"".join(lines)[:-40])
+    (folder / "forescale-20260102T000000-000.jsonl").write_bytes(lines[0][:-40])
+    (folder / "forescale.jsonl").write_bytes(b"".join(lines))
+    assert forescale(capsys, *command, str(folder))[0] == 0
+    (folder / "forescale.jsonl").write_bytes(b"".join([*lines[:9], b"{}x\n", *lines[9:]]))
+    code, _, err = forescale(capsys, *command, str(folder))
+    assert (code, "forescale.jsonl:10: " in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -297,11 +435,31 @@ def test_explain_at_a_time_takes_the_tick_before(
     journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ("explain", "team/bert", "--journal", str(journal), "--json", "--at")
-    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:00")
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:59")
     first = json.loads(out)["now_s"]
     _, out, _ = forescale(capsys, *argv, "2001-09-09T01:47:35Z")
     assert json.loads(out)["now_s"] == 1_000_000_050.0
     assert first < 1_000_000_050.0
+
+
+def test_explain_at_a_time_looks_into_the_older_files_too(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two files of five minutes each: the time lies in the first, whose last line was not finished."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20010909T015140-000.jsonl").write_bytes(b"".join(lines[:31])[:-40])
+    (folder / "forescale.jsonl").write_bytes(lines[0] + b"".join(lines[31:]))
+    argv = ("explain", "team/bert", "--journal", str(folder), "--json")
+    _, out, _ = forescale(capsys, *argv, "--at", "2001-09-09T01:47:35Z")
+    assert json.loads(out)["now_s"] == 1_000_000_050.0
+    _, out, _ = forescale(capsys, *argv)
+    assert json.loads(out)["now_s"] == 1_000_000_560.0
+    code, _, err = forescale(capsys, *argv, "--at", "1990-01-01T00:00:00Z")
+    assert code == 2
+    assert "--at: '1990-01-01T00:00:00Z', " in err
+    assert "begins at 2001-09-09T01:46:" in err
 
 
 def test_explain_of_an_unknown_workload_says_which_exist(
@@ -413,6 +571,12 @@ def test_rules_of_one_workload_as_the_operators_resource(
     [
         (("team/brt",), 1, "team/brt: is not known, did you mean team/bert?"),
         (("--output", "x", "--json"), 2, "--output: with --json, writes plain rule files only"),
+        (
+            ("--output", __file__),
+            1,
+            "test_cli.py: File exists, name another place",
+        ),
+        (("--controller-alerts",), 2, "--controller-alerts: with --manifests, are of no workload"),
     ],
 )
 def test_rules_that_can_not_be_written(

@@ -56,6 +56,12 @@ def test_the_example_of_every_annotation_is_allowed(key: str) -> None:
     assert isinstance(parsed, WorkloadSpec), parsed
 
 
+def test_the_readme_and_the_reference_have_every_annotation() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    table = readme[readme.index("## Annotations") : readme.index("## What it never does")]
+    assert set(re.findall(r"`([a-z-]+)`", table)) >= set(KEYS)
+
+
 def test_operations_tell_of_every_event() -> None:
     text = (DOCS / "operations.md").read_text()
     events = {reason.value for reason in (*NOTABLE, *FINDINGS)} | set(REFUSALS.values())
@@ -88,6 +94,27 @@ def test_every_manifest_that_a_page_shows_can_be_followed(
     specs, problems = workloads_in([path], Settings())
     assert problems == []
     assert len(specs) == text.count("forescale.io/slo")
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ +(.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *ALL])
+def test_every_link_leads_somewhere(name: str) -> None:
+    page = DOCS / name if name in ALL else DOCS.parent / name
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        there = page.parent / path if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there.read_text())):
+            lost.append(link)
+    assert lost == []
 
 
 def test_both_sides_of_each_move_are_shown() -> None:

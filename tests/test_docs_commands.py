@@ -62,6 +62,17 @@ ELSEWHERE = {
         '"--prometheus-rule"',
     ),
     "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),
+    "docker build -t registry.example.com/forescale:0.1.0 .": (
+        HAND,
+        "wants a container engine; make bench-image runs the Dockerfile's steps",
+    ),
+    "docker push registry.example.com/forescale:0.1.0": (HAND, "wants a registry"),
+    "helm install forescale deploy/helm/forescale -n forescale --create-namespace "
+    "--set image.repository=registry.example.com/forescale "
+    "--set policy.prometheus.url=http://prometheus-operated.monitoring.svc:9090": (
+        "tests/deploy/test_helm.py",
+        "def test_the_pages_values_are_taken",
+    ),
     "make e2e-nodes": (CI, "make e2e-nodes"),
     "make e2e-sick": (HAND, "nine minutes of real Triton; tests/loadtests/test_sick_checks.py"),
     "make validate-simulator ARGS=--quick": (HAND, "minutes of real Triton; tests/loadtests"),

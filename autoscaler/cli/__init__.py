@@ -67,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        # What is read is told of where it is read: this is a page or a folder that was to be written.
+        if error.filename is None:
+            raise
+        said = f"{error.filename}: {error.strerror}, name another place"
+        return _complain(said, FAILURE)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes a scenario of the journal and runs every policy."""
+    from autoscaler.cli.render import waiting
     from autoscaler.simulation.backtest import scenario_of
-    from autoscaler.simulation.journal_file import JournalInvalid, files_in
+    from autoscaler.simulation.journal_file import files_of
 
-    folder: Path = args.journal
-    files = files_in(folder) if folder.is_dir() else [folder]
-    if not files:
-        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
-    return side_by_side.run(args, scenario_of(files, args.workload))
+    files = files_of(args.journal)
+    with waiting(f"reading {args.journal}"):
+        scenario = scenario_of(files, args.workload)
+    return side_by_side.run(args, scenario)

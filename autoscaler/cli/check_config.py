@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """All problems of all files at once."""
     import os
+    import sys
 
     from autoscaler.cli.manifests import workloads_in
     from autoscaler.config import Settings, load
@@ -39,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
         settings = load(args.file, os.environ)
     except ConfigError as error:
         problems.extend(error.problems)
-    specs, wrong = workloads_in(args.manifests, settings)
+    specs, wrong = workloads_in(
+        args.manifests, settings, lambda note: print(f"! {note}", file=sys.stderr)
+    )
     problems += wrong
     if problems:
         raise ConfigError(tuple(problems))

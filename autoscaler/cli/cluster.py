@@ -63,10 +63,7 @@ def dry_run(args: argparse.Namespace) -> DryRun:
     settings = settings_of(args)
     # What goes wrong is in the answer; libraries' own words beside it would only confuse.
     logging.getLogger().addHandler(logging.NullHandler())
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import waiting
 
-    notes = console(stderr=True)
-    if notes.is_terminal:
-        with notes.status(f"looking at the cluster for {args.wait:g} s"):
-            return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))
-    return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))
+    with waiting(f"looking at the cluster for {args.wait:g} s"):
+        return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))

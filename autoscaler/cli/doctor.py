@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     import logging
 
     from autoscaler.cli.cluster import settings_of
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, waiting
     from autoscaler.clock import SystemClock
     from autoscaler.controller.doctor.diagnosis import Level
     from autoscaler.controller.doctor.examine import examine
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError((Problem("--service-account", repr(account), "must be NAMESPACE/NAME"),))
     settings = settings_of(args)
     logging.getLogger().addHandler(logging.NullHandler())
-    found = asyncio.run(examine(settings, SystemClock(), account=account))
+    with waiting("asking Kubernetes and Prometheus"):
+        found = asyncio.run(examine(settings, SystemClock(), account=account))
     errors = sum(1 for item in found if item.level is Level.ERROR)
     if args.json:
         from autoscaler.codec import encode

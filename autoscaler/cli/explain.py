@@ -14,6 +14,7 @@ from autoscaler.errors import AutoscalerError, ConfigError, Problem
 if TYPE_CHECKING:
     from autoscaler.controller.ports import Refused
     from autoscaler.controller.server import DecisionsPage
+    from autoscaler.core.types import TickRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one decision."""
+    if args.controller and args.journal:
+        raise ConfigError((Problem("explain", "--controller and --journal", "give one of them"),))
     if args.at and not args.journal:
         raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
     page, refused = _page(args)
@@ -88,7 +91,10 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
 
         return ask(args.controller, "/debug/decisions", DecisionsPage), ()
     if args.journal:
-        return _from_journal(args.journal, args.at), ()
+        from autoscaler.cli.render import waiting
+
+        with waiting(f"reading {args.journal}"):
+            return _from_journal(args.journal, args.at), ()
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 
@@ -97,25 +103,47 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
 
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:
+    """The last tick up to that time, looked for from the newest file back."""
+    from datetime import UTC, datetime
+
     from autoscaler.controller.server import page_of
-    from autoscaler.core.types import TickRecord
-    from autoscaler.simulation.journal_file import JournalInvalid, open_journal
+    from autoscaler.simulation.journal_file import JournalInvalid, JournalTorn, files_of
 
     at_s = _time(at) if at else None
+    first_s: float | None = None
+    begun: JournalInvalid | None = None
+    for file in reversed(files_of(path)):
+        try:
+            found, began_s = _last(file, at_s)
+        except JournalTorn as error:
+            begun = error
+            continue
+        if found is not None:
+            return page_of(found, leader=None)
+        first_s = first_s if began_s is None else began_s
+    if first_s is None:
+        raise begun or JournalInvalid(f"{path}: holds no tick yet")
+    began = f"{datetime.fromtimestamp(first_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+    raise ConfigError((Problem("--at", repr(at), f"{path} begins at {began}"),))
+
+
+def _last(file: Path, at_s: float | None) -> tuple[TickRecord | None, float | None]:
+    """(the last tick of a file up to a time, when its first one was)."""
+    from autoscaler.simulation.journal_file import JournalTorn, open_journal
+
     found: TickRecord | None = None
-    with open_journal(path) as journal:
+    first_s: float | None = None
+    with open_journal(file) as journal:
         try:
             for record in journal.records():
-                if at_s is not None and found is not None and record.input.now_s > at_s:
+                first_s = record.input.now_s if first_s is None else first_s
+                if at_s is not None and record.input.now_s > at_s:
                     break
                 found = record
-        except JournalInvalid:
-            # The running controller may be in the middle of its last line.
-            if found is None:
-                raise
-    if found is None:
-        raise JournalInvalid(f"{path}: holds no tick yet")
-    return page_of(found, leader=None)
+        except JournalTorn:
+            # The running controller may be in the middle of its last line, and one that was killed was.
+            return found, first_s
+    return found, first_s
 
 
 def _time(text: str) -> float:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import Problem
 
 if TYPE_CHECKING:
+    from autoscaler.collectors.kserve import Resolved
     from autoscaler.config import Settings
-    from autoscaler.core.types import WorkloadSpec
+    from autoscaler.core.types import WorkloadId, WorkloadSpec
 
 SUFFIXES = (".yaml", ".yml", ".json")
+KINDS = ("Deployment", "StatefulSet", "InferenceService")
 
 
 def workloads_in(
-    paths: Iterable[Path], settings: Settings
+    paths: Iterable[Path], settings: Settings, told: Callable[[str], None] = lambda _note: None
 ) -> tuple[list[WorkloadSpec], list[Problem]]:
-    """Everything annotated in files and folders, and everything that is wrong with it."""
+    """Everything annotated in files and folders, and everything that is wrong with it.
+
+    `told` hears of what is allowed and will not be scaled.
+    """
     specs: list[WorkloadSpec] = []
     problems: list[Problem] = []
     for path in paths:
-        for found in _check(path, settings):
+        for found in _check(path, settings, told):
             if isinstance(found, Problem):
                 problems.append(found)
             else:
@@ -30,7 +35,9 @@ def workloads_in(
     return specs, problems
 
 
-def _check(path: Path, settings: Settings) -> Iterator[WorkloadSpec | Problem]:
+def _check(
+    path: Path, settings: Settings, told: Callable[[str], None]
+) -> Iterator[WorkloadSpec | Problem]:
     if not path.exists():
         yield Problem(str(path), "there is no such file", "name manifests or a folder of them")
         return
@@ -40,7 +47,7 @@ def _check(path: Path, settings: Settings) -> Iterator[WorkloadSpec | Problem]:
             if isinstance(document, Problem):
                 yield document
             else:
-                yield from _check_object(file, document, settings)
+                yield from _check_object(file, document, settings, told)
 
 
 def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
@@ -63,32 +70,120 @@ def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
         yield from (items if isinstance(items, list) else [document])
 
 
+def _mapping(holder: dict[str, Any], key: str) -> dict[str, Any]:
+    """What is no mapping is for Kubernetes to refuse."""
+    found = holder.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _own(metadata: dict[str, Any]) -> dict[str, Any]:
+    """forescale's annotations, whatever their values are."""
+    from autoscaler.core.annotations import PREFIX
+
+    annotations = {str(key): value for key, value in _mapping(metadata, "annotations").items()}
+    return {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
+
+
 def _check_object(
-    file: Path, document: dict[str, Any], settings: Settings
+    file: Path, document: dict[str, Any], settings: Settings, told: Callable[[str], None]
 ) -> Iterator[WorkloadSpec | Problem]:
-    from autoscaler.collectors.detect import detect
-    from autoscaler.collectors.presets import presets
-    from autoscaler.core.annotations import PREFIX, SLO, Defaults, Shape, parse_workload
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
-    metadata = document.get("metadata") or {}
-    raw = metadata.get("annotations") or {}
-    annotations = {str(key): str(value) for key, value in raw.items()}
-    if not any(key.startswith(PREFIX) for key in annotations):
-        return
+    metadata = _mapping(document, "metadata")
+    template = _mapping(_mapping(document, "spec"), "template")
     key = WorkloadId(
         namespace=str(metadata.get("namespace") or "default"),
         name=str(metadata.get("name") or ""),
         kind=str(document.get("kind") or ""),
     )
-    if SLO not in annotations:
-        yield Problem(
-            f"{file}: {key}", "has forescale.io annotations", f"{SLO} must be one of them"
-        )
+    where = f"{file}: {key}"
+    annotations = _own(metadata)
+    if not annotations:
+        if _own(_mapping(template, "metadata")):
+            given = "has forescale.io annotations at its pod template, where nobody reads them"
+            yield Problem(where, given, f"they belong to the metadata of the {key.kind} itself")
         return
+    wrong = list(_misplaced(where, key.kind, annotations))
+    if wrong:
+        yield from wrong
+        return
+    try:
+        parsed = _parsed(
+            key, annotations, str(document.get("apiVersion") or ""), template, settings
+        )
+    except (AttributeError, TypeError):
+        yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
+        return
+    served = _served(key, document, follows=settings.kserve.patch_revisions)
+    refused = served.problem if served is not None else None
+    problems = () if isinstance(parsed, WorkloadSpec) else parsed
+    for problem in (*problems, *([refused] if refused is not None else [])):
+        yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
+    if not isinstance(parsed, WorkloadSpec) or refused is not None:
+        return
+    if served is not None and served.held_by is not None:
+        told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
+    yield parsed
+
+
+def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:
+    """What KServe makes of a service, as far as it says itself: where its pods run is taken to be known."""
+    if key.kind != "InferenceService":
+        return None
+    from autoscaler.collectors.kserve import CLASS, MODE, ServiceView, resolve
+
+    annotations = _mapping(_mapping(document, "metadata"), "annotations")
+    mode, class_ = annotations.get(MODE), annotations.get(CLASS)
+    view = ServiceView(
+        uid="",
+        namespace=key.namespace,
+        name=key.name,
+        version="",
+        annotations={},
+        mode_given=None if mode is None else str(mode),
+        class_given=None if class_ is None else str(class_),
+        max_replicas=None,
+        multi_node="workerSpec" in _mapping(_mapping(document, "spec"), "predictor"),
+    )
+    return resolve(
+        view,
+        deployment=key.name,
+        revision=None if mode is None else "that is live",
+        knative_follows=follows,
+    )
+
+
+def _misplaced(where: str, kind: str, annotations: dict[str, Any]) -> Iterator[Problem]:
+    """What no cluster would take, or forescale would not see there."""
+    from autoscaler.core.annotations import SLO
+
+    if kind not in KINDS:
+        given = f"a {kind or 'document without kind'} has forescale.io annotations"
+        yield Problem(where, given, f"one of {', '.join(KINDS)} is allowed")
+        return
+    if SLO not in annotations:
+        given = f"has {', '.join(annotations)}"
+        yield Problem(where, given, f"{SLO} must be there too: it opts the workload in")
+    for name, value in annotations.items():
+        if not isinstance(value, str):
+            given = f"{value!r} is no text, as Kubernetes wants it"
+            yield Problem(f"{where} {name}", given, "write the value in quotation marks")
+
+
+def _parsed(
+    key: WorkloadId,
+    annotations: dict[str, str],
+    api_version: str,
+    template: dict[str, Any],
+    settings: Settings,
+) -> WorkloadSpec | tuple[Problem, ...]:
+    from autoscaler.collectors.detect import detect
+    from autoscaler.collectors.presets import presets
+    from autoscaler.core.annotations import Defaults, Shape, parse_workload
+    from autoscaler.schedule import with_readable_schedule
+
     policy = settings.namespace(key.namespace)
-    spec = document.get("spec") or {}
-    detected = detect(spec.get("template") or {}) if isinstance(spec, dict) else None
+    detected = detect(template)
     parsed = parse_workload(
         key,
         annotations,
@@ -99,14 +194,10 @@ def _check_object(
             engines=tuple(sorted(presets(settings.queries))),
         ),
         shape=Shape(
-            api_version=str(document.get("apiVersion") or ""),
+            api_version=api_version,
             gpus_per_replica=1.0,
             engine=detected.engine if detected else None,
             engine_from=detected.by if detected else "",
         ),
     )
-    if isinstance(parsed, WorkloadSpec):
-        yield parsed
-        return
-    for problem in parsed:
-        yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
+    return with_readable_schedule(parsed)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", help="its name on the server, where the files name none or several"
     )
     make.add_argument("--config", help="which of Model Analyzer's configurations")
-    make.add_argument("--batch-size", type=_whole, default=1, help="perf_analyzer's -b (1)")
+    make.add_argument("--batch-size", type=_whole, help="perf_analyzer's -b (1)")
     make.add_argument("--instances", type=_whole, help="of the model on the server (1)")
     make.add_argument("--max-batch-size", type=_whole, help="of the server (the largest measured)")
     show = commands.add_parser("show", help="show what a profile says")

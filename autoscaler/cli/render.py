@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
@@ -24,12 +26,18 @@ SOURCES = {
 PLAIN_WIDTH = 200
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1: a reader that has seen enough (head, less) is no failure."""
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """For stdout, or for notes beside it."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_WIDTH
     # What is printed holds names of others: "demand:office:" is no emoji, and "[a]" no style.
-    return Console(
+    return _Console(
         file=stream,
         width=width,
         highlight=False,
@@ -37,6 +45,17 @@ def console(*, stderr: bool = False) -> Console:
         emoji=False,
         soft_wrap=not stream.isatty(),
     )
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Says on a terminal what goes on, as long as it does: nothing that may take seconds is silent."""
+    notes = console(stderr=True)
+    if not notes.is_terminal:
+        yield
+        return
+    with notes.status(text):
+        yield
 
 
 def pools_table(pools: Iterable[PoolDecision]) -> Table:
@@ -154,7 +173,7 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
         violated += f", from the {SOURCES[facts.violated_from]}{estimated}"
     unit = "tokens/s" if spec.engine == "vllm" else "inferences/s"
     rows = (
-        ("engine", f"{spec.engine}, known by {spec.engine_from}"),
+        ("engine", _engine(spec)),
         ("demand", f"{number(facts.offered_rps)} {unit} arriving"),
         ("provided for", f"{number(facts.upper_rps)} {unit}, over the lead time"),
         (
@@ -178,6 +197,11 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _engine(spec: WorkloadSpec) -> str:
+    by = spec.engine_from
+    return f"{spec.engine}, {by}" if by == ASSUMED else f"{spec.engine}, known by {by}"
 
 
 def _time_to_ready(decision: Decision) -> str:

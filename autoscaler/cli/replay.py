@@ -26,17 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replays file by file; each stands for itself."""
     from autoscaler.cli import FAILURE, MISSED, OK
+    from autoscaler.cli.render import waiting
     from autoscaler.codec import encode
     from autoscaler.config import load
-    from autoscaler.simulation.journal_file import JournalInvalid, files_in
+    from autoscaler.simulation.journal_file import files_of
     from autoscaler.simulation.replay import replay
 
     config = load(args.config).engine if args.config else None
-    folder: Path = args.journal
-    files = files_in(folder) if folder.is_dir() else [folder]
-    if not files:
-        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
-    reports = [replay(path, config=config, max_differences=max(0, args.limit)) for path in files]
+    files = files_of(args.journal)
+    with waiting(f"deciding {args.journal} again"):
+        most = max(0, args.limit)
+        reports = [replay(path, config=config, max_differences=most) for path in files]
     if args.json:
         print(encode(reports).decode())
     else:

@@ -37,14 +37,11 @@ def run(args: argparse.Namespace) -> int:
     """Reads, estimates, shows; the exit code."""
     from autoscaler.cli import MISSED, OK
     from autoscaler.errors import AutoscalerError
-    from autoscaler.simulation.journal_file import JournalInvalid, files_in
+    from autoscaler.simulation.journal_file import files_of
     from autoscaler.simulation.recommended.comparison import summed, worse
     from autoscaler.simulation.recommended.node_hours import both_sides
 
-    folder: Path = args.journal
-    files = files_in(folder) if folder.is_dir() else [folder]
-    if not files:
-        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
+    files = files_of(args.journal)
     compared, where = _compared(files, args.workload, with_estimate=args.estimate)
     if not compared:
         raise AutoscalerError(_nothing(where, args.workload))
@@ -89,7 +86,9 @@ def _compared(
     from autoscaler.simulation.recommended.page import Compared
 
     columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    err = console(stderr=True)
+    # Into a file it would leave an empty line.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("reading", total=None)
         told = read(
             files, workload, told=lambda path: progress.update(task, description=Path(path).name)

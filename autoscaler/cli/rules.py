@@ -55,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             (Problem("--output", given, "writes plain rule files only, which promtool reads"),)
         )
+    if args.controller_alerts and (args.workload or args.manifests):
+        given = "with a workload" if args.workload else "with --manifests"
+        raise ConfigError(
+            (Problem("--controller-alerts", given, "are of no workload: leave it out"),)
+        )
     made = _controller() if args.controller_alerts else _workloads(args)
     if args.output:
         _write(made, args.output)
@@ -129,11 +134,12 @@ def _specs(args: argparse.Namespace) -> list[WorkloadSpec]:
         return specs
     import asyncio
 
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, waiting
     from autoscaler.clock import SystemClock
     from autoscaler.controller.dry_run import list_workloads
 
-    seen = asyncio.run(list_workloads(settings, SystemClock()))
+    with waiting("looking at the cluster"):
+        seen = asyncio.run(list_workloads(settings, SystemClock()))
     for refused in seen.refused:
         for problem in refused.problems:
             console(stderr=True).print(f"! left out: {problem}", markup=False)

@@ -94,7 +94,9 @@ def _compared(
     settings = load(args.config) if args.config else None
 
     columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    err = console(stderr=True)
+    # Into a file it would leave an empty line.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("arrivals", total=1.0)
 
         def step(what: str, share: float) -> None:
@@ -114,11 +116,13 @@ def _compared(
 def _show(found: Comparison) -> None:
     from rich.table import Table
 
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, duration
 
     out = console()
+    hours = found.duration_s / 3600
+    long = f"{hours:.1f} h" if hours >= 0.1 else duration(found.duration_s)
     out.print(
-        f"{found.scenario}: {found.duration_s / 3600:.1f} h, {found.requests:,.0f} requests, "
+        f"{found.scenario}: {long}, {found.requests:,.0f} requests, "
         f"goal {found.goal_ratio:.2%} in time"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from autoscaler.simulation.scenario import Scenario
 
 
+OF_ANY = ("slo", "service_s", "peak_rps")
+OF_TRACES = ("column", "last_days")
+OF_SHAPES = ("hours",)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument(
@@ -40,21 +45,28 @@ def _scenario(args: argparse.Namespace) -> Scenario:
     from pathlib import Path
 
     from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
-    from autoscaler.simulation.scenario_file import read_scenario, simple_scenario
+    from autoscaler.simulation.scenario_file import read_scenario
+    from autoscaler.simulation.simple_scenario import simple_scenario
 
-    given = {
-        name: getattr(args, name)
-        for name in ("slo", "service_s", "column", "last_days", "hours", "peak_rps")
-        if getattr(args, name) is not None
-    }
+    given = [name for name in (*OF_ANY, *OF_TRACES, *OF_SHAPES) if getattr(args, name) is not None]
     if args.demand.endswith((".yaml", ".yml")):
-        if given:
-            raise side_by_side.refusal(
-                "--" + min(given).replace("_", "-"), "given", "a scenario file says it itself"
-            )
+        _refuse(given, "a scenario file says it itself")
         return read_scenario(Path(args.demand))
+    is_trace = args.demand.endswith((".csv", ".csv.gz"))
+    if not is_trace and Path(args.demand).exists():
+        raise side_by_side.refusal(
+            f"DEMAND {args.demand}",
+            "a file or folder of no known kind",
+            "a name in .yaml, .csv or .csv.gz is read",
+        )
+    _refuse(
+        [name for name in given if name in (OF_SHAPES if is_trace else OF_TRACES)],
+        "of a shape alone: the end of a trace is chosen by --last-days"
+        if is_trace
+        else "of a trace alone",
+    )
     try:
-        if args.demand.endswith((".csv", ".csv.gz")):
+        if is_trace:
             demand = demand_of_trace(
                 Path(args.demand),
                 column=args.column,
@@ -65,7 +77,15 @@ def _scenario(args: argparse.Namespace) -> Scenario:
             hours = 24.0 if args.hours is None else args.hours
             demand = demand_of_shape(args.demand, hours=hours, peak_rps=args.peak_rps)
         return simple_scenario(
-            demand, slo=args.slo or "95% < 1.1s", service_s=args.service_s or 0.1
+            demand,
+            slo="95% < 1.1s" if args.slo is None else args.slo,
+            service_s=0.1 if args.service_s is None else args.service_s,
         )
     except ValueError as error:
         raise side_by_side.refusal("DEMAND", str(error), "see docs/simulation.md") from error
+
+
+def _refuse(given: list[str], allowed: str) -> None:
+    """Options that would be overlooked."""
+    if given:
+        raise side_by_side.refusal("--" + min(given).replace("_", "-"), "given", allowed)

@@ -103,26 +103,19 @@ def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
         from autoscaler.controller.server import CompliancePage
 
         return ask(args.controller, "/debug/slo", CompliancePage).workloads
-    return _from_journal(args.journal)
+    from autoscaler.cli.render import waiting
+
+    with waiting(f"reading {args.journal}"):
+        return _from_journal(args.journal)
 
 
 def _from_journal(path: Path) -> tuple[WorkloadCompliance, ...]:
     from autoscaler.controller.accounts import Accounts
-    from autoscaler.simulation.journal_file import JournalInvalid, files_in, open_journal
+    from autoscaler.simulation.journal_file import files_of, records_of
 
-    files = files_in(path) if path.is_dir() else [path]
-    if not files:
-        raise JournalInvalid(f"{path}: holds no journal, expected forescale.jsonl in it")
     accounts: Accounts | None = None
-    for file in files:
-        with open_journal(file) as journal:
-            if accounts is None:
-                accounts = Accounts(stale_after_s=journal.header.config.signals.stale_after_s)
-            try:
-                for record in journal.records():
-                    accounts.take(record.input)
-            except JournalInvalid:
-                # The running controller may be in the middle of its last line.
-                if file != files[-1]:
-                    raise
+    for config, record in records_of(files_of(path)):
+        if accounts is None:
+            accounts = Accounts(stale_after_s=config.signals.stale_after_s)
+        accounts.take(record.input)
     return accounts.compliance() if accounts else ()

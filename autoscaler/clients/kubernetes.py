@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+import yaml
 from kubernetes_asyncio import config as loader
 from kubernetes_asyncio.client import ApiClient, Configuration
 
@@ -68,10 +69,13 @@ class KubernetesClient:
                 await loader.load_kube_config(
                     config_file=kubeconfig, context=context, client_configuration=configuration
                 )
-        except (loader.ConfigException, OSError, TypeError, ValueError) as error:
+        except (
+            *(loader.ConfigException, yaml.YAMLError, OSError),
+            *(AttributeError, TypeError, ValueError),
+        ) as error:
             tried = kubeconfig or "KUBECONFIG or ~/.kube/config"
             raise SourceInvalid(
-                f"kubeconfig {tried}: {error}; give --kubeconfig, or run in a cluster"
+                f"kubeconfig {tried}: {_unreadable(error)}; give --kubeconfig, or run in a cluster"
             ) from error
         return cls(ApiClient(configuration=configuration), timeout_s=timeout_s)
 
@@ -232,6 +236,16 @@ def _require_file(kubeconfig: str | None) -> None:
     if not any(_is_file(path) for path in (named or "~/.kube/config").split(os.pathsep)):
         told = f"KUBECONFIG={named}" if named else "KUBECONFIG is not set, and ~/.kube/config"
         raise SourceInvalid(f"{told}: there is no such file; set it, or give --kubeconfig")
+
+
+def _unreadable(error: Exception) -> str:
+    """The loader trips over what is no kubeconfig at all, in words of its own code."""
+    if isinstance(error, yaml.YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        return "is no YAML" + (f", in line {mark.line + 1}" if mark else "")
+    if isinstance(error, AttributeError | TypeError):
+        return "is no kubeconfig"
+    return str(error)
 
 
 def _is_file(path: str) -> bool:

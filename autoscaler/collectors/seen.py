@@ -16,6 +16,7 @@ from autoscaler.core.slices.template import TemplateStatus
 from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
+from autoscaler.schedule import with_readable_schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ def _judged(
     parsed: WorkloadSpec | tuple[Problem, ...], *unsupported: Problem | None
 ) -> tuple[WorkloadSpec | None, tuple[Problem, ...], Reason]:
     """The spec if nothing is wrong, and what is: annotations before what the object itself can't do."""
+    parsed = with_readable_schedule(parsed)
     if not isinstance(parsed, WorkloadSpec):
         return None, parsed, Reason.INVALID_ANNOTATION
     problems = tuple(problem for problem in unsupported if problem is not None)

@@ -175,7 +175,7 @@ class Metrics:
         self.frozen = Gauge("forescale_fleet_frozen", "1: a person froze all", registry=registry)
         self.refused = Gauge(
             "forescale_fleet_refused_workloads",
-            "Workloads left alone because of their annotations",
+            "Annotated workloads left alone: InvalidAnnotation or Unsupported",
             registry=registry,
         )
 

@@ -23,8 +23,8 @@ class Told:
     """The model's name; where files name several, the one that is taken."""
     config: str | None = None
     """Which of Model Analyzer's configurations."""
-    client_batch: int = 1
-    """perf_analyzer's `-b`."""
+    client_batch: int | None = None
+    """perf_analyzer's `-b`; None: 1."""
     server: Server = field(default_factory=Server)
 
 
@@ -37,12 +37,20 @@ def import_profile(paths: Iterable[Path], told: Told) -> Profile:
     problems = Problems()
     lines: list[Measured] = []
     sources: list[str] = []
+    formats: set[str] = set()
     for path in paths:
         text = _text(path, problems)
         if text is not None:
             found = _Source(str(path), text, told, problems)
             lines += found.lines()
             sources.append(f"{found.format}: {path.name}")
+            formats.add(found.format)
+    for option, value, of in (
+        ("--batch-size", told.client_batch, "perf_analyzer"),
+        ("--config", told.config, "Model Analyzer"),
+    ):
+        if value is not None and of not in formats and not problems.found:
+            problems.add(option, str(value), f"of {of}, of which no file is: leave it out")
     models = model_priors(lines, told.server, problems)
     if not models and not problems.found:
         problems.add(
@@ -89,7 +97,7 @@ class _Source:
             return perf_analyzer.read(
                 table,
                 model=told.model,
-                client_batch=told.client_batch,
+                client_batch=told.client_batch or 1,
                 instances=told.server.instances or 1,
                 problems=problems,
             )

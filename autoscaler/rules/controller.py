@@ -95,8 +95,10 @@ RULES = (
         for_="15m",
         labels={"severity": "ticket"},
         annotations={
-            "summary": "annotations that can't be followed",
-            "description": "the workloads are left alone; Events InvalidAnnotation say what is allowed",
+            "summary": "annotated workloads are left alone",
+            "description": (
+                "forescale doctor names them; their Events, InvalidAnnotation or Unsupported, say what is allowed"
+            ),
         },
     ),
     Rule(

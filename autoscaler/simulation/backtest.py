@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from autoscaler.core.types import ModelProfile, TickRecord, WorkloadId, WorkloadInput
 from autoscaler.errors import ConfigError, Problem
-from autoscaler.simulation.journal_file import open_journal
+from autoscaler.simulation.journal_file import records_of
 from autoscaler.simulation.scenario import Demand, Scenario
-from autoscaler.simulation.scenario_file import goal_of
+from autoscaler.simulation.scenario_file import goal_of, of_tokens
 from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
 
@@ -42,11 +42,9 @@ def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
     """
     seen: dict[WorkloadId, Watched] = {}
     seed_s = 0.0
-    for path in paths:
-        with open_journal(path) as journal:
-            seed_s = journal.header.config.startup_time_s
-            for record in journal.records():
-                watch(seen, record)
+    for config, record in records_of(paths):
+        seed_s = config.startup_time_s
+        watch(seen, record)
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     known = {str(key): item for key, item in seen.items()}
     if workload is None and len(known) != 1:
@@ -93,6 +91,8 @@ def scenario_from(where: str, name: str, seen: Watched, seed_s: float) -> Scenar
         problems.append(
             Problem(where, f"{name}: no service time was measured", "a journal with profiles")
         )
+    if seen.last is not None and (said := of_tokens(seen.last.spec.slo)):
+        problems.append(Problem(where, f"{name}: {said}", "one on latency is run again"))
     if problems or seen.profile is None or seen.last is None:
         raise ConfigError(tuple(problems))
     spec = seen.last.spec

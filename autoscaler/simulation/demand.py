@@ -14,6 +14,8 @@ from autoscaler.simulation.traces import Trace, read_trace
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 MOST_HOURS = 24.0 * 31
+# Each costs some thirty bytes until all have arrived.
+MOST_REQUESTS = 500_000_000
 # One minute in a thousand lies above it, so that a single wild minute does not set the scale.
 PEAK_QUANTILE = 0.999
 
@@ -30,11 +32,13 @@ def demand_of_shape(
     if not 0.0 < hours <= MOST_HOURS:
         raise ValueError(f"hours: {hours}, more than 0, at most {MOST_HOURS:g}")
     rates = parse_shape(text).sample(hours * HOUR_S)
-    return Demand(
-        name=text,
-        rates_rps=rates * _factor(rates, peak_rps),
-        dispersion=dispersion,
-        burst_s=burst_s,
+    return _that_can_be_run(
+        Demand(
+            name=text,
+            rates_rps=rates * _factor(rates, peak_rps),
+            dispersion=dispersion,
+            burst_s=burst_s,
+        )
     )
 
 
@@ -53,12 +57,14 @@ def demand_of_trace(
     for what can't be.
     """
     trace = read_trace(path, column)
-    return cut(
-        trace,
-        last_days=last_days,
-        peak_rps=peak_rps,
-        dispersion=dispersion,
-        burst_s=burst_s,
+    return _that_can_be_run(
+        cut(
+            trace,
+            last_days=last_days,
+            peak_rps=peak_rps,
+            dispersion=dispersion,
+            burst_s=burst_s,
+        )
     )
 
 
@@ -86,6 +92,19 @@ def cut(
         dispersion=dispersion,
         burst_s=burst_s,
     )
+
+
+def _that_can_be_run(demand: Demand) -> Demand:
+    """Raises ValueError for no request, of which none can miss, and for more than a machine holds."""
+    requests = float(demand.rates_rps.sum())
+    if requests == 0.0:
+        raise ValueError(f"{demand.name}: no request at all, at least one is needed to judge by")
+    if requests > MOST_REQUESTS:
+        raise ValueError(
+            f"{demand.name}: {requests:.3g} requests, at most {MOST_REQUESTS:.3g}: run less of it, or scale it down by "
+            "peak_rps"
+        )
+    return demand
 
 
 def _factor(rates_rps: NDArray[np.float64], peak_rps: float | None) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +19,21 @@ from autoscaler.codec import decode, encode
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import TickRecord
-from autoscaler.errors import AutoscalerError
+from autoscaler.errors import AutoscalerError, ConfigError, Problem
 
 FORMAT = "forescale-journal"
 VERSION = 1
 # Ticks repeat most of the tick before: a window of 32 MiB lets zstd see it at 5,000 workloads too.
 WINDOW_LOG = 25
+NAMED = "name a journal file, or a folder with forescale.jsonl in it"
 
 
 class JournalInvalid(AutoscalerError):
     """A journal that can't be read; names the file and the line."""
+
+
+class JournalTorn(JournalInvalid):
+    """A line that has no end: whoever wrote it was stopped there, or is at it. All before it is fine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +94,7 @@ class JournalFile:
     def _read_header(self) -> JournalHeader:
         text = self._next()
         if text is None:
-            raise JournalInvalid(f"{self._name}: is empty, must be a journal of forescale")
+            raise JournalTorn(f"{self._name}: is empty, must be a journal of forescale")
         try:
             form = decode(text, _Form)
         except ValueError as error:
@@ -119,10 +124,10 @@ class JournalFile:
         return text
 
     def _invalid(self, text: bytes, error: ValueError) -> JournalInvalid:
-        torn = "" if text.endswith(b"\n") else " (the line has no end: the writer was stopped)"
-        return JournalInvalid(
-            f"{self._name}:{self.line}: {error}{torn}, must be one record of a journal"
-        )
+        where, allowed = f"{self._name}:{self.line}: {error}", "must be one record of a journal"
+        if text.endswith(b"\n"):
+            return JournalInvalid(f"{where}, {allowed}")
+        return JournalTorn(f"{where} (the line has no end: the writer was stopped), {allowed}")
 
 
 @contextmanager
@@ -130,17 +135,50 @@ def open_journal(path: Path) -> Iterator[JournalFile]:
     """Opens a file, or the newest journal of a folder.
 
     Raises:
-        JournalInvalid: there is none, or it can't be read.
+        ConfigError: there is none.
+        JournalInvalid: it can't be read.
     """
-    path = _newest(path) if path.is_dir() else path
+    path = files_of(path)[-1]
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise JournalInvalid(
-            f"{path}: {error.strerror}, name a journal file or its folder"
-        ) from error
+        raise ConfigError((Problem(str(path), str(error.strerror), NAMED),)) from error
     with raw, _decompressed(raw) as lines:
         yield JournalFile(str(path), iter(lines))
+
+
+def records_of(
+    paths: Sequence[Path], told: Callable[[str], None] = lambda _path: None
+) -> Iterator[tuple[EngineConfig, TickRecord]]:
+    """The records of several files, oldest first, each with its file's configuration. `told` hears each path.
+
+    A line that its writer left without an end is left out: a controller that is killed may leave one in each file.
+
+    Raises:
+        JournalInvalid: a line is broken; or no file has as much as a header.
+    """
+    begun = False
+    for path in paths:
+        told(str(path))
+        try:
+            with open_journal(path) as journal:
+                begun = True
+                for record in journal.records():
+                    yield journal.header.config, record
+        except JournalTorn:
+            if not begun and path == paths[-1]:
+                raise
+
+
+def files_of(path: Path) -> list[Path]:
+    """A journal file, or those of a folder, oldest first. Raises ConfigError where there is none."""
+    if path.is_file():
+        return [path]
+    files = files_in(path) if path.is_dir() else []
+    if not files:
+        given = "holds no journal" if path.is_dir() else "No such file"
+        raise ConfigError((Problem(str(path), given, NAMED),))
+    return files
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -148,13 +186,6 @@ def files_in(folder: Path) -> list[Path]:
     rotated = [p for p in folder.glob("forescale-*.jsonl*") if not p.name.endswith(".tmp")]
     current = [p for p in (folder / "forescale.jsonl",) if p.exists()]
     return [*sorted(rotated), *current]
-
-
-def _newest(folder: Path) -> Path:
-    files = files_in(folder)
-    if not files:
-        raise JournalInvalid(f"{folder}: holds no journal, expected forescale.jsonl in it")
-    return files[-1]
 
 
 @contextmanager

@@ -16,13 +16,15 @@ from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
 
 MINUTE_S = 60.0
+# Of a workload that names no ceiling, as the policy's default has it.
+MOST_REPLICAS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """Requests a second, by second, from 0 on; before 0 lies what the engine is told as its history.
 
-    Raises ValueError for a rate that is negative or not finite.
+    Raises ValueError for a rate that is negative or not finite, and for a dispersion or a burst that can't be.
     """
 
     name: str
@@ -39,6 +41,10 @@ class Demand:
         rates = self.rates_rps
         if not rates.size or not bool(np.isfinite(rates).all() and (rates >= 0.0).all()):
             raise ValueError(f"{self.name}: at least one rate, none negative, all finite")
+        if not 1.0 <= self.dispersion < math.inf:
+            raise ValueError(f"dispersion: {self.dispersion}, 1 or more")
+        if self.burst_s < 1:
+            raise ValueError(f"burst_s: {self.burst_s}, at least 1")
 
     @property
     def duration_s(self) -> float:
@@ -125,7 +131,7 @@ class Scenario:
     @property
     def most_replicas(self) -> int:
         """What every policy is bounded by."""
-        return self.spec.max_replicas or 100
+        return self.spec.max_replicas or MOST_REPLICAS
 
 
 def past_of(rates_rps: NDArray[np.float64], step_s: float) -> NDArray[np.float64]:

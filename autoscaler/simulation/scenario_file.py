@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from autoscaler.errors import ConfigError, Problem
 from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
 from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
 from autoscaler.simulation.nodes import NodeSettings, Span
-from autoscaler.simulation.scenario import Demand, Failures, Scenario
+from autoscaler.simulation.scenario import MOST_REPLICAS, Demand, Failures, Scenario
 from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
 from autoscaler.yaml_text import UniqueKeyLoader
@@ -196,6 +195,8 @@ class _Reader:
         given = document.workload
         slo = self.workload(given)
         server = self.server(document.server)
+        if slo is not None and isinstance(server, ServingModel) and (said := of_tokens(slo)):
+            self._wrong("workload.slo", said, "needs server.continuous")
         startup = self.startup(document.startup)
         demand = self.demand(document.demand)
         if slo is None or server is None or startup is None or demand is None:
@@ -229,6 +230,11 @@ class _Reader:
         for key in ("min_replicas", "first_replicas"):
             if getattr(given, key) < 1:
                 self._wrong(f"workload.{key}", getattr(given, key), "at least 1")
+        most = given.max_replicas or MOST_REPLICAS
+        if given.first_replicas > most:
+            self._wrong(
+                "workload.first_replicas", given.first_replicas, f"at most {most}, max_replicas"
+            )
         if given.goal_ratio is not None and not 0.0 < given.goal_ratio < 1.0:
             self._wrong("workload.goal_ratio", given.goal_ratio, "between 0 and 1")
         return self._slo(given.slo)
@@ -324,24 +330,10 @@ class _Reader:
         self._wrong(known, rest if known == key else str(error), "see docs/simulation.md")
 
 
-def simple_scenario(demand: Demand, *, slo: str, service_s: float) -> Scenario:
-    """A workload with one request at a time on each replica. Raises ConfigError for an SLO that can't be read.
-
-    It begins with what its first hour needs at 70 %, as a running workload would.
-    """
-    found = parse_slo(slo, "--slo")
-    if not isinstance(found, Slo):
-        raise ConfigError(found)
-    first_rps = float(demand.rates_rps[:3600].mean())
-    return Scenario(
-        name=demand.name,
-        spec=WorkloadSpec(id=WorkloadId(namespace="simulated", name="model"), slo=found),
-        server=ServingModel(max_batch_size=1, batch_service_s=(service_s,), service_cv=0.3),
-        demand=demand,
-        startup=Startup(median_s=100.0),
-        goal_ratio=goal_of(found),
-        first_replicas=max(1, math.ceil(first_rps * service_s / 0.7)),
-    )
+def of_tokens(slo: Slo) -> str:
+    """An objective that servers which answer whole requests tell nothing of; empty: none."""
+    signals = [item.signal for item in slo.objectives if item.signal != "latency"]
+    return f"an objective on {signals[0]}" if signals else ""
 
 
 def goal_of(slo: Slo) -> float:
@@ -406,7 +398,12 @@ def _problem(path: Path, lines: dict[str, int], item: Any) -> Problem:
         return Problem(place, str(item["ctx"]["error"]), "see docs/simulation.md")
     given = repr(item["input"])
     shown = given if len(given) <= 60 else f"{given[:57]}..."
-    return Problem(place, shown, item["msg"].replace("Input should be", "must be"))
+    if item["type"] in ("dataclass_type", "tuple_type"):
+        return Problem(
+            place, shown, "must be a list" if item["type"] == "tuple_type" else "must be a mapping"
+        )
+    said = item["msg"].split(", unable to")[0]
+    return Problem(place, shown, said.replace("Input should be", "must be"))
 
 
 def _nearest(loc: tuple[object, ...]) -> str:

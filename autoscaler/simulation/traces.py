@@ -31,6 +31,8 @@ RATES = ("req_per_s", "rate_rps")
 TIMES = ("minute", "t_s")
 # More in one step is a slip of the pen.
 MOST = 1e9
+# And what is longer tells its times in another unit.
+MOST_DAYS = 366.0
 # A file whose every line is wrong would bury what is wrong with it.
 MOST_PROBLEMS = 100
 
@@ -185,7 +187,14 @@ class _Lines:
             return math.nan
         return value
 
-    def finish(self, lines: int) -> None:
+    def finish(self, lines: int, duration_s: float) -> None:
+        days = duration_s / 86400.0
+        if days > MOST_DAYS:
+            self.line = 1
+            unit = {"minute": "minutes", "t_s": "seconds"}[self._header[0]]
+            self.wrong(
+                f"{days:,.0f} days", f"at most {MOST_DAYS:.0f}: `{self._header[0]}` is in {unit}"
+            )
         if not lines and not self.problems:
             self.line = 1
             self.wrong("no line follows the header", "at least one")
@@ -219,8 +228,8 @@ def _steps(
             )
         last = at
         values.append(value)
-    lines.finish(len(values))
     step_s = MINUTE_S if in_minutes else (step if not math.isnan(step) else 1.0)
+    lines.finish(len(values), step_s * len(values))
     numbers = np.array(values, dtype=np.float64)
     rates = numbers if header[place] in RATES else numbers / step_s
     return Trace(name=name, step_s=step_s, rates_rps=rates)
@@ -236,7 +245,7 @@ def _requests(path: Path, name: str, header: list[str], rows: Iterator[list[str]
             continue
         last = at
         times.append(at)
-    lines.finish(len(times))
+    lines.finish(len(times), times[-1] - times[0] if times else 0.0)
     arrivals = np.array(times, dtype=np.float64)
     arrivals -= arrivals[0]
     counts = np.bincount(arrivals.astype(np.int64)).astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, Configuration
@@ -193,6 +194,23 @@ async def test_anything_with_a_scale_subresource_is_found_by_discovery() -> None
             assert result.outcome is outcome
         await api.close()
     assert server.asked[1].path == "/apis/argoproj.io/v1alpha1/namespaces/team/rollouts/bert/scale"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: Config\nusers: [", "is no YAML, in line 2; give --kubeconfig"),
+        ("minute,count", "is no kubeconfig; give --kubeconfig"),
+        ("[1, 2]", "is no kubeconfig; give --kubeconfig"),
+        ("", "give --kubeconfig"),
+    ],
+)
+async def test_what_is_no_kubeconfig(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(SourceInvalid) as refused:
+        await KubernetesClient.connect(kubeconfig=str(path), context=None, timeout_s=1.0)
+    assert said in str(refused.value)
 
 
 async def test_a_kubeconfig_that_is_not_there_is_named() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from autoscaler.config import JournalSettings
 from autoscaler.controller.journal import Journal
+from autoscaler.errors import ConfigError
 from autoscaler.simulation.journal_file import JournalInvalid, files_in, open_journal
 from autoscaler.simulation.replay import replay
 from tests.fakes.recorded import RecordedStory
@@ -145,7 +146,7 @@ def test_what_is_no_journal_is_said(tmp_path: Path, text: bytes, expected: str) 
 
 
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(JournalInvalid, match="holds no journal"):
+    with pytest.raises(ConfigError, match="holds no journal"):
         replay(tmp_path)
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from autoscaler.config import load
+import yaml
+
+from autoscaler.config import Settings, load
+from autoscaler.config.settings import KServeSettings
+from autoscaler.controller.doctor.rights import Right, needed
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import Mode
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+COMPONENTS = DEPLOY / "kustomize" / "components"
 
 
 def of_kind(rendered: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -48,10 +61,93 @@ def test_the_role_in_its_own_namespace_grants_exactly_this(rendered: list[dict[s
     }
 
 
+def granted(role: dict[str, Any], namespace: str = "") -> set[Right]:
+    return {
+        Right(
+            verb=verb,
+            group=group,
+            resource=resource.partition("/")[0],
+            subresource=resource.partition("/")[2],
+            namespace=namespace,
+            name=name,
+        )
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def test_doctor_asks_for_what_the_base_grants_no_more_and_no_less(
+    rendered: list[dict[str, Any]],
+) -> None:
+    asked = needed(Settings(), "forescale")
+    assert set(asked["base"]) == granted(of_kind(rendered, "ClusterRole"))
+    assert set(asked["base, own namespace"]) == granted(of_kind(rendered, "Role"), "forescale")
+
+
+def test_doctor_asks_for_what_the_components_grant(rendered: list[dict[str, Any]]) -> None:
+    pool = PoolSettings(labels={"a": "b"}, max_headroom=1)
+    settings = Settings(
+        engine=EngineConfig(nodes=NodeSettings(pools={"h100": pool})),
+        kserve=KServeSettings(patch_revisions=True),
+    )
+    asked = needed(settings, "forescale")
+    text = (COMPONENTS / "knative" / "rbac.yaml").read_text()
+    role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
+    assert set(asked["component knative"]) == granted(role)
+    text = (COMPONENTS / "nodes" / "rbac.yaml").read_text()
+    roles = [o for o in yaml.safe_load_all(text) if o["kind"] in ("ClusterRole", "Role")]
+    rights = [granted(role, role["metadata"].get("namespace", "")) for role in roles]
+    assert set(asked["component nodes"]) == set().union(*rights)
+
+
 def test_the_policy_can_be_read(rendered: list[dict[str, Any]], tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(rendered, "forescale-policy")["policy.yaml"])
     assert load(path, {}, {}).prometheus.url.startswith("http://prometheus")
+
+
+def test_the_overlay_that_the_page_shows_can_be_built(
+    rendered: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    (shown,) = [
+        b for b in re.findall(r"```yaml\n(.*?)```", page, re.S) if "kind: Kustomization" in b
+    ]
+    text = shown.replace("../forescale/deploy", os.path.relpath(DEPLOY, tmp_path))
+    (tmp_path / "kustomization.yaml").write_text(text)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    (container,) = of_kind(built, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/forescale:0.1.0"
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(built, "forescale-policy")["policy.yaml"])
+    assert load(path, {}, {}).namespace("team").mode is Mode.RECOMMEND
+    kinds = {item["kind"] for item in built} - {item["kind"] for item in rendered}
+    assert kinds == {"PodMonitor", "PrometheusRule"}
+
+
+OPT_INS = (
+    *("podMonitor.enabled", "alerts.as", "nodes.enabled", "slices.enabled", "slices.cut"),
+    *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions"),
+    "networkPolicy.prometheusPort",
+)
+
+
+def test_the_page_names_every_component_and_the_charts_values() -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    named = re.findall(r"^\| `([a-z-]+)` \| `", page, re.M)
+    assert sorted(named) == sorted(folder.name for folder in COMPONENTS.iterdir())
+    values = yaml.safe_load((DEPLOY / "helm" / "forescale" / "values.yaml").read_text())
+    for name in OPT_INS:
+        section, key = name.split(".")
+        assert key in values[section]
+        assert f"`{name}" in page, name
 
 
 def test_two_replicas_that_may_not_do_much(rendered: list[dict[str, Any]]) -> None:

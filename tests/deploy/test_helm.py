@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,17 @@ def test_the_policy_of_the_chart_can_be_read(helm: Path, tmp_path: Path) -> None
     settings = load(path, {}, {})
     assert settings.engine.tick_s == 20.0
     assert settings.leader.lease_name == "forescale"
+
+
+def test_the_pages_values_are_taken(helm: Path, tmp_path: Path) -> None:
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("helm install")]
+    objects = chart(helm, *shlex.split(line)[7:])
+    (container,) = of_kind(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.example.com/forescale:")
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(objects, "forescale-policy")["policy.yaml"])
+    assert load(path, {}, {}).prometheus.url == "http://prometheus-operated.monitoring.svc:9090"
 
 
 def test_two_releases_share_neither_lease_nor_rights(helm: Path, tmp_path: Path) -> None:

@@ -227,6 +227,14 @@ HEADER = PERF_ANALYZER.splitlines()[0]
             ["file0:1: no line follows the header, at least one"], id="no line",
         ),
         pytest.param(
+            "batch_size,service_ms\n1,5\n", Told(model="m", client_batch=4),
+            ["--batch-size: 4, of perf_analyzer, of which no file is: leave it out"], id="another's -b",
+        ),
+        pytest.param(
+            "batch_size,service_ms\n1,5\n", Told(model="m", config="c"),
+            ["--config: c, of Model Analyzer, of which no file is: leave it out"], id="another's config",
+        ),
+        pytest.param(
             "batch_size,service_ms,variability\n1,5,99\n", Told(model="m"),
             ["profile import: models.0.variability: 99, between 0.1 and 16"], id="beyond bounds",
         ),

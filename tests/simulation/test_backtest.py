@@ -80,5 +80,9 @@ def test_what_can_not_be_run(journal: Path, tmp_path: Path) -> None:
     short.write_bytes(b"".join(lines[:2]))
     with pytest.raises(ConfigError, match="no demand was seen"):
         scenario_of([short])
+    tokens = tmp_path / "tokens.jsonl"
+    tokens.write_bytes(journal.read_bytes().replace(b'"signal":"latency"', b'"signal":"ttft"'))
+    with pytest.raises(ConfigError, match="an objective on ttft, one on latency is run again"):
+        scenario_of([tokens])
     assert main(["backtest", str(short)]) == 2
-    assert main(["backtest", str(tmp_path / "none.jsonl")]) == 1
+    assert main(["backtest", str(tmp_path / "none.jsonl")]) == 2

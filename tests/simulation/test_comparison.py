@@ -108,6 +108,18 @@ def test_forescale_runs_with_forecasts_unless_they_are_off() -> None:
     assert isinstance(forecasts_of(ForecastSettings(enabled=False)), NoForecasts)
 
 
+def test_a_first_hour_above_what_is_run_begins_with_all_that_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """800 requests a second would begin with 115 replicas at 70 %, and 100 are the most."""
+    arguments = ["simulate", "constant(800)", "--hours", "0.02", "--policies", "keda"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "constant(800): 72 s, " in shown.out
+    # Progress is for terminals.
+    assert shown.err == ""
+
+
 def test_forescale_below_its_goal_is_exit_code_99(tmp_path: Path) -> None:
     path = tmp_path / "short.yaml"
     path.write_text(
@@ -136,6 +148,22 @@ startup: {median_s: 60}
         (["constant(3)", "--slo", "fast"], "--slo: "),
         (["constant(3)", "--service-s", "-1"], "batch_service_s"),
         (["x.yaml", "--slo", "99% < 1s"], "a scenario file says it itself"),
+        (["constant(3)", "--slo", ""], "--slo: '' is no objective"),
+        (
+            ["constant(3)", "--slo", "p95 ttft < 1s"],
+            "--slo: an objective on ttft, needs a scenario file",
+        ),
+        (["constant(3)", "--service-s", "0"], "batch_service_s: (0.0,)"),
+        (["constant(3)", "--column", "chat"], "--column: given, of a trace alone"),
+        (["constant(3)", "--last-days", "1"], "--last-days: given, of a trace alone"),
+        (["x.csv", "--hours", "3"], "--hours: given, of a shape alone"),
+        (["constant(0)"], "constant(0): no request at all, at least one is needed to judge by"),
+        (["constant(1e12)"], "constant(1e12): 8.64e+16 requests, at most 5e+08: run less of it"),
+        (
+            ["constant(2000)", "--hours", "1"],
+            "keeps 200 replicas busy at 0.1 s a request, at most 100",
+        ),
+        ([str(Path(__file__))], "a file or folder of no known kind, a name in .yaml, .csv or"),
     ],
 )
 def test_what_can_not_be_is_exit_code_2(

@@ -214,14 +214,14 @@ def test_replicas_as_they_were() -> None:
     assert AsItWas(((50.0, 3),)).replicas(At(0.0)) == 3  # type: ignore[arg-type]
 
 
-def test_a_torn_last_line_is_left_out_and_a_torn_file_before_is_not(
-    journal: Path, tmp_path: Path
-) -> None:
+def test_a_torn_last_line_is_left_out_wherever_it_is(journal: Path, tmp_path: Path) -> None:
     torn = tmp_path / "torn.jsonl"
     torn.write_bytes(journal.read_bytes()[:-40])
     assert len(read([torn]).observed) == 1
-    with pytest.raises(JournalInvalid, match="torn.jsonl"):
-        read([torn, journal])
+    assert len(read([torn, journal]).observed) == 1
+    torn.write_bytes(journal.read_bytes()[:40])
+    with pytest.raises(JournalInvalid, match="torn.jsonl:1: .* the writer was stopped"):
+        read([torn])
 
 
 # ---------------------------------------------------------------- the command
@@ -283,15 +283,22 @@ def test_without_what_the_model_needs_it_tells_the_rest(journal: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "holds no journal, expected forescale.jsonl in it"),
+        ((), "holds no journal, name a journal file, or a folder with forescale.jsonl in it"),
         (("none.jsonl",), "No such file"),
     ],
 )
 def test_without_a_journal(
     argv: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", str(tmp_path.joinpath(*argv))]) == 1
+    assert main(["report", str(tmp_path.joinpath(*argv))]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_page_that_can_not_be_written(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(journal), "--no-estimate", "--html", str(tmp_path)]) == 1
+    assert f"{tmp_path}: Is a directory, name another place" in capsys.readouterr().err
 
 
 def test_an_empty_journal_or_an_unknown_workload(

@@ -165,6 +165,35 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
             id="nested key",
         ),
         pytest.param(("demand:", "server: {}\ndemand:"), ["is given twice"], id="twice"),
+        pytest.param(
+            ("hours: 1", "hours: 1, dispersion: 0.5"),
+            [":3: demand.dispersion: 0.5, 1 or more"],
+            id="dispersion",
+        ),
+        pytest.param(
+            ("hours: 1", "hours: 1, burst_s: 0"), [":3: demand.burst_s: 0, at least 1"], id="burst"
+        ),
+        pytest.param(
+            ('"95% < 1.1s"', '"95% < 1.1s", first_replicas: 900'),
+            [":2: workload.first_replicas: 900, at most 100, max_replicas"],
+            id="more at first than at most",
+        ),
+        pytest.param(
+            ('"95% < 1.1s"', '"p95 ttft < 1s"'),
+            [":2: workload.slo: an objective on ttft, needs server.continuous"],
+            id="tokens of servers that answer whole requests",
+        ),
+        pytest.param(
+            ("constant(50)", "constant(1e12)"), ["3.6e+15 requests, at most 5e+08"], id="too many"
+        ),
+        pytest.param(
+            ("startup: {median_s: 100}", "startup:"),
+            [":5: startup: None, must be a mapping"],
+            id="an empty section",
+        ),
+        pytest.param(
+            ("[0.1]", "0.1"), [":4: server.batch_service_s: 0.1, must be a list"], id="a number"
+        ),
         pytest.param((SMALL, ""), ["is empty, must be a mapping"], id="empty"),
         pytest.param((SMALL, "- 1"), ["a list, must be a mapping"], id="a list"),
         pytest.param((SMALL, "a: [1"), [":1: "], id="no YAML"),

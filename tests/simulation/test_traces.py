@@ -84,6 +84,15 @@ def test_one_line_a_request(tmp_path: Path) -> None:
         pytest.param('minute,count\n0,"6\n', None, [":2: unexpected end of data"], id="quotes"),
         pytest.param("minute,count\n0,1e300\n", None, [":2: count 1e300, at most"], id="too many"),
         pytest.param("t_s,in_tokens\n3,1\n1,1\n", None, [":3: t_s 1 after 3"], id="requests"),
+        pytest.param(
+            "t_s,in_tokens\n0,1\n1e12,1\n",
+            None,
+            [":1: 11,574,074 days, at most 366: `t_s` is in seconds"],
+            id="requests in another unit",
+        ),
+        pytest.param(
+            "t_s,requests\n0,1\n1e9,1\n", None, [":1: 23,148 days, at most 366"], id="steps"
+        ),
     ],
 )
 def test_every_problem_is_told_with_its_line(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.collectors import cluster_autoscaler
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
 from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
@@ -43,6 +44,7 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
         ),
         *(Right(verb=verb, resource="pods") for verb in both),
         *(Right(verb=v, group="autoscaling", resource="horizontalpodautoscalers") for v in both),
+        *(Right(verb=v, group="serving.kserve.io", resource="inferenceservices") for v in both),
         *(
             Right(verb="patch", group="apps", resource=resource, subresource="scale")
             for resource in ("deployments", "statefulsets")
@@ -76,6 +78,9 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
         found["component nodes"] = tuple(_nodes(settings))
     if any(policy.steer_victims for policy in settings.namespaces.values()):
         found["component victims"] = (Right(verb="patch", resource="pods"),)
+    if settings.kserve.patch_revisions:
+        revisions = Right(verb="patch", group="serving.knative.dev", resource="revisions")
+        found["component knative"] = (revisions,)
     mode = settings.engine.slices.mode
     if mode is not SlicesMode.OFF:
         verbs = ("get", "list", "watch", *(("patch",) if mode is SlicesMode.AUTO else ()))
@@ -118,6 +123,12 @@ def _nodes(settings: Settings) -> list[Right]:
             for verb in ("list", "watch", "create", "patch")
         ),
         *(Right(verb=v, resource="podtemplates", namespace=own) for v in ("create", "patch")),
+        Right(
+            verb="get",
+            resource="configmaps",
+            namespace=cluster_autoscaler.NAMESPACE,
+            name=cluster_autoscaler.NAME,
+        ),
     ]
 
 

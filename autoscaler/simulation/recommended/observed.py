@@ -12,7 +12,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import Decision, WorkloadId, WorkloadInput, WorkloadSpec
 from autoscaler.simulation.backtest import Watched, watch
 from autoscaler.simulation.explained import Explained, explained
-from autoscaler.simulation.journal_file import JournalInvalid, open_journal
+from autoscaler.simulation.journal_file import records_of
 from autoscaler.simulation.recorder import Known, Steps, steps_of
 
 # Ticks further apart were not ticks of one process: what was there meanwhile is not known.
@@ -99,32 +99,21 @@ def read(
     """Reads journals, oldest first; `workload` (`namespace/name`) leaves the others out. `told` hears each path.
 
     Raises:
-        JournalInvalid: one can't be read. A torn last line of the last one is left out: its writer may be at it.
+        JournalInvalid: one can't be read. A torn last line is left out.
     """
     seen: dict[WorkloadId, _Seen] = {}
     watched: dict[WorkloadId, Watched] = {}
     config = EngineConfig()
-    for path in paths:
-        told(str(path))
-        with open_journal(path) as journal:
-            config = journal.header.config
-            try:
-                for record in journal.records():
-                    decisions = {item.workload: item for item in record.result.decisions}
-                    mine = [
-                        item
-                        for item in record.input.workloads
-                        if workload in (None, str(item.spec.id))
-                    ]
-                    watch(
-                        watched, replace(record, input=replace(record.input, workloads=tuple(mine)))
-                    )
-                    for item in mine:
-                        one = seen.setdefault(item.spec.id, _Seen(spec=item.spec))
-                        _take(one, item, decisions.get(item.spec.id), record.input.now_s, config)
-            except JournalInvalid:
-                if path != paths[-1] or not seen:
-                    raise
+    for its_config, record in records_of(paths, told):
+        config = its_config
+        decisions = {item.workload: item for item in record.result.decisions}
+        mine = tuple(
+            item for item in record.input.workloads if workload in (None, str(item.spec.id))
+        )
+        watch(watched, replace(record, input=replace(record.input, workloads=mine)))
+        for item in mine:
+            one = seen.setdefault(item.spec.id, _Seen(spec=item.spec))
+            _take(one, item, decisions.get(item.spec.id), record.input.now_s, config)
     names = sorted(key for key, item in seen.items() if len(item.ticks) > 1)
     return Told(
         where=str(paths[0] if len(paths) == 1 else paths[0].parent),
