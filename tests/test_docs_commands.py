@@ -56,6 +56,7 @@ ELSEWHERE = {
     ".venv/bin/forescale report build/journal": PATH,
     "kubectl apply -k deploy/kustomize/base": ("loadtests/e2e/controllers.py", '"apply", "-k"'),
     "forescale plan --prometheus-url http://127.0.0.1:9090": (COMMAND, '"plan"'),
+    "forescale dashboard > forescale.json": ("tests/rules/test_dashboard.py", '["dashboard"]'),
     "forescale rules --output rules/": ("tests/rules/test_promtool.py", '"--output"'),
     "forescale rules --prometheus-rule | kubectl apply -f -": (
         "tests/test_cli.py",

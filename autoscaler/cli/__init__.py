@@ -25,6 +25,7 @@ COMMANDS = {
     "doctor": "check Prometheus, metrics, rights, node autoscaler, GPUs and quotas, with a remedy for each finding",
     "slo": "show compliance, error budget and burn rate of every objective",
     "rules": "write Prometheus rules and burn-rate alerts for annotated workloads",
+    "dashboard": "print a Grafana dashboard over the controller's metrics",
     "check-config": "say everything that is wrong with a policy file and annotations",
     "profile": "read measurements of a model made elsewhere, and show what they say a replica carries",
     "sweep": "remove headroom for nodes that no controller looks after",

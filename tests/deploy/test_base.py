@@ -135,7 +135,7 @@ def test_the_overlay_that_the_page_shows_can_be_built(
 OPT_INS = (
     *("podMonitor.enabled", "alerts.as", "nodes.enabled", "slices.enabled", "slices.cut"),
     *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions"),
-    "networkPolicy.prometheusPort",
+    *("networkPolicy.prometheusPort", "templates.namespaces", "dashboard.enabled"),
 )
 
 

@@ -154,6 +154,15 @@ def test_alert_rules_are_those_of_the_command(
     assert yaml.safe_load(component.read_text()) == alerts(capsys, "--prometheus-rule")
 
 
+def test_the_dashboard_is_the_commands(helm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = chart(helm, "--set", "dashboard.enabled=true")
+    (made,) = [o for o in objects if o["metadata"]["name"] == "forescale-dashboard"]
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert main(["dashboard"]) == 0
+    assert made["data"]["forescale.json"].strip() == capsys.readouterr().out.strip()
+    assert len(chart(helm)) == len(objects) - 1
+
+
 def test_a_scrape_keeps_the_workloads_namespace(helm: Path) -> None:
     (monitor,) = [
         o for o in chart(helm, "--set", "podMonitor.enabled=true") if o["kind"] == "PodMonitor"

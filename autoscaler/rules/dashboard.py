@@ -1,0 +1,351 @@
+"""A Grafana dashboard over what `/metrics` says: one workload, the fleet, its nodes, and forescale itself.
+
+A value in Grafana's JSON model (grafana.com/docs/grafana/latest/dashboards);
+the data source and the workload are chosen on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+UID = "forescale"
+# Of the JSON model: Grafana migrates an older one when it reads it.
+SCHEMA_VERSION = 39
+COLUMNS, HEIGHT = 24, 8
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+ONE = '{namespace=~"$namespace",name=~"$name"}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A line of a panel, or several where the legend names labels."""
+
+    expr: str
+    legend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A graph over time. `unit` is Grafana's name of it."""
+
+    title: str
+    description: str
+    queries: tuple[Query, ...]
+    unit: str = "short"
+    width: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Panels under one heading, side by side as far as they fit."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def _of_workload(metric: str, legend: str) -> Query:
+    return Query(
+        expr=f"max by (namespace, name) (forescale_workload_{metric}{ONE})",
+        legend="{{namespace}}/{{name}} " + legend,
+    )
+
+
+def _of_pool(metric: str, legend: str) -> Query:
+    return Query(expr=f"max by (pool) (forescale_pool_{metric})", legend="{{pool}} " + legend)
+
+
+WORKLOAD = Row(
+    title="Workload $namespace/$name",
+    panels=(
+        Panel(
+            title="Replicas",
+            description="Decided on, as seen, ready, starting; sick ones are ready and left out of what is carried.",
+            queries=(
+                _of_workload("target_replicas", "target"),
+                _of_workload("current_replicas", "current"),
+                _of_workload("ready_replicas", "ready"),
+                _of_workload("starting_replicas", "starting"),
+                _of_workload("sick_replicas", "sick"),
+            ),
+        ),
+        Panel(
+            title="Demand",
+            description="Inferences a second that arrive, that are provided for, and that the ready replicas carry.",
+            unit="reqps",
+            queries=(
+                _of_workload("offered_inferences_per_second", "offered"),
+                _of_workload("upper_inferences_per_second", "provided for"),
+                Query(
+                    expr=(
+                        f"max by (namespace, name) (forescale_workload_capacity_inferences_per_second{ONE}"
+                        f" * forescale_workload_ready_replicas{ONE})"
+                    ),
+                    legend="{{namespace}}/{{name}} carried",
+                ),
+            ),
+        ),
+        Panel(
+            title="Latency at the objective's quantile",
+            description="Of the slowest replica.",
+            unit="s",
+            queries=(_of_workload("latency_seconds", ""),),
+        ),
+        Panel(
+            title="Requests that missed",
+            description="Share of the latest requests beyond the objective's threshold.",
+            unit="percentunit",
+            queries=(_of_workload("violated_ratio", ""),),
+        ),
+        Panel(
+            title="Error budget left",
+            description="Of each window, at least; below 0 it is overspent. `forescale slo` has the bounds.",
+            unit="percentunit",
+            queries=(
+                Query(
+                    expr=(
+                        "min by (namespace, name, objective, window) "
+                        f"(forescale_slo_budget_left_ratio{ONE})"
+                    ),
+                    legend="{{namespace}}/{{name}} {{objective}} {{window}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Why it is as it is",
+            description="Findings that a person should know; docs/operations.md has a line for each.",
+            queries=(
+                Query(
+                    expr=(
+                        f"max by (namespace, name, reason) (forescale_workload_finding_active{ONE})"
+                    ),
+                    legend="{{namespace}}/{{name}} {{reason}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="What was learned",
+            description="What one replica carries within the objective.",
+            unit="reqps",
+            queries=(_of_workload("capacity_inferences_per_second", ""),),
+        ),
+        Panel(
+            title="Time to ready",
+            description="P90, measured: how far demand is looked ahead.",
+            unit="s",
+            queries=(_of_workload("lead_time_seconds", ""),),
+        ),
+        Panel(
+            title="Chance of being outgrown",
+            description="That demand exceeds what is provided for before more could be ready.",
+            unit="percentunit",
+            queries=(_of_workload("outgrown_ratio", ""),),
+        ),
+    ),
+)
+
+FLEET = Row(
+    title="Fleet",
+    panels=(
+        Panel(
+            title="Replicas decided on",
+            description="By namespace.",
+            queries=(
+                Query(
+                    expr="sum by (namespace) (forescale_workload_target_replicas)",
+                    legend="{{namespace}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Workloads with a finding",
+            description="By reason.",
+            queries=(
+                Query(
+                    expr="sum by (reason) (forescale_workload_finding_active)",
+                    legend="{{reason}}",
+                ),
+                Query(expr="max(forescale_fleet_refused_workloads)", legend="refused annotations"),
+            ),
+        ),
+        Panel(
+            title="Held because something is unknown",
+            description="For how long; nothing is lowered meanwhile.",
+            unit="s",
+            queries=(
+                Query(
+                    expr="max by (namespace, name) (forescale_workload_unknown_hold_seconds > 0)",
+                    legend="{{namespace}}/{{name}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+NODES = Row(
+    title="Nodes",
+    panels=(
+        Panel(
+            title="Units of each pool",
+            description="Held by pods, expected in time, and asked for beyond what is held.",
+            queries=(
+                _of_pool("held_units", "held"),
+                _of_pool("demand_units", "expected"),
+                _of_pool("headroom_units", "headroom"),
+                _of_pool("free_units", "free"),
+            ),
+        ),
+        Panel(
+            title="Nodes on their way",
+            description="Asked for and not of use yet; available is 0 while the pool is sold out.",
+            queries=(_of_pool("coming_nodes", "coming"), _of_pool("available", "available")),
+        ),
+        Panel(
+            title="Lead time of a node",
+            description="From the request until its units are allocatable, P90, measured.",
+            unit="s",
+            queries=(_of_pool("lead_time_seconds", ""),),
+        ),
+    ),
+)
+
+ITSELF = Row(
+    title="forescale itself",
+    panels=(
+        Panel(
+            title="Length of a tick",
+            description="The median and the slowest in a hundred.",
+            unit="s",
+            queries=tuple(
+                Query(
+                    expr=(
+                        f"histogram_quantile({q}, sum by (le) (rate(forescale_tick_duration_seconds_bucket[10m])))"
+                    ),
+                    legend=f"p{round(100 * q)}",
+                )
+                for q in (0.5, 0.99)
+            ),
+        ),
+        Panel(
+            title="Actions",
+            description="Writes to the cluster each second, by what became of them.",
+            unit="ops",
+            queries=(
+                Query(
+                    expr="sum by (outcome) (rate(forescale_actuation_actions_total[10m]))",
+                    legend="{{outcome}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="What goes wrong",
+            description="Each in the last ten minutes: sources that gave nothing, ticks that failed or were left out.",
+            queries=(
+                Query(
+                    expr="sum by (source) (increase(forescale_source_errors_total[10m]))",
+                    legend="{{source}} gave nothing",
+                ),
+                Query(
+                    expr="sum(increase(forescale_tick_failures_total[10m]))", legend="ticks failed"
+                ),
+                Query(
+                    expr="sum(increase(forescale_tick_overruns_total[10m]))",
+                    legend="ticks left out",
+                ),
+            ),
+        ),
+    ),
+)
+
+ROWS = (WORKLOAD, FLEET, NODES, ITSELF)
+
+
+def dashboard() -> dict[str, Any]:
+    """As Grafana imports it, or reads it from a ConfigMap."""
+    return {
+        "uid": UID,
+        "title": "forescale",
+        "tags": ["forescale"],
+        "schemaVersion": SCHEMA_VERSION,
+        "editable": True,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {"list": _choices()},
+        "panels": _laid_out(ROWS),
+    }
+
+
+def _choices() -> list[dict[str, Any]]:
+    return [
+        {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
+        _choice("namespace", "label_values(forescale_workload_target_replicas, namespace)"),
+        _choice(
+            "name",
+            'label_values(forescale_workload_target_replicas{namespace=~"$namespace"}, name)',
+        ),
+    ]
+
+
+def _choice(name: str, query: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": {"query": query, "refId": name},
+        "refresh": 2,
+        "sort": 1,
+        "includeAll": True,
+        "multi": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
+
+
+def _laid_out(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each row's heading at the full width, and its panels from left to right below it."""
+    made: list[dict[str, Any]] = []
+    y = 0
+    for row in rows:
+        place = {"h": 1, "w": COLUMNS, "x": 0, "y": y}
+        made.append(
+            {"id": len(made) + 1, "type": "row", "title": row.title, "gridPos": place, "panels": []}
+        )
+        x, y = 0, y + 1
+        for panel in row.panels:
+            if x + panel.width > COLUMNS:
+                x, y = 0, y + HEIGHT
+            place = {"h": HEIGHT, "w": panel.width, "x": x, "y": y}
+            made.append(_graph(panel, len(made) + 1, place))
+            x += panel.width
+        y += HEIGHT
+    return made
+
+
+def _graph(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "timeseries",
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": DATASOURCE,
+        "gridPos": place,
+        "fieldConfig": {
+            # What is unknown has no sample: a line is not drawn across it.
+            "defaults": {"unit": panel.unit, "custom": {"spanNulls": False}},
+            "overrides": [],
+        },
+        "options": {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "none"},
+        },
+        "targets": [
+            {
+                "refId": chr(ord("A") + place),
+                "datasource": DATASOURCE,
+                "expr": query.expr,
+                "legendFormat": query.legend,
+            }
+            for place, query in enumerate(panel.queries)
+        ],
+    }
