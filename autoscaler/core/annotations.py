@@ -258,7 +258,7 @@ class _Reader:
         if text is None:
             return default
         if not re.fullmatch(r"-?\d{1,9}", text.strip()):
-            self.add(key, f"{text!r}", "a whole number is allowed")
+            self.add(key, f"{text!r}", "a whole number of at most nine digits is allowed")
             return default
         return int(text)
 

@@ -142,7 +142,10 @@ def test_everything_at_once() -> None:
             "survive: 'zone', `none` is allowed beside variant-group: leave one of them out",
         ),
         ({"min_replicas": "0"}, "min-replicas: 0, 1 or more is allowed: at 0 nothing shows demand"),
-        ({"min_replicas": "two"}, "min-replicas: 'two', a whole number is allowed"),
+        (
+            {"min_replicas": "two"},
+            "min-replicas: 'two', a whole number of at most nine digits is allowed",
+        ),
         (
             {"min_replicas": "5", "max_replicas": "3"},
             "max-replicas: 3, at least min-replicas (5) is needed",
