@@ -13,7 +13,7 @@ from typing import Any
 UID = "forescale"
 # Of the JSON model: Grafana migrates an older one when it reads it.
 SCHEMA_VERSION = 39
-COLUMNS, HEIGHT = 24, 8
+COLUMNS, WIDTH, HEIGHT = 24, 8, 8
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ONE = '{namespace=~"$namespace",name=~"$name"}'
 
@@ -34,7 +34,6 @@ class Panel:
     description: str
     queries: tuple[Query, ...]
     unit: str = "short"
-    width: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,11 +312,11 @@ def _laid_out(rows: Sequence[Row]) -> list[dict[str, Any]]:
         )
         x, y = 0, y + 1
         for panel in row.panels:
-            if x + panel.width > COLUMNS:
+            if x + WIDTH > COLUMNS:
                 x, y = 0, y + HEIGHT
-            place = {"h": HEIGHT, "w": panel.width, "x": x, "y": y}
+            place = {"h": HEIGHT, "w": WIDTH, "x": x, "y": y}
             made.append(_graph(panel, len(made) + 1, place))
-            x += panel.width
+            x += WIDTH
         y += HEIGHT
     return made
 
