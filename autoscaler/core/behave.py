@@ -109,7 +109,7 @@ def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
 
 def _bounds(trace: Trace, sheet: Sheet) -> None:
     spec = sheet.given.spec
-    highest = sheet.context.config.max_replicas if spec.max_replicas is None else spec.max_replicas
+    highest = sheet.context.config.most_replicas(spec.max_replicas)
     trace.raise_to(
         "bounds", spec.min_replicas, Reason.TOO_FEW_REPLICAS, f"min-replicas is {spec.min_replicas}"
     )
@@ -117,7 +117,7 @@ def _bounds(trace: Trace, sheet: Sheet) -> None:
         "bounds",
         max(highest, spec.min_replicas),
         Reason.TOO_MANY_REPLICAS,
-        f"max-replicas is {highest}; the demand asks for {trace.value}",
+        f"max-replicas is {highest}; {trace.value} were asked for",
     )
 
 

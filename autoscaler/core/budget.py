@@ -53,8 +53,7 @@ def rehearse(
     known = state.rehearsal or rehearsal.begin(max(view.ready, 1), now_s)
     if not carried.attainable:
         return known
-    most = config.max_replicas if given.spec.max_replicas is None else given.spec.max_replicas
-    most = max(most, given.spec.min_replicas)
+    most = max(config.most_replicas(given.spec.max_replicas), given.spec.min_replicas)
     seed_s = given.spec.startup_time_s
     full_rps = rehearsal.SATURATION_RATIO / carried.work_s_per_inference
     moment = Moment(

@@ -90,7 +90,10 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         _forecast_when_blind(trace, context, state, current)
     else:
         _size(trace, need, view, current, spread, state, lead_s)
-        state, judged = relief.apply(trace, state, view, need, context, objective_of(given))
+        most = config.most_replicas(given.spec.max_replicas)
+        state, judged = relief.apply(
+            trace, state, view, need, context, objective_of(given), most=most
+        )
         notes += judged
     state, told = unresponsive.apply(trace, state, given, view, need, context)
     notes += told

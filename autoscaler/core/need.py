@@ -213,7 +213,7 @@ def _priced(
     ratio_of: Callable[[int], float],
 ) -> Need:
     """The number that is worth its price, and what works off a backlog; beside it what is worth keeping."""
-    backlog = _backlog_rps(view, need.carried, objective)
+    backlog = _backlog_rps(view, need.carried, objective, replica_rps)
     wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
     kept = max(wanted, options.kept_at(price))
     sick, ratio = view.judged.left_out, ratio_of(wanted)
@@ -247,11 +247,19 @@ def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.A
     )
 
 
-def _backlog_rps(view: View, carried: size.Capacity | None, objective: LatencyObjective) -> float:
-    """Extra rate that works off what waits beyond what a batch in formation explains."""
+def _backlog_rps(
+    view: View, carried: size.Capacity | None, objective: LatencyObjective, replica_rps: float
+) -> float:
+    """Extra rate that works off what waits beyond what a batch in formation explains.
+
+    What waits at a replica stays there; others can only take new requests off it, all of them at most. So of 60,000
+    requests at one replica one more makes up for it, not a hundred.
+    """
     if carried is None or not view.pending:
         return 0.0
-    usual: float = view.carrying * carried.dominant.max_batch_size * carried.dominant.instances
+    each: float = carried.dominant.max_batch_size * carried.dominant.instances
     # What a replica at its limit holds within the threshold is no backlog.
-    usual = max(usual, view.carrying * carried.rps * objective.threshold_s)
-    return max(0.0, view.pending - usual) / DRAIN_S
+    each = max(each, carried.rps * objective.threshold_s)
+    excess = max(0.0, view.pending - view.carrying * each)
+    holding = sum(1 for load in view.well if load.pending > each)
+    return min(excess / DRAIN_S, holding * replica_rps)

@@ -44,13 +44,14 @@ class View:
     loads: tuple[PodLoad, ...] = ()
     models: tuple[ModelDemand, ...] = ()
     pending: float | None = None
-    """Of the pods that `well` names, and so"""
+    """Of the pods that `well` names."""
     queue_ratio: float | None = None
-    """the queue's share of the mean latency."""
+    """The queue's share of the mean latency of those that `curable` is of."""
     misses: MissShare | None = None
     misses_from: LatencySource | None = None
     curable: MissShare | None = None
-    """Misses that capacity may answer for: of the same pods, or all that a gateway sees if none is left out."""
+    """Misses that capacity may answer for: of these pods less the flooded ones, whose requests are late already and
+    that nobody relieves of them; or all that a gateway sees if none is left out."""
     curable_from: LatencySource | None = None
     gateways: tuple[PodTrack, ...] = ()
     latency_s: float | None = None
@@ -122,8 +123,9 @@ def observe(
     if seen_by_clients is not None:
         misses, misses_from = seen_by_clients, LatencySource.GATEWAY
     curable, curable_from = misses, misses_from
-    if len(well) < len(loads):
-        curable, curable_from = _misses(well, given.spec.slo)
+    afloat = tuple(load for load in well if not load.flooded) or well
+    if len(afloat) < len(loads):
+        curable, curable_from = _misses(afloat, given.spec.slo)
     return View(
         ready=len(ready),
         starting=starting,
@@ -135,7 +137,7 @@ def observe(
         models=_demand(slots) if unknown is None else (),
         # What waits at a sick one stays there: no further replica works it off.
         pending=_sum_pending(well),
-        queue_ratio=_queue_ratio(well),
+        queue_ratio=_queue_ratio(afloat),
         misses=misses,
         misses_from=misses_from,
         curable=curable,

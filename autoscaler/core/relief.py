@@ -144,6 +144,8 @@ def apply(
     need: Need,
     context: Context,
     objective: LatencyObjective,
+    *,
+    most: int,
 ) -> tuple[WorkloadState, list[Finding]]:
     """Grows because of latency that the queueing model did not foresee, one judged attempt at a time."""
     now_s = context.now_s
@@ -169,7 +171,8 @@ def apply(
             before_rps=before_rps,
             backlog_at_s=backlog_at_s,
         )
-        replicas = wanted(ready=view.ready, saturated=why.saturated) if why else 0
+        # More than it may have would be waited for in vain.
+        replicas = min(most, wanted(ready=view.ready, saturated=why.saturated)) if why else 0
         if why is not None and trace.value < replicas:
             reason = Reason.SATURATED if why.saturated else Reason.SLO_AT_RISK
             trace.move("relief", replicas, reason, why.message)

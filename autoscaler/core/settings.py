@@ -150,3 +150,7 @@ class EngineConfig:
     `profiles`; here and not there, so that a journal carries them."""
     nodes: NodeSettings = field(default_factory=NodeSettings)
     slices: SliceSettings = field(default_factory=SliceSettings)
+
+    def most_replicas(self, own: int | None) -> int:
+        """A workload's `max-replicas`, or the ceiling for those that name none."""
+        return self.max_replicas if own is None else own

@@ -17,6 +17,8 @@ from autoscaler.core.violations import MissShare
 FUTURE_TOLERANCE_S = 5.0
 # A sample this much older than the last one was not delayed: the clock of Prometheus was set back.
 CLOCK_CHANGE_S = 60.0
+# What a replica holds beyond a minute of its own work is late whatever is done: nobody takes it off it.
+FLOODED_S = 60.0
 # A rate over less than this is mostly chance: a pod that was scraped right after it became ready.
 SHORTEST_SPAN_S = 2.0
 
@@ -101,6 +103,21 @@ class PodLoad:
 
     pod: str
     models: tuple[ModelLoad, ...]
+
+    @property
+    def pending(self) -> float:
+        """Inferences that wait, as far as it is known."""
+        return sum(m.pending * m.items_per_request for m in self.models if m.pending is not None)
+
+    @property
+    def flooded(self) -> bool:
+        """It works off more than a minute's backlog, and hardly anything new is sent to it."""
+        return any(
+            model.draining
+            and model.pending is not None
+            and model.pending * model.items_per_request > FLOODED_S * model.completed_rps
+            for model in self.models
+        )
 
 
 def advance(

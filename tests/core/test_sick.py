@@ -72,7 +72,7 @@ def told(decision: Decision, reason: Reason) -> list[Finding]:
     ("which", "outgrown"),
     [
         pytest.param(READ, 19, id="its statistics make the model look slow"),
-        pytest.param(OTHER, 9, id="its misses ask for growth again and again"),
+        pytest.param(OTHER, 5, id="what waits at it asks for one more, and its misses for none"),
     ],
 )
 def test_one_of_four_at_five_times_the_time_costs_one_replica(which: int, outgrown: int) -> None:

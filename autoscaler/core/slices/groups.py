@@ -292,7 +292,7 @@ def _limit(given: WorkloadInput, decision: Decision, floor: int, config: EngineC
     spec = given.spec
     if spec.pause in (Pause.UP, Pause.ALL):
         return max(floor, decision.current)
-    return max(floor, config.max_replicas if spec.max_replicas is None else spec.max_replicas)
+    return max(floor, config.most_replicas(spec.max_replicas))
 
 
 def _targets(

@@ -157,7 +157,7 @@ def _cases(
             # What was begun is ended, whatever became of the annotation.
             continue
         floor = floors.get(spec.id, spec.min_replicas)
-        most = config.max_replicas if spec.max_replicas is None else spec.max_replicas
+        most = config.most_replicas(spec.max_replicas)
         found.append(
             Case(
                 given=given,
