@@ -1,9 +1,13 @@
 """Step 2: the demand to provision for - what arrives now, and how far it may rise before a new replica is ready.
 
 Without a fitted forecast the level is the last one observed (the naive forecast), and how far demand rises above it
-within a lead time is learned from what it did: a histogram of log((highest of the next minutes + 1) / (now + 1)),
-whose weights fade with a half-life of a day. So smooth demand gets a small margin and spiky demand a large one,
-without a knob.
+within a lead time is learned from what it did: histograms of log((highest of the next minutes + u) / (now + u)), whose
+weights fade with a half-life of a day. So smooth demand gets a small margin and spiky demand a large one, without a
+knob.
+
+There is one such histogram for each level of demand, and what is near a level counts for it too. At night demand
+doubles in ten minutes, at noon it never does; what alternates between 0 and 20 rises by 20 from 0 and by nothing from
+20. Of all that in one histogram, both would rise by half of it.
 """
 
 from __future__ import annotations
@@ -11,15 +15,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BINS = 40
-# Bin i holds growth up to exp(0.05 i); the last holds everything above exp(2) = 7.4.
+# One request a minute, below which nothing is told apart: from 0 to 20 rps is a rise to its 1,201-fold.
+UNIT_RPS = 1.0 / 60.0
+# Bin i holds growth up to exp(0.05 i).
 BIN_WIDTH = 0.05
+# Levels are half a unit of the logarithm apart, a factor of 1.65; what was seen at one counts a quarter at the next.
+LEVEL_WIDTH = 0.5
+NEXT_LEVEL_SHARE = 0.25
+# Five levels off, at a twelfth or the twelvefold, it would count a thousandth and is left out.
+FARTHEST_LEVELS = 5.0
 HALF_LIFE_MINUTES = 1440.0
 FADE = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
-# Before anything is known: as if four hours had been seen, in one tenth of which demand rose by a third within five
-# minutes. Four hours, so that a single surge early on is not taken for a habit, and one that comes back every half
-# hour soon is. Over other lead times the rise follows their root, as a random walk's does: a tenth in half a minute.
-PRIOR_WEIGHT = 240.0
+# Before anything is known of a level: as if an hour had been seen there, in one tenth of which demand rose by a third
+# within five minutes. An hour, so that a single surge early on is not taken for a habit, and one that comes back every
+# half hour soon is. Over other lead times the rise follows their root, as a random walk's does: a tenth in half a
+# minute.
+PRIOR_WEIGHT = 60.0
 PRIOR_RISE = 0.3
 PRIOR_LEAD_S = 300.0
 # (share of the prior's weight, part of its rise)
@@ -28,12 +39,27 @@ LONGEST_LEAD_MINUTES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Growth:
-    """How demand rose over the lead time, as fading weights per bin, and the last minutes that are not judged yet."""
+class Rises:
+    """How demand rose from about one level: weights per bin, as of the minute that last added to them."""
 
-    weights: tuple[float, ...] = (0.0,) * BINS
-    prior_weight: float = PRIOR_WEIGHT
-    """What is left of the assumption that stands in for experience."""
+    level: int
+    """Which one: log((rps + u) / u), in units of LEVEL_WIDTH, rounded."""
+    weights: tuple[tuple[int, float], ...]
+    """(bin, weight), ascending; a bin that is left out has none."""
+    at: int
+    """By `Growth.judged`; since then all of them have faded."""
+    seen: int
+    """How many minutes ever were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How demand rose over the lead time, from each level, and the last minutes that are not judged yet."""
+
+    rises: tuple[Rises, ...] = ()
+    """By level, ascending."""
+    judged: int = 0
+    """How many minutes were."""
     minutes: tuple[tuple[float, float, float], ...] = ()
     """(minute, mean, highest) in inferences a second, oldest first; kept for the longest lead time."""
     judged_until_s: float = 0.0
@@ -48,48 +74,87 @@ def add_minute(
     """
     steps = min(LONGEST_LEAD_MINUTES, max(1, math.ceil(lead_s / 60.0)))
     minutes = (growth.minutes + ((minute_s, mean_rps, highest_rps),))[-(LONGEST_LEAD_MINUTES + 1) :]
-    weights, prior, judged = growth.weights, growth.prior_weight, growth.judged_until_s
+    rises, judged, until_s = growth.rises, growth.judged, growth.judged_until_s
     if len(minutes) > steps:
         origin_s, level_rps, _ = minutes[-1 - steps]
-        if origin_s > judged and minute_s - origin_s == 60.0 * steps:
+        if origin_s > until_s and minute_s - origin_s == 60.0 * steps:
             highest = max(item[2] for item in minutes[-steps:])
-            weights = _count(weights, math.log((highest + 1.0) / (level_rps + 1.0)))
-            prior *= FADE
-            judged = origin_s
-    return Growth(weights=weights, prior_weight=prior, minutes=minutes, judged_until_s=judged)
+            judged += 1
+            rises = _count(rises, level_rps, highest, judged)
+            until_s = origin_s
+    return Growth(rises=rises, judged=judged, minutes=minutes, judged_until_s=until_s)
 
 
-def _count(weights: tuple[float, ...], rise: float) -> tuple[float, ...]:
-    index = _bin(rise)
-    return tuple(w * FADE + (1.0 if i == index else 0.0) for i, w in enumerate(weights))
+def _count(
+    rises: tuple[Rises, ...], level_rps: float, highest_rps: float, judged: int
+) -> tuple[Rises, ...]:
+    level = round(_log_units(level_rps) / LEVEL_WIDTH)
+    place = _bin(_log_units(highest_rps) - _log_units(level_rps))
+    others = tuple(item for item in rises if item.level != level)
+    known = next((item for item in rises if item.level == level), None)
+    weights = {}
+    if known is not None:
+        faded = FADE ** (judged - known.at)
+        weights = {index: weight * faded for index, weight in known.weights}
+    weights[place] = weights.get(place, 0.0) + 1.0
+    counted = Rises(
+        level=level,
+        weights=tuple(sorted(weights.items())),
+        at=judged,
+        seen=1 if known is None else known.seen + 1,
+    )
+    return tuple(sorted((*others, counted), key=lambda item: item.level))
 
 
-def growth_ratios(growth: Growth, *, levels: tuple[float, ...], lead_s: float) -> tuple[float, ...]:
-    """The factors on the present demand that cover its highest over `lead_s` with each chance in `levels`, ascending.
+def highest_rps(
+    growth: Growth, *, level_rps: float, levels: tuple[float, ...], lead_s: float
+) -> tuple[float, ...]:
+    """What covers the highest demand over `lead_s` from `level_rps` on with each chance in `levels`, ascending.
 
-    The tail beyond what was seen is the prior's, until that has faded.
+    The tail beyond what was seen is the prior's, until that has faded at this level.
     """
-    weights = list(growth.weights)
+    weights, prior = _seen_from(growth, level_rps)
     for share, part in PRIOR:
         rise = part * PRIOR_RISE * math.sqrt(lead_s / PRIOR_LEAD_S)
-        weights[_bin(rise)] += share * growth.prior_weight
-    total = sum(weights)
-    ratios: list[float] = []
+        place = _bin(_log_units(level_rps * math.exp(rise)) - _log_units(level_rps))
+        weights[place] = weights.get(place, 0.0) + share * prior
+    total = sum(weights.values())
+    found: list[float] = []
     reached = 0.0
-    for index, weight in enumerate(weights):
-        while len(ratios) < len(levels) and reached + weight >= levels[len(ratios)] * total - 1e-9:
+    for index, weight in sorted(weights.items()):
+        while len(found) < len(levels) and reached + weight >= (levels[len(found)] - 1e-9) * total:
             # Rises within a bin are taken to be spread evenly; the first holds exactly those that were none.
-            part = (levels[len(ratios)] * total - reached) / weight if weight > 0.0 else 1.0
-            ratios.append(math.exp((index - 1.0 + part) * BIN_WIDTH) if index else 1.0)
+            part = (levels[len(found)] * total - reached) / weight if weight > 0.0 else 1.0
+            rise = BIN_WIDTH * (index - 1.0 + part) if index else 0.0
+            found.append(max(level_rps, (level_rps + UNIT_RPS) * math.exp(rise) - UNIT_RPS))
         reached += weight
-        if len(ratios) == len(levels):
-            break
-    return tuple(ratios) + (math.exp((BINS - 1) * BIN_WIDTH),) * (len(levels) - len(ratios))
+    return tuple(found)
+
+
+def _seen_from(growth: Growth, level_rps: float) -> tuple[dict[int, float], float]:
+    """By bin, what was seen at this level and near it, each the less the farther it is; and what the prior weighs."""
+    at = _log_units(level_rps) / LEVEL_WIDTH
+    seen = 0.0
+    weights: dict[int, float] = {}
+    for item in growth.rises:
+        apart = abs(item.level - at)
+        if apart > FARTHEST_LEVELS:
+            continue
+        share = NEXT_LEVEL_SHARE**apart
+        seen += share * item.seen
+        share *= FADE ** (growth.judged - item.at)
+        for index, weight in item.weights:
+            weights[index] = weights.get(index, 0.0) + share * weight
+    return weights, PRIOR_WEIGHT * FADE**seen
+
+
+def _log_units(rps: float) -> float:
+    return math.log1p(max(0.0, rps) / UNIT_RPS)
 
 
 def _bin(rise: float) -> int:
     # Rounded at the ninth digit: a rise of 0.30000000000000004 is in the bin of 0.3.
-    return min(BINS - 1, max(0, math.ceil(round(rise / BIN_WIDTH, 9))))
+    return max(0, math.ceil(round(rise / BIN_WIDTH, 9)))
 
 
 def level_rps(

@@ -17,7 +17,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from autoscaler.core.demand import Growth, growth_ratios
+from autoscaler.core.demand import Growth, highest_rps
 from autoscaler.core.types import DemandForecast
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -111,8 +111,8 @@ def look_ahead(
     if forecast is not None and (now_s >= forecast.expires_s or not forecast.quantiles):
         forecast = None
     levels = LEVELS if forecast is None else forecast.quantiles
-    ratios = growth_ratios(growth, levels=levels, lead_s=lead_s)
-    naive = Row(levels=levels, values_rps=tuple(level_rps * ratio for ratio in ratios))
+    highest = highest_rps(growth, level_rps=level_rps, levels=levels, lead_s=lead_s)
+    naive = Row(levels=levels, values_rps=highest)
     if forecast is None:
         return Outlook(level_rps=level_rps, rows=((1.0, naive),))
     told = _horizons(forecast.horizons_s, now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s)

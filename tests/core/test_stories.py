@@ -250,6 +250,27 @@ def test_pods_that_work_off_a_backlog_are_no_uneven_load() -> None:
     assert decision.facts.skew_ratio is None
 
 
+def test_what_waits_at_one_replica_is_made_up_for_by_one_and_not_outgrown() -> None:
+    story = Story(replicas=1, misses=0.0)
+    story.run(120, rate_rps=2)
+    # A minute's flood of 60,000 requests went to the one replica that there was, which works it off for half an hour.
+    story.pods[0].pending = 60_000.0
+    story.shares = (0.1, 0.9)
+    story.misses_of = {story.pods[0].name: 1.0}
+    assert story.run(10).target > 50
+    assert story.run(1200).target == 2
+    assert story.pods[0].pending > 20_000.0
+
+
+def test_demand_that_comes_and_goes_each_minute_has_its_replicas_all_the_time() -> None:
+    story = Story(replicas=3, startup_s=60.0)
+    for _ in range(120):
+        story.run(60, rate_rps=0)
+        story.run(60, rate_rps=60)
+    # 60 rps at 21.5 a replica; what was learned in the first hour holds for the second.
+    assert {decision.target for decision in story.decisions[-720:]} <= {3, 4}
+
+
 def test_growth_that_brings_nothing_stops() -> None:
     story = Story(replicas=2, misses=0.2)
     # The queue is real to the counters, but no replica cures the misses that summaries tell.

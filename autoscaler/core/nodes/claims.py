@@ -146,14 +146,14 @@ def sum_quantile(claims: Sequence[Claim]) -> float:
     return sum(one.median for one in claims) + spread
 
 
-def summed_demand(claims: Sequence[Claim], *, growth_ratio: float) -> int:
+def summed_demand(claims: Sequence[Claim], *, rise_units: float) -> int:
     """The upper quantile of what all of them hold together, in units.
 
-    The naive one - their sum now, times how sums of theirs rose over such a time - moved towards the forecasts' as far
+    The naive one - their sum now, and what such a sum rose by over such a time - moved towards the forecasts' as far
     as these are believed. Never less than what is asked for now or by a schedule, never more than their limits.
     """
     level = sum(one.level or 0.0 for one in claims)
-    naive = sum(one.level_whole for one in claims) + level * (growth_ratio - 1.0)
+    naive = sum(one.level_whole for one in claims) + rise_units
     weight = level or 1.0
     trust = sum(one.trust * (one.level or 0.0) for one in claims) / weight
     if level <= 0.0 and claims:

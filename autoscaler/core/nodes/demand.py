@@ -9,9 +9,6 @@ from autoscaler.core import demand
 from autoscaler.core.nodes.state import ChoiceState, Wanted
 
 MINUTE_S = 60.0
-MILLI = 1000.0
-"""Sums are kept in thousandths of a unit: the rise of a demand is judged as (after + 1) / (before + 1), and a whole
-unit more would make 2 GPUs that become 4 look like a rise by two thirds."""
 
 
 def add_level(
@@ -24,8 +21,8 @@ def add_level(
             growth = demand.add_minute(
                 state.growth,
                 minute_s=state.minute_s,
-                mean_rps=MILLI * state.sum_units / state.ticks,
-                highest_rps=MILLI * state.highest_units,
+                mean_rps=state.sum_units / state.ticks,
+                highest_rps=state.highest_units,
                 lead_s=lead_s,
             )
             state = replace(state, growth=growth)

@@ -172,8 +172,11 @@ def _ask(
     horizon_s = target.lead_s + max(pod_time_s(one.decision, config) for one in members)
     after = demand.add_level(before, level, now_s=now_s, lead_s=horizon_s)
     quantile = max(quantile_of(one.given.spec.slo.objectives[0], config) for one in members)
-    (ratio,) = growth.growth_ratios(after.growth, levels=(quantile,), lead_s=horizon_s)
-    expected = summed_demand(claims, growth_ratio=ratio)
+    now_units = sum(known)
+    (then_units,) = growth.highest_rps(
+        after.growth, level_rps=now_units, levels=(quantile,), lead_s=horizon_s
+    )
+    expected = summed_demand(claims, rise_units=then_units - now_units)
     leads_s = [pools[name].lead_s for name in before.choice]
     after, highest = demand.keep_highest(
         after,
@@ -185,7 +188,7 @@ def _ask(
     share = asked[target.name]
     share.held += held
     share.demand += highest
-    share.level += sum(known)
+    share.level += now_units
     share.level_known = share.level_known and level is not None
     share.kept = share.kept or highest > expected
     share.hold = share.hold or _unknown(members)

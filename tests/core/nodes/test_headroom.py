@@ -236,21 +236,21 @@ def claim(level: float, median: int, upper: int, trust: float = 1.0, limit: int 
 def test_a_quantile_of_the_sum_is_no_sum_of_quantiles() -> None:
     # Ten times 10 with 5 more at the quantile: 50 more as a sum, 15.8 if independent, 37.1 at a correlation of 0.5.
     assert sum_quantile([claim(8.0, 10, 15)] * 10) == pytest.approx(100.0 + 37.08, abs=0.01)
-    assert summed_demand([claim(8.0, 10, 15)] * 10, growth_ratio=1.0) == 138
+    assert summed_demand([claim(8.0, 10, 15)] * 10, rise_units=0.0) == 138
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=20),
-    st.floats(1.0, 3.0),
+    st.floats(0.0, 500.0),
     st.floats(0.0, 1.0),
 )
 def test_the_sum_lies_between_the_medians_and_the_sum_of_quantiles(
-    pairs: list[tuple[int, int]], ratio: float, trust: float
+    pairs: list[tuple[int, int]], rise_units: float, trust: float
 ) -> None:
     claims = [claim(float(low), low, low + more, trust) for low, more in pairs]
     total = sum_quantile(claims)
     assert sum(c.median for c in claims) <= total <= sum(c.upper for c in claims) + 1e-6
-    demand = summed_demand(claims, growth_ratio=ratio)
+    demand = summed_demand(claims, rise_units=rise_units)
     assert sum(c.level_whole for c in claims) <= demand <= sum(c.limit for c in claims)
 
 

@@ -1,0 +1,106 @@
+"""How far demand may rise until a new replica is there, learned from how it rose before from such a level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.core.demand import Growth, add_minute, highest_rps
+
+DAY = 1440
+LEVELS = (0.5, 0.9, 0.99)
+
+
+def learned(
+    minutes: Iterable[float], *, lead_s: float = 120.0, growth: Growth | None = None
+) -> Growth:
+    """What a row of minutes teaches, in each of which demand stayed as it was."""
+    growth = growth or Growth()
+    first = growth.minutes[-1][0] / 60.0 + 1.0 if growth.minutes else 1.0
+    for at, rps in enumerate(minutes):
+        growth = add_minute(
+            growth, minute_s=60.0 * (first + at), mean_rps=rps, highest_rps=rps, lead_s=lead_s
+        )
+    return growth
+
+
+def day(of: Callable[[int], float]) -> list[float]:
+    return [of(minute) for minute in range(DAY)]
+
+
+def covers(growth: Growth, level_rps: float, *, chance: float = 0.99) -> float:
+    (found,) = highest_rps(growth, level_rps=level_rps, levels=(chance,), lead_s=120.0)
+    return found
+
+
+def test_before_anything_is_known_a_third_more_within_five_minutes_is_a_tenth() -> None:
+    told = highest_rps(Growth(), level_rps=100.0, levels=(0.5, 0.9, 1.0), lead_s=300.0)
+    # Half of the time by nothing, up to 0.67 x 0.3 in nine tenths of it; in logarithms, and bins that are 0.05 wide.
+    assert told == pytest.approx((100.0, 100.0 * math.exp(0.25), 100.0 * math.exp(0.3)), abs=0.1)
+    assert highest_rps(Growth(), level_rps=0.0, levels=LEVELS, lead_s=300.0) == (0.0, 0.0, 0.0)
+
+
+def test_what_alternates_rises_from_its_dip_to_its_peak_and_from_there_no_further() -> None:
+    growth = learned(day(lambda minute: 20.0 * (minute % 2)))
+    assert covers(growth, 0.0, chance=0.9) == pytest.approx(20.0, rel=0.05)
+    # Beyond that a little of what was assumed before anything was known.
+    assert covers(growth, 20.0, chance=0.95) == pytest.approx(20.0, rel=0.1)
+
+
+def test_a_burst_is_expected_from_the_level_that_bursts_come_from() -> None:
+    # Five minutes of 80 rps in each hour, else 4.
+    growth = learned(day(lambda minute: 80.0 if minute % 60 < 5 else 4.0))
+    assert covers(growth, 4.0) == pytest.approx(80.0, rel=0.2)
+    assert covers(growth, 80.0) < 100.0
+
+
+@pytest.mark.parametrize(
+    "level_rps",
+    [pytest.param(0.05, id="three requests a minute"), pytest.param(500.0, id="a large fleet")],
+)
+def test_a_rise_is_one_at_any_level(level_rps: float) -> None:
+    # It doubles in each fourth minute, for one.
+    growth = learned(day(lambda minute: level_rps * (2.0 if minute % 4 == 0 else 1.0)))
+    assert covers(growth, level_rps, chance=0.7) == pytest.approx(2.0 * level_rps, rel=0.05)
+
+
+def test_a_level_that_was_never_seen_rises_as_the_nearest_did() -> None:
+    # By a tenth every other minute at 40 rps; by a half at 5 rps.
+    often = learned(day(lambda minute: 5.0 * (1.5 if minute % 2 else 1.0)))
+    both = learned(day(lambda minute: 40.0 * (1.1 if minute % 2 else 1.0)), growth=often)
+    assert covers(both, 60.0, chance=0.85) == pytest.approx(66.0, rel=0.03)
+    assert covers(both, 4.0, chance=0.85) == pytest.approx(6.0, rel=0.05)
+
+
+def test_what_was_not_seen_for_a_day_counts_half() -> None:
+    # Ahead of two of nine minutes on the first day, of none on the second: 0.22 / (1 + 2) = 7 %.
+    rises = learned(day(lambda minute: 15.0 if minute % 10 == 0 else 10.0))
+    later = learned([10.0] * DAY, growth=rises)
+    assert covers(rises, 10.0, chance=0.8) > 14.0
+    assert covers(later, 10.0, chance=0.9) == 10.0
+    assert covers(later, 10.0, chance=0.97) > 14.0
+
+
+def test_a_gap_teaches_nothing() -> None:
+    growth = learned([10.0] * 10)
+    after = add_minute(growth, minute_s=36000.0, mean_rps=90.0, highest_rps=90.0, lead_s=120.0)
+    assert after.judged == growth.judged == 8
+    assert covers(after, 10.0) < 20.0
+
+
+@given(
+    st.lists(st.floats(0.0, 1e4), min_size=1, max_size=60),
+    st.floats(0.0, 1e5),
+    st.floats(10.0, 1800.0),
+)
+def test_quantiles_ascend_from_the_present_demand(
+    minutes: list[float], level_rps: float, lead_s: float
+) -> None:
+    growth = learned(minutes, lead_s=lead_s)
+    told = highest_rps(growth, level_rps=level_rps, levels=(0.1, *LEVELS, 1.0), lead_s=lead_s)
+    assert len(told) == 5
+    assert [level_rps, *told] == sorted([level_rps, *told])
