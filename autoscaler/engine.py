@@ -214,11 +214,13 @@ class DecisionEngine:
         history = self._history[state.id] = DemandHistory(self._config.history_days)
         growth = state.growth
         lead_s = self._config.startup_time_s + self._config.tick_s
-        for before, point in pairwise((None, *sorted(points, key=lambda item: item.minute_s))):
+        told = sorted(points, key=lambda item: item.minute_s)
+        since_s = told[-1].minute_s - 60.0 * demand.MEMORY_MINUTES if told else 0.0
+        for before, point in pairwise((None, *told)):
             if point is None or point.offered_rps < 0.0:
                 continue
             history.put(point.minute_s, point.offered_rps)
-            if before is None or point.minute_s > before.minute_s:
+            if point.minute_s >= since_s and (before is None or point.minute_s > before.minute_s):
                 # A minute's highest is not known from its mean; the mean stands for both.
                 growth = demand.add_minute(
                     growth,

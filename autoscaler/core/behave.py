@@ -85,7 +85,7 @@ def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
         # Not before the replicas that the burst asked for are there, but not for ever either.
         waiting = view.ready < sheet.current and now_s < until_s + LONGEST_PANIC_S
         until_s = until_s if waiting else None
-    return replace(state, panic_until_s=until_s)
+    return state if until_s == state.panic_until_s else replace(state, panic_until_s=until_s)
 
 
 def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:

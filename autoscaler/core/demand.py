@@ -26,6 +26,8 @@ NEXT_LEVEL_SHARE = 0.25
 FARTHEST_LEVELS = 5.0
 HALF_LIFE_MINUTES = 1440.0
 FADE = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
+# What is older counts less than an eighth: of a long past no more than this is told.
+MEMORY_MINUTES = 3.0 * HALF_LIFE_MINUTES
 # Before anything is known of a level: as if an hour had been seen there, in one tenth of which demand rose by a third
 # within five minutes. An hour, so that a single surge early on is not taken for a habit, and one that comes back every
 # half hour soon is. Over other lead times the rise follows their root, as a random walk's does: a tenth in half a

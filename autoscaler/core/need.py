@@ -118,7 +118,9 @@ def assess(
         variability=variability,
     )
     spread = skew.measure(view, now_s=context.now_s, window_s=config.signals.rate_window_s)
-    state = replace(state, skew_ratio=skew.allowance(state.skew_ratio, spread, suffering=suffering))
+    allowed = skew.allowance(state.skew_ratio, spread, suffering=suffering)
+    if allowed != state.skew_ratio:
+        state = replace(state, skew_ratio=allowed)
     need = Need(
         level_rps=level,
         upper_rps=level,

@@ -13,8 +13,10 @@ that it avoids; at a fixed quantile it would go to every moment alike.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from autoscaler.core.outlook import Outlook
 
@@ -30,23 +32,19 @@ MOST_REPLICAS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """The numbers of replicas that some price makes the best, ascending, and the demand (in replicas) that each misses.
+    """The numbers of replicas that some price makes the best, ascending.
 
-    They are the corners of the lower convex hull of all numbers: no other is the best at any price.
+    They are the corners of the lower convex hull over all numbers of the demand that each misses: no other is the best
+    at any price.
     """
 
     replicas: tuple[int, ...]
-    missed: tuple[float, ...]
+    pays_from: tuple[float, ...]
+    """The price above which each number but the first is better than the one before it; ascending."""
 
     def at_price(self, price: float) -> int:
         """The best number at a price; the smaller of two equals."""
-        best = self.replicas[0]
-        for place in range(1, len(self.replicas)):
-            dearer = self.replicas[place] - self.replicas[place - 1]
-            if dearer >= price * (self.missed[place - 1] - self.missed[place]):
-                break
-            best = self.replicas[place]
-        return best
+        return self.replicas[bisect_left(self.pays_from, price)]
 
     def kept_at(self, price: float) -> int:
         """The most replicas that are not given back at a price."""
@@ -97,7 +95,11 @@ def _hull(numbers: list[int], missed: list[float]) -> Choices:
     # The chain may end in a rise or a flat: more replicas that save nothing are never the best.
     while len(kept) >= 2 and missed[kept[-1]] >= missed[kept[-2]]:
         kept.pop()
-    return Choices(replicas=tuple(numbers[i] for i in kept), missed=tuple(missed[i] for i in kept))
+    pays_from = [(numbers[b] - numbers[a]) / (missed[a] - missed[b]) for a, b in pairwise(kept)]
+    return Choices(
+        replicas=tuple(numbers[i] for i in kept),
+        pays_from=tuple(pays_from),
+    )
 
 
 def _above(numbers: list[int], missed: list[float], a: int, b: int, c: int) -> bool:

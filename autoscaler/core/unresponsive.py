@@ -66,7 +66,7 @@ def apply(
 ) -> tuple[WorkloadState, list[Finding]]:
     """Doubles the replicas of a workload whose silence is that of servers under too much load; never lowers."""
     if view.unknown is None:
-        return replace(state, silence=None), []
+        return (state if state.silence is None else replace(state, silence=None)), []
     silence = state.silence
     if view.unknown is Reason.UNRESPONSIVE and silence is None:
         silence = Silence(since_s=context.now_s)
