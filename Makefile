@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-joint bench-policies bench-nodes bench-first-ten-minutes
+           bench-packing bench-joint bench-policies bench-shapes bench-nodes bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator validate-gpu bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -137,6 +137,9 @@ bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; g
 
 bench-policies-quick: $(STAMP) ## a subset of it, five minutes
 	@$(BIN)/python -m loadtests.bench.policies --quick
+
+bench-shapes: $(STAMP) ## forescale and KEDA under shapes that nobody recorded, from squares to bursts at random
+	@$(BIN)/python -m loadtests.bench.shapes $(ARGS)
 
 results-page: $(BENCH_STAMP) ## write docs/results.md anew from what bench-policies kept
 	@$(BIN)/python -m loadtests.bench.policies.page $(ARGS)

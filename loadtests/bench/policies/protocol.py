@@ -81,7 +81,9 @@ class Protocol:
 
     @property
     def series(self) -> tuple[series.Series, ...]:
-        return tuple(s for s in series.all_series() if not self.names or s.name in self.names)
+        if self.names:
+            return tuple(series.named(name) for name in self.names)
+        return series.all_series()
 
 
 # Parts of forescale that are changed to see what each is worth.

@@ -16,7 +16,7 @@ from autoscaler.simulation.shapes import Shape
 from autoscaler.simulation.traces import MINUTE_S, Trace, read_trace
 
 FOLDER = Path(os.environ.get("FORESCALE_TRACES", "../shared/data/traces"))
-GENERATED_DAYS = 10
+GENERATED_DAYS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class Series:
     file: str = ""
     column: str | None = None
     shape: Shape | None = None
+    days: float = GENERATED_DAYS
+    """Of a shape."""
     counted: bool = True
 
 
@@ -76,9 +78,47 @@ def all_series() -> tuple[Series, ...]:
     return RECORDED if are_recorded() else _generated()
 
 
+@lru_cache(maxsize=1)
+def odd_series() -> tuple[Series, ...]:
+    """What clocks, queues and chance make of demand, which no recorded series here has. Two days of past each."""
+    bursts = shapes.constant(1.0)
+    for at_s in np.random.default_rng(26).uniform(0.0, 3.0 * DAY_S, 31).tolist():
+        bursts = bursts + shapes.spikes(
+            rate_rps=19.0, every_s=3.0 * DAY_S, length_s=480.0, offset_s=at_s
+        )
+    last_day = shapes.steps((0.0, 1.0), (2.0 * DAY_S + 9.0 * 3600.0, 4.0))
+    wavering = shapes.constant(40.0) * shapes.noise(cv=0.5, seed=23, every_s=1800.0)
+    made = {
+        "in turns": _square(0.0, 20.0, every_min=2),
+        "three minutes": _square(8.0, 60.0, every_min=6),
+        "twenty minutes": _square(0.0, 60.0, every_min=40),
+        "quarter hours": _square(15.0, 60.0, every_min=15, high_min=2),
+        "office or nothing": shapes.spikes(
+            rate_rps=50.0, every_s=DAY_S, length_s=10.0 * 3600.0, offset_s=8.0 * 3600.0
+        )
+        * shapes.noise(cv=0.15, seed=21),
+        "nightly batch": shapes.constant(3.0)
+        + shapes.spikes(rate_rps=80.0, every_s=DAY_S, length_s=5400.0, offset_s=7200.0),
+        "sawtooth": Shape(lambda t_s: 5.0 + 75.0 * (t_s % 2700.0) / 2700.0),
+        "heavy tail": shapes.constant(5.0) + shapes.constant(12.0) * shapes.noise(cv=1.2, seed=22),
+        "wavering": wavering * shapes.noise(cv=0.1, seed=24),
+        "bursts at random": shapes.constant(4.0) * bursts,
+        "four times as much": last_day * shapes.constant(15.0) * shapes.noise(cv=0.1, seed=25),
+    }
+    return tuple(Series(name=name, shape=shape, days=3.0) for name, shape in made.items())
+
+
+def _square(
+    low_rps: float, high_rps: float, *, every_min: int, high_min: int | None = None
+) -> Shape:
+    high_s = 60.0 * (every_min / 2 if high_min is None else high_min)
+    more = shapes.spikes(rate_rps=high_rps - low_rps, every_s=60.0 * every_min, length_s=high_s)
+    return shapes.constant(low_rps) + more
+
+
 def named(name: str) -> Series:
-    """One of them. Raises KeyError."""
-    return {series.name: series for series in all_series()}[name]
+    """One of all. Raises KeyError."""
+    return {series.name: series for series in (*all_series(), *odd_series())}[name]
 
 
 @lru_cache(maxsize=4)
@@ -105,5 +145,5 @@ def demand(name: str, *, days: float, part: str, peak_rps: float) -> Demand:
 def _trace(series: Series) -> Trace:
     if series.shape is None:
         return read_trace(FOLDER / series.file, series.column)
-    rates = series.shape.sample(GENERATED_DAYS * DAY_S, step_s=MINUTE_S)
+    rates = series.shape.sample(series.days * DAY_S, step_s=MINUTE_S)
     return Trace(name=series.name, step_s=MINUTE_S, rates_rps=np.asarray(rates))
