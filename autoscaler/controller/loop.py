@@ -64,6 +64,7 @@ class ControlLoop:
     def __init__(self, parts: Parts, *, tick_s: float) -> None:
         self._parts = parts
         self._tick_s = tick_s
+        parts.metrics.tick_interval.set(tick_s)
         self._notebook = Notebook(parts.headroom_namespace)
         self.last: TickRecord | None = None
         """The last tick that was completed."""

@@ -84,6 +84,11 @@ class Metrics:
             "When a tick was last completed",
             registry=registry,
         )
+        self.tick_interval = Gauge(
+            "forescale_tick_interval_seconds",
+            "From one tick to the next, as set",
+            registry=registry,
+        )
         self.source_errors = Counter(
             "forescale_source_errors_total",
             "Times that a source gave nothing, or not all",

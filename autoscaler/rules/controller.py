@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
+INTERVAL = "forescale_tick_interval_seconds"
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
@@ -34,12 +36,13 @@ RULES = (
     ),
     Rule(
         alert="ForescaleNotTicking",
-        expr=f"time() - max({TICK}) > 120 and sum(forescale_leader_leading) > 0",
+        # Longer than /livez takes to have a stuck leader restarted: six ticks, and a minute of failed probes.
+        expr=f"time() - max({TICK}) > 6 * max({INTERVAL}) + 60 and sum(forescale_leader_leading) > 0",
         for_="1m",
         labels={"severity": "page"},
         annotations={
             "summary": "the leading forescale decides nothing",
-            "description": "no tick was completed for two minutes; see its log",
+            "description": "no tick was completed in the time of six and a minute; see its log",
         },
     ),
     Rule(
@@ -155,6 +158,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         'forescale_leader_leading{pod="a"}': f"1x{end}",
         'forescale_leader_leading{pod="b"}': f"0x{end}",
         TICK: f"0+60x{end}",
+        INTERVAL: f"10x{end}",
         "forescale_tick_runs_total": f"0+6x{end}",
         "forescale_tick_overruns_total": f"0x{end}",
         "forescale_tick_failures_total": f"0x{end}",
@@ -189,7 +193,8 @@ def controller_tests() -> tuple[UnitTest, ...]:
             name="forescale is well",
             series=well,
             checks=tuple(AlertCheck(at=f"{end}m", alert=rule.alert or "") for rule in RULES),
-        )
+        ),
+        _between_slow_ticks(well, end),
     ]
     for rule in RULES:
         name = rule.alert or ""
@@ -202,6 +207,19 @@ def controller_tests() -> tuple[UnitTest, ...]:
             )
         )
     return tuple(tests)
+
+
+def _between_slow_ticks(well: Mapping[str, str], end: int) -> UnitTest:
+    """A tick every five minutes, the last one after ten: it is missed 31 minutes later, and told at 43."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleNotTicking"]
+    fired = {"41m": (), "43m": (_as_fired(rule),)}
+    return UnitTest(
+        name="forescale ticks slowly",
+        series={**well, TICK: f"0+60x10 600x{end - 11}", INTERVAL: f"300x{end}"},
+        checks=tuple(
+            AlertCheck(at=at, alert="ForescaleNotTicking", fire=fire) for at, fire in fired.items()
+        ),
+    )
 
 
 def _as_fired(rule: Rule) -> Rule:
