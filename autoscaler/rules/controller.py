@@ -11,6 +11,7 @@ TICK = "forescale_tick_last_completed_timestamp_seconds"
 INTERVAL = "forescale_tick_interval_seconds"
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
+TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
@@ -85,11 +86,14 @@ RULES = (
     ),
     Rule(
         alert="ForescaleWritesRefused",
-        expr='sum(increase(forescale_actuation_actions_total{outcome=~"Rejected|Unknown"}[15m])) > 3',
+        expr=" or ".join(
+            f'sum(increase(forescale_actuation_{of}_total{{outcome=~"Rejected|Unknown"}}[15m])) > 3'
+            for of in ("actions", "writes")
+        ),
         labels={"severity": "ticket"},
         annotations={
             "summary": "the API server does not carry out what forescale asks for",
-            "description": "see the Events ScaleRejected and ScaleUnknown at the workloads",
+            "description": "see the Events ScaleRejected, ScaleUnknown, HeadroomRefused, MigRefused and ShapeRefused",
         },
     ),
     Rule(
@@ -165,6 +169,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         HELD: f"0x{end}",
         SICK: f"0x{end}",
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
+        TEMPLATES_REFUSED: f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
         STUCK: f"0x{end}",
@@ -195,6 +200,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
             checks=tuple(AlertCheck(at=f"{end}m", alert=rule.alert or "") for rule in RULES),
         ),
         _between_slow_ticks(well, end),
+        _templates_refused(well, end),
     ]
     for rule in RULES:
         name = rule.alert or ""
@@ -220,6 +226,14 @@ def _between_slow_ticks(well: Mapping[str, str], end: int) -> UnitTest:
             AlertCheck(at=at, alert="ForescaleNotTicking", fire=fire) for at, fire in fired.items()
         ),
     )
+
+
+def _templates_refused(well: Mapping[str, str], end: int) -> UnitTest:
+    """Replicas are written, templates are not."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleWritesRefused"]
+    fired = AlertCheck(at=f"{end}m", alert="ForescaleWritesRefused", fire=(_as_fired(rule),))
+    series = {**well, TEMPLATES_REFUSED: f"0+1x{end}"}
+    return UnitTest(name="templates are refused", series=series, checks=(fired,))
 
 
 def _as_fired(rule: Rule) -> Rule:
