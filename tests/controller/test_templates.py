@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cli.render import slice_lines
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Notebook
 from autoscaler.controller.templates import REFUSED, TemplateWriter, shape_notes
@@ -70,7 +71,7 @@ async def test_a_step_is_sent_by_who_leads_while_there_is_time(
 ) -> None:
     clock, leadership = FakeClock(), FakeLeadership()
     leadership.leading = leads
-    writer = TemplateWriter(actuator, leadership=leadership, clock=clock, timeout_s=4.0)
+    writer = TemplateWriter(actuator, Fence(leadership=leadership, clock=clock, call_s=4.0))
     (result,) = await writer.carry_out((action(),), until_s=clock.monotonic_s() + left_s)
     assert (result.outcome, actuator.asked) == (outcome, asked)
 
