@@ -72,15 +72,15 @@ def step(
         slices=replace(
             moved[0],
             groups=tuple(joined.groups),
-            shapes=tuple(reviewed.decisions),
-            shape_actions=tuple(reviewed.actions),
+            shapes=reviewed.decisions,
+            shape_actions=reviewed.actions,
         ),
         state=replace(
             state,
             plan=plan,
             groups=tuple(joined.states),
             pools=moved[1],
-            shapes=tuple(reviewed.states),
+            shapes=reviewed.states,
         ),
     )
 
