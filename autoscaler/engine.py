@@ -11,7 +11,7 @@ from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, unresponsive
+from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, survival, unresponsive
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
 from autoscaler.core.need import Context, Need
@@ -24,10 +24,11 @@ from autoscaler.core.nodes.wait import node_wait
 from autoscaler.core.profile import ModelPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices import demanded, offers, rollout
+from autoscaler.core.slices import demanded, members, offers, rollout
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, Minute, WorkloadState
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     ActionResult,
     Decision,
@@ -80,6 +81,7 @@ class DecisionEngine:
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
         self._needs = {}
+        losses, grouped = survival.losses(tick_input), members.grouped(tick_input)
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
@@ -90,6 +92,8 @@ class DecisionEngine:
                     stepped_back,
                     unresponsive.common_cause(given, tick_input),
                     tick_input.pools,
+                    losses.get(given.spec.id),
+                    grouped=given.spec.id in grouped,
                 )
             )
         self._forget({given.spec.id for given in tick_input.workloads})
@@ -160,6 +164,9 @@ class DecisionEngine:
         stepped_back: bool,
         common_cause: str | None,
         pools: tuple[PoolInput, ...],
+        loss: Loss | Finding | None,
+        *,
+        grouped: bool,
     ) -> Decision:
         key = given.spec.id
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
@@ -183,6 +190,8 @@ class DecisionEngine:
                     asks=given.spec.mode is Mode.AUTO,
                     now_s=now_s,
                 ),
+                # A group survives a loss together.
+                loss=loss if isinstance(loss, Loss) and not grouped else None,
                 elsewhere=offers.elsewhere(given, told, self._config),
             )
             needs = given.spec.node_needs
@@ -200,8 +209,9 @@ class DecisionEngine:
         if answer.finished is not None:
             self._remember(key, answer.finished)
         decision = proof.held(answer.decision)
-        unused = prior.unused(given, profiles)
-        return replace(decision, findings=(*decision.findings, unused)) if unused else decision
+        told_of = (prior.unused(given, profiles), loss if isinstance(loss, Finding) else None)
+        found = tuple(item for item in told_of if item is not None)
+        return replace(decision, findings=(*decision.findings, *found)) if found else decision
 
     def _remember(self, key: WorkloadId, minute: Minute) -> None:
         history = self._history.get(key)

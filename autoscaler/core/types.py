@@ -105,7 +105,7 @@ class Pause(StrEnum):
 
 
 class Survive(StrEnum):
-    """The loss of what leaves room for all replicas of a workload."""
+    """The loss of what leaves a workload as many replicas as its demand asks for."""
 
     NONE = "none"
     NODE = "node"
@@ -179,7 +179,7 @@ class WorkloadSpec:
     variant_group: str | None = None
     """Deployments of one namespace with the same name here serve one model together, each on a shape of its own."""
     survive: Survive = Survive.NONE
-    """Of what the loss leaves room for its replicas on the slice pools."""
+    """The loss of what it is to survive."""
     slice_shapes: tuple[str, ...] = ()
     """MIG profiles that its own template may ask for; empty: it stays as it is."""
     may_sleep: bool = False

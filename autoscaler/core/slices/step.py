@@ -14,9 +14,9 @@ from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
 from autoscaler.core.slices.shapes import Reviewed, review
-from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
+from autoscaler.core.survival import losses
+from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
 """A plan that is older says nothing: who makes them has stopped."""
@@ -44,7 +44,7 @@ def step(
     given, now_s = tick_input.slices, tick_input.now_s
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
-    plan = _kept(tick_input.slice_plan or state.plan, now_s)
+    plan, surviving = _kept(tick_input.slice_plan or state.plan, now_s), losses(tick_input)
     joined = join(
         tick_input.workloads,
         decisions,
@@ -53,6 +53,7 @@ def step(
         given.fronts,
         plan,
         state.groups,
+        losses=surviving,
         config=config,
         now_s=now_s,
     )
@@ -60,10 +61,15 @@ def step(
         f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
     )
     moved = _pools(given, plan, state, config, now_s, hold)
+    unkept = frozenset(plan.unkept if plan is not None else ()) & {str(key) for key in surviving}
     after = tuple(
-        _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
+        _with_remarks(workload, joined.decisions.get(item.workload, item), given, config)
         for workload, item in zip(tick_input.workloads, decisions, strict=True)
     )
+    if plan is not None:
+        after = tuple(
+            _unkept(item, plan) if str(item.workload) in unkept else item for item in after
+        )
     reviewed = review(
         tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
     )
@@ -95,25 +101,23 @@ def _with_remarks(
     workload: WorkloadInput,
     decision: Decision,
     given: SlicesInput,
-    plan: SlicePlan | None,
     config: EngineConfig,
 ) -> Decision:
-    """Says so where no node of its slice pools is for its pods, and where it does not survive what it is to."""
-    needs, found = workload.spec.node_needs, []
+    """Says so where no node of its slice pools is for its pods."""
+    needs = workload.spec.node_needs
     if needs is None or given.stale is not None:
         return decision
-    nowhere, flaw = stranded(needs, given.nodes, config), unspread(workload.spec)
-    if nowhere is not None:
-        found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
-    if flaw is not None:
-        found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
-    elif (
-        plan is not None
-        and str(workload.spec.id) in plan.unkept
-        and workload.spec.survive is not Survive.NONE
-    ):
-        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
-    return replace(decision, findings=(*decision.findings, *found)) if found else decision
+    nowhere = stranded(needs, given.nodes, config)
+    if nowhere is None:
+        return decision
+    finding = Finding(reason=Reason.UNSCHEDULABLE, message=nowhere)
+    return replace(decision, findings=(*decision.findings, finding))
+
+
+def _unkept(decision: Decision, plan: SlicePlan) -> Decision:
+    """Says that no room is kept for the loss that it is to survive."""
+    finding = Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out)
+    return replace(decision, findings=(*decision.findings, finding))
 
 
 def _pools(
