@@ -15,6 +15,7 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement
 from autoscaler.core.packing.supply import peak
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import (
+    Decision,
     Finding,
     PodStatus,
     Survive,
@@ -50,6 +51,11 @@ class Loss:
         while replicas - self.most(replicas) < needed:
             replicas += 1
         return replicas
+
+
+def added(decision: Decision) -> int:
+    """How many replicas it asks for on top of the demand's, so that a loss leaves these."""
+    return next((s.after - s.before for s in decision.steps if s.stage == STAGE), 0)
 
 
 def asked(specs: Iterable[WorkloadSpec]) -> Mapping[WorkloadId, Survive]:

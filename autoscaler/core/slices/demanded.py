@@ -62,10 +62,8 @@ def wanted(decision: Decision) -> int:
 
 def spare(decision: Decision) -> int:
     """Those of the wanted replicas that are only there so that a loss leaves the others."""
-    for step in decision.steps:
-        if step.stage == survival.STAGE:
-            return max(0, min(step.after - step.before, wanted(decision) - step.before))
-    return 0
+    before = next((s.before for s in decision.steps if s.stage == survival.STAGE), 0)
+    return max(0, min(survival.added(decision), wanted(decision) - before))
 
 
 def group_name(group: str) -> str:
