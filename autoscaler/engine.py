@@ -6,7 +6,6 @@ It reads no clock and does no I/O.
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import replace
 from itertools import pairwise
@@ -37,13 +36,12 @@ from autoscaler.core.types import (
     HistoryPoint,
     Mode,
     ScalingPlan,
-    ScheduledFloor,
     TickInput,
     TickResult,
     WorkloadId,
     WorkloadInput,
 )
-from autoscaler.schedule import scheduled_floor
+from autoscaler.schedule import floor_ahead, scheduled_floor
 
 DAY_MINUTES = 1440
 
@@ -81,7 +79,9 @@ class DecisionEngine:
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
         self._needs = {}
-        losses, grouped = survival.losses(tick_input), members.grouped(tick_input)
+        losses = survival.losses(tick_input)
+        # A group survives a loss together.
+        alone = losses.keys() - members.grouped(tick_input)
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
@@ -92,10 +92,10 @@ class DecisionEngine:
                     stepped_back,
                     unresponsive.common_cause(given, tick_input),
                     tick_input.pools,
-                    losses.get(given.spec.id),
-                    grouped=given.spec.id in grouped,
+                    losses.get(given.spec.id) if given.spec.id in alone else None,
                 )
             )
+        decided = [survival.told(one, losses.get(one.workload)) for one in decided]
         self._forget({given.spec.id for given in tick_input.workloads})
         decided, slices, broken = self._slice(tick_input, decided)
         decided, held = self._share(tick_input, decided)
@@ -165,8 +165,6 @@ class DecisionEngine:
         common_cause: str | None,
         pools: tuple[PoolInput, ...],
         loss: Loss | Finding | None,
-        *,
-        grouped: bool,
     ) -> Decision:
         key = given.spec.id
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
@@ -190,8 +188,7 @@ class DecisionEngine:
                     asks=given.spec.mode is Mode.AUTO,
                     now_s=now_s,
                 ),
-                # A group survives a loss together.
-                loss=loss if isinstance(loss, Loss) and not grouped else None,
+                loss=loss if isinstance(loss, Loss) else None,
                 elsewhere=offers.elsewhere(given, told, self._config),
             )
             needs = given.spec.node_needs
@@ -209,9 +206,8 @@ class DecisionEngine:
         if answer.finished is not None:
             self._remember(key, answer.finished)
         decision = proof.held(answer.decision)
-        told_of = (prior.unused(given, profiles), loss if isinstance(loss, Finding) else None)
-        found = tuple(item for item in told_of if item is not None)
-        return replace(decision, findings=(*decision.findings, *found)) if found else decision
+        unused = prior.unused(given, profiles)
+        return replace(decision, findings=(*decision.findings, unused)) if unused else decision
 
     def _remember(self, key: WorkloadId, minute: Minute) -> None:
         history = self._history.get(key)
@@ -400,7 +396,7 @@ class DecisionEngine:
                     forecast=self._forecasts.get(key),
                     growth=state.growth if state else demand.Growth(),
                     skew_ratio=state.skew_ratio if state else 1.0,
-                    floor_ahead=_floor_ahead(
+                    floor_ahead=floor_ahead(
                         given.spec.schedule,
                         tick_input.now_s,
                         node_lead_s + pod_time_s(decision, self._config),
@@ -427,12 +423,3 @@ class DecisionEngine:
                 continue
             changes.append((state.growth.minutes[-back][1], now_rps))
         return changes
-
-
-def _floor_ahead(schedule: tuple[ScheduledFloor, ...], now_s: float, ahead_s: float) -> int | None:
-    """The highest scheduled floor within `ahead_s`, looked at once a minute."""
-    if not schedule:
-        return None
-    minutes = range(math.ceil(ahead_s / MINUTE_S) + 1)
-    floors = [scheduled_floor(schedule, now_s + minute * MINUTE_S) for minute in minutes]
-    return max((floor for floor in floors if floor is not None), default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement
 from autoscaler.core.packing.supply import peak
@@ -51,6 +51,13 @@ class Loss:
         while replicas - self.most(replicas) < needed:
             replicas += 1
         return replicas
+
+
+def told(decision: Decision, loss: Loss | Finding | None) -> Decision:
+    """With why it can't survive what it is to."""
+    if not isinstance(loss, Finding):
+        return decision
+    return replace(decision, findings=(*decision.findings, loss))
 
 
 def added(decision: Decision) -> int:

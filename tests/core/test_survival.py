@@ -153,6 +153,18 @@ def test_one_more_runs_than_the_demand_asks_for() -> None:
     assert step.message == "the loss of a node takes up to 1 of 5, and leaves 4"
 
 
+def test_when_a_node_goes_the_others_carry_it_and_no_more_are_asked_for() -> None:
+    story = surviving()
+    story.run(1200, rate_rps=60)
+    del story.pods[0]
+    story.scale(5)
+    decision = story.run(10)
+    assert (decision.facts.ready, decision.target) == (4, 5)
+    assert decision.facts.queue_ratio is not None
+    assert decision.facts.queue_ratio < 0.5
+    assert story.run(60).target == 5
+
+
 def test_a_single_one_that_is_idle_has_a_second_and_nobody_more() -> None:
     story = surviving()
     assert story.run(3600, rate_rps=0).target == 2

@@ -94,7 +94,9 @@ def test_a_claim_that_is_there_is_mounted_and_none_made(helm: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteOncePod"])
-def test_a_volume_of_one_node_is_for_one_replica_that_goes_before_the_next(helm: Path, mode: str) -> None:
+def test_a_volume_of_one_node_is_for_one_replica_that_goes_before_the_next(
+    helm: Path, mode: str
+) -> None:
     given = ("--set", f"journal.accessMode={mode}")
     objects = chart(helm, *PERSISTENT, *given, "--set", "replicas=1")
     strategy = of_kind(objects, "Deployment")["spec"]["strategy"]
