@@ -102,20 +102,7 @@ def _share(
 ) -> None:
     members = members_of(pairs, needs, floors, config)
     if members is None:
-        # Missing is not zero: what is on its way stays, and nothing is moved.
-        for given, decision in pairs:
-            if state.moving and decision.target < decision.current:
-                held = _moved(decision, decision.current, f"group {group}: a member is not known")
-                joined.decisions[given.spec.id] = held
-        joined.groups.append(
-            GroupDecision(
-                group=group,
-                needed_mrps=None,
-                members=(),
-                message="held: demand or capacity of a member is not known",
-            )
-        )
-        joined.states.append(state)
+        _hold(joined, group, pairs, state)
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
@@ -128,26 +115,12 @@ def _share(
     auto = config.slices.mode is SlicesMode.AUTO
     message = _words(members, counts, needed, cost, own, worth=worth, auto=auto)
     standing, mixed = _standing(members, losses), sum(counts.values())
-    counts = outlasting(standing, counts, needed) if standing else counts
+    counts = outlasting(standing, counts, needed)
     if sum(counts.values()) > mixed:
-        survive = standing[0].loss.survive.value
-        message += f", and by {sum(counts.values()) - mixed} more when a {survive} is lost"
+        message += f", and by {sum(counts.values()) - mixed} more when a {standing[0].loss.survive.value} is lost"
+    shares = tuple(_share_of(member, counts[member.name]) for member in members)
     joined.groups.append(
-        GroupDecision(
-            group=group,
-            needed_mrps=needed,
-            members=tuple(
-                GroupMember(
-                    workload=member.name,
-                    shape=_shape(member),
-                    replica_mrps=member.mrps,
-                    price=member.price,
-                    replicas=counts[member.name],
-                )
-                for member in members
-            ),
-            message=message,
-        )
+        GroupDecision(group=group, needed_mrps=needed, members=shares, message=message)
     )
     if worth and auto:
         targets = _targets(members, counts, needed)
@@ -155,13 +128,50 @@ def _share(
             after = _moved(member.decision, targets[member.name], f"group {group}: {message}")
             joined.decisions[member.given.spec.id] = _with_waiting(member, after, counts, targets)
     elif standing:
-        own_targets = {member.name: member.decision.target for member in members}
-        targets = outlasting(standing, own_targets, needed)
-        for member in members:
-            text = f"group {group}: the loss of a {standing[0].loss.survive.value} is to leave {needed / 1000:.3g}/s"
-            after = _moved(member.decision, targets[member.name], text, Reason.SURVIVES_LOSS)
-            joined.decisions[member.given.spec.id] = after
+        _raise(joined, group, members, standing, needed)
     joined.states.append(replace(state, moving=worth and auto))
+
+
+def _share_of(member: Member, replicas: int) -> GroupMember:
+    return GroupMember(
+        workload=member.name,
+        shape=_shape(member),
+        replica_mrps=member.mrps,
+        price=member.price,
+        replicas=replicas,
+    )
+
+
+def _hold(
+    joined: Joined,
+    group: str,
+    pairs: Sequence[tuple[WorkloadInput, Decision]],
+    state: GroupState,
+) -> None:
+    """Missing is not zero: what is on its way stays, and nothing is moved."""
+    for given, decision in pairs:
+        if state.moving and decision.target < decision.current:
+            held = _moved(decision, decision.current, f"group {group}: a member is not known")
+            joined.decisions[given.spec.id] = held
+    message = "held: demand or capacity of a member is not known"
+    joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
+    joined.states.append(state)
+
+
+def _raise(
+    joined: Joined,
+    group: str,
+    members: Sequence[Member],
+    standing: Sequence[Standing],
+    needed_mrps: int,
+) -> None:
+    """The members' own numbers, so that a loss leaves what is needed of all together."""
+    own = {member.name: member.decision.target for member in members}
+    targets, survive = outlasting(standing, own, needed_mrps), standing[0].loss.survive.value
+    text = f"group {group}: the loss of a {survive} is to leave {needed_mrps / 1000:.3g}/s"
+    for member in members:
+        after = _moved(member.decision, targets[member.name], text, Reason.SURVIVES_LOSS)
+        joined.decisions[member.given.spec.id] = after
 
 
 def _standing(

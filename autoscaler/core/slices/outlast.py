@@ -30,7 +30,10 @@ class Standing:
 def outlasting(
     members: Sequence[Standing], counts: Mapping[str, int], needed_mrps: int
 ) -> dict[str, int]:
-    """At least `counts`: the cheapest of those that leave more with one more, as far as their limits go."""
+    """At least `counts`: the cheapest of those that leave more with one more, as far as their limits go.
+
+    Without `members` nothing is to be outlasted.
+    """
     after = dict(counts)
     while sum(m.left(after[m.name]) for m in members) < needed_mrps:
         able = [m for m in members if after[m.name] < m.limit]

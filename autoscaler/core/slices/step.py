@@ -61,15 +61,16 @@ def step(
         f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
     )
     moved = _pools(given, plan, state, config, now_s, hold)
-    unkept = frozenset(plan.unkept if plan is not None else ()) & {str(key) for key in surviving}
     after = tuple(
-        _with_remarks(workload, joined.decisions.get(item.workload, item), given, config)
+        _with_remarks(
+            workload,
+            joined.decisions.get(item.workload, item),
+            given,
+            plan if workload.spec.id in surviving else None,
+            config,
+        )
         for workload, item in zip(tick_input.workloads, decisions, strict=True)
     )
-    if plan is not None:
-        after = tuple(
-            _unkept(item, plan) if str(item.workload) in unkept else item for item in after
-        )
     reviewed = review(
         tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
     )
@@ -101,23 +102,19 @@ def _with_remarks(
     workload: WorkloadInput,
     decision: Decision,
     given: SlicesInput,
+    plan: SlicePlan | None,
     config: EngineConfig,
 ) -> Decision:
-    """Says so where no node of its slice pools is for its pods."""
-    needs = workload.spec.node_needs
+    """Says so where no node of its slice pools is for its pods, and where the plan keeps no room for its loss."""
+    needs, found = workload.spec.node_needs, []
     if needs is None or given.stale is not None:
         return decision
     nowhere = stranded(needs, given.nodes, config)
-    if nowhere is None:
-        return decision
-    finding = Finding(reason=Reason.UNSCHEDULABLE, message=nowhere)
-    return replace(decision, findings=(*decision.findings, finding))
-
-
-def _unkept(decision: Decision, plan: SlicePlan) -> Decision:
-    """Says that no room is kept for the loss that it is to survive."""
-    finding = Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out)
-    return replace(decision, findings=(*decision.findings, finding))
+    if nowhere is not None:
+        found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
+    if plan is not None and str(workload.spec.id) in plan.unkept:
+        found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
+    return replace(decision, findings=(*decision.findings, *found)) if found else decision
 
 
 def _pools(
