@@ -6,12 +6,11 @@ It reads no clock and does no I/O.
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import replace
 from itertools import pairwise
 
-from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, unresponsive
+from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, survival, unresponsive
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, DemandHistory
 from autoscaler.core.need import Context, Need
@@ -24,10 +23,11 @@ from autoscaler.core.nodes.wait import node_wait
 from autoscaler.core.profile import ModelPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices import demanded, offers, rollout
+from autoscaler.core.slices import demanded, members, offers, rollout
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, Minute, WorkloadState
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     ActionResult,
     Decision,
@@ -36,13 +36,12 @@ from autoscaler.core.types import (
     HistoryPoint,
     Mode,
     ScalingPlan,
-    ScheduledFloor,
     TickInput,
     TickResult,
     WorkloadId,
     WorkloadInput,
 )
-from autoscaler.schedule import scheduled_floor
+from autoscaler.schedule import floor_ahead, scheduled_floor
 
 DAY_MINUTES = 1440
 
@@ -80,6 +79,9 @@ class DecisionEngine:
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
         self._needs = {}
+        losses = survival.losses(tick_input)
+        # A group survives a loss together.
+        alone = losses.keys() - members.grouped(tick_input)
         decided: list[Decision] = []
         for given in tick_input.workloads:
             decided.append(
@@ -90,8 +92,10 @@ class DecisionEngine:
                     stepped_back,
                     unresponsive.common_cause(given, tick_input),
                     tick_input.pools,
+                    losses.get(given.spec.id) if given.spec.id in alone else None,
                 )
             )
+        decided = [survival.told(one, losses.get(one.workload)) for one in decided]
         self._forget({given.spec.id for given in tick_input.workloads})
         decided, slices, broken = self._slice(tick_input, decided)
         decided, held = self._share(tick_input, decided)
@@ -160,6 +164,7 @@ class DecisionEngine:
         stepped_back: bool,
         common_cause: str | None,
         pools: tuple[PoolInput, ...],
+        loss: Loss | Finding | None,
     ) -> Decision:
         key = given.spec.id
         state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
@@ -183,6 +188,7 @@ class DecisionEngine:
                     asks=given.spec.mode is Mode.AUTO,
                     now_s=now_s,
                 ),
+                loss=loss if isinstance(loss, Loss) else None,
                 elsewhere=offers.elsewhere(given, told, self._config),
             )
             needs = given.spec.node_needs
@@ -392,7 +398,7 @@ class DecisionEngine:
                     forecast=self._forecasts.get(key),
                     growth=state.growth if state else demand.Growth(),
                     skew_ratio=state.skew_ratio if state else 1.0,
-                    floor_ahead=_floor_ahead(
+                    floor_ahead=floor_ahead(
                         given.spec.schedule,
                         tick_input.now_s,
                         node_lead_s + pod_time_s(decision, self._config),
@@ -419,12 +425,3 @@ class DecisionEngine:
                 continue
             changes.append((state.growth.minutes[-back][1], now_rps))
         return changes
-
-
-def _floor_ahead(schedule: tuple[ScheduledFloor, ...], now_s: float, ahead_s: float) -> int | None:
-    """The highest scheduled floor within `ahead_s`, looked at once a minute."""
-    if not schedule:
-        return None
-    minutes = range(math.ceil(ahead_s / MINUTE_S) + 1)
-    floors = [scheduled_floor(schedule, now_s + minute * MINUTE_S) for minute in minutes]
-    return max((floor for floor in floors if floor is not None), default=None)

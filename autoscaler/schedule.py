@@ -5,6 +5,7 @@ Cron expressions are cronsim's (as Debian's cron reads them); a time zone's cloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -61,6 +62,15 @@ def scheduled_floor(schedule: tuple[ScheduledFloor, ...], now_s: float) -> int |
         < floor.duration_s
     ]
     return max(floors, default=None)
+
+
+def floor_ahead(schedule: tuple[ScheduledFloor, ...], now_s: float, ahead_s: float) -> int | None:
+    """The highest floor within `ahead_s`, looked at once a minute."""
+    if not schedule:
+        return None
+    minutes = range(math.ceil(ahead_s / MINUTE_S) + 1)
+    floors = [scheduled_floor(schedule, now_s + minute * MINUTE_S) for minute in minutes]
+    return max((floor for floor in floors if floor is not None), default=None)
 
 
 @lru_cache(maxsize=4096)

@@ -59,7 +59,7 @@ ELSEWHERE = {
     "forescale dashboard > forescale.json": ("tests/rules/test_dashboard.py", '["dashboard"]'),
     "forescale rules --output rules/": ("tests/rules/test_promtool.py", '"--output"'),
     "forescale rules --prometheus-rule | kubectl apply -f -": (
-        "tests/test_cli.py",
+        "tests/cli/test_rules.py",
         '"--prometheus-rule"',
     ),
     "promtool test rules rules/*.test.yaml": ("tests/rules/test_promtool.py", '"test", "rules"'),

@@ -28,7 +28,7 @@ from autoscaler.collectors.seen import (
 from autoscaler.collectors.triton import Endpoint
 from autoscaler.core.annotations import PREFIX, Defaults
 from autoscaler.core.nodes.placement import Toleration
-from autoscaler.core.types import PodStatus, WorkloadId
+from autoscaler.core.types import PodStatus, Survive, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
 
 
@@ -150,7 +150,7 @@ class KubernetesCollector:
                         )
                     )
         seen += self._seen_services(pods, templates, pods_known=known)
-        if self._node_needs:
+        if any(self._places(item) for item in seen):
             seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
 
@@ -169,6 +169,11 @@ class KubernetesCollector:
                     members[str(id_of(view))] = view.pod_labels
         return found
 
+    def _places(self, item: Seen) -> bool:
+        """Whether it matters on which nodes its pods may be."""
+        spec = item.spec
+        return spec is not None and (self._node_needs or spec.survive is not Survive.NONE)
+
     def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
         """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
         admitted = self._admitted()
@@ -179,9 +184,9 @@ class KubernetesCollector:
             if view.service is None or view.predictor
         }
         return [
-            item
-            if item.spec is None
-            else replace(item, spec=replace(item.spec, node_needs=needs.get(item.id)))
+            replace(item, spec=replace(item.spec, node_needs=needs.get(item.id)))
+            if item.spec is not None and self._places(item)
+            else item
             for item in seen
         ]
 

@@ -32,7 +32,7 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     StockOut,
 )
-from autoscaler.core.nodes.placement import Taint
+from autoscaler.core.nodes.placement import ZONE_LABEL, Taint
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.errors import SourceError, SourceMissing
 
@@ -173,6 +173,8 @@ class NodeCollector:
                     units=units,
                     used_units=used.get(node.name, 0),
                     leaving=node.leaving or (claim is not None and claim.leaving),
+                    node=node.name if claim else None,
+                    zone=node.labels.get(ZONE_LABEL),
                 )
             )
         present = {node.name for node in nodes}

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
-from autoscaler.clock import Clock
-from autoscaler.controller.leader import Leadership
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.ports import Note
-from autoscaler.controller.sending import send
 from autoscaler.core.nodes.observed import SetHeadroom
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import HeadroomResult, Outcome, Severity, TickRecord, WorkloadId
@@ -33,11 +31,8 @@ class Writes(Protocol):
 class HeadroomWriter:
     """Sends a plan's changes of headroom, while this process leads and the tick has time left."""
 
-    def __init__(
-        self, actuator: Writes, *, leadership: Leadership, clock: Clock, timeout_s: float
-    ) -> None:
-        self._actuator, self._leadership = actuator, leadership
-        self._clock, self._timeout_s = clock, timeout_s
+    def __init__(self, actuator: Writes, fence: Fence) -> None:
+        self._actuator, self._fence = actuator, fence
 
     async def carry_out(
         self, actions: tuple[SetHeadroom, ...], *, until_s: float
@@ -54,13 +49,10 @@ class HeadroomWriter:
         return tuple(results)
 
     async def _send(self, action: SetHeadroom, until_s: float) -> HeadroomResult:
-        result = await send(
+        result = await self._fence.send(
             partial(self._actuator.apply, action),
             partial(_result, action),
-            leadership=self._leadership,
-            clock=self._clock,
             until_s=until_s,
-            longest_s=self._timeout_s,
         )
         if result.outcome is Outcome.APPLIED:
             log.info(

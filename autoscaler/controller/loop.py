@@ -11,19 +11,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from autoscaler.clock import Clock
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.deadline import unless
 from autoscaler.controller.gather import Gatherer
-from autoscaler.controller.headroom import HeadroomWriter
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.mig import MigWriter
 from autoscaler.controller.notes import Announcer, Notebook
 from autoscaler.controller.ports import Engine, Offload
-from autoscaler.controller.templates import TemplateWriter
 from autoscaler.core.nodes.observed import SetHeadroom
 from autoscaler.core.slices.observed import MigAction
 from autoscaler.core.slices.template import SetShape
@@ -34,6 +32,19 @@ log = logging.getLogger(__name__)
 
 # Of a tick; what is left is for writing down what was done.
 ACTING_SHARE = 0.9
+
+A = TypeVar("A")
+R = TypeVar("R")
+A_contra = TypeVar("A_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Writer(Protocol[A_contra, R_co]):
+    """Carries out one kind of a plan's writes."""
+
+    async def carry_out(self, actions: tuple[A_contra, ...], *, until_s: float) -> tuple[R_co, ...]:
+        """Nothing is sent after `until_s` of the monotonic clock."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +60,12 @@ class Parts:
     metrics: Metrics
     clock: Clock
     offload: Offload
-    headroom: HeadroomWriter | None = None
+    headroom: Writer[SetHeadroom, HeadroomResult] | None = None
     """None: no node pool is configured."""
     headroom_namespace: str = ""
-    mig: MigWriter | None = None
+    mig: Writer[MigAction, MigResult] | None = None
     """None: `engine.slices.mode` is off."""
-    templates: TemplateWriter | None = None
+    templates: Writer[SetShape, ShapeResult] | None = None
     """None: `engine.slices.templates` is not auto."""
 
 
@@ -64,6 +75,7 @@ class ControlLoop:
     def __init__(self, parts: Parts, *, tick_s: float) -> None:
         self._parts = parts
         self._tick_s = tick_s
+        parts.metrics.tick_interval.set(tick_s)
         self._notebook = Notebook(parts.headroom_namespace)
         self.last: TickRecord | None = None
         """The last tick that was completed."""
@@ -96,12 +108,11 @@ class ControlLoop:
         with self._stage("decide"):
             result = await parts.offload(lambda: parts.engine.tick(given))
         with self._stage("actuate"):
-            actions = await parts.dispatcher.carry_out(
-                result.plan.actions, until_s=started_s + ACTING_SHARE * self._tick_s
-            )
-            headroom = await self._set_headroom(result.plan.headroom, started_s)
-            mig = await self._cut(result.slices.actions, started_s)
-            shapes = await self._reshape(result.slices.shape_actions, started_s)
+            until_s = started_s + ACTING_SHARE * self._tick_s
+            actions = await parts.dispatcher.carry_out(result.plan.actions, until_s=until_s)
+            headroom = await _carried_out(parts.headroom, result.plan.headroom, until_s)
+            mig = await _carried_out(parts.mig, result.slices.actions, until_s)
+            shapes = await _carried_out(parts.templates, result.slices.shape_actions, until_s)
         parts.leadership.check()
         parts.engine.acknowledge(actions)
         record = TickRecord(
@@ -119,28 +130,6 @@ class ControlLoop:
         parts.metrics.ticked(record, parts.clock.monotonic_s() - started_s)
         _say(record)
         return record
-
-    async def _set_headroom(
-        self, actions: tuple[SetHeadroom, ...], started_s: float
-    ) -> tuple[HeadroomResult, ...]:
-        writer = self._parts.headroom
-        if writer is None:
-            return ()
-        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
-
-    async def _cut(self, actions: tuple[MigAction, ...], started_s: float) -> tuple[MigResult, ...]:
-        writer = self._parts.mig
-        if writer is None:
-            return ()
-        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
-
-    async def _reshape(
-        self, actions: tuple[SetShape, ...], started_s: float
-    ) -> tuple[ShapeResult, ...]:
-        writer = self._parts.templates
-        if writer is None:
-            return ()
-        return await writer.carry_out(actions, until_s=started_s + ACTING_SHARE * self._tick_s)
 
     async def _turn(self) -> None:
         metrics, clock = self._parts.metrics, self._parts.clock
@@ -163,6 +152,12 @@ class ControlLoop:
         yield
         taken_s = self._parts.clock.monotonic_s() - started_s
         self._parts.metrics.stage_seconds.labels(name).observe(taken_s)
+
+
+async def _carried_out(
+    writer: Writer[A, R] | None, actions: tuple[A, ...], until_s: float
+) -> tuple[R, ...]:
+    return () if writer is None else await writer.carry_out(actions, until_s=until_s)
 
 
 def _say(record: TickRecord) -> None:

@@ -25,6 +25,7 @@ LABELS = ("namespace", "kind", "name")
 TICK_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
 CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STAGES = ("observe", "decide", "actuate", "record")
+WRITTEN = ("headroom", "node", "template")
 SOURCES = ("kubernetes", "prometheus", "backfill")
 
 UNKNOWN_REASONS = frozenset(
@@ -84,6 +85,11 @@ class Metrics:
             "When a tick was last completed",
             registry=registry,
         )
+        self.tick_interval = Gauge(
+            "forescale_tick_interval_seconds",
+            "From one tick to the next, as set",
+            registry=registry,
+        )
         self.source_errors = Counter(
             "forescale_source_errors_total",
             "Times that a source gave nothing, or not all",
@@ -94,6 +100,12 @@ class Metrics:
             "forescale_actuation_actions_total",
             "Actions by what became of them",
             ["outcome"],
+            registry=registry,
+        )
+        self.writes = Counter(
+            "forescale_actuation_writes_total",
+            "Writes to other things than replicas, by what became of them",
+            ["to", "outcome"],
             registry=registry,
         )
         self.action_seconds = Histogram(
@@ -120,6 +132,8 @@ class Metrics:
             self.source_errors.labels(source)
         for outcome in Outcome:
             self.actions.labels(outcome.value)
+            for to in WRITTEN:
+                self.writes.labels(to, outcome.value)
         for reason in Reason:
             self.decisions.labels(reason.value)
 
@@ -192,6 +206,13 @@ class Metrics:
             self.decisions.labels(decision.reason.value).inc()
         for result in record.actions:
             self.actions.labels(result.outcome.value).inc()
+        written = (
+            *(("headroom", result.outcome) for result in record.headroom),
+            *(("node", result.outcome) for result in record.mig),
+            *(("template", result.outcome) for result in record.shapes),
+        )
+        for to, outcome in written:
+            self.writes.labels(to, outcome.value).inc()
         self.workloads.take(record)
         self.pools.take(record)
         self.slices.take(record)

@@ -1,4 +1,4 @@
-"""`forescale_slices_*`: slice pools and variant groups as of the last tick. What is unknown has no series."""
+"""`forescale_slices_*`: slice pools, variant groups and templates of the last tick. What is unknown has no series."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class SliceSeries(Collector):
             "Demand that a variant group's Deployments carry together",
             labels=("group",),
         )
+        yield self._templates()
         for pool in self._slices.pools:
             for config, count in pool.configs:
                 nodes.add_metric((pool.pool, config), count)
@@ -50,3 +51,17 @@ class SliceSeries(Collector):
             if group.needed_mrps is not None:
                 needed.add_metric((group.group,), group.needed_mrps / 1000.0)
         yield from (nodes, changing, active, needed)
+
+    def _templates(self) -> Metric:
+        family = GaugeMetricFamily(
+            "forescale_slices_template_info",
+            "1 for each template that may ask for several slices: its own, a cheaper one if any, what became of it",
+            labels=("namespace", "kind", "name", "shape", "wanted", "reason"),
+        )
+        for decision in self._slices.shapes:
+            namespace, _, name = decision.workload.partition("/")
+            shape, wanted = decision.shape, decision.wanted or ""
+            family.add_metric(
+                (namespace, "Deployment", name, shape, wanted, decision.reason.value), 1.0
+            )
+        return family

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
-from autoscaler.clock import Clock
-from autoscaler.controller.leader import Leadership
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.ports import Note
-from autoscaler.controller.sending import send
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.template import SetShape
 from autoscaler.core.types import Outcome, Severity, ShapeResult, TickRecord, WorkloadId
@@ -31,11 +29,8 @@ class Writes(Protocol):
 class TemplateWriter:
     """Sends the steps while this process leads and the tick has time left."""
 
-    def __init__(
-        self, actuator: Writes, *, leadership: Leadership, clock: Clock, timeout_s: float
-    ) -> None:
-        self._actuator, self._leadership = actuator, leadership
-        self._clock, self._timeout_s = clock, timeout_s
+    def __init__(self, actuator: Writes, fence: Fence) -> None:
+        self._actuator, self._fence = actuator, fence
 
     async def carry_out(
         self, actions: tuple[SetShape, ...], *, until_s: float
@@ -44,13 +39,11 @@ class TemplateWriter:
         return tuple([await self._send(action, until_s) for action in actions])
 
     async def _send(self, action: SetShape, until_s: float) -> ShapeResult:
-        result = await send(
+        result = await self._fence.send(
             partial(self._actuator.apply, action),
             partial(_result, action),
-            leadership=self._leadership,
-            clock=self._clock,
             until_s=until_s,
-            longest_s=2.0 * self._timeout_s,
+            calls=2,
         )
         told = {"about": action.workload, "step": action.step.value}
         if result.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):

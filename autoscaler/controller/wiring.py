@@ -27,6 +27,7 @@ from autoscaler.controller.accounts import AccountKeeper, Accounts
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.forecast_worker import ProcessWorker, follow, prepare
 from autoscaler.controller.forecasting import ForecastService
 from autoscaler.controller.gather import Gatherer
@@ -162,6 +163,7 @@ def build(
         if settings.forecast.enabled
         else None
     )
+    fence = Fence(leadership=leadership, clock=clock, call_s=settings.kubernetes.request_timeout_s)
     parts = Parts(
         engine=engine,
         gatherer=Gatherer(
@@ -182,11 +184,9 @@ def build(
             actuator=SteeringActuator(
                 client, KServeActuator(client, ScaleActuator(client), collector.write_of)
             ),
-            leadership=leadership,
-            clock=clock,
+            fence=fence,
             metrics=metrics,
             max_concurrent=settings.kubernetes.max_concurrent_writes,
-            timeout_s=settings.kubernetes.request_timeout_s,
         ),
         archive=archive,
         announcer=announcer,
@@ -194,29 +194,10 @@ def build(
         metrics=metrics,
         clock=clock,
         offload=asyncio.to_thread,
-        headroom=HeadroomWriter(
-            nodes.actuator,
-            leadership=leadership,
-            clock=clock,
-            timeout_s=settings.kubernetes.request_timeout_s,
-        )
-        if nodes
-        else None,
+        headroom=HeadroomWriter(nodes.actuator, fence) if nodes else None,
         headroom_namespace=settings.headroom.namespace,
-        mig=MigWriter(
-            MigActuator(client),
-            leadership=leadership,
-            clock=clock,
-            timeout_s=settings.kubernetes.request_timeout_s,
-        )
-        if slices
-        else None,
-        templates=TemplateWriter(
-            TemplateActuator(client),
-            leadership=leadership,
-            clock=clock,
-            timeout_s=settings.kubernetes.request_timeout_s,
-        )
+        mig=MigWriter(MigActuator(client), fence) if slices else None,
+        templates=TemplateWriter(TemplateActuator(client), fence)
         if settings.engine.slices.templates is TemplatesMode.AUTO
         else None,
     )

@@ -99,9 +99,9 @@ KEYS = {
     "survive": Key(
         "`none`, `node`, `zone`",
         "`none`",
-        "the packing of slices keeps free so many that all replicas find one when a node or a zone is lost; needs a "
-        "topology spread constraint with DoNotSchedule over it (for a node, anti-affinity to itself does too) and "
-        "`engine.slices.mode`",
+        "so many replicas more that the loss of a node or a zone leaves as many as the demand asks for, and on planned "
+        "slices room for them; needs a topology spread constraint with DoNotSchedule over it (for a node, "
+        "anti-affinity to itself does too); of a variant group the strictest counts",
         "zone",
     ),
 }
@@ -166,12 +166,6 @@ def parse_workload(
     if highest is not None and highest < max(1, lowest or 1):
         reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
     survive = reader.choice("survive", Survive, Survive.NONE)
-    if survive is not Survive.NONE and "variant-group" in own:
-        reader.add(
-            "survive",
-            f"{survive.value!r}",
-            "`none` is allowed beside variant-group: leave one of them out",
-        )
     slice_shapes = reader.shapes(id_.kind)
     if reader.problems or slo is None:
         return tuple(reader.problems)

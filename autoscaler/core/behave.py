@@ -1,6 +1,6 @@
 """Step 5 as a whole: from the number that sizing asked for to the number that may be set now.
 
-    panic -> floors -> bounds -> prove (N-1) -> keep -> stabilise -> vetoes -> rates -> bounds
+    panic -> survive -> floors -> bounds -> prove (N-1) -> keep -> stabilise -> vetoes -> rates -> bounds
 
 A number goes up for any one good reason; it goes down only when nothing speaks against it.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from autoscaler.core import behavior, size
+from autoscaler.core import behavior, size, survival
 from autoscaler.core.behavior import Recommended
 from autoscaler.core.need import Context, Need
 from autoscaler.core.observe import View
@@ -45,6 +45,7 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
     up_s = behave.scale_up.stabilization_window_s or 0.0
     down_s = behavior.down_window_s(behave.scale_down, lead_s=sheet.lead_s)
     state = _panic(trace, state, sheet)
+    _survive(trace, sheet)
     _floors(trace, state, sheet)
     _bounds(trace, sheet)
     _prove(trace, sheet)
@@ -86,6 +87,21 @@ def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
         waiting = view.ready < sheet.current and now_s < until_s + LONGEST_PANIC_S
         until_s = until_s if waiting else None
     return state if until_s == state.panic_until_s else replace(state, panic_until_s=until_s)
+
+
+def _survive(trace: Trace, sheet: Sheet) -> None:
+    """On top of what the demand asks for; what a person or a schedule asks for is how many are to run in all."""
+    loss = sheet.context.loss
+    if loss is None or sheet.need.wanted is None:
+        return
+    needed = max(1, trace.value)
+    enough = loss.enough(needed)
+    trace.raise_to(
+        survival.STAGE,
+        enough,
+        Reason.SURVIVES_LOSS,
+        f"the loss of a {loss.survive.value} takes up to {loss.most(enough)} of {enough}, and leaves {needed}",
+    )
 
 
 def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:

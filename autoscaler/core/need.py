@@ -18,6 +18,7 @@ from autoscaler.core.profile import ModelPrior
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import WorkloadState
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInput
 
 # A backlog is to be gone within this time. Replicas that are added for it come a start-up later and can only take new
@@ -36,6 +37,8 @@ class Context:
     """Mean demand of the last day; None: it is not known for an hour."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
+    loss: Loss | None = None
+    """What of it may go at once, where it is to survive that."""
     node_wait: NodeWait | None = None
     """None: no configured pool is for its pods."""
     elsewhere: Mapping[str, tuple[ModelPrior, ...]] = field(default_factory=dict)

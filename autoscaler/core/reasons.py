@@ -16,6 +16,7 @@ class Reason(StrEnum):
     PANIC = "Panic"
     FORECAST_DEMAND = "ForecastDemand"
     SICK_REPLICAS = "SickReplicas"
+    SURVIVES_LOSS = "SurvivesLoss"
     SCHEDULED_FLOOR = "ScheduledFloor"
     EXTERNAL_FLOOR = "ExternalFloor"
     EXTERNAL_EDIT_UNDONE = "ExternalEditUndone"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
+INTERVAL = "forescale_tick_interval_seconds"
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
+TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
@@ -34,12 +37,13 @@ RULES = (
     ),
     Rule(
         alert="ForescaleNotTicking",
-        expr=f"time() - max({TICK}) > 120 and sum(forescale_leader_leading) > 0",
+        # Longer than /livez takes to have a stuck leader restarted: six ticks, and a minute of failed probes.
+        expr=f"time() - max({TICK}) > 6 * max({INTERVAL}) + 60 and sum(forescale_leader_leading) > 0",
         for_="1m",
         labels={"severity": "page"},
         annotations={
             "summary": "the leading forescale decides nothing",
-            "description": "no tick was completed for two minutes; see its log",
+            "description": "no tick was completed in the time of six and a minute; see its log",
         },
     ),
     Rule(
@@ -82,11 +86,14 @@ RULES = (
     ),
     Rule(
         alert="ForescaleWritesRefused",
-        expr='sum(increase(forescale_actuation_actions_total{outcome=~"Rejected|Unknown"}[15m])) > 3',
+        expr=" or ".join(
+            f'sum(increase(forescale_actuation_{of}_total{{outcome=~"Rejected|Unknown"}}[15m])) > 3'
+            for of in ("actions", "writes")
+        ),
         labels={"severity": "ticket"},
         annotations={
             "summary": "the API server does not carry out what forescale asks for",
-            "description": "see the Events ScaleRejected and ScaleUnknown at the workloads",
+            "description": "see the Events ScaleRejected, ScaleUnknown, HeadroomRefused, MigRefused and ShapeRefused",
         },
     ),
     Rule(
@@ -155,12 +162,14 @@ def controller_tests() -> tuple[UnitTest, ...]:
         'forescale_leader_leading{pod="a"}': f"1x{end}",
         'forescale_leader_leading{pod="b"}': f"0x{end}",
         TICK: f"0+60x{end}",
+        INTERVAL: f"10x{end}",
         "forescale_tick_runs_total": f"0+6x{end}",
         "forescale_tick_overruns_total": f"0x{end}",
         "forescale_tick_failures_total": f"0x{end}",
         HELD: f"0x{end}",
         SICK: f"0x{end}",
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
+        TEMPLATES_REFUSED: f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
         STUCK: f"0x{end}",
@@ -189,7 +198,9 @@ def controller_tests() -> tuple[UnitTest, ...]:
             name="forescale is well",
             series=well,
             checks=tuple(AlertCheck(at=f"{end}m", alert=rule.alert or "") for rule in RULES),
-        )
+        ),
+        _between_slow_ticks(well, end),
+        _templates_refused(well, end),
     ]
     for rule in RULES:
         name = rule.alert or ""
@@ -202,6 +213,27 @@ def controller_tests() -> tuple[UnitTest, ...]:
             )
         )
     return tuple(tests)
+
+
+def _between_slow_ticks(well: Mapping[str, str], end: int) -> UnitTest:
+    """A tick every five minutes, the last one after ten: it is missed 31 minutes later, and told at 43."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleNotTicking"]
+    fired = {"41m": (), "43m": (_as_fired(rule),)}
+    return UnitTest(
+        name="forescale ticks slowly",
+        series={**well, TICK: f"0+60x10 600x{end - 11}", INTERVAL: f"300x{end}"},
+        checks=tuple(
+            AlertCheck(at=at, alert="ForescaleNotTicking", fire=fire) for at, fire in fired.items()
+        ),
+    )
+
+
+def _templates_refused(well: Mapping[str, str], end: int) -> UnitTest:
+    """Replicas are written, templates are not."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleWritesRefused"]
+    fired = AlertCheck(at=f"{end}m", alert="ForescaleWritesRefused", fire=(_as_fired(rule),))
+    series = {**well, TEMPLATES_REFUSED: f"0+1x{end}"}
+    return UnitTest(name="templates are refused", series=series, checks=(fired,))
 
 
 def _as_fired(rule: Rule) -> Rule:

@@ -1,4 +1,4 @@
-"""A Grafana dashboard over what `/metrics` says: one workload, the fleet, its nodes, and forescale itself.
+"""A Grafana dashboard over what `/metrics` says: one workload, the fleet, its nodes and slices, and forescale itself.
 
 A value in Grafana's JSON model (grafana.com/docs/grafana/latest/dashboards);
 the data source and the workload are chosen on the page.
@@ -209,6 +209,49 @@ NODES = Row(
     ),
 )
 
+SLICES = Row(
+    title="Slices",
+    panels=(
+        Panel(
+            title="Nodes by MIG config",
+            description="As they are cut, and how many are being cut anew.",
+            queries=(
+                Query(
+                    expr="max by (pool, config) (forescale_slices_nodes)",
+                    legend="{{pool}} {{config}}",
+                ),
+                Query(
+                    expr="max by (pool) (forescale_slices_changing_nodes)",
+                    legend="{{pool}} being cut anew",
+                ),
+            ),
+        ),
+        Panel(
+            title="Why slices are as they are",
+            description="Findings at slice pools that a person should know.",
+            queries=(
+                Query(
+                    expr="max by (pool, reason) (forescale_slices_finding_active)",
+                    legend="{{pool}} {{reason}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Templates that may ask for several slices",
+            description="By what they ask for, what would be cheaper, and what became of it.",
+            queries=(
+                Query(
+                    expr=(
+                        "max by (namespace, name, shape, wanted, reason) "
+                        f"(forescale_slices_template_info{ONE})"
+                    ),
+                    legend="{{namespace}}/{{name}} {{shape}} > {{wanted}} {{reason}}",
+                ),
+            ),
+        ),
+    ),
+)
+
 ITSELF = Row(
     title="forescale itself",
     panels=(
@@ -228,12 +271,16 @@ ITSELF = Row(
         ),
         Panel(
             title="Actions",
-            description="Writes to the cluster each second, by what became of them.",
+            description="Writes to the cluster each second, by what they are to and what became of them.",
             unit="ops",
             queries=(
                 Query(
                     expr="sum by (outcome) (rate(forescale_actuation_actions_total[10m]))",
-                    legend="{{outcome}}",
+                    legend="replicas {{outcome}}",
+                ),
+                Query(
+                    expr="sum by (to, outcome) (rate(forescale_actuation_writes_total[10m]) > 0)",
+                    legend="{{to}} {{outcome}}",
                 ),
             ),
         ),
@@ -257,7 +304,7 @@ ITSELF = Row(
     ),
 )
 
-ROWS = (WORKLOAD, FLEET, NODES, ITSELF)
+ROWS = (WORKLOAD, FLEET, NODES, SLICES, ITSELF)
 
 
 def dashboard() -> dict[str, Any]:

@@ -126,10 +126,13 @@ async def test_a_node_goes_through_its_stages() -> None:
         (status,) = collector.observe()[0].nodes
         assert (status.registered_s, status.ready_s) == (T0 + 60.0, T0 + 80.0)
         assert (status.allocatable_s, status.units) == (None, 0)
-        api.put("/api/v1/nodes/n1", node(gpus=8))
+        usable = node(gpus=8)
+        usable["metadata"]["labels"]["topology.kubernetes.io/zone"] = "b"
+        api.put("/api/v1/nodes/n1", usable)
         await collector.read_once()
         (status,) = collector.observe()[0].nodes
         assert (status.name, status.requested_s) == ("h100-a", T0 + 10.0)
+        assert (status.node, status.zone) == ("n1", "b")
         assert (status.allocatable_s, status.units) == (T0 + 300.0, 8)  # when it was seen
 
 

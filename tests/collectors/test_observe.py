@@ -215,3 +215,19 @@ def _tolerations(seen: tuple[Seen, ...]) -> tuple[Toleration, ...]:
     assert item.spec is not None
     assert item.spec.node_needs is not None
     return item.spec.node_needs.placement.tolerations
+
+
+async def test_where_pods_may_be_is_told_of_what_is_to_survive_a_loss_without_any_pool(
+    tmp_path: Path,
+) -> None:
+    api = ClusterApi()
+    for name, own in (("a", {}), ("b", {"survive": "node"})):
+        made = of_image(name, "mine:1", **own)
+        pod = made["spec"]["template"]["spec"]
+        pod["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+        api.put(f"{APPS}/{name}", made)
+    seen, _ = await looked(api, tmp_path)
+    known = {
+        item.id.name: item.spec is not None and item.spec.node_needs is not None for item in seen
+    }
+    assert known == {"a": False, "b": True}

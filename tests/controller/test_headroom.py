@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.headroom import HeadroomWriter, pool_notes
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Notebook
@@ -57,7 +58,7 @@ class Hands:
 def writer(hands: Hands, *, leading: bool = True) -> HeadroomWriter:
     leadership = FakeLeadership()
     leadership.leading = leading
-    return HeadroomWriter(hands, leadership=leadership, clock=FakeClock(), timeout_s=4.0)
+    return HeadroomWriter(hands, Fence(leadership=leadership, clock=FakeClock(), call_s=4.0))
 
 
 async def test_nothing_is_let_go_where_what_replaces_it_could_not_be_asked_for() -> None:
@@ -80,7 +81,10 @@ async def test_the_end_of_the_ticks_time_stops_it() -> None:
     assert result.message == "not sent: the time of the tick was up"
     hands.hangs = True
     (result,) = await writer(hands).carry_out((change("h100", 0, 5),), until_s=9.0)
-    assert (result.outcome, result.message) == (Outcome.UNKNOWN, "no answer within 4 s")
+    assert (result.outcome, result.message) == (
+        Outcome.UNKNOWN,
+        "the API server did not answer within 4 s",
+    )
 
 
 def record(decision: PoolDecision, *results: HeadroomResult, at_s: float = 0.0) -> TickRecord:

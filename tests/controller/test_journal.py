@@ -56,6 +56,29 @@ def test_every_rotated_file_replays_without_a_difference(tmp_path: Path) -> None
     assert {report.broken for report in reports} == {None}
 
 
+def test_the_next_leader_goes_on_in_the_folder_that_the_last_one_still_has_open(
+    tmp_path: Path,
+) -> None:
+    """Both mount one volume. The last one ends its tick: its line stays in the file that was put away."""
+    story = RecordedStory()
+    last, following = journal_in(tmp_path, story), journal_in(tmp_path, story)
+    last.open(story.engine.snapshot(), story.now_s)
+    for line in story.record(30, rate_rps=20):
+        last.append(line, story.engine.snapshot)
+    (late,) = story.record(10, rate_rps=20)
+    following.open(story.engine.snapshot(), story.now_s)
+    last.append(late, story.engine.snapshot)
+    last.close()
+    for line in story.record(20, rate_rps=20):
+        following.append(line, story.engine.snapshot)
+    following.close()
+    reports = [replay(path) for path in files_in(tmp_path)]
+    assert [(report.ticks, report.differing, report.broken) for report in reports] == [
+        (4, 0, None),
+        (2, 0, None),
+    ]
+
+
 def test_only_so_many_files_are_kept(tmp_path: Path) -> None:
     story = RecordedStory()
     journal = journal_in(tmp_path, story, max_file_mib=0.001, keep=2)

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoscaler.config import JournalSettings
 from autoscaler.controller.checkpoint import pack
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.ports import Refused
+from autoscaler.controller.process import STUCK_TICKS
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import HistoryPoint, ModelProfile, Outcome, ServerProfile, WorkloadId
@@ -24,6 +26,7 @@ from autoscaler.errors import (
     Problem,
     SourceUnavailable,
 )
+from autoscaler.rules.controller import INTERVAL, RULES
 from autoscaler.simulation.journal_file import files_in, open_journal
 from tests.fakes.clock import START_S, settle
 from tests.fakes.controller import FakeController
@@ -415,3 +418,17 @@ async def test_a_stuck_tick_shows_in_liveness() -> None:
         assert c.process.stuck() is None
         await c.clock.advance(2)
         assert c.process.stuck() == "no tick has begun or ended for 61 s, expected one every 10 s"
+
+
+async def test_the_interval_is_told_and_the_alert_waits_for_what_liveness_does() -> None:
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleNotTicking"]
+    assert f"> {STUCK_TICKS:g} * max({INTERVAL}) + {probed_s():g} and" in rule.expr
+    assert FakeController(tick_s=25.0).metric(INTERVAL) == 25.0
+
+
+def probed_s() -> float:
+    """How long a failing /livez is probed before the pod is restarted."""
+    text = (Path(__file__).parents[2] / "deploy/kustomize/base/deployment.yaml").read_text()
+    (container,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    probe = container["livenessProbe"]
+    return float(probe["periodSeconds"] * probe["failureThreshold"])

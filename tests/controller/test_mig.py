@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.mig import REFUSED, MigWriter, slice_notes
 from autoscaler.controller.notes import Notebook
 from autoscaler.controller.slice_metrics import SliceSeries
@@ -57,7 +58,7 @@ async def sent(actuator: Actuator, *, leads: bool = True, left_s: float = 9.0) -
     clock = FakeClock()
     leadership = FakeLeadership()
     leadership.leading = leads
-    writer = MigWriter(actuator, leadership=leadership, clock=clock, timeout_s=4.0)
+    writer = MigWriter(actuator, Fence(leadership=leadership, clock=clock, call_s=4.0))
     (result,) = await writer.carry_out((ACTION,), until_s=clock.monotonic_s() + left_s)
     return result
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.cli.render import slice_lines
+from autoscaler.controller.fence import Fence
+from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.notes import Notebook
 from autoscaler.controller.templates import REFUSED, TemplateWriter, shape_notes
 from autoscaler.core.reasons import Reason
@@ -67,7 +71,7 @@ async def test_a_step_is_sent_by_who_leads_while_there_is_time(
 ) -> None:
     clock, leadership = FakeClock(), FakeLeadership()
     leadership.leading = leads
-    writer = TemplateWriter(actuator, leadership=leadership, clock=clock, timeout_s=4.0)
+    writer = TemplateWriter(actuator, Fence(leadership=leadership, clock=clock, call_s=4.0))
     (result,) = await writer.carry_out((action(),), until_s=clock.monotonic_s() + left_s)
     assert (result.outcome, actuator.asked) == (outcome, asked)
 
@@ -125,15 +129,42 @@ def test_what_is_refused_tick_after_tick_is_told_once_an_hour() -> None:
     assert list(shape_notes(record(nothing))) == []
 
 
+CHEAPER = ShapeDecision(
+    workload="team/bert",
+    shape="2g.20gb",
+    wanted="1g.10gb",
+    reason=Reason.SHAPE_CHEAPER,
+    message="4 x 1g.10gb carry it at 67% of the cost, for 12 min",
+)
+
+
 def test_plan_has_a_line_for_each_template() -> None:
-    decision = ShapeDecision(
-        workload="team/bert",
-        shape="2g.20gb",
-        wanted="1g.10gb",
-        reason=Reason.SHAPE_CHEAPER,
-        message="4 x 1g.10gb carry it at 67% of the cost, for 12 min",
-    )
-    (line,) = slice_lines(SlicesDecision(shapes=(decision,)))
+    (line,) = slice_lines(SlicesDecision(shapes=(CHEAPER,)))
     assert line.plain == (
         "template team/bert   2g.20gb   ShapeCheaper: 4 x 1g.10gb carry it at 67% of the cost, for 12 min"
     )
+
+
+def test_metrics_of_a_template_end_with_it_and_its_writes_are_counted() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    info = {
+        **{"namespace": "team", "kind": "Deployment", "name": "bert", "shape": "2g.20gb"},
+        **{"wanted": "1g.10gb", "reason": "ShapeCheaper"},
+    }
+    refused = {"to": "template", "outcome": "Rejected"}
+    assert value("forescale_actuation_writes_total", refused) == 0.0
+    seen = record(ShapeResult(action=action(), outcome=Outcome.REJECTED, message="forbidden"))
+    slices = SlicesDecision(shapes=(CHEAPER,))
+    metrics.ticked(replace(seen, result=replace(seen.result, slices=slices)), 0.1)
+    assert value("forescale_slices_template_info", info) == 1.0
+    assert value("forescale_actuation_writes_total", refused) == 1.0
+    steady = replace(CHEAPER, wanted=None, reason=Reason.SHAPE_STEADY)
+    slices = SlicesDecision(shapes=(steady,))
+    metrics.ticked(replace(record(), result=replace(seen.result, slices=slices)), 0.1)
+    assert value("forescale_slices_template_info", info) is None
+    info = {**info, "wanted": "", "reason": "ShapeSteady"}
+    assert value("forescale_slices_template_info", info) == 1.0
+    metrics.ticked(record(), 0.1)
+    assert value("forescale_slices_template_info", info) is None
+    assert value("forescale_actuation_writes_total", refused) == 1.0

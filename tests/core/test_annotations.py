@@ -137,10 +137,6 @@ def test_everything_at_once() -> None:
             "slice-shapes: beside survive, one of them is allowed: leave the other out",
         ),
         ({"survive": "rack"}, "survive: 'rack', one of none, node, zone is allowed"),
-        (
-            {"survive": "zone", "variant_group": "bert"},
-            "survive: 'zone', `none` is allowed beside variant-group: leave one of them out",
-        ),
         ({"min_replicas": "0"}, "min-replicas: 0, 1 or more is allowed: at 0 nothing shows demand"),
         (
             {"min_replicas": "two"},

@@ -136,6 +136,13 @@ OPT_INS = (
     *("podMonitor.enabled", "alerts.as", "nodes.enabled", "slices.enabled", "slices.cut"),
     *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions"),
     *("networkPolicy.prometheusPort", "templates.namespaces", "dashboard.enabled"),
+    *(
+        "journal.persistent",
+        "journal.size",
+        "journal.existingClaim",
+        "journal.accessMode",
+        "journal.enabled",
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
+from autoscaler.controller.fence import Fence
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.loop import ControlLoop, Parts
@@ -323,11 +324,9 @@ class FakeController:
             gatherer=self.gatherer,
             dispatcher=Dispatcher(
                 actuator=self.actuator,
-                leadership=self.leadership,
-                clock=self.clock,
+                fence=Fence(leadership=self.leadership, clock=self.clock, call_s=4.0),
                 metrics=self.metrics,
                 max_concurrent=3,
-                timeout_s=4.0,
             ),
             archive=archive,
             announcer=announcer,

@@ -11,8 +11,7 @@ from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.annotations import PREFIX
-from autoscaler.core.slices.settings import SlicesMode
-from autoscaler.core.slices.spread import unspread
+from autoscaler.core.survival import asked, unspread
 from autoscaler.core.types import Survive, WorkloadSpec
 
 PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
@@ -135,17 +134,19 @@ def _endings(annotated: Sequence[Object]) -> list[Diagnosis]:
 
 
 def _survival(settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
-    """Only the packing of slices keeps room for a loss."""
-    found = []
+    """Whether what is to survive a loss is spread, and its zones are known."""
+    found, engine = [], settings.engine
+    surviving = asked(specs)
     for spec in specs:
-        if spec.survive is Survive.NONE:
-            continue
-        name, asked = f"{spec.id.namespace}/{spec.id.name}", f"survive: {spec.survive.value}"
-        if settings.engine.slices.mode is SlicesMode.OFF:
-            text = f"{name}: {asked}, and nothing keeps room for it, for no slices are planned"
-            remedy = "set engine.slices.mode to recommend or auto, or take the annotation away"
-            found.append(warning(SURVIVAL, text, remedy))
-        elif (why := unspread(spec)) is not None:
+        survive = surviving[spec.id]
+        name, why = f"{spec.id.namespace}/{spec.id.name}", unspread(spec, survive)
+        if why is not None:
             remedy = "add the topology spread constraint, or take the annotation away"
             found.append(warning(SURVIVAL, f"{name}: {why}", remedy))
+        elif survive is Survive.ZONE and not (engine.nodes.pools or engine.slices.pools):
+            text = f"{name}: survive: zone, and no pool is configured whose nodes' zones could be looked at"
+            remedy = (
+                "name the pool in engine.nodes.pools or engine.slices.pools, or use survive: node"
+            )
+            found.append(warning(SURVIVAL, text, remedy))
     return found

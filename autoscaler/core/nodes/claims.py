@@ -21,6 +21,7 @@ from autoscaler.core.latency import main_objective
 from autoscaler.core.outlook import FULL_TRUST_SKILL, look_ahead
 from autoscaler.core.price import choices
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.survival import added
 from autoscaler.core.types import (
     Decision,
     DemandForecast,
@@ -73,8 +74,8 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     needs = given.spec.node_needs
     count = needs.count if needs is not None else 0
     pods = sum(1 for pod in given.pods if pod.deleted_s is None)
-    # They hold units and carry nothing.
-    sick = sum(1 for item in decision.sick if item.left_out)
+    # Sick ones hold units and carry nothing; others are there for the loss of a node.
+    beside = sum(1 for item in decision.sick if item.left_out) + added(decision)
     limit = given.spec.max_replicas or config.max_replicas
     floor = min(limit, max(decision.target, candidate.floor_ahead or 0))
     facts = decision.facts
@@ -103,9 +104,9 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
         workload=given.spec.id,
         held=pods * count,
         level=level * count,
-        level_whole=(_whole(level) + sick) * count,
-        median=min(limit, _whole(median) + margin + sick) * count,
-        upper=min(limit, _whole(upper) + margin + sick) * count,
+        level_whole=(_whole(level) + beside) * count,
+        median=min(limit, _whole(median) + margin + beside) * count,
+        upper=min(limit, _whole(upper) + margin + beside) * count,
         trust=trust,
         floor=floor * count,
         limit=limit * count,

@@ -61,6 +61,10 @@ class NodeStatus:
     """Held by pods that are bound to it, placeholders left out."""
     leaving: bool = False
     """Being deleted or cordoned: its units are not for new pods."""
+    node: str | None = None
+    """Its name, where `name` is that of a request."""
+    zone: str | None = None
+    """Its label `topology.kubernetes.io/zone`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from autoscaler.core import scarcity
+from autoscaler.core import scarcity, survival
 from autoscaler.core.nodes.lead import longest_s
 from autoscaler.core.nodes.settings import NodeSettings
 from autoscaler.core.nodes.state import PoolState
@@ -58,6 +58,12 @@ def wanted(decision: Decision) -> int:
     """Replicas before scarcity cut them: nodes that are cut otherwise may hold what those of today can't."""
     cuts = (step.before for step in decision.steps if step.stage == scarcity.STAGE)
     return next(cuts, decision.target)
+
+
+def spare(decision: Decision) -> int:
+    """Those of the wanted replicas that are only there so that a loss leaves the others."""
+    before = next((s.before for s in decision.steps if s.stage == survival.STAGE), 0)
+    return max(0, min(survival.added(decision), wanted(decision) - before))
 
 
 def group_name(group: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.mig.choice import Option, cheapest_mix, part_of
@@ -19,16 +20,17 @@ from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.fronts import unequal_shares
+from autoscaler.core.slices.members import Member, formed, members_of
 from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
-from autoscaler.core.slices.prices import prices, shape_of
+from autoscaler.core.slices.outlast import Standing, outlasting
+from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import GroupState, Needed
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     Decision,
     DecisionStep,
     Finding,
-    Mode,
-    Pause,
     WorkloadId,
     WorkloadInput,
 )
@@ -36,45 +38,6 @@ from autoscaler.core.types import (
 STAGE = "group"
 WORTH_RATIO = 0.9
 """A mix is begun where it costs at most this share of the members' own numbers, or where these are too few."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One Deployment of a group, as this tick sees it."""
-
-    given: WorkloadInput
-    decision: Decision
-    need: Need
-    mrps: int
-    """What one replica carries."""
-    price: int
-    wanted: int
-    """What sizing found, or what its own decision raises it to: a panic, a queue that grows."""
-    floor: int
-    """What a person or a schedule asks for at least,"""
-    limit: int
-    """and what it may have at most."""
-
-    @property
-    def name(self) -> str:
-        return str(self.given.spec.id)
-
-    @property
-    def settled(self) -> bool:
-        """Whether anything may be lowered beside it."""
-        given = self.given
-        return (
-            given.pods_known
-            and given.samples_error is None
-            and not given.replicas.rollout
-            and given.spec.pause not in (Pause.DOWN, Pause.ALL)
-        )
-
-    def carried(self, most: int) -> int:
-        """By its ready replicas, at most so many of them; 0 while what one carries was not measured here."""
-        if self.decision.facts.capacity_unproven is not None:
-            return 0
-        return min(self.decision.facts.ready or 0, most) * self.mrps
 
 
 @dataclass(slots=True)
@@ -96,34 +59,22 @@ def join(
     plan: SlicePlan | None,
     states: Sequence[GroupState],
     *,
+    losses: Mapping[WorkloadId, Loss | Finding] = MappingProxyType({}),
     config: EngineConfig,
     now_s: float,
 ) -> Joined:
     """Every group of two and more Deployments that forescale may scale."""
-    found: dict[str, list[tuple[WorkloadInput, Decision]]] = {}
-    for given, decision in zip(inputs, decisions, strict=True):
-        spec = given.spec
-        takes_part = (
-            spec.variant_group is not None
-            and spec.node_needs is not None
-            and spec.mode is Mode.AUTO
-            and given.replicas.held_by is None
-            and (given.replicas.desired > 0 or spec.may_sleep)
-        )
-        if takes_part:
-            key = f"{spec.id.namespace}/{spec.variant_group}"
-            found.setdefault(key, []).append((given, decision))
+    decided = {decision.workload: decision for decision in decisions}
     known = {state.group: state for state in states}
     joined = Joined()
-    for group, pairs in sorted(found.items()):
-        if len(pairs) < 2:
-            continue
+    for group, members in sorted(formed(inputs).items()):
+        pairs = [(given, decided[given.spec.id]) for given in members]
         state = known.get(group) or GroupState(group=group)
         refused = unequal_shares(group, pairs, needs, fronts)
         if refused is not None:
             _say(joined, group, pairs, refused)
             continue
-        _share(joined, group, pairs, needs, floors, plan, state, config=config, now_s=now_s)
+        _share(joined, group, pairs, needs, floors, plan, state, losses, config=config, now_s=now_s)
     return joined
 
 
@@ -144,26 +95,14 @@ def _share(
     floors: Mapping[WorkloadId, int],
     plan: SlicePlan | None,
     state: GroupState,
+    losses: Mapping[WorkloadId, Loss | Finding],
     *,
     config: EngineConfig,
     now_s: float,
 ) -> None:
-    members = _members(pairs, needs, floors, config)
+    members = members_of(pairs, needs, floors, config)
     if members is None:
-        # Missing is not zero: what is on its way stays, and nothing is moved.
-        for given, decision in pairs:
-            if state.moving and decision.target < decision.current:
-                held = _moved(decision, decision.current, f"group {group}: a member is not known")
-                joined.decisions[given.spec.id] = held
-        joined.groups.append(
-            GroupDecision(
-                group=group,
-                needed_mrps=None,
-                members=(),
-                message="held: demand or capacity of a member is not known",
-            )
-        )
-        joined.states.append(state)
+        _hold(joined, group, pairs, state)
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
@@ -175,70 +114,76 @@ def _share(
     worth = not enough or cost <= own * (1.0 if state.moving else WORTH_RATIO)
     auto = config.slices.mode is SlicesMode.AUTO
     message = _words(members, counts, needed, cost, own, worth=worth, auto=auto)
+    standing, mixed = _standing(members, losses), sum(counts.values())
+    counts = outlasting(standing, counts, needed)
+    if sum(counts.values()) > mixed:
+        message += f", and by {sum(counts.values()) - mixed} more when a {standing[0].loss.survive.value} is lost"
+    shares = tuple(_share_of(member, counts[member.name]) for member in members)
     joined.groups.append(
-        GroupDecision(
-            group=group,
-            needed_mrps=needed,
-            members=tuple(
-                GroupMember(
-                    workload=member.name,
-                    shape=_shape(member),
-                    replica_mrps=member.mrps,
-                    price=member.price,
-                    replicas=counts[member.name],
-                )
-                for member in members
-            ),
-            message=message,
-        )
+        GroupDecision(group=group, needed_mrps=needed, members=shares, message=message)
     )
     if worth and auto:
         targets = _targets(members, counts, needed)
         for member in members:
             after = _moved(member.decision, targets[member.name], f"group {group}: {message}")
             joined.decisions[member.given.spec.id] = _with_waiting(member, after, counts, targets)
+    elif standing:
+        _raise(joined, group, members, standing, needed)
     joined.states.append(replace(state, moving=worth and auto))
 
 
-def _members(
+def _share_of(member: Member, replicas: int) -> GroupMember:
+    return GroupMember(
+        workload=member.name,
+        shape=_shape(member),
+        replica_mrps=member.mrps,
+        price=member.price,
+        replicas=replicas,
+    )
+
+
+def _hold(
+    joined: Joined,
+    group: str,
     pairs: Sequence[tuple[WorkloadInput, Decision]],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    config: EngineConfig,
-) -> list[Member] | None:
-    """None: demand or capacity of one is not known."""
-    asked = [given.spec.node_needs for given, _ in pairs]
-    costs = prices([item for item in asked if item is not None], config)
-    members = []
-    for (given, decision), price in zip(pairs, costs, strict=True):
-        need, asleep = needs.get(given.spec.id), given.replicas.desired == 0
-        rps = None
-        if need is not None:
-            rps = need.replica_rps or (need.carried.rps if need.carried is not None else None)
-        mrps = int(rps * 1000) if rps else 0
-        if asleep and need is not None:
-            # No pod, so no demand of its own; what it could carry is remembered, or it is left asleep.
-            if mrps < 1:
-                continue
-            need = replace(need, wanted=0)
-        if need is None or need.wanted is None or mrps < 1:
-            return None
-        floor = floors.get(given.spec.id, given.spec.min_replicas)
-        members.append(
-            Member(
-                given=given,
-                decision=decision,
-                need=need,
-                mrps=mrps,
-                price=price,
-                wanted=max(
-                    need.wanted, decision.target if decision.target > decision.current else 0
-                ),
-                floor=floor,
-                limit=_limit(given, decision, floor, config),
-            )
-        )
-    return members if len(members) > 1 else None
+    state: GroupState,
+) -> None:
+    """Missing is not zero: what is on its way stays, and nothing is moved."""
+    for given, decision in pairs:
+        if state.moving and decision.target < decision.current:
+            held = _moved(decision, decision.current, f"group {group}: a member is not known")
+            joined.decisions[given.spec.id] = held
+    message = "held: demand or capacity of a member is not known"
+    joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
+    joined.states.append(state)
+
+
+def _raise(
+    joined: Joined,
+    group: str,
+    members: Sequence[Member],
+    standing: Sequence[Standing],
+    needed_mrps: int,
+) -> None:
+    """The members' own numbers, so that a loss leaves what is needed of all together."""
+    own = {member.name: member.decision.target for member in members}
+    targets, survive = outlasting(standing, own, needed_mrps), standing[0].loss.survive.value
+    text = f"group {group}: the loss of a {survive} is to leave {needed_mrps / 1000:.3g}/s"
+    for member in members:
+        after = _moved(member.decision, targets[member.name], text, Reason.SURVIVES_LOSS)
+        joined.decisions[member.given.spec.id] = after
+
+
+def _standing(
+    members: Sequence[Member], losses: Mapping[WorkloadId, Loss | Finding]
+) -> list[Standing]:
+    """All of them, where it is known of each what a loss takes; else none."""
+    found = [
+        Standing(name=m.name, mrps=m.mrps, price=m.price, limit=m.limit, loss=loss)
+        for m in members
+        if isinstance(loss := losses.get(m.given.spec.id), Loss)
+    ]
+    return found if len(found) == len(members) else []
 
 
 def _needed(
@@ -287,14 +232,6 @@ def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]
     return counts
 
 
-def _limit(given: WorkloadInput, decision: Decision, floor: int, config: EngineConfig) -> int:
-    """As many as it may have: its own ceiling, and no more than now while a person has stopped that."""
-    spec = given.spec
-    if spec.pause in (Pause.UP, Pause.ALL):
-        return max(floor, decision.current)
-    return max(floor, config.most_replicas(spec.max_replicas))
-
-
 def _targets(
     members: Sequence[Member], counts: Mapping[str, int], needed_mrps: int
 ) -> dict[str, int]:
@@ -319,14 +256,16 @@ def _targets(
     return targets
 
 
-def _moved(decision: Decision, target: int, message: str) -> Decision:
+def _moved(
+    decision: Decision, target: int, message: str, reason: Reason = Reason.VARIANT_MIX
+) -> Decision:
     if target == decision.target:
         return decision
     step = DecisionStep(
         stage=STAGE,
         before=decision.target,
         after=target,
-        reason=Reason.VARIANT_MIX,
+        reason=reason,
         message=message,
     )
     return replace(

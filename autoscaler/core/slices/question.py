@@ -18,10 +18,17 @@ from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out, others_on
-from autoscaler.core.slices.demanded import group_name, wanted
+from autoscaler.core.slices.demanded import group_name, spare, wanted
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
-from autoscaler.core.slices.spread import EVERYTHING, Honour, Spreading, left_out, survivors
+from autoscaler.core.slices.spread import (
+    EVERYTHING,
+    Honour,
+    Spreading,
+    left_out,
+    names_of,
+    survivors,
+)
 from autoscaler.core.types import Decision, Mode, TickRecord, WorkloadInput
 
 ONE = 1000
@@ -102,12 +109,14 @@ def question(
         _add_node(draft, node, owners)
     _add_grown(draft, record.input.workloads, record.input.pools)
     specs = [item.spec for item in record.input.workloads]
-    kept_for, unkept = survivors(specs, honour)
+    groups = {m.workload: one.group for one in record.result.slices.groups for m in one.members}
+    kept_for, unkept = survivors(specs, honour, groups)
     spreading = Spreading(
         ground=ground,
         specs={str(spec.id): spec for spec in specs},
         spread=honour.spread,
-        survivors=kept_for,
+        surviving={name: one.survive for one in kept_for for name in one.members},
+        spares=_spares(record),
     )
     draft.workloads = [spreading.of(_less_misplaced(draft, one)) for one in draft.workloads]
     for (cell, shape), count in sorted(draft.others.items()):
@@ -126,11 +135,9 @@ def question(
         },
         pools=ground.pools,
         of_node=ground.of_node,
-        grouped=frozenset(
-            member.workload for group in record.result.slices.groups for member in group.members
-        ),
-        left_out=left_out(specs, honour),
-        unkept=unkept,
+        grouped=frozenset(groups),
+        left_out=left_out(honour, kept_for, unkept),
+        unkept=names_of(unkept),
     )
 
 
@@ -210,6 +217,16 @@ def _add_single(draft: _Draft, given: WorkloadInput, decision: Decision) -> None
     name, runs = str(given.spec.id), _running(given)
     count = _wished(draft, name, runs, wanted(decision)) if given.spec.mode is Mode.AUTO else runs
     _add_counted(draft, name, shape_of(given.spec.node_needs), count, cells)
+
+
+def _spares(record: TickRecord) -> dict[str, int]:
+    """By workload that is asked for with what is wanted; of others only what runs is."""
+    pairs = zip(record.input.workloads, record.result.decisions, strict=True)
+    return {
+        str(given.spec.id): spare(decision)
+        for given, decision in pairs
+        if given.spec.mode is Mode.AUTO
+    }
 
 
 def _wished(draft: _Draft, name: str, now: int, wanted_now: int) -> int:

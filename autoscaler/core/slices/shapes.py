@@ -11,7 +11,7 @@ line that a person may change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from autoscaler.core.mig.choice import resource_of
 from autoscaler.core.need import Need, objective_of
@@ -47,14 +47,43 @@ DAY_S = 86400.0
 """No template is written twice within it."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is said, done and remembered of one workload's template."""
+
+    workload: WorkloadId
+    decision: ShapeDecision
+    state: ShapeState
+    finding: Finding | None = None
+    """What its owner should know."""
+    action: SetShape | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewed:
     """What became of all templates."""
 
-    findings: dict[WorkloadId, Finding] = field(default_factory=dict)
-    decisions: list[ShapeDecision] = field(default_factory=list)
-    actions: list[SetShape] = field(default_factory=list)
-    states: list[ShapeState] = field(default_factory=list)
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def decisions(self) -> tuple[ShapeDecision, ...]:
+        """One of each."""
+        return tuple(item.decision for item in self.verdicts)
+
+    @property
+    def actions(self) -> tuple[SetShape, ...]:
+        """What is to be written."""
+        return tuple(item.action for item in self.verdicts if item.action is not None)
+
+    @property
+    def states(self) -> tuple[ShapeState, ...]:
+        """For the next tick."""
+        return tuple(item.state for item in self.verdicts)
+
+    @property
+    def findings(self) -> dict[WorkloadId, Finding]:
+        """By workload."""
+        return {item.workload: item.finding for item in self.verdicts if item.finding is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,61 +113,53 @@ def review(
     hold: str | None,
 ) -> Reviewed:
     """Every workload with `forescale.io/slice-shapes`; `hold` is why nothing at all may be written."""
-    done = Reviewed()
     if config.slices.templates is TemplatesMode.OFF:
-        return done
+        return Reviewed()
     known = {state.workload: state for state in states}
     cases = _cases(tick_input.workloads, decisions, needs, floors, config)
     world = _World(tick_input=tick_input, decisions=decisions, plan=plan, config=config, hold=hold)
     busy = next((case.name for case in cases if under_way(case.given)), None)
+    verdicts = []
     for case in cases:
-        state, mark = known.get(case.name) or ShapeState(workload=case.name), case.status.mark
-        if mark is not None:
-            state = replace(state, changed_s=max(mark.at_s, state.changed_s or mark.at_s))
-        if (begun := under_way(case.given)) is not None:
-            _follow(done, case, begun, world)
-            done.states.append(ShapeState(workload=case.name, changed_s=state.changed_s))
-        elif _consider(done, case, state, busy, world):
+        state = _remembered(case, known.get(case.name))
+        begun = under_way(case.given)
+        if begun is not None:
+            verdicts.append(_followed(case, begun, state, world))
+            continue
+        verdict = _considered(case, state, busy, world)
+        verdicts.append(verdict)
+        if verdict.action is not None:
             busy = case.name
-    return done
+    return Reviewed(tuple(verdicts))
 
 
-def _consider(
-    done: Reviewed, case: Case, state: ShapeState, busy: str | None, world: _World
-) -> bool:
-    """Whether it is changed now; what is found is said, and remembered, in either case."""
+def _remembered(case: Case, state: ShapeState | None) -> ShapeState:
+    """With what its mark says of the last change, which whoever led before may have made."""
+    state, mark = state or ShapeState(workload=case.name), case.status.mark
+    if mark is None:
+        return state
+    return replace(state, changed_s=max(mark.at_s, state.changed_s or mark.at_s))
+
+
+def _considered(case: Case, state: ShapeState, busy: str | None, world: _World) -> Verdict:
+    """One that nothing is under way for; `busy` is the workload whose turn it is."""
     offer, now_s, settings = offered(case, world.config), world.now_s, world.config.slices
     state = waited(state, offer, now_s)
-    done.states.append(state)
     if isinstance(offer, NoOffer):
-        _say(done, case, None, Reason.SHAPE_STEADY, offer.message)
-        return False
+        return _verdict(case, None, Reason.SHAPE_STEADY, offer.message, state)
     waited_s = now_s - state.since_s if state.shape else 0.0
     text = f"{offer.message}, for {waited_s / 60:.0f} min"
     if waited_s < settings.template_patience_s or offer.ratio > WORTH_RATIO:
-        _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, text)
-        return False
+        return _verdict(case, offer.shape, Reason.SHAPE_CHEAPER, text, state)
     # No fewer than now: what is sized with has not been tried yet.
     replicas = max(case.given.replicas.desired, offer.replicas)
-    # Whoever changes it by hand wants to know both.
-    reasons = (
-        _not_ours(case, world.config)
-        or _too_soon(state, now_s)
-        or world.hold
-        or (f"{busy} is being changed, one at a time" if busy is not None else None),
-        _unsteady(case)
-        or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
-        or _no_room(case, offer.shape, replicas, world),
-    )
-    why = "; ".join(one for one in reasons if one is not None)
-    if why:
+    why = _in_the_way(case, offer, replicas, state, busy, world)
+    if why is not None:
         message = f"{text}; {_line(case, offer)}. Not changed: {why}"
-        _say(done, case, offer.shape, Reason.SHAPE_CHEAPER, message)
-        _find(done, case, Reason.SHAPE_CHEAPER, message, Severity.NORMAL)
-        return False
-    _say(done, case, offer.shape, Reason.SHAPE_CHANGING, text)
-    done.actions.append(_change(case, offer, replicas, text, now_s))
-    return True
+        verdict = _verdict(case, offer.shape, Reason.SHAPE_CHEAPER, message, state)
+        return _told(verdict, Severity.NORMAL)
+    verdict = _verdict(case, offer.shape, Reason.SHAPE_CHANGING, text, state)
+    return replace(verdict, action=_change(case, offer, replicas, text, now_s))
 
 
 def _cases(
@@ -172,7 +193,7 @@ def _cases(
     return sorted(found, key=lambda case: case.name)
 
 
-def _follow(done: Reviewed, case: Case, mark: ShapeMark, world: _World) -> None:
+def _followed(case: Case, mark: ShapeMark, state: ShapeState, world: _World) -> Verdict:
     # Nodes that are not seen are no reason to leave a rollout as it is.
     frozen, settings = world.tick_input.frozen, world.config.slices
     hold = None if frozen is None else f"all scaling is frozen: {frozen}"
@@ -181,14 +202,31 @@ def _follow(done: Reviewed, case: Case, mark: ShapeMark, world: _World) -> None:
     seen = follow(
         case.given, mark, now_s=world.now_s, watchdog_s=settings.template_watchdog_s, hold=hold
     )
-    _say(done, case, mark.after, seen.reason, seen.message)
+    # How long another slice has been cheaper begins anew with the change.
+    state = ShapeState(workload=case.name, changed_s=state.changed_s)
+    verdict = _verdict(case, mark.after, seen.reason, seen.message, state)
     if seen.person:
-        _find(done, case, seen.reason, seen.message, Severity.WARNING)
-    if seen.action is not None:
-        done.actions.append(seen.action)
+        verdict = _told(verdict, Severity.WARNING)
+    return replace(verdict, action=seen.action)
 
 
 # ---------------------------------------------------------------- whether it may be
+
+
+def _in_the_way(
+    case: Case, offer: Offer, replicas: int, state: ShapeState, busy: str | None, world: _World
+) -> str | None:
+    """Whoever changes it by hand wants to know both: why forescale may not, and what a rollout would meet."""
+    reasons = (
+        _not_ours(case, world.config)
+        or _too_soon(state, world.now_s)
+        or world.hold
+        or (f"{busy} is being changed, one at a time" if busy is not None else None),
+        _unsteady(case)
+        or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
+        or _no_room(case, offer.shape, replicas, world),
+    )
+    return "; ".join(one for one in reasons if one is not None) or None
 
 
 def _not_ours(case: Case, config: EngineConfig) -> str | None:
@@ -297,17 +335,21 @@ def _change(case: Case, offer: Offer, replicas: int, message: str, now_s: float)
     )
 
 
-def _say(done: Reviewed, case: Case, wanted: str | None, reason: Reason, message: str) -> None:
-    done.decisions.append(
-        ShapeDecision(
-            workload=case.name,
-            shape=case.status.shape,
-            wanted=wanted,
-            reason=reason,
-            message=message,
-        )
+def _verdict(
+    case: Case, wanted: str | None, reason: Reason, message: str, state: ShapeState
+) -> Verdict:
+    decision = ShapeDecision(
+        workload=case.name,
+        shape=case.status.shape,
+        wanted=wanted,
+        reason=reason,
+        message=message,
     )
+    return Verdict(workload=case.given.spec.id, decision=decision, state=state)
 
 
-def _find(done: Reviewed, case: Case, reason: Reason, message: str, severity: Severity) -> None:
-    done.findings[case.given.spec.id] = Finding(reason=reason, message=message, severity=severity)
+def _told(verdict: Verdict, severity: Severity) -> Verdict:
+    """Its owner is told what was decided."""
+    said = verdict.decision
+    finding = Finding(reason=said.reason, message=said.message, severity=severity)
+    return replace(verdict, finding=finding)

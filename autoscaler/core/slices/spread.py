@@ -6,13 +6,15 @@ On slice pools only: where a node autoscaler may bring a node, it brings it wher
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement
 from autoscaler.core.packing.problem import Domain, Spread, Variant, Workload
 from autoscaler.core.slices.cells import Ground
+from autoscaler.core.survival import asked, unspread
 from autoscaler.core.types import Survive, WorkloadSpec
 
 
@@ -29,18 +31,46 @@ class Honour:
 EVERYTHING = Honour()
 
 
-def survivors(
-    specs: Sequence[WorkloadSpec], honour: Honour
-) -> tuple[frozenset[str], frozenset[str]]:
-    """(workloads that have room kept for a loss, those that are to have it too). The highest priority goes first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A workload that can survive a loss, or a variant group, which does so as one."""
 
-    Those that nothing spreads are neither: they are told so.
+    survive: Survive
+    priority: int
+    """The highest of its members."""
+    members: frozenset[str]
+
+
+def survivors(
+    specs: Sequence[WorkloadSpec], honour: Honour, groups: Mapping[str, str] = MappingProxyType({})
+) -> tuple[tuple[Survivor, ...], tuple[Survivor, ...]]:
+    """(who has room kept for a loss, who is to have it too). The highest priority goes first.
+
+    `groups` is by workload the group that it is packed with. Those of which nothing spreads a member are neither: they
+    are told so.
     """
-    able = [s for s in specs if s.survive is not Survive.NONE and unspread(s) is None]
-    able.sort(key=lambda spec: (-spec.priority, str(spec.id)))
+    surviving = asked(specs)
+    together: dict[str, list[WorkloadSpec]] = {}
+    for spec in specs:
+        together.setdefault(groups.get(str(spec.id), str(spec.id)), []).append(spec)
+    able = [
+        Survivor(
+            survive=surviving[members[0].id],
+            priority=max(spec.priority for spec in members),
+            members=frozenset(str(spec.id) for spec in members),
+        )
+        for members in together.values()
+        if surviving[members[0].id] is not Survive.NONE
+        and all(unspread(spec, surviving[spec.id]) is None for spec in members)
+    ]
+    able.sort(key=lambda one: (-one.priority, sorted(one.members)))
     kept = math.ceil(honour.surviving_ratio * len(able)) if honour.spread else 0
-    names = [str(spec.id) for spec in able]
-    return frozenset(names[:kept]), frozenset(names[kept:])
+    return tuple(able[:kept]), tuple(able[kept:])
+
+
+def names_of(survivors: Sequence[Survivor]) -> frozenset[str]:
+    """Of all their members."""
+    return frozenset(name for one in survivors for name in one.members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +81,17 @@ class Spreading:
     specs: dict[str, WorkloadSpec]
     """By variant."""
     spread: bool = True
-    survivors: frozenset[str] = frozenset()
-    """Variants that have room kept for a loss."""
+    surviving: Mapping[str, Survive] = field(default_factory=dict)
+    """By variant that has room kept for it, the loss that it is to survive."""
+    spares: Mapping[str, int] = field(default_factory=dict)
+    """By workload, the replicas that are wanted only so that a loss leaves the others: here they follow from that."""
 
     def of(self, workload: Workload) -> Workload:
-        """With what spreads its variants, and what it survives. A group survives nothing by itself."""
+        """With what spreads its variants, and what it survives."""
+        workload = self._without_spares(workload)
         if not self.spread:
             return workload
-        alone = len(workload.variants) == 1
-        survive = self._survive(workload.variants[0]) if alone else None
+        survive = self._survive(workload)
         return replace(
             workload,
             variants=tuple(self._spread(one, workload, survive) for one in workload.variants),
@@ -86,16 +118,24 @@ class Spreading:
             ),
         )
 
-    def _survive(self, variant: Variant) -> Domain | None:
-        """As far as anything spreads it: without, Kubernetes may put all of it into one."""
-        needs, spec = self._needs(variant), self.specs.get(variant.name)
-        if needs is None or spec is None or not self._fixed(variant):
+    def _without_spares(self, workload: Workload) -> Workload:
+        spare = self.spares.get(workload.name, 0)
+        if not spare or not all(self._fixed(variant) for variant in workload.variants):
+            return workload
+        carried = spare * workload.variants[0].capacity_mrps
+        return replace(workload, demand_mrps=max(0, workload.demand_mrps - carried))
+
+    def _survive(self, workload: Workload) -> Domain | None:
+        """Where nodes come of themselves, and where a zone is not known, nothing is counted."""
+        usable = [variant for variant in workload.variants if variant.cells]
+        kept = {self.surviving.get(variant.name) for variant in usable}
+        if len(kept) != 1 or not all(self._fixed(variant) for variant in usable):
             return None
-        if variant.name not in self.survivors:
-            return None
-        if spec.survive is Survive.NODE:
+        survive = kept.pop()
+        if survive is Survive.NODE:
             return Domain.NODE
-        return Domain.ZONE if spec.survive is Survive.ZONE and self._zoned(variant) else None
+        zoned = survive is Survive.ZONE and all(self._zoned(variant) for variant in usable)
+        return Domain.ZONE if zoned else None
 
     def _needs(self, variant: Variant) -> NodeNeeds | None:
         spec = self.specs.get(variant.name)
@@ -108,32 +148,14 @@ class Spreading:
         return all(self.ground.cells[name].zone is not None for name in variant.cells)
 
 
-def unspread(spec: WorkloadSpec) -> str | None:
-    """Why what it is to survive can't be had; None: it can, or nothing is to be."""
-    placement = spec.node_needs.placement if spec.node_needs is not None else Placement()
-    if spec.survive is Survive.NODE:
-        if placement.alone or placement.skew(HOST_LABEL) is not None:
-            return None
-        key, other = HOST_LABEL, " or required anti-affinity to its own pods there"
-    elif spec.survive is Survive.ZONE and placement.skew(ZONE_LABEL) is None:
-        key, other = ZONE_LABEL, ""
-    else:
-        return None
-    return (
-        f"survive: {spec.survive.value}, and nothing spreads its pods: a topology spread constraint over {key} with "
-        f"DoNotSchedule{other} is needed, else Kubernetes may put all of them into one"
-    )
-
-
-def left_out(specs: Sequence[WorkloadSpec], honour: Honour) -> str:
+def left_out(honour: Honour, kept: Sequence[Survivor], left: Sequence[Survivor]) -> str:
     """What a question left out to fit, in words; empty: nothing."""
     if not honour.spread:
         return "spread constraints are not counted: with them nothing fits"
-    kept, left = survivors(specs, honour)
-    losses = sorted({spec.survive.value for spec in specs if str(spec.id) in left})
+    losses = sorted({one.survive.value for one in left})
     if not losses:
         return ""
-    whose = f" of {', '.join(sorted(left))}" if kept else ""
+    whose = f" of {', '.join(sorted(names_of(left)))}" if kept else ""
     return f"no room is kept for the loss of a {' or a '.join(losses)}{whose}: it does not fit"
 
 

@@ -14,9 +14,9 @@ from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
 from autoscaler.core.slices.shapes import Reviewed, review
-from autoscaler.core.slices.spread import unspread
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.types import Decision, Finding, Survive, TickInput, WorkloadId, WorkloadInput
+from autoscaler.core.survival import losses
+from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
 """A plan that is older says nothing: who makes them has stopped."""
@@ -44,7 +44,7 @@ def step(
     given, now_s = tick_input.slices, tick_input.now_s
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
-    plan = _kept(tick_input.slice_plan or state.plan, now_s)
+    plan, surviving = _kept(tick_input.slice_plan or state.plan, now_s), losses(tick_input)
     joined = join(
         tick_input.workloads,
         decisions,
@@ -53,6 +53,7 @@ def step(
         given.fronts,
         plan,
         state.groups,
+        losses=surviving,
         config=config,
         now_s=now_s,
     )
@@ -61,7 +62,13 @@ def step(
     )
     moved = _pools(given, plan, state, config, now_s, hold)
     after = tuple(
-        _with_remarks(workload, joined.decisions.get(item.workload, item), given, plan, config)
+        _with_remarks(
+            workload,
+            joined.decisions.get(item.workload, item),
+            given,
+            plan if workload.spec.id in surviving else None,
+            config,
+        )
         for workload, item in zip(tick_input.workloads, decisions, strict=True)
     )
     reviewed = review(
@@ -72,15 +79,15 @@ def step(
         slices=replace(
             moved[0],
             groups=tuple(joined.groups),
-            shapes=tuple(reviewed.decisions),
-            shape_actions=tuple(reviewed.actions),
+            shapes=reviewed.decisions,
+            shape_actions=reviewed.actions,
         ),
         state=replace(
             state,
             plan=plan,
             groups=tuple(joined.states),
             pools=moved[1],
-            shapes=tuple(reviewed.states),
+            shapes=reviewed.states,
         ),
     )
 
@@ -98,20 +105,14 @@ def _with_remarks(
     plan: SlicePlan | None,
     config: EngineConfig,
 ) -> Decision:
-    """Says so where no node of its slice pools is for its pods, and where it does not survive what it is to."""
+    """Says so where no node of its slice pools is for its pods, and where the plan keeps no room for its loss."""
     needs, found = workload.spec.node_needs, []
     if needs is None or given.stale is not None:
         return decision
-    nowhere, flaw = stranded(needs, given.nodes, config), unspread(workload.spec)
+    nowhere = stranded(needs, given.nodes, config)
     if nowhere is not None:
         found.append(Finding(reason=Reason.UNSCHEDULABLE, message=nowhere))
-    if flaw is not None:
-        found.append(Finding(reason=Reason.UNSUPPORTED, message=flaw))
-    elif (
-        plan is not None
-        and str(workload.spec.id) in plan.unkept
-        and workload.spec.survive is not Survive.NONE
-    ):
+    if plan is not None and str(workload.spec.id) in plan.unkept:
         found.append(Finding(reason=Reason.NO_FREE_SLICE, message=plan.left_out))
     return replace(decision, findings=(*decision.findings, *found)) if found else decision
 

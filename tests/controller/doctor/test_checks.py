@@ -12,9 +12,9 @@ from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, Level
 from autoscaler.controller.ports import ObservedWorkload, Samples
 from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.settings import SliceSettings, SlicesMode
 from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus, Survive
 from tests.core.story import spec
 
@@ -297,17 +297,18 @@ def test_a_quota_below_what_may_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "survive", "wrong"),
+    ("spread", "survive", "wrong"),
     [
-        pytest.param(SlicesMode.OFF, Survive.NONE, [], id="nothing is asked for"),
+        pytest.param(False, Survive.NONE, [], id="nothing is asked for"),
+        pytest.param(True, Survive.NODE, [], id="one on a node"),
         pytest.param(
-            SlicesMode.OFF,
-            Survive.NODE,
-            ["survive: node, and nothing keeps room for it, for no slices are planned"],
-            id="nobody plans",
+            True,
+            Survive.ZONE,
+            ["survive: zone, and no pool is configured whose nodes' zones could be looked at"],
+            id="zones are not known",
         ),
         pytest.param(
-            SlicesMode.AUTO,
+            False,
             Survive.ZONE,
             [
                 "survive: zone, and nothing spreads its pods: a topology spread constraint over "
@@ -317,9 +318,10 @@ def test_a_quota_below_what_may_be_asked_for() -> None:
         ),
     ],
 )
-def test_what_is_to_survive_a_loss(mode: SlicesMode, survive: Survive, wrong: list[str]) -> None:
-    settings = Settings(engine=EngineConfig(slices=SliceSettings(mode=mode)))
-    told = worst(workloads.check(Cluster(), settings, (spec(survive=survive),)))
+def test_what_is_to_survive_a_loss(spread: bool, survive: Survive, wrong: list[str]) -> None:
+    over = tuple(SpreadRule(key=key) for key in (HOST_LABEL, ZONE_LABEL)) if spread else ()
+    needs = NodeNeeds(resource=GPU, count=1, placement=Placement(spreads=over))
+    told = worst(workloads.check(Cluster(), Settings(), (spec(survive=survive, node_needs=needs),)))
     assert told == [("warning", f"team/bert: {text}") for text in wrong]
 
 

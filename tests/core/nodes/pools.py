@@ -20,8 +20,10 @@ from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.survival import STAGE
 from autoscaler.core.types import (
     Decision,
+    DecisionStep,
     DemandForecast,
     Facts,
     PodStatus,
@@ -62,6 +64,8 @@ class Workload:
     price: float | None = None
     """Of a miss, at which sizing works."""
     growth: Growth = Growth()
+    for_a_loss: int = 0
+    """So many more than the demand asks for run, that a loss leaves these."""
 
     def candidate(self, now_s: float) -> Candidate:
         """As the step takes it."""
@@ -87,6 +91,7 @@ class Workload:
             target=target,
             reason=Reason.STEADY,
             message="",
+            steps=self._steps(target),
             facts=facts,
         )
         return Candidate(
@@ -96,6 +101,19 @@ class Workload:
             growth=self.growth,
             skew_ratio=1.0,
             floor_ahead=self.floor_ahead,
+        )
+
+    def _steps(self, target: int) -> tuple[DecisionStep, ...]:
+        if not self.for_a_loss:
+            return ()
+        return (
+            DecisionStep(
+                stage=STAGE,
+                before=target - self.for_a_loss,
+                after=target,
+                reason=Reason.SURVIVES_LOSS,
+                message="",
+            ),
         )
 
     def _forecast(self, now_s: float) -> DemandForecast | None:

@@ -34,6 +34,12 @@ def test_what_sizing_asks_for_beyond_the_demand_has_to_find_nodes_too() -> None:
     assert World(workloads=[Workload(ahead_rps=(60.0, 60.0), price=8.0)]).headroom() == 5
 
 
+def test_what_runs_for_a_loss_comes_on_top_of_what_is_expected() -> None:
+    # 7 for 70 rps at the upper quantile, and one that a node may take with it; 3 are there.
+    bert = Workload(pods=3, ahead_rps=(60.0, 70.0), for_a_loss=1)
+    assert World(workloads=[bert]).headroom() == 5
+
+
 @pytest.mark.parametrize(
     ("age_s", "headroom"),
     [

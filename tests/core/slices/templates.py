@@ -169,7 +169,7 @@ class World:
             config=self.config,
             hold=self.hold,
         )
-        self.states = tuple(found.states)
+        self.states = found.states
         return found
 
     def wait(self, seconds: float = HOUR_S) -> Reviewed:

@@ -16,9 +16,11 @@ from autoscaler.core.slices.groups import Joined, join
 from autoscaler.core.slices.observed import Front, SlicePlan
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import GroupState
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     Decision,
     Facts,
+    Finding,
     Mode,
     Pause,
     PodStatus,
@@ -124,6 +126,7 @@ class Group:
     states: tuple[GroupState, ...] = ()
     now_s: float = START_S
     floors: dict[WorkloadId, int] = field(default_factory=dict)
+    losses: dict[WorkloadId, Loss | Finding] = field(default_factory=dict)
 
     def join(self, seconds: float = 10.0) -> Joined:
         self.now_s += seconds
@@ -135,6 +138,7 @@ class Group:
             self.fronts,
             self.plan,
             self.states,
+            losses=self.losses,
             config=self.config,
             now_s=self.now_s,
         )

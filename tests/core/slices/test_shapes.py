@@ -54,7 +54,7 @@ from tests.core.story import START_S, spec
 def test_after_an_hour_the_template_asks_for_the_cheaper_slice() -> None:
     world = World()
     early = world.wait(HOUR_S - 60.0)
-    assert (early.actions, early.findings) == ([], {})
+    assert (early.actions, early.findings) == ((), {})
     assert early.decisions[0].reason is Reason.SHAPE_CHEAPER
     found = world.tick(60.0)
     (action,) = found.actions
@@ -107,12 +107,12 @@ def test_ninety_five_percent_is_not_worth_a_rollout() -> None:
     others = (Alternative(shape=ONE, replica_rps=5.3, wanted=19),)
     world = World(desired=10, wanted=10, others=others, nodes=(node(30),))
     found = world.wait(4 * HOUR_S)
-    assert (found.actions, found.findings) == ([], {})
+    assert (found.actions, found.findings) == ((), {})
     # Once it has been wanted for a tenth less, noise up to its equal does not begin the hour anew.
     world.others = (Alternative(shape=ONE, replica_rps=6.0, wanted=17),)
     world.tick(60.0)
     world.others = (Alternative(shape=ONE, replica_rps=5.3, wanted=19),)
-    assert world.wait().actions == []
+    assert world.wait().actions == ()
     world.others = (Alternative(shape=ONE, replica_rps=6.0, wanted=17),)
     assert len(world.tick(60.0).actions) == 1
 
@@ -189,7 +189,7 @@ OWNED = "Helm applies it, as meta.helm.sh/release-name says: change it there"
 )
 def test_it_is_said_with_the_line_to_change(world: World, why: str) -> None:
     found = world.wait()
-    assert found.actions == []
+    assert found.actions == ()
     finding = found.findings[world.id]
     assert (finding.reason, finding.severity) == (Reason.SHAPE_CHEAPER, Severity.NORMAL)
     assert (
@@ -226,7 +226,7 @@ def test_what_is_only_recommended_says_what_else_is_in_the_way() -> None:
 )
 def test_what_is_not_known_is_no_advice(world: World, why: str) -> None:
     found = world.wait(3 * HOUR_S)
-    assert (found.actions, found.findings) == ([], {})
+    assert (found.actions, found.findings) == ((), {})
     assert (found.decisions[0].reason, found.decisions[0].wanted) == (Reason.SHAPE_STEADY, None)
     assert why in found.decisions[0].message
 
@@ -264,7 +264,7 @@ def test_not_knowing_for_a_moment_does_not_begin_the_hour_anew() -> None:
     world.wanted = None
     world.tick(400.0)
     world.wanted = 3
-    assert world.tick(10.0).actions == []
+    assert world.tick(10.0).actions == ()
 
 
 def rival(pods: int, target: int, resource: str = f"nvidia.com/mig-{ONE}") -> World:
@@ -340,7 +340,7 @@ def test_what_failed_or_was_taken_back_waits_for_another_image(phase: ShapePhase
     mark = replace(MARK, phase=phase, at_s=START_S - 30 * DAY_S, why="OOM")
     world = World(status=status(mark=mark))
     found = world.wait(3 * HOUR_S)
-    assert (found.actions, found.findings) == ([], {})
+    assert (found.actions, found.findings) == ((), {})
     assert why in found.decisions[0].message
     world.status = status(mark=mark, image="bert:2")
     assert len(world.wait().actions) == 1
@@ -365,7 +365,7 @@ def test_what_has_begun_is_ended_though_nodes_are_not_seen() -> None:
     assert [action.step for action in world.tick(60.0).actions] == [ShapeStep.SETTLE]
     config = recommend()
     told = World(config=config, status=status(shape=ONE, mark=rolling)).tick(60.0)
-    assert told.actions == []
+    assert told.actions == ()
     assert "not written: engine.slices.templates is recommend" in told.decisions[0].message
 
 

@@ -12,10 +12,21 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, S
 from autoscaler.core.packing.problem import Domain, Spread
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import SlicePlan, SlicesInput
-from autoscaler.core.slices.spread import EVERYTHING, Honour, left_out, survivors
+from autoscaler.core.slices.question import question
+from autoscaler.core.slices.spread import EVERYTHING, Honour, left_out, names_of, survivors
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.slices.step import step
-from autoscaler.core.types import Decision, Survive, TickInput, WorkloadId, WorkloadInput
+from autoscaler.core.survival import STAGE, unspread
+from autoscaler.core.types import (
+    Decision,
+    DecisionStep,
+    Survive,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
+from tests.core.slices.records import record
 from tests.core.slices.test_cells import (
     CONFIG,
     START_S,
@@ -79,6 +90,28 @@ def test_nodes_that_are_cut_for_replicas_of_3g(
     assert cut(solve(ask(NODES, given), START_S)) == nodes
 
 
+@pytest.mark.parametrize(
+    ("survive", "kept", "nodes"),
+    [
+        # Four, and a fifth that is there already for the loss of a node: not a sixth for its own.
+        (Survive.NODE, EVERYTHING, 5),
+        # Where no room is kept for that, the four are what is to find some.
+        (Survive.NODE, Honour(surviving_ratio=0.0), 4),
+    ],
+)
+def test_what_runs_for_a_loss_is_not_counted_twice(
+    survive: Survive, kept: Honour, nodes: int
+) -> None:
+    seen, decision = surviving(5, asks(placement=ALONE), survive)
+    step = DecisionStep(
+        stage=STAGE, before=4, after=5, reason=Reason.SURVIVES_LOSS, message="one more"
+    )
+    tick = record(NODES, (seen, replace(decision, steps=(step,))))
+    asked = question(tick, CONFIG, honour=kept)
+    assert asked is not None
+    assert cut(solve(asked, START_S)) == nodes
+
+
 def test_zones_split_a_pool_only_where_somebody_is_spread_over_them() -> None:
     assert cells(ask(NODES, workload("a", 2, asks(placement=OVER_NODES)))) == {"mig": 6}
     spread = ask(NODES, workload("a", 2, asks(placement=OVER_ZONES)))
@@ -116,12 +149,16 @@ def test_what_does_not_fit_is_left_out_and_said() -> None:
     given = surviving(4, asks(placement=ALONE), Survive.NODE)
     strict = solve(ask(NODES[:4], given), START_S)
     assert strict.infeasible is not None
-    assert left_out([given[0].spec], EVERYTHING) == ""
-    assert (
-        left_out([given[0].spec], Honour(surviving_ratio=0.0))
-        == "no room is kept for the loss of a node: it does not fit"
+    assert said([given[0].spec], EVERYTHING) == ""
+    nothing = Honour(surviving_ratio=0.0)
+    assert said([given[0].spec], nothing) == (
+        "no room is kept for the loss of a node: it does not fit"
     )
-    assert left_out([], Honour(surviving_ratio=0.0)) == ""
+    assert said([], nothing) == ""
+
+
+def said(specs: list[WorkloadSpec], honour: Honour) -> str:
+    return left_out(honour, *survivors(specs, honour))
 
 
 @pytest.mark.parametrize(
@@ -143,10 +180,10 @@ def test_whose_survival_is_left_out_goes_by_priority(
         for name, priority in (("a", 0), ("b", 9), ("c", 5))
     ]
     honour = Honour(surviving_ratio=ratio)
-    names, others = survivors(given, honour)
+    names, others = map(names_of, survivors(given, honour))
     assert names == {f"team/{name}" for name in kept}
     assert others == {f"team/{name}" for name in {"a", "b", "c"} - kept}
-    assert left_out(given, honour) == left
+    assert said(given, honour) == left
 
 
 def told(
@@ -195,8 +232,7 @@ def test_it_is_said_that_nothing_spreads_what_is_to_survive(
     survive: Survive, placement: Placement, message: str | None
 ) -> None:
     given = surviving(2, asks(placement=placement), survive)
-    expected = [] if message is None else [(Reason.UNSUPPORTED, message)]
-    assert told(given) == expected
+    assert unspread(given[0].spec, survive) == message
     # It stays in the question, and stands in nobody's way.
     assert solve(ask(NODES, given), START_S).infeasible is None
 

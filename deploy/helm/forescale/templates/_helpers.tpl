@@ -22,5 +22,31 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $headroom := printf "%s-headroom" (include "forescale.name" .) }}
 {{- $own = merge $own (dict "headroom" (dict "namespace" $headroom "priority_class" $headroom)) }}
 {{- end }}
-{{- toYaml (mustMergeOverwrite $own (deepCopy .Values.policy)) }}
+{{- $policy := mustMergeOverwrite $own (deepCopy .Values.policy) }}
+{{- if not .Values.journal.enabled }}
+{{- $policy = omit $policy "journal" }}
+{{- else if not (hasPrefix "/var/lib/forescale/" (dig "journal" "path" "" $policy)) }}
+{{- fail (printf "policy.journal.path: %q, must be a folder below /var/lib/forescale/, where the volume is; or set journal.enabled=false" (dig "journal" "path" "" $policy)) }}
+{{- end }}
+{{- toYaml $policy }}
+{{- end }}
+
+{{- /* The claim that holds the journal; empty: none does. */ -}}
+{{- define "forescale.journalClaim" -}}
+{{- if .Values.journal.enabled -}}
+{{- if .Values.journal.existingClaim }}{{ .Values.journal.existingClaim }}{{ else if .Values.journal.persistent }}{{ include "forescale.name" . }}-journal{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* true: the journal's claim can be mounted on one node only. */ -}}
+{{- define "forescale.oneMount" -}}
+{{- $mode := .Values.journal.accessMode -}}
+{{- if not (has $mode (list "ReadWriteMany" "ReadWriteOnce" "ReadWriteOncePod")) -}}
+{{- fail (printf "journal.accessMode: %q, must be ReadWriteMany, ReadWriteOnce or ReadWriteOncePod" $mode) -}}
+{{- end -}}
+{{- $one := and (include "forescale.journalClaim" .) (ne $mode "ReadWriteMany") -}}
+{{- if and $one (gt (int .Values.replicas) 1) -}}
+{{- fail (printf "journal.accessMode: %s with replicas %d: a second pod on another node would wait for the volume for ever, and nobody take over; set replicas=1, or name a storageClass with ReadWriteMany" $mode (int .Values.replicas)) -}}
+{{- end -}}
+{{- if $one }}true{{ end -}}
 {{- end }}

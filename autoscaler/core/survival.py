@@ -1,0 +1,158 @@
+"""How many replicas a workload needs so that the loss of a node, or of a zone, leaves as many as the demand asks for.
+
+What goes at once is bounded by what the scheduler enforces: anti-affinity to its own pods, or a topology spread
+constraint. How many nodes or zones there are is read off where its pods are: once one of them has more than the skew
+lets it be ahead of an empty one, there is no empty one, and those with pods are all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement
+from autoscaler.core.packing.supply import peak
+from autoscaler.core.reasons import Reason
+from autoscaler.core.types import (
+    Decision,
+    Finding,
+    PodStatus,
+    Survive,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
+
+STAGE = "survive"
+STRICTEST = (Survive.ZONE, Survive.NODE, Survive.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What of a workload may go at once."""
+
+    survive: Survive
+    skew: int
+    """The most replicas that one of them has while another has none."""
+    domains: int | None = None
+    """How many nodes or zones there are for its pods; None: so many that one is without, as far as is seen."""
+
+    def most(self, replicas: int) -> int:
+        """Of so many replicas, those that one loss takes at most."""
+        if self.domains is None:
+            return min(replicas, self.skew)
+        return peak(replicas, self.domains, self.skew)
+
+    def enough(self, needed: int) -> int:
+        """The fewest replicas of which one loss leaves so many."""
+        replicas = needed + self.most(needed)
+        while replicas - self.most(replicas) < needed:
+            replicas += 1
+        return replicas
+
+
+def told(decision: Decision, loss: Loss | Finding | None) -> Decision:
+    """With why it can't survive what it is to."""
+    if not isinstance(loss, Finding):
+        return decision
+    return replace(decision, findings=(*decision.findings, loss))
+
+
+def added(decision: Decision) -> int:
+    """How many replicas it asks for on top of the demand's, so that a loss leaves these."""
+    return next((s.after - s.before for s in decision.steps if s.stage == STAGE), 0)
+
+
+def asked(specs: Iterable[WorkloadSpec]) -> Mapping[WorkloadId, Survive]:
+    """What each workload is to survive. The members of a variant group serve one model: the strictest counts."""
+    known = list(specs)
+    groups: dict[tuple[str, str], list[Survive]] = {}
+    for spec in known:
+        if spec.variant_group is not None:
+            groups.setdefault((spec.id.namespace, spec.variant_group), []).append(spec.survive)
+    return {
+        spec.id: spec.survive
+        if spec.variant_group is None
+        else min(groups[spec.id.namespace, spec.variant_group], key=STRICTEST.index)
+        for spec in known
+    }
+
+
+def losses(tick_input: TickInput) -> Mapping[WorkloadId, Loss | Finding]:
+    """By workload that is to survive one, what may go at once, or why that can't be told."""
+    surviving = asked(given.spec for given in tick_input.workloads)
+    zones = zones_of(tick_input) if Survive.ZONE in surviving.values() else {}
+    return {
+        given.spec.id: _loss(given, survive, zones)
+        for given in tick_input.workloads
+        if (survive := surviving[given.spec.id]) is not Survive.NONE
+    }
+
+
+def unspread(spec: WorkloadSpec, survive: Survive) -> str | None:
+    """Why it can't survive that; None: it can, or nothing is to be survived."""
+    placement = spec.node_needs.placement if spec.node_needs is not None else Placement()
+    if survive is Survive.NODE:
+        if placement.alone or placement.skew(HOST_LABEL) is not None:
+            return None
+        key, other = HOST_LABEL, " or required anti-affinity to its own pods there"
+    elif survive is Survive.ZONE and placement.skew(ZONE_LABEL) is None:
+        key, other = ZONE_LABEL, ""
+    else:
+        return None
+    return (
+        f"survive: {survive.value}, and nothing spreads its pods: a topology spread constraint over {key} with "
+        f"DoNotSchedule{other} is needed, else Kubernetes may put all of them into one"
+    )
+
+
+def zones_of(tick_input: TickInput) -> Mapping[str, str]:
+    """By node, its zone: of the nodes of configured pools."""
+    found = {
+        node.node or node.name: node.zone
+        for pool in tick_input.pools
+        for node in pool.nodes
+        if node.zone is not None
+    }
+    sliced = tick_input.slices.nodes if tick_input.slices is not None else ()
+    return found | {node.name: node.zone for node in sliced if node.zone is not None}
+
+
+def _loss(given: WorkloadInput, survive: Survive, zones: Mapping[str, str]) -> Loss | Finding:
+    flaw = unspread(given.spec, survive)
+    if flaw is None and survive is Survive.ZONE and _zoneless(given.pods, zones):
+        flaw = (
+            "survive: zone, and the zones of its nodes are not known: only nodes of the pools in engine.nodes.pools "
+            "and engine.slices.pools are looked at"
+        )
+    if flaw is not None:
+        return Finding(reason=Reason.UNSUPPORTED, message=flaw)
+    placement = given.spec.node_needs.placement if given.spec.node_needs else Placement()
+    if survive is Survive.ZONE:
+        skew = placement.skew(ZONE_LABEL)
+        where = [zones[node] for node in _nodes(given.pods) if node in zones]
+    else:
+        skew = 1 if placement.alone else placement.skew(HOST_LABEL)
+        where = _nodes(given.pods)
+    assert skew is not None
+    return Loss(survive=survive, skew=skew, domains=_domains(where, skew))
+
+
+def _domains(where: Sequence[str], skew: int) -> int | None:
+    """Of one alone it is not said that there is no other: after a scale-down what is left may be together."""
+    counts = Counter(where)
+    if len(counts) < 2 or max(counts.values()) <= skew:
+        return None
+    return len(counts)
+
+
+def _zoneless(pods: Sequence[PodStatus], zones: Mapping[str, str]) -> bool:
+    nodes = _nodes(pods)
+    return bool(nodes) and not any(node in zones for node in nodes)
+
+
+def _nodes(pods: Sequence[PodStatus]) -> list[str]:
+    """Of each pod that stays."""
+    return [pod.node for pod in pods if pod.deleted_s is None and pod.node is not None]

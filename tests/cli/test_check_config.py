@@ -1,0 +1,156 @@
+"""`forescale check-config`: everything that is wrong with a policy and with manifests, at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import forescale
+
+
+def test_a_good_file_and_its_workloads_are_fine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_s: 5}\n")
+    (tmp_path / "deploy.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: bert\n  namespace: team\n"
+        "  annotations: {forescale.io/slo: 'p95 < 200ms'}\n---\nkind: Service\nmetadata: {name: s}\n"
+    )
+    code, out, _ = forescale(
+        capsys, "check-config", f"{tmp_path}/policy.yaml", "--manifests", f"{tmp_path}/deploy.yaml"
+    )
+    assert code == 0
+    assert out.splitlines() == [
+        f"{tmp_path}/policy.yaml: fine",
+        "team/bert: p95 < 200ms, mode auto: fine",
+    ]
+
+
+def test_all_problems_of_all_files_come_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_z: 5}\n")
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(
+        "kind: Deployment\nmetadata:\n  name: a\n  annotations: {forescale.io/slo: fast, forescale.io/mode: both}\n"
+    )
+    (folder / "b.yaml").write_text(
+        "kind: Deployment\nmetadata: {name: b, annotations: {forescale.io/mode: auto}}\n"
+    )
+    (folder / "c.yaml").write_text("kind: [\n")
+    code, _, err = forescale(
+        capsys, "check-config", f"{tmp_path}/policy.yaml", "--manifests", str(folder), "/no/where"
+    )
+    assert code == 2
+    text = err.replace(f"{tmp_path}/", "")
+    for said in (
+        "policy.yaml: engine.tick_z: is not a setting, did you mean tick_s?",
+        "manifests/a.yaml: default/a forescale.io/slo: 'fast' is no objective",
+        "manifests/a.yaml: default/a forescale.io/mode: 'both'",
+        "manifests/b.yaml: default/b: has forescale.io/mode, forescale.io/slo must be there too",
+        "manifests/c.yaml:2: ",
+        "/no/where: there is no such file",
+    ):
+        assert said in text
+
+
+MISTAKEN = {
+    "a number": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/min-replicas: 3}}}",
+        "default/a forescale.io/min-replicas: 3 is no text, as Kubernetes wants it, write the value in quotation marks",
+    ),
+    "YAML's off": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/mode: off}}}",
+        "default/a forescale.io/mode: False is no text",
+    ),
+    "a list": (
+        "{kind: Deployment, metadata: {name: a, annotations: [forescale.io/slo]}}",
+        "",
+    ),
+    "metadata that is none": ("{kind: Deployment, metadata: bert}", ""),
+    "a template that is none": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {spec: [bert]}}}",
+        "default/a: its pod template can't be read",
+    ),
+    "at the pods": (
+        "{kind: Deployment, metadata: {name: a}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "default/a: has forescale.io annotations at its pod template, where nobody reads them",
+    ),
+    "at both, as kustomize's commonAnnotations": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
+        "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
+        "",
+    ),
+    "at a Pod": (
+        "{kind: Pod, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}}",
+        "a Pod has forescale.io annotations, one of Deployment, StatefulSet, InferenceService is allowed",
+    ),
+    "a time zone": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/schedule: 4 @ 0 8 * * 1-5 for 10h in Europe/Berln}}}",
+        "default/a forescale.io/schedule: 'Europe/Berln' is no time zone",
+    ),
+}  # fmt: skip
+
+
+def service(*annotations: str, spec: str = "{predictor: {}}") -> str:
+    own = "".join(f", serving.kserve.io/{text}" for text in annotations)
+    return (
+        "{kind: InferenceService, "
+        f"metadata: {{name: a, annotations: {{forescale.io/slo: 99% < 1s{own}}}}}, spec: {spec}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (service("deploymentMode: Standard", "autoscalerClass: external"), 0, ""),
+        (service("autoscalerClass: none"), 0, ""),
+        (
+            service(),
+            0,
+            "default/inferenceservice/a: only recommended, KServe's own autoscaler (hpa, by default) holds it: "
+            "set serving.kserve.io/autoscalerClass: external",
+        ),
+        (service("deploymentMode: Knative"), 0, "only recommended, Knative's autoscaler"),
+        (
+            service("autoscalerClass: extern"),
+            2,
+            "serving.kserve.io/autoscalerClass: 'extern', external or none lets forescale scale it",
+        ),
+        (service("deploymentMode: Raw"), 2, "serving.kserve.io/deploymentMode: 'Raw', Standard or Knative"),
+        (service(spec="{predictor: {workerSpec: {}}}"), 2, "spec.predictor.workerSpec: is set"),
+    ],
+)  # fmt: skip
+def test_an_inference_service_that_will_not_be_scaled_is_told_of(
+    text: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    got, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert got == code
+    assert said in err
+    assert bool(said) == bool(err)
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_a_mistaken_manifest_is_told_of_or_left_to_kubernetes(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = MISTAKEN[name]
+    (tmp_path / "a.yaml").write_text(text)
+    code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert (code, said in err) == (2 if said else 0, True)
+    assert "Traceback" not in err
+
+
+def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "policy.yaml").write_text("engine: {tick_s: 5}\n")
+    code, out, _ = forescale(capsys, "check-config", f"{tmp_path}/policy.yaml", "--json")
+    assert code == 0
+    assert json.loads(out)["settings"]["engine"]["tick_s"] == 5.0

@@ -1,0 +1,124 @@
+"""`forescale explain`: every step of a decision, at any time of a journal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cli import main
+from autoscaler.cli.explain import unknown_workload
+from autoscaler.codec import encode
+from autoscaler.controller.server import page_of
+from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
+from autoscaler.core.settings import EngineConfig
+from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from tests.cli.command import forescale
+from tests.fakes.answering import answering
+from tests.fakes.recorded import RecordedStory
+
+
+def test_explain_shows_every_step(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = forescale(capsys, "explain", "team/bert", "--journal", str(journal.parent))
+    assert code == 0
+    for said in ("team/bert", "99% < 300ms", "STEP", "one replica", "time to ready", "demand"):
+        assert said in out
+
+
+def test_explain_says_why_a_capacity_is_not_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = (BatchPrior(batch_size=1, mean_s=0.05),)
+    prior = WorkloadPrior(workload="team/bert", models=(ModelPrior(model="m", batches=batches),))
+    story = RecordedStory(config=EngineConfig(priors=(prior,)))
+    for pod in story.pods:  # within the quarantine of their warm-up
+        pod.ready_s = story.now_s
+    header = JournalHeader(config=story.config, state=story.engine.snapshot())
+    lines = [record_line(record) for record in story.record(20, rate_rps=10.0)]
+    path = tmp_path / "forescale.jsonl"
+    path.write_bytes(header_line(header) + b"".join(lines))
+    code, out, _ = forescale(capsys, "explain", "team/bert", "--journal", str(path))
+    assert code == 0
+    assert "not proven" in out
+    assert "known from an imported profile" in out
+    assert main(["replay", str(path)]) == 0
+
+
+def test_explain_at_a_time_takes_the_tick_before(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("explain", "team/bert", "--journal", str(journal), "--json", "--at")
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:46:59")
+    first = json.loads(out)["now_s"]
+    _, out, _ = forescale(capsys, *argv, "2001-09-09T01:47:35Z")
+    assert json.loads(out)["now_s"] == 1_000_000_050.0
+    assert first < 1_000_000_050.0
+
+
+def test_explain_at_a_time_looks_into_the_older_files_too(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two files of five minutes each: the time lies in the first, whose last line was not finished."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20010909T015140-000.jsonl").write_bytes(b"".join(lines[:31])[:-40])
+    (folder / "forescale.jsonl").write_bytes(lines[0] + b"".join(lines[31:]))
+    argv = ("explain", "team/bert", "--journal", str(folder), "--json")
+    _, out, _ = forescale(capsys, *argv, "--at", "2001-09-09T01:47:35Z")
+    assert json.loads(out)["now_s"] == 1_000_000_050.0
+    _, out, _ = forescale(capsys, *argv)
+    assert json.loads(out)["now_s"] == 1_000_000_560.0
+    code, _, err = forescale(capsys, *argv, "--at", "1990-01-01T00:00:00Z")
+    assert code == 2
+    assert "--at: '1990-01-01T00:00:00Z', " in err
+    assert "begins at 2001-09-09T01:46:" in err
+
+
+def test_explain_of_an_unknown_workload_says_which_exist(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = forescale(capsys, "explain", "team/bart", "--journal", str(journal))
+    assert code == 1
+    assert err == "forescale: team/bart: is not known, did you mean team/bert?\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "said"),
+    [
+        ("bert", ["team/bert"], "did you mean team/bert?"),
+        ("other/bert", ["team/bert", "x/llama"], "did you mean team/bert?"),
+        ("q/zzz", ["team/bert", "x/llama"], "there are: team/bert, x/llama"),
+        ("q/zzz", [], "annotate one with forescale.io/slo"),
+    ],
+)
+def test_near_matches(given: str, names: list[str], said: str) -> None:
+    assert said in unknown_workload(given, names)
+
+
+def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -> None:
+    story = RecordedStory()
+    page = page_of(story.record(60, rate_rps=40)[-1], leader="me")
+    with answering(200, encode(page)) as url:
+        code, out, _ = forescale(capsys, "explain", "team/bert", "--controller", url)
+    assert code == 0
+    assert "99% < 300ms" in out
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (503, b'{"error": "this one does not lead; the leader is b"}', "HTTP 503: "),
+        (200, b"<html>", "JSON is malformed"),
+        (200, b'{"now_s": 1}', "missing required field"),
+    ],
+)
+def test_explain_of_a_controller_that_answers_oddly(
+    status: int, body: bytes, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(status, body) as url:
+        code, _, err = forescale(capsys, "explain", "team/bert", "--controller", url)
+    assert code == 1
+    assert said in err
+    assert err.count("\n") == 1

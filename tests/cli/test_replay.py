@@ -1,0 +1,50 @@
+"""`forescale replay`: what the engine of today would have decided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import forescale
+
+
+def test_replay_of_the_same_engine_finds_nothing(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = forescale(capsys, "replay", str(journal))
+    assert code == 0
+    assert "60 ticks over 0.16 h, 60 decisions; 0 differ" in out
+
+
+def test_replay_with_another_configuration_shows_both(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.yaml").write_text("engine: {max_replicas: 2}\n")
+    code, out, _ = forescale(
+        capsys, "replay", str(journal), "--config", f"{tmp_path}/p.yaml", "--limit", "2"
+    )
+    assert code == 0
+    assert "replica-hours of the targets" in out
+    assert "TooManyReplicas" in out
+    assert "more (--limit)" in out
+
+
+def test_replay_that_differs_is_a_missed_threshold_and_a_broken_line_a_failure(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(b'"target":2', b'"target":7', 1))
+    assert forescale(capsys, "replay", str(journal))[0] == 99
+    journal.write_bytes(whole[:-30])
+    code, out, err = forescale(capsys, "replay", str(journal))
+    assert code == 1
+    assert "59 ticks" in out
+    assert "forescale.jsonl:61: " in err
+
+
+def test_replay_as_json(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = forescale(capsys, "replay", str(journal), "--json")
+    assert code == 0
+    assert json.loads(out)[0]["ticks"] == 60
