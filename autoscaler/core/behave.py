@@ -94,7 +94,10 @@ def _survive(trace: Trace, sheet: Sheet) -> None:
     loss = sheet.context.loss
     if loss is None or sheet.need.wanted is None:
         return
-    needed = max(1, trace.value)
+    # Without demand one of min-replicas is to be left; where that is 0, nothing is.
+    needed = max(min(1, sheet.given.spec.min_replicas), trace.value)
+    if not needed:
+        return
     enough = loss.enough(needed)
     trace.raise_to(
         survival.STAGE,

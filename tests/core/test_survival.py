@@ -171,6 +171,12 @@ def test_a_single_one_that_is_idle_has_a_second_and_nobody_more() -> None:
     assert {decision.target for decision in story.decisions[-60:]} == {2}
 
 
+def test_what_may_go_to_zero_goes_there() -> None:
+    story = surviving(min_replicas=0)
+    story.run(3600, rate_rps=0)
+    assert story.decisions[-1].target == 0
+
+
 def test_what_a_person_asks_for_is_how_many_run_in_all() -> None:
     assert surviving(min_replicas=3).run(3600, rate_rps=1).target == 3
     assert surviving(max_replicas=4).run(1200, rate_rps=60).target == 4
