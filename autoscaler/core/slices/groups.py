@@ -9,7 +9,6 @@ capacity that was not measured, during a rollout, or while a member is not known
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.fronts import unequal_shares
+from autoscaler.core.slices.moves import Member, targets_of
 from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
 from autoscaler.core.slices.prices import prices, shape_of
 from autoscaler.core.slices.settings import SlicesMode
@@ -36,45 +36,6 @@ from autoscaler.core.types import (
 STAGE = "group"
 WORTH_RATIO = 0.9
 """A mix is begun where it costs at most this share of the members' own numbers, or where these are too few."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One Deployment of a group, as this tick sees it."""
-
-    given: WorkloadInput
-    decision: Decision
-    need: Need
-    mrps: int
-    """What one replica carries."""
-    price: int
-    wanted: int
-    """What sizing found, or what its own decision raises it to: a panic, a queue that grows."""
-    floor: int
-    """What a person or a schedule asks for at least,"""
-    limit: int
-    """and what it may have at most."""
-
-    @property
-    def name(self) -> str:
-        return str(self.given.spec.id)
-
-    @property
-    def settled(self) -> bool:
-        """Whether anything may be lowered beside it."""
-        given = self.given
-        return (
-            given.pods_known
-            and given.samples_error is None
-            and not given.replicas.rollout
-            and given.spec.pause not in (Pause.DOWN, Pause.ALL)
-        )
-
-    def carried(self, most: int) -> int:
-        """By its ready replicas, at most so many of them; 0 while what one carries was not measured here."""
-        if self.decision.facts.capacity_unproven is not None:
-            return 0
-        return min(self.decision.facts.ready or 0, most) * self.mrps
 
 
 @dataclass(slots=True)
@@ -175,6 +136,9 @@ def _share(
     worth = not enough or cost <= own * (1.0 if state.moving else WORTH_RATIO)
     auto = config.slices.mode is SlicesMode.AUTO
     message = _words(members, counts, needed, cost, own, worth=worth, auto=auto)
+    targets = targets_of(members, counts, needed, plan)
+    if worth and auto:
+        message += _later(members, counts, targets)
     joined.groups.append(
         GroupDecision(
             group=group,
@@ -193,7 +157,6 @@ def _share(
         )
     )
     if worth and auto:
-        targets = _targets(members, counts, needed)
         for member in members:
             after = _moved(member.decision, targets[member.name], f"group {group}: {message}")
             joined.decisions[member.given.spec.id] = _with_waiting(member, after, counts, targets)
@@ -295,30 +258,6 @@ def _limit(given: WorkloadInput, decision: Decision, floor: int, config: EngineC
     return max(floor, config.max_replicas if spec.max_replicas is None else spec.max_replicas)
 
 
-def _targets(
-    members: Sequence[Member], counts: Mapping[str, int], needed_mrps: int
-) -> dict[str, int]:
-    """More at once; fewer only as far as the ready replicas of the others carry what is needed, the dearest first."""
-    targets = {
-        m.name: max(counts[m.name], m.decision.current)
-        if counts[m.name] < m.decision.current
-        else counts[m.name]
-        for m in members
-    }
-    for member in members:
-        if member.need.suffering:
-            targets[member.name] = max(targets[member.name], member.decision.target)
-    if not all(member.settled for member in members):
-        return targets
-    for member in sorted(members, key=lambda m: (-m.price / m.mrps, m.name)):
-        if counts[member.name] >= member.decision.current or member.need.suffering:
-            continue
-        others = sum(m.carried(targets[m.name]) for m in members if m is not member)
-        keep = math.ceil(max(0, needed_mrps - others) / member.mrps)
-        targets[member.name] = min(member.decision.current, max(counts[member.name], keep))
-    return targets
-
-
 def _moved(decision: Decision, target: int, message: str) -> Decision:
     if target == decision.target:
         return decision
@@ -353,6 +292,16 @@ def _with_waiting(
         ),
     )
     return replace(decision, findings=(*decision.findings, finding))
+
+
+def _later(members: Sequence[Member], counts: Mapping[str, int], targets: Mapping[str, int]) -> str:
+    """Says what the mix has and is not begun yet."""
+    waiting = [
+        f"{counts[m.name] - targets[m.name]} x {_shape(m)}"
+        for m in members
+        if counts[m.name] > targets[m.name]
+    ]
+    return f"; {' and '.join(waiting)} once slices are free" if waiting else ""
 
 
 def _shape(member: Member) -> str:
