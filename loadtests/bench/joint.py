@@ -67,7 +67,7 @@ def static_day(day: Day, cut: Sequence[Geometry], target: float) -> Outcome | No
     sizes = _best_sizes(day[0], cut)
     if sizes is None:
         return None
-    world = World(day[0].capacities_mrps, cut, consolidates=True)
+    world = World(day[0].capacities_mrps, cut)
     sizer = Sizer(target)
     first = sizer.needed_mrps(day[0].demand_mrps)
     counts = {

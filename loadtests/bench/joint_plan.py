@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from autoscaler.core.mig.choice import Option, part_of
 from autoscaler.core.mig.geometry import Geometry, geometries
@@ -43,7 +43,7 @@ def joint_day(day: Day, target: float) -> Outcome:
 
     It is asked with the highest demand of the last minutes, by the product's rule; what runs is what is needed.
     """
-    world = World(day[0].capacities_mrps, CUTS, consolidates=False)
+    world = World(day[0].capacities_mrps, CUTS)
     sizer = Sizer(target)
     needed = sizer.needed_mrps(day[0].demand_mrps)
     plan = pack(problem_of(day[0], needed, world), SOLVER, limits=LIMITS, move_price=MOVE_PRICE)
@@ -67,7 +67,7 @@ def joint_day(day: Day, target: float) -> Outcome:
         if world.minute % PLAN_EVERY_MIN == 0:
             highest = {name: highs[0].amount for name, highs in past.items()}
             leaving = _planned(scenario, needed, highest, world)
-        _fill(scenario, needed, world, leaving)
+        _fill(scenario, needed, world)
         leaving = _let_go(scenario, needed, world, leaving)
     return world.outcome
 
@@ -128,10 +128,6 @@ def _planned(
         plan = pack(problem, SOLVER, limits=LIMITS, move_price=MOVE_PRICE)
     except PackingError:
         return []
-    for node in world.nodes.values():
-        node.going = False
-    for drain in plan.drained:
-        world.nodes[drain.gpu].going = True
     held = {one.node for one in world.replicas}
     for cell, _, count in plan.opened:
         cut = CUTS[int(cell)]
@@ -150,30 +146,21 @@ def begin(
     """Starts, of these replicas by workload and size, those that find a slice; returns those that are to go.
 
     One that is to take a slice which another leaves is left to a later plan: while it waited, it would have a node
-    brought.
+    brought. Nothing moves from node to node: of a variant that is to have fewer, those on nodes to be emptied go first.
     """
-    kept = {node: Counter(dict(there)) for node, there in plan.kept}
     free, variants = free_slices(problem, plan), {one.name: one for _, one in problem.variants()}
+    emptied = {drain.gpu for drain in plan.drained}
+    running = Counter((one.workload, one.size) for one in world.replicas)
     leaving: list[Replica] = []
-    running: Counter[str] = Counter()
     started: Counter[str] = Counter()
-    for one in world.replicas:
-        variant = f"{one.workload}-{one.size}"
-        if one.node is not None and kept.get(one.node, Counter())[variant] > 0:
-            kept[one.node][variant] -= 1
-            running[variant] += 1
-        elif one.node is not None:
-            leaving.append(one)
-        else:
-            running[variant] += 1
     for (name, size), count in counts.items():
-        more = count - running[f"{name}-{size}"]
+        more = count - running[name, size]
         if more > 0:
             turn = take(free, variants[f"{name}-{size}"], more)
             world.add(name, size, turn)
             started[name] += turn
         elif more < 0:
-            leaving += _victims(world, name, size, leaving)[:-more]
+            leaving += _victims(world, name, size, emptied)[:-more]
     went = Counter(one.workload for one in leaving)
     world.outcome.moves += sum((started & went).values())
     return leaving
@@ -196,32 +183,28 @@ def _needed_of(
     return counts
 
 
-def _victims(world: World, name: str, size: str, without: Sequence[Replica]) -> list[Replica]:
-    """In the order of `core/victims`: those that are not ready, then those on the emptiest node."""
+def _victims(world: World, name: str, size: str, emptied: Collection[str]) -> list[Replica]:
+    """In the order of `core/victims`: not ready ones, then those on nodes to be emptied, then on the emptiest node."""
     load = Counter(one.node for one in world.replicas)
-    there = [one for one in world.of(name) if one.size == size and one not in without]
     return sorted(
-        there,
+        (one for one in world.of(name) if one.size == size),
         key=lambda one: (
             one.node is not None,
             one.ready_at is not None and one.ready_at <= world.minute,
+            one.node not in emptied,
             load[one.node],
         ),
     )
 
 
-def _fill(
-    scenario: Scenario, needed: Mapping[str, int], world: World, leaving: Sequence[Replica]
-) -> None:
+def _fill(scenario: Scenario, needed: Mapping[str, int], world: World) -> None:
     """Between two plans: what is lacking comes on slices that are free, else on the cheapest; nothing leaves first."""
     for name, mrps in needed.items():
         capacities = scenario.capacities_mrps[name]
         there = sum(capacities[one.size] for one in world.of(name))
         while there < mrps:
             free = [
-                size
-                for size in capacities
-                if any(n.free[size] > 0 and not n.going for n in world.nodes.values())
+                size for size in capacities if any(n.free[size] > 0 for n in world.nodes.values())
             ]
             size = max(free or capacities, key=lambda s: (capacities[s] / PARTS[s], s))
             world.add(name, size, 1)

@@ -27,8 +27,8 @@ CAPACITY = {"a": {"1g": 1000, "7g": 3000}}
 TWO = CAPACITY | {"b": CAPACITY["a"]}
 
 
-def world(*cuts: Geometry, consolidates: bool = False) -> World:
-    return World(CAPACITY, cuts or (ONES,), consolidates=consolidates)
+def world(*cuts: Geometry) -> World:
+    return World(CAPACITY, cuts or (ONES,))
 
 
 def test_a_pod_waits_for_a_node_and_then_starts() -> None:
@@ -68,7 +68,7 @@ def test_an_empty_node_goes_after_ten_minutes() -> None:
 
 
 def test_a_half_empty_node_is_given_up_and_its_pod_misses_a_minute() -> None:
-    one = world(consolidates=True)
+    one = world()
     one.add("a", "1g", 7 * GPUS_PER_NODE + 1)
     for _ in range(BOOT_MIN + START_MIN + 1):
         one.step({"a": 1})
@@ -88,7 +88,7 @@ def test_sizing_keeps_the_highest_of_five_minutes() -> None:
 
 def test_a_move_begins_where_a_slice_is_free_and_else_waits_without_a_node() -> None:
     """Each of two is to take the kind of slice that the other has: only a seventh is free."""
-    one = World(TWO, (ONES, WHOLE), consolidates=False)
+    one = World(TWO, (ONES, WHOLE))
     one.add("a", "1g", 7 * GPUS_PER_NODE - 1)
     one.add("b", "7g", GPUS_PER_NODE)
     one.step({"a": 1, "b": 1})
