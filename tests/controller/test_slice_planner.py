@@ -320,6 +320,7 @@ def test_a_group_gets_the_shapes_that_cost_least_with_what_is_there() -> None:
     # All six find a slice on a node that is idle.
     assert plan.first is not None
     assert dict(plan.first)["team/ones"] == 6
+    assert dict(plan.spare)["team/ones"] == 8
 
 
 def test_what_is_not_known_asks_nothing() -> None:

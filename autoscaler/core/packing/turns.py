@@ -8,28 +8,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import PackingProblem, Variant, Workload
 
 
-def first_turn(problem: PackingProblem, plan: PackingPlan) -> dict[str, int]:
-    """By variant of the plan, how many may run while all that run today still do, up to what the plan gives it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What finds a slice while all that run today still do."""
 
-    Free slices go to workloads that lack replicas first; what runs may stay.
-    """
+    first: Mapping[str, int]
+    """By variant how many may run, up to what the plan gives it; what runs may stay."""
+    spare: Mapping[str, int]
+    """By variant the slices that are free for it even then. Those of one shape are told to each that may take them."""
+
+
+def first_turn(problem: PackingProblem, plan: PackingPlan) -> Turn:
+    """Free slices go to workloads that lack replicas first."""
     held: Counter[str] = Counter()
     for gpu in problem.held:
         held.update(dict(gpu.replicas))
     free = free_slices(problem, plan)
     order = sorted(problem.workloads, key=lambda one: (not _lacks(one, held), one.name))
-    return {
+    first = {
         variant.name: held[variant.name]
         + take(free, variant, max(0, plan.count(variant.name) - held[variant.name]))
         for workload in order
         for variant in workload.variants
-        if held[variant.name] or plan.count(variant.name)
     }
+    spare = {
+        variant.name: sum(max(0, free[cell, variant.shape]) for cell in variant.cells)
+        for _, variant in problem.variants()
+    }
+    return Turn(first=first, spare=spare)
 
 
 def free_slices(problem: PackingProblem, plan: PackingPlan) -> Counter[tuple[str, str]]:

@@ -9,6 +9,7 @@ capacity that was not measured, during a rollout, or while a member is not known
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -128,7 +129,9 @@ def _share(
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
-    counts = _mix(members, needed, planned)
+    counts = _mix(
+        members, needed, planned, dict(plan.spare) if plan is not None and planned else {}
+    )
     # Both of what is needed now: each one's own number falls at once, the group's is kept for a while.
     cost = _cost(members, _mix(members, now, planned if now == needed else {}))
     alone = {m.name: min(m.limit, max(m.given.spec.min_replicas, m.wanted)) for m in members}
@@ -226,8 +229,14 @@ def _planned(members: Sequence[Member], plan: SlicePlan | None) -> Mapping[str, 
     return counts if all(member.name in counts for member in members) else {}
 
 
-def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]) -> dict[str, int]:
-    """Replicas of each: its floor, what is needed of the packing's, and the cheapest for what these do not carry.
+def _mix(
+    members: Sequence[Member],
+    needed_mrps: int,
+    planned: Mapping[str, int],
+    spare: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Replicas of each: its floor, what is needed of the packing's, and for what these do not carry those that find a
+    spare slice, then the cheapest.
 
     What would go beyond a member's own limit goes to the others.
     """
@@ -236,6 +245,10 @@ def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]
     least = {m.name: min(m.limit, m.floor) for m in members}
     room = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
     counts = part_of(options, room, needed_mrps, least=least)
+    for member in sorted(members, key=lambda m: (m.price / m.mrps, m.name)):
+        left = max(0, needed_mrps - sum(m.mrps * counts[m.name] for m in members))
+        free = min((spare or {}).get(member.name, 0), limits[member.name] - counts[member.name])
+        counts[member.name] += max(0, min(free, math.ceil(left / member.mrps)))
     for _ in members:
         left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)
         open_ = [one for one in options if counts[one.shape] < limits[one.shape]]

@@ -159,11 +159,12 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         message += f", to be emptied: {', '.join(drained[:3])}"
     if asked.left_out:
         message += f"; {asked.left_out}"
-    first = first_turn(asked.problem, plan)
+    turn, grouped = first_turn(asked.problem, plan), sorted(asked.grouped)
     return SlicePlan(
         made_at_s=now_s,
-        replicas=tuple((name, plan.count(name)) for name in sorted(asked.grouped)),
-        first=tuple((name, first.get(name, 0)) for name in sorted(asked.grouped)),
+        replicas=tuple((name, plan.count(name)) for name in grouped),
+        first=tuple((name, turn.first.get(name, 0)) for name in grouped),
+        spare=tuple((name, turn.spare.get(name, 0)) for name in grouped),
         nodes=tuple(sorted(changes)),
         emptied=tuple(drained),
         message=message,

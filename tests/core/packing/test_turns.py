@@ -7,7 +7,7 @@ import pytest
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.packing.plan import Drain, PackingPlan
 from autoscaler.core.packing.problem import HeldGpu, PackingProblem
-from autoscaler.core.packing.turns import first_turn
+from autoscaler.core.packing.turns import Turn, first_turn
 from tests.core.packing.fleet import cell, cut, workload
 
 SINGLES, HALVES = cut(g1=7), cut(g3=2)
@@ -22,7 +22,7 @@ def held(name: str, geometry: Geometry, replicas: Counts, where: str = "a") -> H
 
 def turn(
     gpus: list[HeldGpu], planned: Counts, *, drained: tuple[str, ...] = (), opened: int = 0
-) -> Counts:
+) -> Turn:
     """`a` and `b` carry 100 a second on a 1g and 180 on a 3g; `a` is to carry 400, `b` 300."""
     sizes = {"1g": 100.0, "3g": 180.0}
     problem = PackingProblem(
@@ -66,7 +66,7 @@ ROOM = held("g0", SINGLES, {"a-1g": 4, "b-1g": 1})
             {"a-1g": 7, "b-3g": 2},
             (),
             0,
-            {"a-1g": 4, "a-3g": 2, "b-1g": 3, "b-3g": 0},
+            {"a-1g": 4, "a-3g": 2, "b-1g": 3},
             id="each is to take the other's slices: neither is free",
         ),
         pytest.param(
@@ -82,7 +82,7 @@ ROOM = held("g0", SINGLES, {"a-1g": 4, "b-1g": 1})
             {"a-1g": 4, "a-3g": 1, "b-1g": 3},
             ("g1",),
             0,
-            {"a-1g": 4, "a-3g": 0, "b-1g": 3, "b-3g": 1},
+            {"a-1g": 4, "b-1g": 3, "b-3g": 1},
             id="a GPU that is to be emptied offers none",
         ),
         pytest.param(
@@ -106,7 +106,16 @@ ROOM = held("g0", SINGLES, {"a-1g": 4, "b-1g": 1})
 def test_who_starts_before_others_have_gone(
     gpus: list[HeldGpu], planned: Counts, drained: tuple[str, ...], opened: int, first: Counts
 ) -> None:
-    assert turn(gpus, planned, drained=drained, opened=opened) == first
+    found = turn(gpus, planned, drained=drained, opened=opened).first
+    assert {name: count for name, count in found.items() if count} == first
+
+
+def test_what_is_free_beyond_the_plan_is_spare_for_all_of_its_shape() -> None:
+    gpus = [held("g0", SINGLES, {"a-1g": 2, "b-1g": 1}), held("g1", HALVES, {"b-3g": 1})]
+    found = turn(gpus, {"a-1g": 4, "b-1g": 1, "b-3g": 1})
+    assert found.spare == {"a-1g": 2, "b-1g": 2, "a-3g": 1, "b-3g": 1}
+    emptied = turn(gpus, {"a-1g": 4, "b-1g": 3}, drained=("g1",))
+    assert emptied.spare == {"a-1g": 0, "b-1g": 0, "a-3g": 0, "b-3g": 0}
 
 
 def test_slices_are_looked_for_where_a_variant_may_go() -> None:
@@ -126,4 +135,5 @@ def test_slices_are_looked_for_where_a_variant_may_go() -> None:
         bound=0,
         proof=None,
     )
-    assert first_turn(problem, plan) == {"a-1g": 4, "z-1g": 8}
+    found = first_turn(problem, plan)
+    assert found.first == {"a-1g": 4, "z-1g": 8}

@@ -386,6 +386,38 @@ def test_what_the_need_asks_for_does_not_wait_for_a_slice() -> None:
     assert group.targets() == {"whole": 4, "ones": 5}
 
 
+@pytest.mark.parametrize(
+    ("spare", "targets"),
+    [
+        pytest.param(
+            {}, {"whole": 4, "ones": 9}, id="none: the cheapest, for which a node may come"
+        ),
+        pytest.param(
+            {"team/whole": 2}, {"whole": 6, "ones": 5}, id="GPUs are free, and carry it now"
+        ),
+        pytest.param(
+            {"team/whole": 1}, {"whole": 5, "ones": 6}, id="one is, the rest comes cheapest"
+        ),
+        pytest.param(
+            {"team/whole": 2, "team/ones": 4}, {"whole": 4, "ones": 9}, id="both are free"
+        ),
+    ],
+)
+def test_what_grows_beyond_a_plan_takes_slices_that_are_free(
+    spare: dict[str, int], targets: dict[str, int]
+) -> None:
+    """The plan carries 340 on four GPUs and five sevenths; 420 are needed by now."""
+    plan = SlicePlan(
+        made_at_s=START_S,
+        replicas=(("team/ones", 5), ("team/whole", 4)),
+        first=(("team/ones", 5), ("team/whole", 4)),
+        spare=tuple(spare.items()),
+    )
+    members = [whole(wanted=4), ones(wanted=9, current=5)]
+    moving = (GroupState(group="team/bert", moving=True),)
+    assert Group(members, plan=plan, states=moving).targets() == targets
+
+
 def test_a_plan_of_a_version_before_holds_nothing_back() -> None:
     plan = SlicePlan(made_at_s=START_S, replicas=(("team/ones", 10), ("team/whole", 1)))
     assert Group([whole(), ones()], plan=plan).targets() == {"whole": 4, "ones": 10}
