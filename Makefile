@@ -117,7 +117,7 @@ bench-forecast-plot: $(BENCH_STAMP) ## draw docs/img/forecast.png anew
 bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, proofs, and days of moves (3 minutes)
 	@$(BIN)/python -m loadtests.bench.packing
 
-bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA on whole GPUs and on a static cut (6 minutes)
+bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA on whole GPUs and on a static cut (3 minutes)
 	@$(BIN)/python -m loadtests.bench.joint
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)

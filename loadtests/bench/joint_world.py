@@ -38,8 +38,6 @@ class Node:
     free: Counter[str]
     empty_since: int | None = None
     half_since: int | None = None
-    going: bool = False
-    """To be emptied: it takes no more pods."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,8 +71,6 @@ class World:
 
     capacities: Mapping[str, Mapping[str, int]]
     geometries: Sequence[Geometry]
-    consolidates: bool
-    """The node autoscaler moves the pods of half-empty nodes, as it does by default: they stop and start elsewhere."""
     minute: int = 0
     nodes: dict[str, Node] = field(default_factory=dict)
     replicas: list[Replica] = field(default_factory=list)
@@ -130,9 +126,7 @@ class World:
 
     def _room(self, size: str, without: str = "") -> Node | None:
         """The fullest node with room; ready ones first."""
-        able = [
-            n for n in self.nodes.values() if n.free[size] > 0 and not n.going and n.name != without
-        ]
+        able = [n for n in self.nodes.values() if n.free[size] > 0 and n.name != without]
         return min(
             able,
             key=lambda n: (n.ready_at > self.minute, _free_parts(n), n.name),
@@ -152,11 +146,13 @@ class World:
             node.empty_since = (node.empty_since or self.minute) if empty else None
             if empty and self.minute - (node.empty_since or 0) >= EMPTY_MIN:
                 del self.nodes[node.name]
-        if self.consolidates:
-            self._consolidate()
+        self._consolidate()
 
     def _consolidate(self) -> None:
-        """At most one node a minute: its pods stop, and start again where there is room."""
+        """Pods of a half-empty node stop and start where there is room, of at most one node a minute.
+
+        So the cluster-autoscaler does by default.
+        """
         for node in sorted(self.nodes.values(), key=lambda n: n.name):
             used = 1.0 - _free_parts(node) / _all_parts(node)
             half = used < HALF and node.ready_at <= self.minute and node.empty_since is None

@@ -315,7 +315,12 @@ def test_a_group_gets_the_shapes_that_cost_least_with_what_is_there() -> None:
         groups=(group,),
         pools=pools,
     )
-    assert planned(tick, config).replicas == (("team/ones", 6), ("team/whole", 0))
+    plan = planned(tick, config)
+    assert plan.replicas == (("team/ones", 6), ("team/whole", 0))
+    # All six find a slice on a node that is idle.
+    assert plan.first is not None
+    assert dict(plan.first)["team/ones"] == 6
+    assert dict(plan.spare)["team/ones"] == 8
 
 
 def test_what_is_not_known_asks_nothing() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from autoscaler.core.mig.geometry import Geometry
-from loadtests.bench.joint import at_goal, best_static, joint_day, static_day
+from autoscaler.core.packing.plan import PackingPlan
+from loadtests.bench.joint import at_goal, best_static, static_day
+from loadtests.bench.joint_plan import begin, joint_day, problem_of
 from loadtests.bench.joint_world import (
     BOOT_MIN,
     EMPTY_MIN,
@@ -20,10 +24,11 @@ from loadtests.bench.packing_data import SHAPES, Scenario
 ONES = Geometry(((SHAPES["1g"], 7),))
 WHOLE = Geometry(((SHAPES["7g"], 1),))
 CAPACITY = {"a": {"1g": 1000, "7g": 3000}}
+TWO = CAPACITY | {"b": CAPACITY["a"]}
 
 
-def world(*cuts: Geometry, consolidates: bool = False) -> World:
-    return World(CAPACITY, cuts or (ONES,), consolidates=consolidates)
+def world(*cuts: Geometry) -> World:
+    return World(CAPACITY, cuts or (ONES,))
 
 
 def test_a_pod_waits_for_a_node_and_then_starts() -> None:
@@ -63,7 +68,7 @@ def test_an_empty_node_goes_after_ten_minutes() -> None:
 
 
 def test_a_half_empty_node_is_given_up_and_its_pod_misses_a_minute() -> None:
-    one = world(consolidates=True)
+    one = world()
     one.add("a", "1g", 7 * GPUS_PER_NODE + 1)
     for _ in range(BOOT_MIN + START_MIN + 1):
         one.step({"a": 1})
@@ -79,6 +84,36 @@ def test_sizing_keeps_the_highest_of_five_minutes() -> None:
     sizer = Sizer(0.5)
     assert sizer.needed_mrps({"a": 100}) == {"a": 200}
     assert [sizer.needed_mrps({"a": 10})["a"] for _ in range(5)] == [200, 200, 200, 200, 20]
+
+
+def test_a_move_begins_where_a_slice_is_free_and_else_waits_without_a_node() -> None:
+    """Each of two is to take the kind of slice that the other has: only a seventh is free."""
+    one = World(TWO, (ONES, WHOLE))
+    one.add("a", "1g", 7 * GPUS_PER_NODE - 1)
+    one.add("b", "7g", GPUS_PER_NODE)
+    one.step({"a": 1, "b": 1})
+    scenario = Scenario(name="s", demand_mrps={"a": 30_000, "b": 10_000}, capacities_mrps=TWO)
+    problem = problem_of(scenario, scenario.demand_mrps, one)
+    kept = (("n0001", (("a-1g", 26),)), ("n0002", (("b-7g", 3),)))
+    plan = PackingPlan(
+        replicas=(("a-1g", 26), ("a-7g", 1), ("b-1g", 2), ("b-7g", 3)),
+        opened=(),
+        kept=kept,
+        price=2,
+        bound=0,
+        proof=None,
+    )
+    wanted = {("a", "1g"): 26, ("a", "7g"): 1, ("b", "1g"): 2, ("b", "7g"): 3}
+    leaving = begin(problem, plan, wanted, one)
+    assert Counter(r.workload for r in leaving) == {"a": 1, "b": 1}
+    one.step({"a": 1, "b": 1})
+    assert Counter((r.workload, r.size) for r in one.replicas) == {
+        ("a", "1g"): 27,
+        ("b", "1g"): 1,
+        ("b", "7g"): 4,
+    }
+    assert len(one.nodes) == 2
+    assert one.outcome.moves == 1
 
 
 def steady(mrps: int, minutes: int = 90) -> list[Scenario]:

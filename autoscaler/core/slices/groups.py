@@ -21,6 +21,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.fronts import unequal_shares
 from autoscaler.core.slices.members import Member, formed, members_of
+from autoscaler.core.slices.moves import targets_of
 from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
 from autoscaler.core.slices.outlast import Standing, outlasting
 from autoscaler.core.slices.prices import shape_of
@@ -106,7 +107,9 @@ def _share(
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
-    counts = _mix(members, needed, planned)
+    counts = _mix(
+        members, needed, planned, dict(plan.spare) if plan is not None and planned else {}
+    )
     # Both of what is needed now: each one's own number falls at once, the group's is kept for a while.
     cost = _cost(members, _mix(members, now, planned if now == needed else {}))
     alone = {m.name: min(m.limit, max(m.given.spec.min_replicas, m.wanted)) for m in members}
@@ -119,11 +122,13 @@ def _share(
     if sum(counts.values()) > mixed:
         message += f", and by {sum(counts.values()) - mixed} more when a {standing[0].loss.survive.value} is lost"
     shares = tuple(_share_of(member, counts[member.name]) for member in members)
+    targets = targets_of(members, counts, needed, plan)
+    if worth and auto:
+        message += _later(members, counts, targets)
     joined.groups.append(
         GroupDecision(group=group, needed_mrps=needed, members=shares, message=message)
     )
     if worth and auto:
-        targets = _targets(members, counts, needed)
         for member in members:
             after = _moved(member.decision, targets[member.name], f"group {group}: {message}")
             joined.decisions[member.given.spec.id] = _with_waiting(member, after, counts, targets)
@@ -208,8 +213,14 @@ def _planned(members: Sequence[Member], plan: SlicePlan | None) -> Mapping[str, 
     return counts if all(member.name in counts for member in members) else {}
 
 
-def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]) -> dict[str, int]:
-    """Replicas of each: its floor, what is needed of the packing's, and the cheapest for what these do not carry.
+def _mix(
+    members: Sequence[Member],
+    needed_mrps: int,
+    planned: Mapping[str, int],
+    spare: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Replicas of each: its floor, what is needed of the packing's, and for what these do not carry those that find a
+    spare slice, then the cheapest.
 
     What would go beyond a member's own limit goes to the others.
     """
@@ -218,6 +229,10 @@ def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]
     least = {m.name: min(m.limit, m.floor) for m in members}
     room = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
     counts = part_of(options, room, needed_mrps, least=least)
+    for member in sorted(members, key=lambda m: (m.price / m.mrps, m.name)):
+        left = max(0, needed_mrps - sum(m.mrps * counts[m.name] for m in members))
+        free = min((spare or {}).get(member.name, 0), limits[member.name] - counts[member.name])
+        counts[member.name] += max(0, min(free, math.ceil(left / member.mrps)))
     for _ in members:
         left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)
         open_ = [one for one in options if counts[one.shape] < limits[one.shape]]
@@ -230,30 +245,6 @@ def _mix(members: Sequence[Member], needed_mrps: int, planned: Mapping[str, int]
         watch = min(members, key=lambda m: (m.decision.current == 0, m.price, m.name))
         counts[watch.name] = 1
     return counts
-
-
-def _targets(
-    members: Sequence[Member], counts: Mapping[str, int], needed_mrps: int
-) -> dict[str, int]:
-    """More at once; fewer only as far as the ready replicas of the others carry what is needed, the dearest first."""
-    targets = {
-        m.name: max(counts[m.name], m.decision.current)
-        if counts[m.name] < m.decision.current
-        else counts[m.name]
-        for m in members
-    }
-    for member in members:
-        if member.need.suffering:
-            targets[member.name] = max(targets[member.name], member.decision.target)
-    if not all(member.settled for member in members):
-        return targets
-    for member in sorted(members, key=lambda m: (-m.price / m.mrps, m.name)):
-        if counts[member.name] >= member.decision.current or member.need.suffering:
-            continue
-        others = sum(m.carried(targets[m.name]) for m in members if m is not member)
-        keep = math.ceil(max(0, needed_mrps - others) / member.mrps)
-        targets[member.name] = min(member.decision.current, max(counts[member.name], keep))
-    return targets
 
 
 def _moved(
@@ -292,6 +283,16 @@ def _with_waiting(
         ),
     )
     return replace(decision, findings=(*decision.findings, finding))
+
+
+def _later(members: Sequence[Member], counts: Mapping[str, int], targets: Mapping[str, int]) -> str:
+    """Says what the mix has and is not begun yet."""
+    waiting = [
+        f"{counts[m.name] - targets[m.name]} x {_shape(m)}"
+        for m in members
+        if counts[m.name] > targets[m.name]
+    ]
+    return f"; {' and '.join(waiting)} once slices are free" if waiting else ""
 
 
 def _shape(member: Member) -> str:

@@ -99,6 +99,10 @@ class SlicePlan:
     made_at_s: float
     replicas: tuple[tuple[str, int], ...] = ()
     """By workload (`namespace/name`), for members of variant groups."""
+    first: tuple[tuple[str, int], ...] | None = None
+    """Of them, how many find a slice before any other replica has gone; None: not told, by a version before."""
+    spare: tuple[tuple[str, int], ...] = ()
+    """Slices that are free for each even then; those of one shape are told to each that may take them."""
     nodes: tuple[tuple[str, str], ...] = ()
     """(node, config) of the nodes that are to be cut otherwise."""
     emptied: tuple[str, ...] = ()

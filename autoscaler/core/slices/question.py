@@ -16,6 +16,7 @@ from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.packing.nodes import IdleGpu, recuts
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import HeldGpu, PackingProblem, Variant, Workload
+from autoscaler.core.packing.turns import first_turn
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, spare, wanted
@@ -165,9 +166,12 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
         message += f", to be emptied: {', '.join(drained[:3])}"
     if asked.left_out:
         message += f"; {asked.left_out}"
+    turn, grouped = first_turn(asked.problem, plan), sorted(asked.grouped)
     return SlicePlan(
         made_at_s=now_s,
-        replicas=tuple((name, plan.count(name)) for name in sorted(asked.grouped)),
+        replicas=tuple((name, plan.count(name)) for name in grouped),
+        first=tuple((name, turn.first.get(name, 0)) for name in grouped),
+        spare=tuple((name, turn.spare.get(name, 0)) for name in grouped),
         nodes=tuple(sorted(changes)),
         emptied=tuple(drained),
         message=message,
