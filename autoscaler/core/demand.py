@@ -113,7 +113,8 @@ def highest_rps(
 ) -> tuple[float, ...]:
     """What covers the highest demand over `lead_s` from `level_rps` on with each chance in `levels`, ascending.
 
-    The tail beyond what was seen is the prior's, until that has faded at this level.
+    The tail beyond what was seen is the prior's, until that has faded at this level; it comes back when the level was
+    not seen for long.
     """
     weights, prior = _seen_from(growth, level_rps)
     for share, part in PRIOR:
@@ -147,7 +148,8 @@ def _seen_from(growth: Growth, level_rps: float) -> tuple[dict[int, float], floa
         share *= FADE ** (growth.judged - item.at)
         for index, weight in item.weights:
             weights[index] = weights.get(index, 0.0) + share * weight
-    return weights, PRIOR_WEIGHT * FADE**seen
+    # What was seen long ago weighs less than an hour: the prior makes up for it, else one minute would outweigh all.
+    return weights, max(PRIOR_WEIGHT * FADE**seen, PRIOR_WEIGHT - sum(weights.values()))
 
 
 def _log_units(rps: float) -> float:
