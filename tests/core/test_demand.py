@@ -102,6 +102,14 @@ def test_a_level_that_was_not_seen_for_years_is_as_good_as_new() -> None:
     assert covers(years, 40.0) == pytest.approx(covers(Growth(), 40.0))
 
 
+@pytest.mark.parametrize("level_rps", [1.0 / 60.0, 0.05, 0.15])
+def test_a_stray_request_before_a_burst_makes_it_no_larger(level_rps: float) -> None:
+    # 20 rps for ten minutes, nothing for ten; and then a request or a few in a minute that has none else.
+    growth = learned(day(lambda minute: 20.0 * (minute // 10 % 2)), lead_s=600.0)
+    assert covers(growth, 0.0) == pytest.approx(20.0, rel=0.05)
+    assert covers(growth, level_rps) < 21.5
+
+
 def test_a_gap_teaches_nothing() -> None:
     growth = learned([10.0] * 10)
     after = add_minute(growth, minute_s=36000.0, mean_rps=90.0, highest_rps=90.0, lead_s=120.0)
