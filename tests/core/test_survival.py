@@ -9,6 +9,7 @@ import pytest
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig, ScalingBehavior, ScalingRules
 from autoscaler.core.slices.observed import MigState, SliceNode, SlicesInput
 from autoscaler.core.survival import Loss, asked, losses
 from autoscaler.core.types import (
@@ -163,6 +164,32 @@ def test_when_a_node_goes_the_others_carry_it_and_no_more_are_asked_for() -> Non
     assert decision.facts.queue_ratio is not None
     assert decision.facts.queue_ratio < 0.5
     assert story.run(60).target == 5
+
+
+def test_noise_moves_it_no_more_than_it_would_without() -> None:
+    """At 42 a second two would do, three carry it by now, and are kept for that: four are, where one may go."""
+
+    def worn_down(story: Story) -> tuple[int, Reason]:
+        story.run(1200, rate_rps=60)
+        for rate_rps in range(58, 42, -2):
+            story.run(900, rate_rps=rate_rps)
+        decision = story.run(900, rate_rps=42)
+        return decision.target, decision.reason
+
+    assert worn_down(Story(replicas=8)) == (3, Reason.WORTH_KEEPING)
+    assert worn_down(surviving()) == (4, Reason.WORTH_KEEPING)
+
+
+def test_a_tolerance_is_of_what_a_loss_leaves() -> None:
+    tolerant = EngineConfig(
+        behavior=ScalingBehavior(scale_down=ScalingRules(tolerance_ratio=0.3)),
+    )
+    story = Story(replicas=8, spec=surviving().spec, config=tolerant)
+    story.run(1200, rate_rps=60)
+    decision = story.run(900, rate_rps=50)
+    assert (decision.target, decision.reason) == (5, Reason.WITHIN_TOLERANCE)
+    (step,) = [step for step in decision.steps if step.stage == "prove"]
+    assert step.message.endswith(" rps with 30% to spare after the loss of a node")
 
 
 def test_a_single_one_that_is_idle_has_a_second_and_nobody_more() -> None:
