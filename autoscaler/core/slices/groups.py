@@ -102,7 +102,7 @@ def _share(
 ) -> None:
     members = members_of(pairs, needs, floors, config)
     if members is None:
-        _hold(joined, group, pairs, state)
+        _hold(joined, group, pairs, state, losses)
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
@@ -147,10 +147,15 @@ def _hold(
     group: str,
     pairs: Sequence[tuple[WorkloadInput, Decision]],
     state: GroupState,
+    losses: Mapping[WorkloadId, Loss | Finding],
 ) -> None:
-    """Missing is not zero: what is on its way stays, and nothing is moved."""
+    """Missing is not zero: what is on its way or there for a loss stays, and nothing is moved."""
+    # What was never known as a group has nothing that is there for a loss.
+    surviving = state.needed and any(
+        isinstance(losses.get(given.spec.id), Loss) for given, _ in pairs
+    )
     for given, decision in pairs:
-        if state.moving and decision.target < decision.current:
+        if (state.moving or surviving) and decision.target < decision.current:
             held = _moved(decision, decision.current, f"group {group}: a member is not known")
             joined.decisions[given.spec.id] = held
     message = "held: demand or capacity of a member is not known"

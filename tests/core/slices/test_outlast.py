@@ -58,6 +58,17 @@ def test_a_member_that_nothing_spreads_leaves_the_group_as_it_is() -> None:
     assert Group([whole(), ones()], losses=losses).targets() == {"whole": 4, "ones": 10}
 
 
+def test_what_is_there_for_a_loss_stays_while_a_member_is_not_known() -> None:
+    group = Group([whole(current=6), ones(replica_rps=8.5)], losses=BOTH)
+    assert group.targets() == {"whole": 6, "ones": 1}
+    # What sizing finds for the GPUs by themselves is four.
+    unknown = [whole(current=6), ones(replica_rps=8.5, wanted=None)]
+    group.members = unknown
+    assert group.targets() == {"whole": 6, "ones": 1}
+    # Where it never was known, nothing is there for a loss yet.
+    assert Group(unknown, losses=BOTH).targets() == {"whole": 4, "ones": 1}
+
+
 @pytest.mark.parametrize(
     ("limit", "counts"),
     [
