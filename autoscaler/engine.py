@@ -189,6 +189,7 @@ class DecisionEngine:
                     now_s=now_s,
                 ),
                 loss=loss if isinstance(loss, Loss) else None,
+                loss_unread=survival.unread(loss),
                 elsewhere=offers.elsewhere(given, told, self._config),
             )
             needs = given.spec.node_needs

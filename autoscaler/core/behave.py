@@ -229,6 +229,8 @@ def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, st
     coverage, error = view.coverage_ratio, sheet.given.samples_error
     if error is not None:
         return Reason.PARTIAL_DATA, f"metrics are incomplete: {error}"
+    if sheet.context.loss_unread is not None:
+        return Reason.PARTIAL_DATA, sheet.context.loss_unread
     if sheet.given.replicas.rollout:
         return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
     if coverage is not None and coverage < config.signals.min_coverage_ratio:

@@ -13,6 +13,7 @@ from autoscaler.core.settings import EngineConfig, ScalingBehavior, ScalingRules
 from autoscaler.core.slices.observed import MigState, SliceNode, SlicesInput
 from autoscaler.core.survival import Loss, asked, losses
 from autoscaler.core.types import (
+    Decision,
     Finding,
     PodStatus,
     ReplicaStatus,
@@ -215,6 +216,34 @@ def test_nothing_is_raised_on_what_is_not_known() -> None:
     decision = story.run(600, rate_rps=60)
     assert decision.target == 8
     assert not [step for step in decision.steps if step.stage == "survive"]
+
+
+def test_what_is_there_for_a_zone_stays_while_nodes_can_not_be_listed() -> None:
+    story = Story(replicas=8, spec=spec(node_needs=OVER_ZONES, survive=Survive.ZONE))
+
+    def zoned() -> PoolInput:
+        """Two zones in turns."""
+        return PoolInput(
+            pool="h100",
+            nodes=tuple(
+                NodeStatus(name=f"node-of-{pod.name}", zone="ab"[place % 2])
+                for place, pod in enumerate(story.pods)
+            ),
+        )
+
+    def run(ticks: int, *, listed: bool) -> Decision:
+        for _ in range(ticks):
+            story.pools = (
+                zoned() if listed else PoolInput(pool="h100", stale="nodes: not listed"),
+            )
+            decision = story.run(10, rate_rps=60)
+        return decision
+
+    assert run(120, listed=True).target == 8
+    decision = run(120, listed=False)
+    assert (decision.target, decision.reason) == (8, Reason.PARTIAL_DATA)
+    said = "survive: zone, and the zones of its nodes are not known: nodes: not listed"
+    assert said in {finding.message for finding in decision.findings}
 
 
 def test_where_nothing_spreads_it_no_more_run_and_it_is_said() -> None:

@@ -26,7 +26,7 @@ from autoscaler.core.slices.outlast import Standing, outlasting
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import GroupState, Needed
-from autoscaler.core.survival import Loss
+from autoscaler.core.survival import Loss, unread
 from autoscaler.core.types import (
     Decision,
     DecisionStep,
@@ -73,6 +73,9 @@ def join(
         refused = unequal_shares(group, pairs, needs, fronts)
         if refused is not None:
             _say(joined, group, pairs, refused)
+            continue
+        if any(unread(losses.get(given.spec.id)) is not None for given in members):
+            _hold(joined, group, pairs, state, losses)
             continue
         _share(joined, group, pairs, needs, floors, plan, state, losses, config=config, now_s=now_s)
     return joined
@@ -151,14 +154,15 @@ def _hold(
 ) -> None:
     """Missing is not zero: what is on its way or there for a loss stays, and nothing is moved."""
     # What was never known as a group has nothing that is there for a loss.
+    told = [losses.get(given.spec.id) for given, _ in pairs]
     surviving = state.needed and any(
-        isinstance(losses.get(given.spec.id), Loss) for given, _ in pairs
+        isinstance(one, Loss) or unread(one) is not None for one in told
     )
     for given, decision in pairs:
         if (state.moving or surviving) and decision.target < decision.current:
             held = _moved(decision, decision.current, f"group {group}: a member is not known")
             joined.decisions[given.spec.id] = held
-    message = "held: demand or capacity of a member is not known"
+    message = "held: demand or capacity of a member is not known, or what a loss takes of it"
     joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
     joined.states.append(state)
 

@@ -69,6 +69,14 @@ def test_what_is_there_for_a_loss_stays_while_a_member_is_not_known() -> None:
     assert Group(unknown, losses=BOTH).targets() == {"whole": 4, "ones": 1}
 
 
+def test_what_is_there_for_a_loss_stays_while_its_nodes_can_not_be_listed() -> None:
+    group = Group([whole(current=6), ones(replica_rps=8.5)], losses=BOTH)
+    assert group.targets() == {"whole": 6, "ones": 1}
+    unlisted = Finding(reason=Reason.PARTIAL_DATA, message="nodes: not listed")
+    group.losses = dict.fromkeys(BOTH, unlisted)
+    assert group.targets() == {"whole": 6, "ones": 1}
+
+
 @pytest.mark.parametrize(
     ("limit", "counts"),
     [
