@@ -72,6 +72,8 @@ def join(
         state = known.get(group) or GroupState(group=group)
         refused = unequal_shares(group, pairs, needs, fronts)
         if refused is not None:
+            if any(isinstance(losses.get(given.spec.id), Loss) for given in members):
+                refused += "; until then nothing is added for a loss"
             _say(joined, group, pairs, refused)
             continue
         if any(unread(losses.get(given.spec.id)) is not None for given in members):

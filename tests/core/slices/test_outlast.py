@@ -77,6 +77,13 @@ def test_what_is_there_for_a_loss_stays_while_its_nodes_can_not_be_listed() -> N
     assert group.targets() == {"whole": 6, "ones": 1}
 
 
+def test_a_group_that_can_not_share_its_demand_says_that_nothing_is_added_for_a_loss() -> None:
+    group = Group([whole(), ones()], losses=BOTH, fronts=None)
+    assert group.targets() == {"whole": 4, "ones": 1}
+    (finding,) = group.join().decisions[spec("whole").id].findings
+    assert finding.message.endswith("; until then nothing is added for a loss")
+
+
 @pytest.mark.parametrize(
     ("limit", "counts"),
     [
