@@ -189,6 +189,7 @@ class DecisionEngine:
                     now_s=now_s,
                 ),
                 loss=loss if isinstance(loss, Loss) else None,
+                loss_unread=survival.unread(loss),
                 elsewhere=offers.elsewhere(given, told, self._config),
             )
             needs = given.spec.node_needs
@@ -218,7 +219,8 @@ class DecisionEngine:
 
     def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
         history = self._history[state.id] = DemandHistory(self._config.history_days)
-        growth = state.growth
+        # Without rises nothing was judged as it is now: of an older checkpoint not even from when on to judge is kept.
+        growth = state.growth if state.growth.rises else demand.Growth()
         lead_s = self._config.startup_time_s + self._config.tick_s
         told = sorted(points, key=lambda item: item.minute_s)
         since_s = told[-1].minute_s - 60.0 * demand.MEMORY_MINUTES if told else 0.0

@@ -183,13 +183,15 @@ def _prove(trace: Trace, sheet: Sheet) -> None:
         return
     level_rps = need.level_rps or 0.0
     safe = need.sick + math.ceil(level_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
+    safe = _outlasting(sheet, safe)
     if safe > trace.value:
-        after = min(sheet.current, safe)
+        after, loss = min(sheet.current, safe), sheet.context.loss
+        left = "" if loss is None else f" after the loss of a {loss.survive.value}"
         trace.move(
             "prove",
             after,
             Reason.WITHIN_TOLERANCE if after == sheet.current else Reason.SCALE_DOWN_UNSAFE,
-            f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare",
+            f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare{left}",
         )
 
 
@@ -198,13 +200,19 @@ def _keep(trace: Trace, sheet: Sheet) -> None:
     kept, price = sheet.need.kept, sheet.need.price
     if kept is None or price is None:
         return
-    after = min(kept, sheet.current)
+    after = min(_outlasting(sheet, kept), sheet.current)
     trace.raise_to(
         "keep",
         after,
         Reason.WORTH_KEEPING,
         f"{after} would be worth keeping at {KEPT_PRICE_RATIO:g} times the price of a miss, {price:.3g}",
     )
+
+
+def _outlasting(sheet: Sheet, replicas: int) -> int:
+    """With those that are there for a loss: they give way to no noise either."""
+    loss = sheet.context.loss
+    return replicas if loss is None or not replicas else loss.enough(replicas)
 
 
 def _hold_down(trace: Trace, state: WorkloadState, sheet: Sheet, down_s: float) -> None:
@@ -221,6 +229,8 @@ def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, st
     coverage, error = view.coverage_ratio, sheet.given.samples_error
     if error is not None:
         return Reason.PARTIAL_DATA, f"metrics are incomplete: {error}"
+    if sheet.context.loss_unread is not None:
+        return Reason.PARTIAL_DATA, sheet.context.loss_unread
     if sheet.given.replicas.rollout:
         return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
     if coverage is not None and coverage < config.signals.min_coverage_ratio:

@@ -113,7 +113,8 @@ def highest_rps(
 ) -> tuple[float, ...]:
     """What covers the highest demand over `lead_s` from `level_rps` on with each chance in `levels`, ascending.
 
-    The tail beyond what was seen is the prior's, until that has faded at this level.
+    The tail beyond what was seen is the prior's, until that has faded at this level; it comes back when the level was
+    not seen for long.
     """
     weights, prior = _seen_from(growth, level_rps)
     for share, part in PRIOR:
@@ -145,9 +146,21 @@ def _seen_from(growth: Growth, level_rps: float) -> tuple[dict[int, float], floa
         share = NEXT_LEVEL_SHARE**apart
         seen += share * item.seen
         share *= FADE ** (growth.judged - item.at)
+        lower = item.level <= at - 1.0
         for index, weight in item.weights:
-            weights[index] = weights.get(index, 0.0) + share * weight
-    return weights, PRIOR_WEIGHT * FADE**seen
+            place = _as_much(index, item.level, at) if lower else index
+            weights[place] = weights.get(place, 0.0) + share * weight
+    # What was seen long ago weighs less than an hour: the prior makes up for it, else one minute would outweigh all.
+    return weights, max(PRIOR_WEIGHT * FADE**seen, PRIOR_WEIGHT - sum(weights.values()))
+
+
+def _as_much(index: int, level: int, at: float) -> int:
+    """The bin of a rise from a lower level, taken as the same number of requests from `at` on.
+
+    As the same multiple, what rises from nothing to 20 rps would rise from one request a minute to 40.
+    """
+    units = math.exp(level * LEVEL_WIDTH) * math.expm1(index * BIN_WIDTH)
+    return min(index, _bin(math.log1p(units / math.exp(at * LEVEL_WIDTH))))
 
 
 def _log_units(rps: float) -> float:

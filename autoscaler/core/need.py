@@ -39,6 +39,8 @@ class Context:
     clock_stepped_back: bool = False
     loss: Loss | None = None
     """What of it may go at once, where it is to survive that."""
+    loss_unread: str | None = None
+    """Why that is not known now; None: it is, or nothing is to be survived."""
     node_wait: NodeWait | None = None
     """None: no configured pool is for its pods."""
     elsewhere: Mapping[str, tuple[ModelPrior, ...]] = field(default_factory=dict)

@@ -51,7 +51,8 @@ class View:
     misses_from: LatencySource | None = None
     curable: MissShare | None = None
     """Misses that capacity may answer for: of these pods less the flooded ones, whose requests are late already and
-    that nobody relieves of them; or all that a gateway sees if none is left out."""
+    that nobody relieves of them; or all that a gateway sees if none is left out, or only flooded ones and the others
+    tell nothing themselves."""
     curable_from: LatencySource | None = None
     gateways: tuple[PodTrack, ...] = ()
     latency_s: float | None = None
@@ -125,7 +126,10 @@ def observe(
     curable, curable_from = misses, misses_from
     afloat = tuple(load for load in well if not load.flooded) or well
     if len(afloat) < len(loads):
-        curable, curable_from = _misses(afloat, given.spec.slo)
+        told, told_from = _misses(afloat, given.spec.slo)
+        # Of the others nothing is known where only a gateway tells: then all that it sees counts, but for sick ones.
+        if told is not None or len(well) < len(loads):
+            curable, curable_from = told, told_from
     return View(
         ready=len(ready),
         starting=starting,

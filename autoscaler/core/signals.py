@@ -111,7 +111,7 @@ class PodLoad:
 
     @property
     def flooded(self) -> bool:
-        """It works off more than a minute's backlog, and hardly anything new is sent to it."""
+        """It works off more than a minute's backlog: a tenth less at least is sent to it than it serves."""
         return any(
             model.draining
             and model.pending is not None

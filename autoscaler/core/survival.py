@@ -84,8 +84,9 @@ def losses(tick_input: TickInput) -> Mapping[WorkloadId, Loss | Finding]:
     """By workload that is to survive one, what may go at once, or why that can't be told."""
     surviving = asked(given.spec for given in tick_input.workloads)
     zones = zones_of(tick_input) if Survive.ZONE in surviving.values() else {}
+    unseen = None if zones else _unseen(tick_input)
     return {
-        given.spec.id: _loss(given, survive, zones)
+        given.spec.id: _loss(given, survive, zones, unseen)
         for given in tick_input.workloads
         if (survive := surviving[given.spec.id]) is not Survive.NONE
     }
@@ -120,8 +121,27 @@ def zones_of(tick_input: TickInput) -> Mapping[str, str]:
     return found | {node.name: node.zone for node in sliced if node.zone is not None}
 
 
-def _loss(given: WorkloadInput, survive: Survive, zones: Mapping[str, str]) -> Loss | Finding:
+def unread(loss: Loss | Finding | None) -> str | None:
+    """Why it is not known now what a loss takes, so that what is there for one stays; None: it is, or never was."""
+    return (
+        loss.message if isinstance(loss, Finding) and loss.reason is Reason.PARTIAL_DATA else None
+    )
+
+
+def _unseen(tick_input: TickInput) -> str | None:
+    """Why no nodes are seen where there may be some, as after a restart."""
+    sliced = () if tick_input.slices is None else (tick_input.slices,)
+    told = (*tick_input.pools, *sliced)
+    return next((one.stale for one in told if one.stale is not None and not one.nodes), None)
+
+
+def _loss(
+    given: WorkloadInput, survive: Survive, zones: Mapping[str, str], unseen: str | None
+) -> Loss | Finding:
     flaw = unspread(given.spec, survive)
+    if flaw is None and survive is Survive.ZONE and unseen is not None:
+        text = f"survive: zone, and the zones of its nodes are not known: {unseen}"
+        return Finding(reason=Reason.PARTIAL_DATA, message=text)
     if flaw is None and survive is Survive.ZONE and _zoneless(given.pods, zones):
         flaw = (
             "survive: zone, and the zones of its nodes are not known: only nodes of the pools in engine.nodes.pools "

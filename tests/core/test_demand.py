@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -83,6 +84,30 @@ def test_what_was_not_seen_for_a_day_counts_half() -> None:
     assert covers(rises, 10.0, chance=0.8) > 14.0
     assert covers(later, 10.0, chance=0.9) == 10.0
     assert covers(later, 10.0, chance=0.97) > 14.0
+
+
+def test_one_surge_after_a_long_absence_is_no_habit() -> None:
+    # Two weeks at 40 rps, two at 1, and then a single rise to 120.
+    growth = learned([1.0] * (14 * DAY), growth=learned([40.0] * (14 * DAY)))
+    back = learned([40.0, 40.0, 40.0, 120.0], growth=growth)
+    assert covers(back, 40.0, chance=0.9) < 60.0
+    # Nor are a few calm minutes a proof that nothing rises.
+    assert covers(learned([40.0] * 10, growth=growth), 40.0) > covers(Growth(), 40.0) * 0.98
+
+
+def test_a_level_that_was_not_seen_for_years_is_as_good_as_new() -> None:
+    growth = learned([40.0] * DAY)
+    (known,) = growth.rises
+    years = replace(growth, rises=(replace(known, seen=4_000_000),), judged=5_000_000)
+    assert covers(years, 40.0) == pytest.approx(covers(Growth(), 40.0))
+
+
+@pytest.mark.parametrize("level_rps", [1.0 / 60.0, 0.05, 0.15])
+def test_a_stray_request_before_a_burst_makes_it_no_larger(level_rps: float) -> None:
+    # 20 rps for ten minutes, nothing for ten; and then a request or a few in a minute that has none else.
+    growth = learned(day(lambda minute: 20.0 * (minute // 10 % 2)), lead_s=600.0)
+    assert covers(growth, 0.0) == pytest.approx(20.0, rel=0.05)
+    assert covers(growth, level_rps) < 21.5
 
 
 def test_a_gap_teaches_nothing() -> None:

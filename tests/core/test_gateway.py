@@ -21,6 +21,7 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.engine import DecisionEngine
+from tests.core.story import Story
 from tests.core.test_ledger import START_S, slo
 
 INF = 1e308
@@ -134,3 +135,29 @@ def test_a_gateway_that_is_not_scraped_any_more_leaves_it_to_the_servers() -> No
     stale = replace(given, gateway=(replace(given.gateway[0], sampled_at_s=START_S + 500.0),))
     account = advance(account, stale, START_S + 610.0, stale_after_s=30.0)
     assert account.ledgers[0].source == "histogram"
+
+
+@pytest.mark.parametrize(
+    ("of_servers", "target"),
+    [
+        # Triton's default: what it is that misses is not known.
+        pytest.param(None, 6, id="the servers tell nothing"),
+        pytest.param(0.0, 2, id="the servers that are not flooded miss nothing"),
+    ],
+)
+def test_what_a_gateway_sees_is_not_put_down_to_a_flooded_replica(
+    of_servers: float | None, target: int
+) -> None:
+    story = Story(replicas=6, rate_rps=12.0, misses=of_servers)
+    # Half an hour's work, while all six get new requests.
+    story.pods[0].pending = 60_000.0
+    for tick in range(1, 61):
+        requests = 400.0 * tick
+        buckets = ((0.3, 0.7 * requests), (INF, requests))
+        model = ModelCounters(model="", success=requests, failure=0.0, latency_buckets=buckets)
+        edge = PodSample(pod="edge", sampled_at_s=story.now_s - 2.0, models=(model,))
+        given = replace(story.given(), gateway=(edge,))
+        (decision,) = story.engine.tick(TickInput(now_s=story.now_s, workloads=(given,))).decisions
+        story.scale(decision.target)
+        story._pass(10.0)
+    assert (decision.target, story.pods[0].pending > 20_000.0) == (target, True)

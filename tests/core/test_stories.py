@@ -12,9 +12,10 @@ from itertools import groupby
 import pytest
 
 from autoscaler import codec
+from autoscaler.core.demand import Growth
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
-from autoscaler.core.state import EngineState
+from autoscaler.core.state import EngineState, WorkloadState
 from autoscaler.core.types import (
     DemandForecast,
     HistoryPoint,
@@ -347,8 +348,14 @@ def test_the_same_input_gives_the_same_answer() -> None:
     assert first.decisions == second.decisions
 
 
-def test_history_from_before_teaches_how_demand_rises() -> None:
+@pytest.mark.parametrize("judged_until_s", [0.0, START_S - 60.0], ids=["cold", "upgraded"])
+def test_history_from_before_teaches_how_demand_rises(judged_until_s: float) -> None:
     story = Story(replicas=2)
+    # A checkpoint from before rises were learned by level knows until when it had judged, and nothing else of them.
+    known = WorkloadState(
+        id=story.spec.id, first_seen_s=START_S, growth=Growth(judged_until_s=judged_until_s)
+    )
+    story.engine.restore(EngineState(workloads=(known,)))
     # Two days in which demand trebles a few minutes past every half hour.
     points = tuple(
         HistoryPoint(

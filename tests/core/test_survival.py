@@ -9,9 +9,11 @@ import pytest
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.reasons import Reason
+from autoscaler.core.settings import EngineConfig, ScalingBehavior, ScalingRules
 from autoscaler.core.slices.observed import MigState, SliceNode, SlicesInput
 from autoscaler.core.survival import Loss, asked, losses
 from autoscaler.core.types import (
+    Decision,
     Finding,
     PodStatus,
     ReplicaStatus,
@@ -165,6 +167,32 @@ def test_when_a_node_goes_the_others_carry_it_and_no_more_are_asked_for() -> Non
     assert story.run(60).target == 5
 
 
+def test_noise_moves_it_no_more_than_it_would_without() -> None:
+    """At 42 a second two would do, three carry it by now, and are kept for that: four are, where one may go."""
+
+    def worn_down(story: Story) -> tuple[int, Reason]:
+        story.run(1200, rate_rps=60)
+        for rate_rps in range(58, 42, -2):
+            story.run(900, rate_rps=rate_rps)
+        decision = story.run(900, rate_rps=42)
+        return decision.target, decision.reason
+
+    assert worn_down(Story(replicas=8)) == (3, Reason.WORTH_KEEPING)
+    assert worn_down(surviving()) == (4, Reason.WORTH_KEEPING)
+
+
+def test_a_tolerance_is_of_what_a_loss_leaves() -> None:
+    tolerant = EngineConfig(
+        behavior=ScalingBehavior(scale_down=ScalingRules(tolerance_ratio=0.3)),
+    )
+    story = Story(replicas=8, spec=surviving().spec, config=tolerant)
+    story.run(1200, rate_rps=60)
+    decision = story.run(900, rate_rps=50)
+    assert (decision.target, decision.reason) == (5, Reason.WITHIN_TOLERANCE)
+    (step,) = [step for step in decision.steps if step.stage == "prove"]
+    assert step.message.endswith(" rps with 30% to spare after the loss of a node")
+
+
 def test_a_single_one_that_is_idle_has_a_second_and_nobody_more() -> None:
     story = surviving()
     assert story.run(3600, rate_rps=0).target == 2
@@ -188,6 +216,34 @@ def test_nothing_is_raised_on_what_is_not_known() -> None:
     decision = story.run(600, rate_rps=60)
     assert decision.target == 8
     assert not [step for step in decision.steps if step.stage == "survive"]
+
+
+def test_what_is_there_for_a_zone_stays_while_nodes_can_not_be_listed() -> None:
+    story = Story(replicas=8, spec=spec(node_needs=OVER_ZONES, survive=Survive.ZONE))
+
+    def zoned() -> PoolInput:
+        """Two zones in turns."""
+        return PoolInput(
+            pool="h100",
+            nodes=tuple(
+                NodeStatus(name=f"node-of-{pod.name}", zone="ab"[place % 2])
+                for place, pod in enumerate(story.pods)
+            ),
+        )
+
+    def run(ticks: int, *, listed: bool) -> Decision:
+        for _ in range(ticks):
+            story.pools = (
+                zoned() if listed else PoolInput(pool="h100", stale="nodes: not listed"),
+            )
+            decision = story.run(10, rate_rps=60)
+        return decision
+
+    assert run(120, listed=True).target == 8
+    decision = run(120, listed=False)
+    assert (decision.target, decision.reason) == (8, Reason.PARTIAL_DATA)
+    said = "survive: zone, and the zones of its nodes are not known: nodes: not listed"
+    assert said in {finding.message for finding in decision.findings}
 
 
 def test_where_nothing_spreads_it_no_more_run_and_it_is_said() -> None:

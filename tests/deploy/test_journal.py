@@ -87,6 +87,14 @@ def test_class_and_size_are_taken_and_releases_share_no_claim(helm: Path) -> Non
     }
 
 
+@pytest.mark.parametrize(("given", "rendered"), [("-", ""), ("1e3", "1e3"), ("true", "true")])
+def test_a_name_stays_a_name(helm: Path, given: str, rendered: str) -> None:
+    (claim,) = claims(chart(helm, *PERSISTENT, "--set-string", f"journal.storageClass={given}"))
+    assert claim["spec"]["storageClassName"] == rendered
+    mine = chart(helm, "--set-string", f"journal.existingClaim={given}")
+    assert volume(mine) == {"persistentVolumeClaim": {"claimName": given}}
+
+
 def test_a_claim_that_is_there_is_mounted_and_none_made(helm: Path) -> None:
     objects = chart(helm, "--set", "journal.existingClaim=mine")
     assert volume(objects) == {"persistentVolumeClaim": {"claimName": "mine"}}
@@ -130,6 +138,7 @@ def test_none_is_kept_where_none_is_wanted(helm: Path, tmp_path: Path) -> None:
             "journal.accessMode=RWX",
             'journal.accessMode: "RWX", must be ReadWriteMany, ReadWriteOnce',
         ),
+        ("journal.sizeLimit=8Gi", "journal.sizeLimit: is journal.size now"),
         ("policy.journal.path=/data", 'policy.journal.path: "/data", must be a folder below'),
         ("policy.journal=null", 'policy.journal.path: "", must be a folder below'),
     ],

@@ -27,7 +27,7 @@ from autoscaler.core.slices.outlast import Standing, outlasting
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import GroupState, Needed
-from autoscaler.core.survival import Loss
+from autoscaler.core.survival import Loss, unread
 from autoscaler.core.types import (
     Decision,
     DecisionStep,
@@ -73,7 +73,12 @@ def join(
         state = known.get(group) or GroupState(group=group)
         refused = unequal_shares(group, pairs, needs, fronts)
         if refused is not None:
+            if any(isinstance(losses.get(given.spec.id), Loss) for given in members):
+                refused += "; until then nothing is added for a loss"
             _say(joined, group, pairs, refused)
+            continue
+        if any(unread(losses.get(given.spec.id)) is not None for given in members):
+            _hold(joined, group, pairs, state, losses)
             continue
         _share(joined, group, pairs, needs, floors, plan, state, losses, config=config, now_s=now_s)
     return joined
@@ -103,7 +108,7 @@ def _share(
 ) -> None:
     members = members_of(pairs, needs, floors, config)
     if members is None:
-        _hold(joined, group, pairs, state)
+        _hold(joined, group, pairs, state, losses)
         return
     state, needed, now = _needed(state, members, config, now_s)
     planned = _planned(members, plan)
@@ -152,13 +157,19 @@ def _hold(
     group: str,
     pairs: Sequence[tuple[WorkloadInput, Decision]],
     state: GroupState,
+    losses: Mapping[WorkloadId, Loss | Finding],
 ) -> None:
-    """Missing is not zero: what is on its way stays, and nothing is moved."""
+    """Missing is not zero: what is on its way or there for a loss stays, and nothing is moved."""
+    # What was never known as a group has nothing that is there for a loss.
+    told = [losses.get(given.spec.id) for given, _ in pairs]
+    surviving = state.needed and any(
+        isinstance(one, Loss) or unread(one) is not None for one in told
+    )
     for given, decision in pairs:
-        if state.moving and decision.target < decision.current:
+        if (state.moving or surviving) and decision.target < decision.current:
             held = _moved(decision, decision.current, f"group {group}: a member is not known")
             joined.decisions[given.spec.id] = held
-    message = "held: demand or capacity of a member is not known"
+    message = "held: demand or capacity of a member is not known, or what a loss takes of it"
     joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
     joined.states.append(state)
 

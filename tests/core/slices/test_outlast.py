@@ -58,6 +58,32 @@ def test_a_member_that_nothing_spreads_leaves_the_group_as_it_is() -> None:
     assert Group([whole(), ones()], losses=losses).targets() == {"whole": 4, "ones": 10}
 
 
+def test_what_is_there_for_a_loss_stays_while_a_member_is_not_known() -> None:
+    group = Group([whole(current=6), ones(replica_rps=8.5)], losses=BOTH)
+    assert group.targets() == {"whole": 6, "ones": 1}
+    # What sizing finds for the GPUs by themselves is four.
+    unknown = [whole(current=6), ones(replica_rps=8.5, wanted=None)]
+    group.members = unknown
+    assert group.targets() == {"whole": 6, "ones": 1}
+    # Where it never was known, nothing is there for a loss yet.
+    assert Group(unknown, losses=BOTH).targets() == {"whole": 4, "ones": 1}
+
+
+def test_what_is_there_for_a_loss_stays_while_its_nodes_can_not_be_listed() -> None:
+    group = Group([whole(current=6), ones(replica_rps=8.5)], losses=BOTH)
+    assert group.targets() == {"whole": 6, "ones": 1}
+    unlisted = Finding(reason=Reason.PARTIAL_DATA, message="nodes: not listed")
+    group.losses = dict.fromkeys(BOTH, unlisted)
+    assert group.targets() == {"whole": 6, "ones": 1}
+
+
+def test_a_group_that_can_not_share_its_demand_says_that_nothing_is_added_for_a_loss() -> None:
+    group = Group([whole(), ones()], losses=BOTH, fronts=None)
+    assert group.targets() == {"whole": 4, "ones": 1}
+    (finding,) = group.join().decisions[spec("whole").id].findings
+    assert finding.message.endswith("; until then nothing is added for a loss")
+
+
 @pytest.mark.parametrize(
     ("limit", "counts"),
     [

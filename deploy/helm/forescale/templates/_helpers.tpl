@@ -33,6 +33,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* The claim that holds the journal; empty: none does. */ -}}
 {{- define "forescale.journalClaim" -}}
+{{- if hasKey .Values.journal "sizeLimit" -}}
+{{- fail "journal.sizeLimit: is journal.size now" -}}
+{{- end -}}
 {{- if .Values.journal.enabled -}}
 {{- if .Values.journal.existingClaim }}{{ .Values.journal.existingClaim }}{{ else if .Values.journal.persistent }}{{ include "forescale.name" . }}-journal{{ end -}}
 {{- end -}}
