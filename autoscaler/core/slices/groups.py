@@ -72,6 +72,11 @@ def join(
         pairs = [(given, decided[given.spec.id]) for given in members]
         state = known.get(group) or GroupState(group=group)
         refused = unequal_shares(group, pairs, needs, fronts)
+        if refused is not None and fronts is None and state.needed:
+            # They could be read before: nothing speaks for it that one has come to stand before all of them.
+            _hold(joined, group, pairs, state, losses)
+            _tell(joined, pairs, refused)
+            continue
         if refused is not None:
             if any(isinstance(losses.get(given.spec.id), Loss) for given in members):
                 refused += "; until then nothing is added for a loss"
@@ -87,10 +92,15 @@ def join(
 def _say(
     joined: Joined, group: str, pairs: Sequence[tuple[WorkloadInput, Decision]], message: str
 ) -> None:
+    _tell(joined, pairs, message)
+    joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
+
+
+def _tell(joined: Joined, pairs: Sequence[tuple[WorkloadInput, Decision]], message: str) -> None:
     finding = Finding(reason=Reason.UNSUPPORTED, message=message)
     for given, decision in pairs:
-        joined.decisions[given.spec.id] = replace(decision, findings=(*decision.findings, finding))
-    joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
+        known = joined.decisions.get(given.spec.id, decision)
+        joined.decisions[given.spec.id] = replace(known, findings=(*known.findings, finding))
 
 
 def _share(
@@ -169,7 +179,10 @@ def _hold(
         if (state.moving or surviving) and decision.target < decision.current:
             held = _moved(decision, decision.current, f"group {group}: a member is not known")
             joined.decisions[given.spec.id] = held
-    message = "held: demand or capacity of a member is not known, or what a loss takes of it"
+    message = (
+        "held: demand or capacity of a member is not known, what a loss takes of it, or what Services "
+        "stand before it"
+    )
     joined.groups.append(GroupDecision(group=group, needed_mrps=None, members=(), message=message))
     joined.states.append(state)
 

@@ -175,6 +175,21 @@ def test_replicas_move_to_the_cheaper_shape_new_ones_first() -> None:
     assert group.targets() == {"whole": 1, "ones": 10}
 
 
+def test_while_services_can_not_be_read_what_is_on_its_way_stays() -> None:
+    group = Group([whole(), ones()])
+    group.targets()
+    # Ten sevenths were asked for; alone each member would be sized for its own demand again.
+    group.members = [whole(), ones(current=10, ready=1)]
+    group.fronts = None
+    assert group.targets() == {"whole": 4, "ones": 10}
+    held = group.join()
+    assert held.groups[0].message.startswith("held: ")
+    assert {f.reason for d in held.decisions.values() for f in d.findings} == {Reason.UNSUPPORTED}
+    # A group that never could share its demand is refused, and its members are sized alone.
+    fresh = Group([whole(), ones(current=10, ready=1)], fronts=None)
+    assert fresh.targets() == {"whole": 4, "ones": 1}
+
+
 NONE = {spec("whole").id: 0, spec("ones").id: 1}
 
 
