@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
-from tests.fakes.recorded import RecordedStory
+from tests.fakes.recorded import surge_journal
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Ten minutes, calm, a burst, calm."""
-    story = RecordedStory()
-    header = JournalHeader(config=story.config, state=story.engine.snapshot())
-    for rate in (10.0, 60.0, 10.0):
-        story.run(200, rate_rps=rate)
-    path = tmp_path / "forescale.jsonl"
-    path.write_bytes(header_line(header) + b"".join(record_line(r) for r in story.records))
-    return path
+    return surge_journal(tmp_path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from autoscaler.core.types import ActionResult, Outcome, TickRecord, TickResult
+from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.core.story import Story
 
 
@@ -27,3 +30,14 @@ class RecordedStory(Story):
         before = len(self.records)
         self.run(seconds, rate_rps=rate_rps)
         return self.records[before:]
+
+
+def surge_journal(folder: Path) -> Path:
+    """Ten minutes in a file: calm, a surge, calm, 200 s each."""
+    story = RecordedStory()
+    header = JournalHeader(config=story.config, state=story.engine.snapshot())
+    for rate_rps in (10.0, 60.0, 10.0):
+        story.run(200, rate_rps=rate_rps)
+    path = folder / "forescale.jsonl"
+    path.write_bytes(header_line(header) + b"".join(record_line(r) for r in story.records))
+    return path

@@ -10,20 +10,13 @@ from autoscaler.cli import main
 from autoscaler.core.types import BatchTime, ModelProfile
 from autoscaler.errors import ConfigError
 from autoscaler.simulation.backtest import by_second, scenario_of, served
-from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
-from tests.fakes.recorded import RecordedStory
+from autoscaler.simulation.journal_file import JournalHeader, header_line
+from tests.fakes.recorded import surge_journal
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Ten minutes, calm, a burst, calm: 200 s each."""
-    story = RecordedStory()
-    header = JournalHeader(config=story.config, state=story.engine.snapshot())
-    for rate_rps in (10.0, 60.0, 10.0):
-        story.run(200, rate_rps=rate_rps)
-    path = tmp_path / "forescale.jsonl"
-    path.write_bytes(header_line(header) + b"".join(record_line(r) for r in story.records))
-    return path
+    return surge_journal(tmp_path)
 
 
 def test_demand_servers_and_start_ups_are_taken_from_it(journal: Path) -> None:
