@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shapes", default=",".join(known), help="by name, with commas")
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes (%(default)s)")
     given = parser.parse_args(argv)
-    names = given.shapes.split(",")
-    if unknown := set(names) - set(known):
-        parser.error(f"--shapes: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    names = series.chosen(parser, "--shapes", given.shapes, series.odd_series())
     folder = FOLDER / "shapes"
     console = Console(stderr=True)
     phases = {

@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         names = QUICK_RECORDED if series.are_recorded() else QUICK_GENERATED
         protocol = replace(protocol, names=names)
     elif given.series:
-        protocol = replace(protocol, names=_named(parser, given.series))
+        chosen = series.chosen(parser, "--series", given.series, series.all_series())
+        protocol = replace(protocol, names=chosen)
     elif given.counted:
         protocol = counted(protocol)
     console = Console(stderr=True)
@@ -79,14 +80,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 def kept(server: str) -> Path:
     """Where what the comparison on these servers came to is kept; its figures are beside it under the same name."""
     return FOLDER / ("policies" if server == SINGLE else f"policies-{server}")
-
-
-def _named(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    known = [s.name for s in series.all_series()]
-    if unknown := set(names) - set(known):
-        parser.error(f"--series: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    return names
 
 
 def counted(protocol: Protocol) -> Protocol:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -119,6 +121,16 @@ def _square(
 def named(name: str) -> Series:
     """One of all. Raises KeyError."""
     return {series.name: series for series in (*all_series(), *odd_series())}[name]
+
+
+def chosen(
+    parser: argparse.ArgumentParser, option: str, text: str, known: Sequence[Series]
+) -> tuple[str, ...]:
+    """The names that an option gives, with commas; the parser ends the program where one is not known."""
+    names, there_are = tuple(text.split(",")), [one.name for one in known]
+    if unknown := set(names) - set(there_are):
+        parser.error(f"{option}: {', '.join(sorted(unknown))}; there are {', '.join(there_are)}")
+    return names
 
 
 @lru_cache(maxsize=4)
