@@ -90,8 +90,9 @@ def add_minute(
 def _count(
     rises: tuple[Rises, ...], level_rps: float, highest_rps: float, judged: int
 ) -> tuple[Rises, ...]:
-    level = round(_log_units(level_rps) / LEVEL_WIDTH)
-    place = _bin(_log_units(highest_rps) - _log_units(level_rps))
+    now = _log_units(level_rps)
+    level = round(now / LEVEL_WIDTH)
+    place = _bin(_log_units(highest_rps) - now)
     others = tuple(item for item in rises if item.level != level)
     known = next((item for item in rises if item.level == level), None)
     weights = {}
@@ -116,10 +117,11 @@ def highest_rps(
     The tail beyond what was seen is the prior's, until that has faded at this level; it comes back when the level was
     not seen for long.
     """
-    weights, prior = _seen_from(growth, level_rps)
+    now = _log_units(level_rps)
+    weights, prior = _seen_from(growth, now / LEVEL_WIDTH)
     for share, part in PRIOR:
         rise = part * PRIOR_RISE * math.sqrt(lead_s / PRIOR_LEAD_S)
-        place = _bin(_log_units(level_rps * math.exp(rise)) - _log_units(level_rps))
+        place = _bin(_log_units(level_rps * math.exp(rise)) - now)
         weights[place] = weights.get(place, 0.0) + share * prior
     total = sum(weights.values())
     found: list[float] = []
@@ -134,9 +136,9 @@ def highest_rps(
     return tuple(found)
 
 
-def _seen_from(growth: Growth, level_rps: float) -> tuple[dict[int, float], float]:
-    """By bin, what was seen at this level and near it, each the less the farther it is; and what the prior weighs."""
-    at = _log_units(level_rps) / LEVEL_WIDTH
+def _seen_from(growth: Growth, at: float) -> tuple[dict[int, float], float]:
+    """By bin, what was seen at the level `at`, of which `Rises.level` is rounded, and near it, each the less the
+    farther it is; and what the prior weighs."""
     seen = 0.0
     weights: dict[int, float] = {}
     for item in growth.rises:
@@ -146,21 +148,20 @@ def _seen_from(growth: Growth, level_rps: float) -> tuple[dict[int, float], floa
         share = NEXT_LEVEL_SHARE**apart
         seen += share * item.seen
         share *= FADE ** (growth.judged - item.at)
-        lower = item.level <= at - 1.0
+        part = math.exp((item.level - at) * LEVEL_WIDTH) if item.level <= at - 1.0 else None
         for index, weight in item.weights:
-            place = _as_much(index, item.level, at) if lower else index
+            place = index if part is None else _as_much(index, part)
             weights[place] = weights.get(place, 0.0) + share * weight
     # What was seen long ago weighs less than an hour: the prior makes up for it, else one minute would outweigh all.
     return weights, max(PRIOR_WEIGHT * FADE**seen, PRIOR_WEIGHT - sum(weights.values()))
 
 
-def _as_much(index: int, level: int, at: float) -> int:
-    """The bin of a rise from a lower level, taken as the same number of requests from `at` on.
+def _as_much(index: int, part: float) -> int:
+    """The bin of a rise from a level of which the present one is 1 / `part`, taken as the same number of requests.
 
     As the same multiple, what rises from nothing to 20 rps would rise from one request a minute to 40.
     """
-    units = math.exp(level * LEVEL_WIDTH) * math.expm1(index * BIN_WIDTH)
-    return min(index, _bin(math.log1p(units / math.exp(at * LEVEL_WIDTH))))
+    return min(index, _bin(math.log1p(part * math.expm1(index * BIN_WIDTH))))
 
 
 def _log_units(rps: float) -> float:
