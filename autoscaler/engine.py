@@ -7,6 +7,7 @@ It reads no clock and does no I/O.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -97,7 +98,7 @@ class DecisionEngine:
             )
         decided = [survival.told(one, losses.get(one.workload)) for one in decided]
         self._forget({given.spec.id for given in tick_input.workloads})
-        decided, slices, broken = self._slice(tick_input, decided)
+        decided, slices, broken = self._slice(tick_input, decided, losses)
         decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
         slices, broken = self._keep_demand(tick_input, decided, slices, broken)
@@ -247,7 +248,10 @@ class DecisionEngine:
             self._usual_rps.pop(key, None)
 
     def _slice(
-        self, tick_input: TickInput, decided: list[Decision]
+        self,
+        tick_input: TickInput,
+        decided: list[Decision],
+        losses: Mapping[WorkloadId, Loss | Finding],
     ) -> tuple[list[Decision], SlicesDecision, tuple[Finding, ...]]:
         """Variant groups and slice pools. Whatever goes wrong there, each workload keeps its own decision."""
         if tick_input.slices is None:
@@ -264,6 +268,7 @@ class DecisionEngine:
                 self._needs,
                 floors,
                 self._state.slices,
+                losses=losses,
                 config=self._config,
             )
         except Exception as error:  # noqa: BLE001 - the border between slices and the workloads

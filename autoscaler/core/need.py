@@ -268,5 +268,5 @@ def _backlog_rps(
     # What a replica at its limit holds within the threshold is no backlog.
     each = max(each, carried.rps * objective.threshold_s)
     excess = max(0.0, view.pending - view.carrying * each)
-    holding = sum(1 for load in view.well if load.pending > each)
+    holding = sum(1 for load in view.well if (load.pending or 0.0) > each)
     return min(excess / DRAIN_S, holding * replica_rps)

@@ -296,7 +296,7 @@ def _each_model(loads: tuple[PodLoad, ...]) -> list[ModelLoad]:
 
 
 def _sum_pending(loads: tuple[PodLoad, ...]) -> float | None:
-    known = [m.pending * m.items_per_request for m in _each_model(loads) if m.pending is not None]
+    known = [load.pending for load in loads if load.pending is not None]
     return sum(known) if known else None
 
 

@@ -105,9 +105,10 @@ class PodLoad:
     models: tuple[ModelLoad, ...]
 
     @property
-    def pending(self) -> float:
+    def pending(self) -> float | None:
         """Inferences that wait, as far as it is known."""
-        return sum(m.pending * m.items_per_request for m in self.models if m.pending is not None)
+        known = [m.pending * m.items_per_request for m in self.models if m.pending is not None]
+        return sum(known) if known else None
 
     @property
     def flooded(self) -> bool:

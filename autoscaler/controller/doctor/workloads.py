@@ -100,7 +100,7 @@ def _wanted(
     namespace: str, resource: str, settings: Settings, specs: Sequence[WorkloadSpec]
 ) -> int:
     replicas = sum(
-        (spec.max_replicas or settings.engine.max_replicas) * spec.node_needs.count
+        settings.engine.most_replicas(spec.max_replicas) * spec.node_needs.count
         for spec in specs
         if spec.id.namespace == namespace
         and spec.node_needs is not None

@@ -76,7 +76,7 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     pods = sum(1 for pod in given.pods if pod.deleted_s is None)
     # Sick ones hold units and carry nothing; others are there for the loss of a node.
     beside = sum(1 for item in decision.sick if item.left_out) + added(decision)
-    limit = given.spec.max_replicas or config.max_replicas
+    limit = config.most_replicas(given.spec.max_replicas)
     floor = min(limit, max(decision.target, candidate.floor_ahead or 0))
     facts = decision.facts
     carried_rps = _rps_per_replica(candidate)

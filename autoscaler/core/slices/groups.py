@@ -241,7 +241,7 @@ def _mix(
     members: Sequence[Member],
     needed_mrps: int,
     planned: Mapping[str, int],
-    spare: Mapping[str, int] | None = None,
+    spare: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
     """Replicas of each: its floor, what is needed of the packing's, and for what these do not carry those that find a
     spare slice, then the cheapest.
@@ -255,7 +255,7 @@ def _mix(
     counts = part_of(options, room, needed_mrps, least=least)
     for member in sorted(members, key=lambda m: (m.price / m.mrps, m.name)):
         left = max(0, needed_mrps - sum(m.mrps * counts[m.name] for m in members))
-        free = min((spare or {}).get(member.name, 0), limits[member.name] - counts[member.name])
+        free = min(spare.get(member.name, 0), limits[member.name] - counts[member.name])
         counts[member.name] += max(0, min(free, math.ceil(left / member.mrps)))
     for _ in members:
         left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)

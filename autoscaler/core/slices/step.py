@@ -15,7 +15,7 @@ from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
 from autoscaler.core.slices.shapes import Reviewed, review
 from autoscaler.core.slices.state import PoolMoves, SlicesState
-from autoscaler.core.survival import losses
+from autoscaler.core.survival import Loss
 from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
 
 PLAN_LASTS_S = 900.0
@@ -38,13 +38,14 @@ def step(
     floors: Mapping[WorkloadId, int],
     state: SlicesState,
     *,
+    losses: Mapping[WorkloadId, Loss | Finding],
     config: EngineConfig,
 ) -> Stepped:
     """Nothing is changed where slices are not observed: the mode is off."""
     given, now_s = tick_input.slices, tick_input.now_s
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
-    plan, surviving = _kept(tick_input.slice_plan or state.plan, now_s), losses(tick_input)
+    plan = _kept(tick_input.slice_plan or state.plan, now_s)
     joined = join(
         tick_input.workloads,
         decisions,
@@ -53,7 +54,7 @@ def step(
         given.fronts,
         plan,
         state.groups,
-        losses=surviving,
+        losses=losses,
         config=config,
         now_s=now_s,
     )
@@ -66,7 +67,7 @@ def step(
             workload,
             joined.decisions.get(item.workload, item),
             given,
-            plan if workload.spec.id in surviving else None,
+            plan if workload.spec.id in losses else None,
             config,
         )
         for workload, item in zip(tick_input.workloads, decisions, strict=True)

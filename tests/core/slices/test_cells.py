@@ -188,6 +188,7 @@ def test_it_is_said_that_no_node_is_for_a_workload() -> None:
         {},
         {},
         SlicesState(),
+        losses={},
         config=CONFIG,
     )
     (finding,) = stepped.decisions[0].findings

@@ -16,7 +16,7 @@ from autoscaler.core.slices.question import question
 from autoscaler.core.slices.spread import EVERYTHING, Honour, left_out, names_of, survivors
 from autoscaler.core.slices.state import SlicesState
 from autoscaler.core.slices.step import step
-from autoscaler.core.survival import STAGE, unspread
+from autoscaler.core.survival import STAGE, losses, unspread
 from autoscaler.core.types import (
     Decision,
     DecisionStep,
@@ -190,17 +190,19 @@ def told(
     given: tuple[WorkloadInput, Decision], made: SlicePlan | None = None
 ) -> list[tuple[Reason, str]]:
     """The workload's findings."""
+    tick_input = TickInput(
+        now_s=START_S,
+        workloads=(given[0],),
+        slices=SlicesInput(nodes=tuple(NODES), fronts=()),
+        slice_plan=made,
+    )
     stepped = step(
-        TickInput(
-            now_s=START_S,
-            workloads=(given[0],),
-            slices=SlicesInput(nodes=tuple(NODES), fronts=()),
-            slice_plan=made,
-        ),
+        tick_input,
         (given[1],),
         {},
         {},
         SlicesState(),
+        losses=losses(tick_input),
         config=CONFIG,
     )
     return [(one.reason, one.message) for one in stepped.decisions[0].findings]
