@@ -29,14 +29,15 @@ FADE = 0.5 ** (1.0 / HALF_LIFE_MINUTES)
 # What is older counts less than an eighth: of a long past no more than this is told.
 MEMORY_MINUTES = 3.0 * HALF_LIFE_MINUTES
 # Before anything is known of a level: as if an hour had been seen there, in one tenth of which demand rose by a third
-# within five minutes. An hour, so that a single surge early on is not taken for a habit, and one that comes back every
-# half hour soon is. Over other lead times the rise follows their root, as a random walk's does: a tenth in half a
-# minute.
+# within five minutes, and a tenth as often by that twice over, and so on. An hour, so that a single surge early on is
+# not taken for a habit, and one that comes back every half hour soon is. Over other lead times the rise follows their
+# root, as a random walk's does: a tenth in half a minute.
 PRIOR_WEIGHT = 60.0
 PRIOR_RISE = 0.3
 PRIOR_LEAD_S = 300.0
 # (share of the prior's weight, part of its rise)
-PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.10, 1.0))
+PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.09, 1.0), (0.009, 2.0), (0.001, 3.0))
+# Rises over more are neither learned nor supposed.
 LONGEST_LEAD_MINUTES = 30
 
 
@@ -119,8 +120,9 @@ def highest_rps(
     """
     now = _log_units(level_rps)
     weights, prior = _seen_from(growth, now / LEVEL_WIDTH)
+    prior_rise = PRIOR_RISE * math.sqrt(min(lead_s, 60.0 * LONGEST_LEAD_MINUTES) / PRIOR_LEAD_S)
     for share, part in PRIOR:
-        rise = part * PRIOR_RISE * math.sqrt(lead_s / PRIOR_LEAD_S)
+        rise = part * prior_rise
         place = _bin(_log_units(level_rps * math.exp(rise)) - now)
         weights[place] = weights.get(place, 0.0) + share * prior
     total = sum(weights.values())

@@ -38,10 +38,13 @@ def covers(growth: Growth, level_rps: float, *, chance: float = 0.99) -> float:
     return found
 
 
-def test_before_anything_is_known_a_third_more_within_five_minutes_is_a_tenth() -> None:
-    told = highest_rps(Growth(), level_rps=100.0, levels=(0.5, 0.9, 1.0), lead_s=300.0)
+def test_before_anything_is_known_a_third_more_within_five_minutes_is_a_tenth_and_twice_that_a_hundredth() -> (
+    None
+):
+    told = highest_rps(Growth(), level_rps=100.0, levels=(0.5, 0.9, 0.99, 0.999, 1.0), lead_s=300.0)
     # Half of the time by nothing, up to 0.67 x 0.3 in nine tenths of it; in logarithms, and bins that are 0.05 wide.
-    assert told == pytest.approx((100.0, 100.0 * math.exp(0.25), 100.0 * math.exp(0.3)), abs=0.1)
+    rises = (0.0, 0.25, 0.3, 0.6, 0.9)
+    assert told == pytest.approx(tuple(100.0 * math.exp(rise) for rise in rises), abs=0.1)
     assert highest_rps(Growth(), level_rps=0.0, levels=LEVELS, lead_s=300.0) == (0.0, 0.0, 0.0)
 
 

@@ -145,7 +145,7 @@ def test_a_model_that_takes_twice_as_long_gets_its_replicas_within_a_minute(how:
     story.run(1200)
     assert max(story.targets()[:6]) >= 11
     # 100 rps at 5.9 rps a replica, with a tenth to spare and what variability asks for.
-    assert 17 <= story.targets()[-1] <= 20
+    assert 17 <= story.targets()[-1] <= 21
     assert story.known_s(1) == pytest.approx(0.104, rel=0.02)
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.demand import Growth
-from autoscaler.core.outlook import LEVELS, Outlook, Row, look_ahead
+from autoscaler.core.demand import Growth, add_minute
+from autoscaler.core.outlook import Outlook, Row, look_ahead
 from autoscaler.core.types import DemandForecast, WorkloadId
 
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 NOW_S = 1_000_000.0
 ROW = Row(levels=(0.5, 0.9, 0.99), values_rps=(100.0, 140.0, 180.0))
 
@@ -128,6 +129,40 @@ def test_half_the_skill_that_convinces_moves_half_the_way() -> None:
     median = next(rps for rps in range(400) if told.exceeded_ratio(float(rps)) <= 0.5)
     assert median == pytest.approx(125, abs=3)
     assert told.skill == 0.05
+
+
+def bursting() -> Growth:
+    """A day of 10 rps, with 300 in one minute of every 240."""
+    growth = Growth()
+    for minute in range(1, 1441):
+        rps = 300.0 if minute % 240 == 0 else 10.0
+        growth = add_minute(
+            growth, minute_s=60.0 * minute, mean_rps=rps, highest_rps=rps, lead_s=60.0
+        )
+    return growth
+
+
+def test_a_burst_rarer_than_one_in_a_hundred_is_as_high_as_it_was() -> None:
+    told = look_ahead(level_rps=10.0, growth=bursting(), forecast=None, now_s=NOW_S, lead_s=60.0)
+    assert told.exceeded_ratio(250.0) == pytest.approx(1 / 240, rel=0.5)
+    # A tail that is drawn on from 99 %, where demand rises by nothing, would not show them.
+    assert told.exceeded_ratio(330.0) < 1e-3
+
+
+def test_a_forecast_says_on_its_own_tail_what_is_rarer_than_its_last_quantile() -> None:
+    forecast = replace(spike(), values_rps=((50.0, 65.0, 80.0),) * 2)
+    told = look_ahead(
+        level_rps=50.0, growth=bursting(), forecast=forecast, now_s=NOW_S, lead_s=120.0
+    )
+    assert told.exceeded_ratio(95.0) == pytest.approx(0.001)
+    assert told.exceeded_ratio(110.0) == pytest.approx(0.0001, rel=0.05)
+
+
+def test_what_is_certain_to_stay_as_it_is_is_not_refuted_by_staying() -> None:
+    forecast = replace(spike(), values_rps=((50.0,) * 3,) * 2)
+    told = outlook(forecast, lead_s=120.0)
+    assert told.skill == 1.0
+    assert told.exceeded_ratio(50.1) == 0.0
 
 
 def high(level_rps: float) -> Outlook:

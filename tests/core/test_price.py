@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.outlook import LEVELS, Outlook, Row
+from autoscaler.core.outlook import Outlook, Row
 from autoscaler.core.price import choices
+
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def outlook(*values_rps: float, level_rps: float = 0.0) -> Outlook:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.core import rehearsal
-from autoscaler.core.outlook import LEVELS, Outlook, Row
+from autoscaler.core.outlook import Outlook, Row
 from autoscaler.core.price import Choices, choices
 from autoscaler.core.rehearsal import PRICES, Fleet, Moment, Rehearsal
 
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 ALLOWED = 0.01
 HOUR_S = 3600.0
 MOMENT = Moment(
