@@ -51,6 +51,7 @@ class EnsembleForecaster(BaseForecaster):
 
     `fit` learns everything anew: experts without the last `holdout` steps are judged on them, then fitted on all. With
     `warm_start` a later `fit` on the grown history fits the experts only and keeps what the issued forecasts taught.
+    A usual period is supposed from two held-out parts on, for then it is judged; the first fit of so many learns anew.
     `update` appends, and judges what was issued once its outcomes are known. `experts` are unfitted forecasters; the
     naive one is added in front, as the yardstick and the last resort.
     """
@@ -96,8 +97,10 @@ class EnsembleForecaster(BaseForecaster):
 
     def _learn(self, history: History) -> None:
         steps = checked_steps(self.steps)
-        fresh = not (self.warm_start and hasattr(self, "calibration_"))
+        with_usual = history.steps >= 2 * self.holdout
+        fresh = not (self.warm_start and getattr(self, "with_usual_", None) == with_usual)
         if fresh:
+            self.with_usual_ = with_usual
             self.offset_ = log_offset(history)
             self._pending_: list[_Issued] = []
             self.calibration_ = Calibration(
@@ -108,7 +111,9 @@ class EnsembleForecaster(BaseForecaster):
                 window=self.window,
                 half_life=self.half_life,
             )
-            holdout = min(self.holdout, history.steps // 3)
+            # Of less than three held-out parts a whole one is left to learn from, for of a cycle.
+            longest = max(history.steps // 3, history.steps - self.holdout)
+            holdout = min(self.holdout, longest)
             if history.steps >= MIN_STEPS:
                 self.experts_ = self._fit_experts(history.until(history.steps - holdout))
                 self._judge_holdout(history, holdout)
@@ -130,7 +135,11 @@ class EnsembleForecaster(BaseForecaster):
                 BoostedForecaster(**boosted),  # type: ignore[arg-type]
                 BoostedForecaster(linear_first=True, **boosted),  # type: ignore[arg-type]
             )
-        return [NaiveForecaster(step=self.step), *(copy.copy(expert) for expert in given)]
+        experts = [NaiveForecaster(step=self.step), *(copy.copy(expert) for expert in given)]
+        for expert in experts:
+            if isinstance(expert, SeasonalNaiveForecaster) and not self.with_usual_:
+                expert.usual = 0
+        return experts
 
     def _fit_experts(self, history: History) -> list[BaseForecaster]:
         experts = self._unfitted()

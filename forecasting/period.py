@@ -16,7 +16,7 @@ MIN_EXPLAINED = 0.1
 CANDIDATES = 12
 PARTS = 12
 GOOD_AS_BEST = 0.95
-CYCLES = 3
+SEEN_CYCLES = 3
 
 
 def find_periods(y: Array, *, longest: int, most: int = 2) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ def find_periods(y: Array, *, longest: int, most: int = 2) -> tuple[int, ...]:
     found: list[int] = []
     rest = y - y.mean()
     for _ in range(most):
-        best = _best(rest, min(longest, y.size // CYCLES))
+        best = _best(rest, min(longest, y.size // SEEN_CYCLES))
         if best is None:
             break
         found.append(best)
