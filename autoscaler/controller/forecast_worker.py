@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,10 +16,10 @@ from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.types import DemandForecast, WorkloadId
 from autoscaler.errors import AutoscalerError
 from autoscaler.forecasts import FleetForecaster, Minutes
+from autoscaler.parent import end_with
 
 T = TypeVar("T")
 NICE = 10
-PARENT_POLL_S = 5.0
 
 
 class WorkerLost(AutoscalerError):
@@ -83,14 +82,7 @@ def prepare(settings: ForecastSettings, parent: int | None = None) -> None:
 def follow(parent: int) -> None:
     """Polite to its neighbours, and gone when its parent is."""
     os.nice(NICE)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    """A controller that was killed can't end its worker."""
-    while os.getppid() == parent:
-        threading.Event().wait(PARENT_POLL_S)
-    os._exit(0)
+    end_with(parent)
 
 
 def advance(

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from autoscaler.parent import end_with
 from autoscaler.simulation.demo.runs import Day, Others, day_of, run_others, run_ours
 from autoscaler.simulation.demo.workloads import Workload
 from autoscaler.simulation.recorded import Run
@@ -67,7 +68,7 @@ def _in_processes(
         max_workers=min(jobs, 2 * count),
         mp_context=context,
         initializer=_begin,
-        initargs=(shares,),
+        initargs=(shares, os.getpid()),
     ) as pool:
         ours = [pool.submit(_ours, item, seed, place) for place, item in enumerate(workloads)]
         others = [
@@ -84,9 +85,10 @@ def _in_processes(
         )
 
 
-def _begin(shares: SynchronizedArray[Any]) -> None:
+def _begin(shares: SynchronizedArray[Any], parent: int) -> None:
     global _shares
     _shares = shares
+    end_with(parent)
     _one_thread()
 
 

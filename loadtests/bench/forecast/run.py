@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from autoscaler.parent import end_with
 from loadtests.bench.forecast import cache, subject
 from loadtests.bench.forecast.peers import PEERS, Peer
 from loadtests.bench.forecast.protocol import Issued, issue
@@ -57,7 +58,12 @@ def _compute(missing: Sequence[tuple[str, Series]]) -> Issues:
     )
     with (
         Progress(*columns) as progress,
-        ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool,
+        ProcessPoolExecutor(
+            WORKERS,
+            multiprocessing.get_context("spawn"),
+            initializer=end_with,
+            initargs=(os.getpid(),),
+        ) as pool,
     ):
         task = progress.add_task("forecasting", total=len(missing))
         running = {pool.submit(_answers, one, method): (method, one) for method, one in missing}

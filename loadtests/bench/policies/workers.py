@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from autoscaler.parent import end_with
 from loadtests.bench.policies import cells
 from loadtests.bench.policies.protocol import Cell
 
@@ -44,7 +45,9 @@ def compute(
         if not missing:
             return
         # Spawned, not forked: numba's threads and a fork do not go together.
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
+        pool = ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+        )
         with pool:
             waiting = [pool.submit(_compute, group, folder) for group in _grouped(missing)]
             try:
@@ -65,8 +68,9 @@ def _grouped(missing: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     os.nice(10)
+    end_with(parent)
     # As many processes as cores: threads of trees that wait for each other, spinning, made a fit ten times as long.
     os.environ["OMP_NUM_THREADS"] = "1"
     cells.warm_up()
