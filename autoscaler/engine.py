@@ -9,11 +9,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, survival, unresponsive
 from autoscaler.core.decide import Decided, decide
-from autoscaler.core.history import MINUTE_S, DemandHistory
+from autoscaler.core.history import MINUTE_S, Histories
 from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
 from autoscaler.core.nodes.claims import Candidate, pod_time_s
@@ -27,7 +26,7 @@ from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import demanded, members, offers, rollout
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
 from autoscaler.core.slices.step import step as slice_step
-from autoscaler.core.state import EngineState, Minute, WorkloadState
+from autoscaler.core.state import EngineState, WorkloadState
 from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     ActionResult,
@@ -44,8 +43,6 @@ from autoscaler.core.types import (
 )
 from autoscaler.schedule import floor_ahead, scheduled_floor
 
-DAY_MINUTES = 1440
-
 
 class DecisionEngine:
     """Turns what is seen into decisions, and remembers what it has to."""
@@ -58,9 +55,7 @@ class DecisionEngine:
             self._priors.setdefault(item.workload, {})[item.shape] = item.models
         self._state = EngineState()
         self._memory: dict[WorkloadId, WorkloadState] = {}
-        self._history: dict[WorkloadId, DemandHistory] = {}
-        self._usual_rps: dict[WorkloadId, float | None] = {}
-        """Mean demand of the last day."""
+        self._histories = Histories(config.history_days)
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
         self._needs: dict[WorkloadId, Need] = {}
         """What sizing worked with in this tick."""
@@ -145,8 +140,7 @@ class DecisionEngine:
 
     def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
         """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
-        history = self._history.get(workload)
-        return history.series() if history else (0.0, array("f"))
+        return self._histories.series(workload)
 
     def _keep_forecasts(self, tick_input: TickInput) -> None:
         present = {given.spec.id for given in tick_input.workloads}
@@ -177,7 +171,7 @@ class DecisionEngine:
                 now_s=now_s,
                 config=self._config,
                 forecast=forecast,
-                usual_rps=self._usual_rps.get(key),
+                usual_rps=self._histories.usual_rps(key),
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
                 common_cause=common_cause,
@@ -206,46 +200,21 @@ class DecisionEngine:
         if answer.need is not None:
             self._needs[key] = answer.need
         if answer.finished is not None:
-            self._remember(key, answer.finished)
+            minute = answer.finished
+            self._histories.put(key, minute.minute_s, minute.sum_rps / minute.ticks)
         decision = proof.held(answer.decision)
         unused = prior.unused(given, profiles)
         return replace(decision, findings=(*decision.findings, unused)) if unused else decision
 
-    def _remember(self, key: WorkloadId, minute: Minute) -> None:
-        history = self._history.get(key)
-        if history is None:
-            history = self._history[key] = DemandHistory(self._config.history_days)
-        history.put(minute.minute_s, minute.sum_rps / minute.ticks)
-        self._usual_rps[key] = history.mean_rps(DAY_MINUTES)
-
     def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
-        history = self._history[state.id] = DemandHistory(self._config.history_days)
-        # Without rises nothing was judged as it is now: of an older checkpoint not even from when on to judge is kept.
-        growth = state.growth if state.growth.rises else demand.Growth()
+        self._histories.begin(state.id, points)
         lead_s = self._config.startup_time_s + self._config.tick_s
-        told = sorted(points, key=lambda item: item.minute_s)
-        since_s = told[-1].minute_s - 60.0 * demand.MEMORY_MINUTES if told else 0.0
-        for before, point in pairwise((None, *told)):
-            if point is None or point.offered_rps < 0.0:
-                continue
-            history.put(point.minute_s, point.offered_rps)
-            if point.minute_s >= since_s and (before is None or point.minute_s > before.minute_s):
-                # A minute's highest is not known from its mean; the mean stands for both.
-                growth = demand.add_minute(
-                    growth,
-                    minute_s=point.minute_s,
-                    mean_rps=point.offered_rps,
-                    highest_rps=point.offered_rps,
-                    lead_s=lead_s,
-                )
-        self._usual_rps[state.id] = history.mean_rps(DAY_MINUTES)
-        return replace(state, growth=growth)
+        return replace(state, growth=demand.taught(state.growth, points, lead_s=lead_s))
 
     def _forget(self, present: set[WorkloadId]) -> None:
         for key in [key for key in self._memory if key not in present]:
             del self._memory[key]
-            self._history.pop(key, None)
-            self._usual_rps.pop(key, None)
+            self._histories.forget(key)
 
     def _slice(
         self,
@@ -352,22 +321,10 @@ class DecisionEngine:
             }
             return plan.cut_down(decided, cuts), (Finding(reason=Reason.FROZEN, message=text),)
         specs = {given.spec.id: given.spec for given in tick_input.workloads}
-        wishes = [
-            brakes.Wish(
-                workload=d.workload,
-                priority=specs[d.workload].priority,
-                current=d.current,
-                target=d.target,
-                gpus_per_replica=specs[d.workload].gpus_per_replica,
-            )
-            for d in decided
-            if d.mode is Mode.AUTO and d.target != d.current
-        ]
-        fleet_gpus = sum(d.current * specs[d.workload].gpus_per_replica for d in decided)
         braked = brakes.apply(
-            wishes,
+            brakes.wishes(specs, decided),
             self._state.fleet,
-            fleet_gpus=fleet_gpus,
+            fleet_gpus=sum(d.current * specs[d.workload].gpus_per_replica for d in decided),
             now_s=tick_input.now_s,
             settings=self._config.brakes,
             drop=brakes.correlated_drop(self._changes(decided), self._config.brakes),

@@ -6,12 +6,13 @@ saving, so it is a hold. Moves up are braked far later than moves down.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import FleetBrakes
 from autoscaler.core.state import FleetMove, FleetState
-from autoscaler.core.types import Finding, WorkloadId
+from autoscaler.core.types import Decision, Finding, Mode, WorkloadId, WorkloadSpec
 
 GROWTH_WINDOW_S = 3600.0
 
@@ -40,6 +41,21 @@ class Braked:
     findings: tuple[Finding, ...]
 
 
+def wishes(specs: Mapping[WorkloadId, WorkloadSpec], decided: Sequence[Decision]) -> list[Wish]:
+    """The changes that would be carried out."""
+    return [
+        Wish(
+            workload=d.workload,
+            priority=specs[d.workload].priority,
+            current=d.current,
+            target=d.target,
+            gpus_per_replica=specs[d.workload].gpus_per_replica,
+        )
+        for d in decided
+        if d.mode is Mode.AUTO and d.target != d.current
+    ]
+
+
 def correlated_drop(changes: list[tuple[float, float]], settings: FleetBrakes) -> str | None:
     """A sentence if so many workloads dropped together that it can't be demand; `changes` holds (before, now) in rps.
 
@@ -60,7 +76,7 @@ def correlated_drop(changes: list[tuple[float, float]], settings: FleetBrakes) -
 
 
 def apply(
-    wishes: list[Wish],
+    wished: list[Wish],
     state: FleetState,
     *,
     fleet_gpus: float,
@@ -68,7 +84,7 @@ def apply(
     settings: FleetBrakes,
     drop: str | None,
 ) -> Braked:
-    """Grants wishes by priority, then by name, while the window's allowance lasts."""
+    """Grants what is wished by priority, then by name, while the window's allowance lasts."""
     remembered = tuple(m for m in state.moves if now_s - GROWTH_WINDOW_S < m.at_s <= now_s)
     moves = tuple(m for m in remembered if now_s - settings.window_s < m.at_s)
     hold_until_s = now_s + settings.correlated_window_s if drop else state.hold_down_until_s
@@ -76,7 +92,7 @@ def apply(
     left = _left_gpus(moves, fleet_gpus, settings, came_lately=sum(m.gpus for m in remembered))
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
     granted = {True: 0.0, False: 0.0}
-    for wish in sorted(wishes, key=lambda w: (-w.priority, w.workload)):
+    for wish in sorted(wished, key=lambda w: (-w.priority, w.workload)):
         up = wish.target > wish.current
         if held and not up:
             message = drop or "demand of many workloads fell together a moment ago"

@@ -13,7 +13,11 @@ doubles in ten minutes, at noon it never does; what alternates between 0 and 20 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from autoscaler.core.types import HistoryPoint
 
 # One request a minute, below which nothing is told apart: from 0 to 20 rps is a rise to its 1,201-fold.
 UNIT_RPS = 1.0 / 60.0
@@ -86,6 +90,30 @@ def add_minute(
             rises = _count(rises, level_rps, highest, judged)
             until_s = origin_s
     return Growth(rises=rises, judged=judged, minutes=minutes, judged_until_s=until_s)
+
+
+def taught(growth: Growth, points: Sequence[HistoryPoint], *, lead_s: float) -> Growth:
+    """Takes in a past told by the minute, its last three half-lives; what was judged before is not judged again.
+
+    A minute's highest is not known from its mean; the mean stands for both.
+    """
+    if not growth.rises:
+        # Of an older checkpoint not even from when on to judge is kept: nothing was judged as it is now.
+        growth = Growth()
+    told = sorted(points, key=lambda item: item.minute_s)
+    since_s = told[-1].minute_s - 60.0 * MEMORY_MINUTES if told else 0.0
+    for before, point in pairwise((None, *told)):
+        if point is None or point.offered_rps < 0.0 or point.minute_s < since_s:
+            continue
+        if before is None or point.minute_s > before.minute_s:
+            growth = add_minute(
+                growth,
+                minute_s=point.minute_s,
+                mean_rps=point.offered_rps,
+                highest_rps=point.offered_rps,
+                lead_s=lead_s,
+            )
+    return growth
 
 
 def _count(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
+
+from autoscaler.core.types import HistoryPoint, WorkloadId
 
 MINUTE_S = 60.0
 ENOUGH_MINUTES = 60
+DAY_MINUTES = 1440
 
 
 class DemandHistory:
@@ -17,7 +21,7 @@ class DemandHistory:
     __slots__ = ("_start_s", "_values")
 
     def __init__(self, days: float) -> None:
-        self._values = array("f", [float("nan")]) * max(1, round(days * 1440))
+        self._values = array("f", [float("nan")]) * max(1, round(days * DAY_MINUTES))
         self._start_s: float | None = None
         """The newest minute that was written."""
 
@@ -58,3 +62,42 @@ class DemandHistory:
                 total += value
                 known += 1
         return total / known if known >= ENOUGH_MINUTES else None
+
+
+class Histories:
+    """The past of every workload, and what its usual demand is: the mean of the last day."""
+
+    def __init__(self, days: float) -> None:
+        self._days = days
+        self._kept: dict[WorkloadId, DemandHistory] = {}
+        self._usual_rps: dict[WorkloadId, float | None] = {}
+
+    def series(self, workload: WorkloadId) -> tuple[float, array[float]]:
+        """As of DemandHistory; empty where nothing is known."""
+        history = self._kept.get(workload)
+        return history.series() if history else (0.0, array("f"))
+
+    def usual_rps(self, workload: WorkloadId) -> float | None:
+        """None: less than an hour of the last day is known."""
+        return self._usual_rps.get(workload)
+
+    def put(self, workload: WorkloadId, minute_s: float, rps: float) -> None:
+        """One more minute."""
+        history = self._kept.get(workload)
+        if history is None:
+            history = self._kept[workload] = DemandHistory(self._days)
+        history.put(minute_s, rps)
+        self._usual_rps[workload] = history.mean_rps(DAY_MINUTES)
+
+    def begin(self, workload: WorkloadId, points: Iterable[HistoryPoint]) -> None:
+        """The past as it was told, in place of what was known. A rate below 0 is none."""
+        history = self._kept[workload] = DemandHistory(self._days)
+        for point in sorted(points, key=lambda item: item.minute_s):
+            if point.offered_rps >= 0.0:
+                history.put(point.minute_s, point.offered_rps)
+        self._usual_rps[workload] = history.mean_rps(DAY_MINUTES)
+
+    def forget(self, workload: WorkloadId) -> None:
+        """The workload is gone."""
+        self._kept.pop(workload, None)
+        self._usual_rps.pop(workload, None)
