@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core import budget, demand, learn, size, skew
@@ -15,6 +15,7 @@ from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
 from autoscaler.core.profile import ModelPrior
+from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import WorkloadState
@@ -83,93 +84,187 @@ def objective_of(given: WorkloadInput) -> LatencyObjective:
     return main_objective(given.spec.slo)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What each number of replicas of one capacity is worth against the demand ahead."""
+
+    carried: size.Capacity
+    view: View
+    objective: LatencyObjective
+    outlook: Outlook
+    replica_rps: float
+    """What one carries, uneven load allowed for."""
+
+    @property
+    def choices(self) -> Choices:
+        """The numbers that are worth something, by the price of a miss."""
+        return choices(self.outlook, replica_rps=self.replica_rps, ratio_of=self.ratio_of)
+
+    def ratio_of(self, replicas: int) -> float:
+        """What each of so many replicas carries over what each of the present ones does."""
+        if replicas >= self.view.carrying:
+            return 1.0
+        fewer = size.limit_of_fewer(self.carried, self.objective, replicas=replicas)
+        return fewer / self.carried.utilization_limit_ratio
+
+    def at_price(self, price: float, options: Choices, need: Need) -> Need:
+        """`need` with the number worth its price, and what works off a backlog; beside it what is worth keeping."""
+        backlog = self._backlog_rps()
+        wanted = math.ceil(options.at_price(price) + backlog / self.replica_rps - 1e-9)
+        kept = max(wanted, options.kept_at(price))
+        sick, ratio = self.view.judged.left_out, self.ratio_of(wanted)
+        return replace(
+            need,
+            carried=self.carried,
+            upper_rps=wanted * self.replica_rps * ratio,
+            wanted_ratio=ratio,
+            fast_rps=(need.fast_rps or 0.0) + backlog,
+            wanted=wanted + sick,
+            kept=kept + sick,
+            sick=sick,
+            outlook=self.outlook,
+            replica_rps=self.replica_rps,
+            price=price,
+            backlog_rps=backlog,
+        )
+
+    def _backlog_rps(self) -> float:
+        """Extra rate that works off what waits beyond what a batch in formation explains.
+
+        What waits at a replica stays there; others can only take new requests off it, all of them at most. So of 60,000
+        requests at one replica one more makes up for it, not a hundred.
+        """
+        view, dominant = self.view, self.carried.dominant
+        if not view.pending:
+            return 0.0
+        # What a replica at its limit holds within the threshold is no backlog.
+        each = max(
+            float(dominant.max_batch_size * dominant.instances),
+            self.carried.rps * self.objective.threshold_s,
+        )
+        excess = max(0.0, view.pending - view.carrying * each)
+        holding = sum(1 for load in view.well if (load.pending or 0.0) > each)
+        return min(excess / DRAIN_S, holding * self.replica_rps)
+
+
 def assess(
     given: WorkloadInput, state: WorkloadState, view: View, context: Context, lead_s: float
 ) -> tuple[Need, skew.Skew | None, WorkloadState]:
-    config = context.config
-    objective = objective_of(given)
-    suffering = view.curable is not None and view.curable.estimate > 1.0 - objective.ratio
+    """What is needed, how unevenly the load is spread, and what is remembered of both."""
+    carried = _carried(given, state, view, context.config)
+    present = _present(given, view, carried, context.config)
+    if present.level_rps is None:
+        return present, None, state
+    spread = skew.measure(view, now_s=context.now_s, window_s=context.config.signals.rate_window_s)
+    allowed = skew.allowance(state.skew_ratio, spread, suffering=present.suffering)
+    if allowed != state.skew_ratio:
+        state = replace(state, skew_ratio=allowed)
+    if carried is None:
+        return present, spread, state
+    outlook = look_ahead(
+        level_rps=present.level_rps,
+        growth=state.growth,
+        forecast=context.forecast,
+        now_s=context.now_s,
+        lead_s=lead_s + context.config.tick_s,
+    )
+    offer = Offer(
+        carried=carried,
+        view=view,
+        objective=objective_of(given),
+        outlook=outlook,
+        replica_rps=carried.rps / state.skew_ratio,
+    )
+    options = offer.choices
+    rehearsed = _rehearsed(given, state, present, offer, options, context, lead_s)
+    state = replace(state, rehearsal=rehearsed)
+    told = context.config.miss_price
+    price = rehearsed.price if told is None else told
+    need = offer.at_price(price, options, present)
+    others = tuple(
+        _elsewhere(shape, priors, given, state, offer, present, price)
+        for shape, priors in sorted(context.elsewhere.items())
+    )
+    return replace(need, others=others), spread, state
+
+
+def _carried(
+    given: WorkloadInput, state: WorkloadState, view: View, config: EngineConfig
+) -> size.Capacity | None:
+    """What a replica carries: learned, imported, or told; None: nothing is known of it."""
     needs = given.spec.node_needs
     carried = size.capacity(
         state.templates,
         template_hash=given.replicas.template_hash,
         view=view,
-        objective=objective,
+        objective=objective_of(given),
         shape="" if needs is None else shape_of_resource(needs.resource),
     )
-    if carried is not None and config.replica_rps is not None:
-        told = config.replica_rps * carried.work_s_per_inference
-        carried = replace(carried, utilization_limit_ratio=told, models=())
+    if carried is None or config.replica_rps is None:
+        return carried
+    told = config.replica_rps * carried.work_s_per_inference
+    return replace(carried, utilization_limit_ratio=told, models=())
+
+
+def _present(
+    given: WorkloadInput, view: View, carried: size.Capacity | None, config: EngineConfig
+) -> Need:
+    """What arrives now, before anything is made of it."""
+    curable = view.curable
+    suffering = curable is not None and curable.estimate > 1.0 - objective_of(given).ratio
     if view.unknown is not None:
-        return (
-            Need(
-                level_rps=None,
-                upper_rps=None,
-                fast_rps=None,
-                carried=carried,
-                wanted=None,
-                suffering=suffering,
-            ),
-            None,
-            state,
+        return Need(
+            level_rps=None,
+            upper_rps=None,
+            fast_rps=None,
+            carried=carried,
+            wanted=None,
+            suffering=suffering,
         )
-    window_s = config.signals.panic_window_s
-    variability = carried.variability if carried else 1.0
     fast_rps = sum(m.fast_rps for m in view.models)
-    level = demand.level_rps(
+    level_rps = demand.level_rps(
         stable_rps=view.stable_rps,
         fast_rps=fast_rps,
-        fast_window_s=window_s,
-        variability=variability,
+        fast_window_s=config.signals.panic_window_s,
+        variability=carried.variability if carried else 1.0,
     )
-    spread = skew.measure(view, now_s=context.now_s, window_s=config.signals.rate_window_s)
-    allowed = skew.allowance(state.skew_ratio, spread, suffering=suffering)
-    if allowed != state.skew_ratio:
-        state = replace(state, skew_ratio=allowed)
-    need = Need(
-        level_rps=level,
-        upper_rps=level,
+    return Need(
+        level_rps=level_rps,
+        upper_rps=level_rps,
         fast_rps=fast_rps,
         carried=carried,
         # Confirmed zero: no capacity is needed to carry nothing.
-        wanted=0 if level <= 0.0 else None,
+        wanted=0 if level_rps <= 0.0 else None,
         suffering=suffering,
     )
-    if carried is None:
-        return need, spread, state
-    outlook = look_ahead(
-        level_rps=level,
-        growth=state.growth,
-        forecast=context.forecast,
-        now_s=context.now_s,
-        lead_s=lead_s + config.tick_s,
-    )
-    replica_rps = carried.rps / state.skew_ratio
-    ratio_of = _ratio_of(carried, view, objective)
-    options = choices(outlook, replica_rps=replica_rps, ratio_of=ratio_of)
-    rehearsed = budget.rehearse(
+
+
+def _rehearsed(
+    given: WorkloadInput,
+    state: WorkloadState,
+    present: Need,
+    offer: Offer,
+    options: Choices,
+    context: Context,
+    lead_s: float,
+) -> Rehearsal:
+    """One more tick of the imagined fleets that find the price of a miss."""
+    config = context.config
+    return budget.rehearse(
         given,
         state,
-        view,
+        offer.view,
         options,
-        carried=carried,
-        arrived_rps=fast_rps,
+        carried=offer.carried,
+        arrived_rps=present.fast_rps or 0.0,
         usual_rps=context.usual_rps,
         floor=max(context.scheduled_floor or 0, state.floor.replicas if state.floor else 0),
-        objective=objective,
+        objective=offer.objective,
         config=config,
         now_s=context.now_s,
         starts=learn.starts(state, context.node_wait),
         down_s=down_window_s(config.behavior.scale_down, lead_s=lead_s),
     )
-    state = replace(state, rehearsal=rehearsed)
-    price = rehearsed.price if config.miss_price is None else config.miss_price
-    need = _priced(need, view, outlook, options, replica_rps, price, objective, ratio_of)
-    others = tuple(
-        _elsewhere(shape, priors, given, state, view, need, outlook, price)
-        for shape, priors in sorted(context.elsewhere.items())
-    )
-    return replace(need, others=others), spread, state
 
 
 def _elsewhere(
@@ -177,66 +272,17 @@ def _elsewhere(
     priors: tuple[ModelPrior, ...],
     given: WorkloadInput,
     state: WorkloadState,
-    view: View,
-    need: Need,
-    outlook: Outlook,
+    here: Offer,
+    present: Need,
     price: float,
 ) -> Alternative:
     """The same demand at the same price of a miss, sized with what a replica carries on another slice."""
-    objective = objective_of(given)
-    carried = capacity_on(shape, given.spec.id, state, view, objective, priors)
+    carried = capacity_on(shape, given.spec.id, state, here.view, here.objective, priors)
     if isinstance(carried, str):
         return Alternative(shape=shape, why=carried)
-    ratio_of = _ratio_of(carried, view, objective)
-    replica_rps = carried.rps / state.skew_ratio
-    options = choices(outlook, replica_rps=replica_rps, ratio_of=ratio_of)
-    blank = replace(need, carried=carried, others=())
-    sized = _priced(blank, view, outlook, options, replica_rps, price, objective, ratio_of)
-    return Alternative(shape=shape, replica_rps=replica_rps, wanted=sized.wanted)
-
-
-def _ratio_of(
-    carried: size.Capacity, view: View, objective: LatencyObjective
-) -> Callable[[int], float]:
-    """What each of so many replicas carries over what each of the present ones does."""
-
-    def ratio(replicas: int) -> float:
-        if replicas >= view.carrying:
-            return 1.0
-        fewer = size.limit_of_fewer(carried, objective, replicas=replicas)
-        return fewer / carried.utilization_limit_ratio
-
-    return ratio
-
-
-def _priced(
-    need: Need,
-    view: View,
-    outlook: Outlook,
-    options: Choices,
-    replica_rps: float,
-    price: float,
-    objective: LatencyObjective,
-    ratio_of: Callable[[int], float],
-) -> Need:
-    """The number that is worth its price, and what works off a backlog; beside it what is worth keeping."""
-    backlog = _backlog_rps(view, need.carried, objective, replica_rps)
-    wanted = math.ceil(options.at_price(price) + backlog / replica_rps - 1e-9)
-    kept = max(wanted, options.kept_at(price))
-    sick, ratio = view.judged.left_out, ratio_of(wanted)
-    return replace(
-        need,
-        upper_rps=wanted * replica_rps * ratio,
-        wanted_ratio=ratio,
-        fast_rps=(need.fast_rps or 0.0) + backlog,
-        wanted=wanted + sick,
-        kept=kept + sick,
-        sick=sick,
-        outlook=outlook,
-        replica_rps=replica_rps,
-        price=price,
-        backlog_rps=backlog,
-    )
+    there = replace(here, carried=carried, replica_rps=carried.rps / state.skew_ratio)
+    sized = there.at_price(price, there.choices, present)
+    return Alternative(shape=shape, replica_rps=there.replica_rps, wanted=sized.wanted)
 
 
 def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.Ahead | None:
@@ -252,21 +298,3 @@ def forecast_ahead(context: Context, lead_s: float, quantile: float) -> demand.A
         lead_s=lead_s,
         quantile=quantile,
     )
-
-
-def _backlog_rps(
-    view: View, carried: size.Capacity | None, objective: LatencyObjective, replica_rps: float
-) -> float:
-    """Extra rate that works off what waits beyond what a batch in formation explains.
-
-    What waits at a replica stays there; others can only take new requests off it, all of them at most. So of 60,000
-    requests at one replica one more makes up for it, not a hundred.
-    """
-    if carried is None or not view.pending:
-        return 0.0
-    each: float = carried.dominant.max_batch_size * carried.dominant.instances
-    # What a replica at its limit holds within the threshold is no backlog.
-    each = max(each, carried.rps * objective.threshold_s)
-    excess = max(0.0, view.pending - view.carrying * each)
-    holding = sum(1 for load in view.well if (load.pending or 0.0) > each)
-    return min(excess / DRAIN_S, holding * replica_rps)
