@@ -59,6 +59,14 @@ def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
     assert (running.returncode, said) == (0, b"")
 
 
+def test_a_full_disk_below_the_output_is_said_in_one_line() -> None:
+    argv = [sys.executable, "-m", "autoscaler", "dashboard"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "forescale: output: no space is left where it goes, name another place\n"
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
