@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(given)
         code = _module(args.command).run(args)
         # What is still buffered may find no reader, or a full disk: here it is told, at the end it would not be.
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except ConfigError as error:
         return _complain(str(error), USAGE)

@@ -67,6 +67,12 @@ def test_a_full_disk_below_the_output_is_said_in_one_line() -> None:
     assert done.stderr == "forescale: output: no space is left where it goes, name another place\n"
 
 
+def test_a_closed_output_is_no_failure() -> None:
+    command = f"{sys.executable} -m autoscaler dashboard >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
