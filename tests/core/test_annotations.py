@@ -61,6 +61,7 @@ def test_several_objectives_with_target_and_window() -> None:
         ("p0 < 200ms", "asks for 0 %, 50 to 99.99 % are allowed"),
         ("p100 < 200ms", "asks for 100 %, 50 to 99.99 % are allowed"),
         ("p95 < 0ms", "has 0 s, 0.1 ms to 1 hour are allowed"),
+        ("99% < 300ms, 99% < 0.3s", "'99% < 0.3s' says 99% < 300ms again, each objective once"),
         ("p95 < 2s for 100%", "for 100%, more than 0 and less than 100 %"),
         ("p95 < 2s for 99% over 400d", "over 400 d, 1 hour to 90 days"),
         ("p95 < nanms", "is no objective"),
