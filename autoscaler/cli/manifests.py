@@ -53,8 +53,10 @@ def _check(
 def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
     import yaml
 
+    from autoscaler.yaml_text import ManifestLoader
+
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), ManifestLoader))
     except (OSError, UnicodeDecodeError) as error:
         yield Problem(str(file), getattr(error, "strerror", None) or "not text", "must be readable")
         return

@@ -58,6 +58,10 @@ def test_all_problems_of_all_files_come_at_once(
 
 
 MISTAKEN = {
+    "a key twice": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: p9 < 1s, forescale.io/slo: 95% < 1s}}}",
+        "a.yaml:1: the key 'forescale.io/slo' is given twice",
+    ),
     "a number": (
         "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
         "forescale.io/min-replicas: 3}}}",
