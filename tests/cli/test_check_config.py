@@ -58,6 +58,18 @@ def test_all_problems_of_all_files_come_at_once(
 
 
 MISTAKEN = {
+    "a prefix misspelt": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forecale.io/slo: 99% < 1s}}}",
+        "default/a forecale.io/slo: is no annotation of forescale, did you mean forescale.io/slo?",
+    ),
+    "a prefix cut short": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale/mode: auto}}}",
+        "default/a forescale/mode: is no annotation of forescale, did you mean forescale.io/mode?",
+    ),
+    "somebody else's": (
+        "{kind: Deployment, metadata: {name: a, annotations: {argocd.io/mode: auto, prometheus.io/model: b}}}",
+        "",
+    ),
     "a key twice": (
         "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: p9 < 1s, forescale.io/slo: 95% < 1s}}}",
         "a.yaml:1: the key 'forescale.io/slo' is given twice",
