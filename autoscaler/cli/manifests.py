@@ -140,7 +140,22 @@ def _check_object(
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
+    flaw = _unspread(parsed, template)
+    if flaw is not None:
+        told(f"{where}: {flaw}")
     yield parsed
+
+
+def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
+    """Why it can't survive what it is to, as far as its own template tells: KServe makes one of its own."""
+    from dataclasses import replace
+
+    from autoscaler.collectors.node_needs import node_needs
+    from autoscaler.core.survival import unspread
+
+    if spec.id.kind == "InferenceService":
+        return None
+    return unspread(replace(spec, node_needs=node_needs(template)), spec.survive)
 
 
 def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:

@@ -170,3 +170,23 @@ def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     code, out, _ = forescale(capsys, "check-config", f"{tmp_path}/policy.yaml", "--json")
     assert code == 0
     assert json.loads(out)["settings"]["engine"]["tick_s"] == 5.0
+
+
+@pytest.mark.parametrize(("when", "told"), [("ScheduleAnyway", True), ("DoNotSchedule", False)])
+def test_what_spreads_no_pods_can_not_survive_a_loss(
+    when: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spread = (
+        f"{{topologyKey: kubernetes.io/hostname, maxSkew: 1, whenUnsatisfiable: {when}, "
+        "labelSelector: {matchLabels: {app: a}}}"
+    )
+    (tmp_path / "a.yaml").write_text(
+        "kind: Deployment\n"
+        "metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/survive: node}}\n"
+        "spec:\n  template:\n    metadata: {labels: {app: a}}\n    spec:\n"
+        f"      topologySpreadConstraints: [{spread}]\n"
+        "      containers: [{name: triton, resources: {limits: {nvidia.com/gpu: 1}}}]\n"
+    )
+    code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert code == 0
+    assert ("default/a: survive: node, and nothing spreads its pods" in err) is told
