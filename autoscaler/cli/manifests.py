@@ -128,7 +128,8 @@ def _check_object(
         parsed = _parsed(
             key, annotations, str(document.get("apiVersion") or ""), template, settings
         )
-    except (AttributeError, TypeError):
+        flaw = _unspread(parsed, template) if isinstance(parsed, WorkloadSpec) else None
+    except (AttributeError, TypeError, ValueError):
         yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
         return
     served = _served(key, document, follows=settings.kserve.patch_revisions)
@@ -140,7 +141,6 @@ def _check_object(
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
-    flaw = _unspread(parsed, template)
     if flaw is not None:
         told(f"{where}: {flaw}")
     yield parsed
@@ -152,8 +152,9 @@ def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
 
     from autoscaler.collectors.node_needs import node_needs
     from autoscaler.core.survival import unspread
+    from autoscaler.core.types import Survive
 
-    if spec.id.kind == "InferenceService":
+    if spec.survive is Survive.NONE or spec.id.kind == "InferenceService":
         return None
     return unspread(replace(spec, node_needs=node_needs(template)), spec.survive)
 

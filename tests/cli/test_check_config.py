@@ -93,6 +93,12 @@ MISTAKEN = {
         "spec: {template: {spec: [bert]}}}",
         "default/a: its pod template can't be read",
     ),
+    "a spread that is none": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/survive: node}}, spec: {template: {spec: {topologySpreadConstraints: bert, "
+        "containers: [{resources: {limits: {a/gpu: 1}}}]}}}}",
+        "default/a: its pod template can't be read",
+    ),
     "at the pods": (
         "{kind: Deployment, metadata: {name: a}, "
         "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
