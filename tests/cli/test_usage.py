@@ -81,7 +81,12 @@ def test_a_closed_output_is_no_failure() -> None:
         (("plan", "--config", "/no/file"), 2, "/no/file: there is no such file"),
         (("plan", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("plan", "--prometheus-url", "localhost:9090"), 2, "must be http://HOST:PORT"),
-        (("plan", "--wait", "-1"), 2, "--wait: -1, must not be negative"),
+        (("plan", "--wait", "-1"), 2, "--wait: -1, must be 0 to 3600 s"),
+        (("plan", "--wait", "nan"), 2, "--wait: nan, must be 0 to 3600 s"),
+        (
+            ("sweep", "--lease", "a/b", "--namespace", "c", "--silent-for", "nan"),
+            2, "--silent-for: nan, must be 0 s or more",
+        ),
         (("run", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("run", "--port", "99999"), 2, "server.port: 99999, must be between 0 and 65535"),
         (("replay", "/no/file"), 2, "/no/file: No such file"),
