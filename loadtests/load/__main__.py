@@ -99,7 +99,7 @@ async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Requ
     client = await KubernetesClient.connect(
         kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
     )
-    watch = PodWatch(client, given.namespace, f"{given.deployment}-")
+    watch = PodWatch(client, given.namespace, given.deployment)
     watching = asyncio.create_task(watch.run())
     try:
         await _first_pod(watch, given.deployment)
