@@ -1,14 +1,16 @@
 """`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, judged by thresholds.
 
 Exit code 0, 1 where it could not run or the client was too slow to measure anything, 2 for a bad configuration,
-99 where a threshold was missed.
+99 where a threshold was missed, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from loadtests.load.request_log import Request
 from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
 from loadtests.load.thresholds import Verdict
 
-OK, FAILED, USAGE, MISSED = 0, 1, 2, 99
+OK, FAILED, USAGE, MISSED, INTERRUPTED = 0, 1, 2, 99, 130
 # A run against nothing is a mistake in its arguments, found before its load is.
 FIRST_POD_S = 60.0
 
@@ -40,19 +42,30 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code."""
     given = _arguments().parse_args(arguments)
     try:
+        _check(given)
         limits = thresholds.parse(given.threshold)
         steps = profile.parse(given.load)
         due_s = profile.arrivals(steps, seed=given.seed)
-    except ValueError as error:
+        if not due_s:
+            raise ValueError(f"load {given.load!r}: asks for no request, at least one is needed")
+        if given.log is not None:
+            # What can't be written is found before the load is sent, and not after it.
+            request_log.write(given.log, ())
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
     try:
         requests = asyncio.run(_run(given, due_s))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (AutoscalerError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return FAILED
     if given.log is not None:
         request_log.write(given.log, requests)
+    if failed := Counter(one.outcome for one in requests if one.outcome != request_log.OK):
+        outcome, count = failed.most_common(1)[0]
+        print(f"{count} of {len(requests)} failed with: {outcome}", file=sys.stderr)
     verdicts = thresholds.judge(limits, requests)
     for line in (thresholds.summary(requests), *map(_line, verdicts)):
         print(line)
@@ -90,6 +103,18 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _check(given: argparse.Namespace) -> None:
+    """Raises ValueError for options that are no address, or no number of connections or seconds."""
+    if given.address is not None and not re.fullmatch(r"[^:/]+:\d{1,5}", given.address):
+        raise ValueError(f"--address {given.address!r}: must be HOST:PORT")
+    if given.connections < 1:
+        raise ValueError(f"--connections {given.connections}: must be at least 1")
+    if not given.max_age_s > 0.0:
+        raise ValueError(f"--max-age-s {given.max_age_s:g}: must be more than 0")
+    if given.seed < 0:
+        raise ValueError(f"--seed {given.seed}: must not be negative")
+
+
 async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Request]:
     if given.address is not None:
         targets: Targets = PinnedConnections(
@@ -111,6 +136,9 @@ async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Requ
 
 
 async def _first_pod(watch: PodWatch, deployment: str) -> None:
+    if not watch.ready():
+        text = f"waiting up to {FIRST_POD_S:g} s for a ready pod of {deployment}"
+        print(text, file=sys.stderr)
     try:
         async with asyncio.timeout(FIRST_POD_S):
             while not watch.ready():
