@@ -82,6 +82,7 @@ def test_a_closed_output_is_no_failure() -> None:
         (("plan", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("plan", "--prometheus-url", "localhost:9090"), 2, "must be http://HOST:PORT"),
         (("plan", "--wait", "-1"), 2, "--wait: -1, must be 0 to 3600 s"),
+        (("doctor", "--service-account", "forescale/"), 2, "'forescale/', must be NAMESPACE/NAME"),
         (("plan", "--wait", "nan"), 2, "--wait: nan, must be 0 to 3600 s"),
         (
             ("sweep", "--lease", "a/b", "--namespace", "c", "--silent-for", "nan"),
