@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes or shows a profile."""
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, print_whole
     from autoscaler.config.profile_file import profile_text, read_profile
 
     if args.what == "show":
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json or (args.what == "import" and args.output is None):
         print(profile_text(profile), end="")
         return 0
-    console().print(profile_table(profile, objective))
+    print_whole(console(), profile_table(profile, objective))
     if args.what == "import":
         console().print(f"{args.output}: written; name it in the policy's profiles", markup=False)
     return 0

@@ -116,7 +116,7 @@ def _compared(
 def _show(found: Comparison) -> None:
     from rich.table import Table
 
-    from autoscaler.cli.render import console, duration
+    from autoscaler.cli.render import console, duration, print_whole
 
     out = console()
     hours = found.duration_s / 3600
@@ -133,7 +133,7 @@ def _show(found: Comparison) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         table.add_row(*_cells(row, found.goal_ratio))
-    out.print(table)
+    print_whole(out, table)
 
 
 def _cells(row: Row, goal_ratio: float) -> tuple[str | Text, ...]:

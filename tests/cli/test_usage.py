@@ -49,6 +49,19 @@ def test_what_goes_on_is_said_on_a_terminal_alone(
     assert "reading j" in capsys.readouterr().err
 
 
+def test_no_figure_is_cut_on_a_narrow_terminal(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _, out, _ = forescale(capsys, "slo", "--journal", str(journal))
+    head, *lines = out.splitlines()
+    assert "…" not in out
+    assert head.split()[-1] == "SEEN"
+    assert all(line.startswith("team/bert") and "99% < 300ms" in line for line in lines)
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
     argv = [sys.executable, "-m", "autoscaler", "slo", "--journal", str(journal)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
