@@ -177,6 +177,10 @@ OWN = {"karpenter.sh/nodepool": "h100"}
             [("warning", "its nodes have 4 nvidia.com/gpu, units_per_node says 8")],
         ),
         (
+            (node("a", OWN, nvidia_com__gpu="8"), node("b", OWN)),
+            [("warning", "1 of its 2 nodes have no nvidia.com/gpu")],
+        ),
+        (
             (node("a", {gpus.MIG_STATE: "failed"}),),
             [("error", "node a: its geometry could not be applied")],
         ),
