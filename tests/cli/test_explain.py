@@ -130,7 +130,17 @@ def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (503, b'{"error": "this one does not lead; the leader is b"}', "HTTP 503: "),
+        (
+            503,
+            b'{"error": "this one does not lead; the leader is b", "leader": "b"}',
+            "/debug/decisions: this one does not lead; the leader is b, ask that one\n",
+        ),
+        (
+            503,
+            b'{"error": "this one does not lead; the leader is nobody yet", "leader": null}',
+            "the leader is nobody yet, ask again once one does\n",
+        ),
+        (502, b"bad gateway", "/debug/decisions: HTTP 502: bad gateway\n"),
         (200, b"<html>", "JSON is malformed"),
         (200, b'{"now_s": 1}', "missing required field"),
     ],
