@@ -46,7 +46,7 @@ def _refusal(code: int, body: bytes) -> str:
 
     try:
         told = json.loads(body)
-        said, leader = told["error"], told["leader"]
-    except (ValueError, KeyError, TypeError):
+        said, leader = told["error"], told.get("leader")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return f"HTTP {code}: {body.decode(errors='replace').strip()}"
-    return f"{said}, {'ask that one' if leader else 'ask again once one does'}"
+    return f"{said}, {'ask that one' if leader else 'ask again in a while'}"

@@ -138,7 +138,12 @@ def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -
         (
             503,
             b'{"error": "this one does not lead; the leader is nobody yet", "leader": null}',
-            "the leader is nobody yet, ask again once one does\n",
+            "the leader is nobody yet, ask again in a while\n",
+        ),
+        (
+            503,
+            b'{"error": "no tick was completed yet"}',
+            "no tick was completed yet, ask again in a",
         ),
         (502, b"bad gateway", "/debug/decisions: HTTP 502: bad gateway\n"),
         (200, b"<html>", "JSON is malformed"),
