@@ -46,6 +46,10 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
         ) from error
     policies = [parse_policy(text) for text in args.policies.split(",")]
     startups_s = _startups(args.startup) or [scenario.startup.median_s]
+    for name, given in (("--policies", args.policies), ("--startup", args.startup or "")):
+        parts = given.split(",")
+        if len(set(parts)) < len(parts):
+            raise refusal(name, given, "each once")
     if not 1 <= args.seeds <= 100:
         raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies, startups_s)

@@ -144,6 +144,8 @@ startup: {median_s: 60}
             "--policies: 'vpa', one of forescale, forescale-no-forecast, static",
         ),
         (["constant(3)", "--startup", "soon"], "--startup: soon, seconds with commas"),
+        (["constant(3)", "--startup", "4,60,4"], "--startup: 4,60,4, each once"),
+        (["constant(3)", "--policies", "kpa,kpa"], "--policies: kpa,kpa, each once"),
         (["constant(3)", "--seeds", "0"], "--seeds: 0, 1 to 100"),
         (["constant(3)", "--slo", "fast"], "--slo: "),
         (["constant(3)", "--service-s", "-1"], "--service-s: -1, seconds, more than 0"),
