@@ -53,6 +53,9 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
     if not 1 <= args.seeds <= 100:
         raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies, startups_s)
+    if found.requests == 0:
+        given = f"{found.scenario}: no request came, though some could have"
+        raise refusal("DEMAND", given, "at least one is needed to judge by")
     if args.json:
         from autoscaler.codec import encode
 

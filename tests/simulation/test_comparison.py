@@ -160,6 +160,10 @@ startup: {median_s: 60}
         (["constant(3)", "--column", "chat"], "--column: given, of a trace alone"),
         (["constant(3)", "--last-days", "1"], "--last-days: given, of a trace alone"),
         (["x.csv", "--hours", "3"], "--hours: given, of a shape alone"),
+        (
+            ["constant(0.001)", "--hours", "0.01", "--policies", "static"],
+            "constant(0.001): no request came, though some could have, at least one is needed",
+        ),
         (["constant(0)"], "constant(0): no request at all, at least one is needed to judge by"),
         (["constant(1e12)"], "constant(1e12): 8.64e+16 requests, at most 5e+08: run less of it"),
         (
