@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import sys
 from collections import Counter
@@ -67,9 +68,12 @@ def main(arguments: list[str] | None = None) -> int:
         outcome, count = failed.most_common(1)[0]
         print(f"{count} of {len(requests)} failed with: {outcome}", file=sys.stderr)
     verdicts = thresholds.judge(limits, requests)
-    for line in (thresholds.summary(requests), *map(_line, verdicts)):
-        print(line)
     late_s = lateness_p99_s(requests)
+    if given.json:
+        print(json.dumps(thresholds.as_json(requests, verdicts) | {"lateness_p99_s": late_s}))
+    else:
+        for line in (thresholds.summary(requests), *map(_line, verdicts)):
+            print(line)
     if late_s > MAX_LATENESS_S:
         print(
             f"invalid: the client sent {late_s * 1000:.0f} ms late (p99), at most "
@@ -99,6 +103,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--load", required=True, help="RATExSECONDS in turn, such as 24x60,96x120")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threshold", action="append", default=[], help="may be given repeatedly")
+    parser.add_argument("--json", action="store_true", help="print figures and thresholds as JSON")
     parser.add_argument("--log", type=Path, help="each request, as gzipped CSV")
     return parser
 

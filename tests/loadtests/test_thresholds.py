@@ -130,3 +130,23 @@ def test_a_run_in_one_line() -> None:
     assert summary(run) == "100 requests, 2 failed; latency p50 50 ms, p99 none"
     assert summary(run[:98]) == "98 requests, 0 failed; latency p50 50 ms, p99 50 ms"
     assert summary([]) == "no request was sent"
+
+
+def test_a_run_as_json() -> None:
+    run = took(0.1, 0.2, None)
+    limits = thresholds.parse(["latency: med <= 200ms", "latency: max < 1s"])
+    assert thresholds.as_json(run, thresholds.judge(limits, run)) == {
+        "requests": 3,
+        "failed": 1,
+        "latency_p50_s": pytest.approx(0.2),
+        "latency_p99_s": None,
+        "thresholds": [
+            {
+                "text": "latency: med <= 200ms",
+                "figure": pytest.approx(0.2),
+                "passed": thresholds.judge(limits, run)[0].passed,
+            },
+            {"text": "latency: max < 1s", "figure": None, "passed": False},
+        ],
+    }
+    assert thresholds.as_json([], ())["latency_p50_s"] is None
