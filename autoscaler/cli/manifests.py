@@ -128,16 +128,18 @@ def _check_object(
         parsed = _parsed(
             key, annotations, str(document.get("apiVersion") or ""), template, settings
         )
-        flaw = _unspread(parsed, template) if isinstance(parsed, WorkloadSpec) else None
+        flaw = shape = None
+        if isinstance(parsed, WorkloadSpec) and key.kind != "InferenceService":
+            flaw, shape = _unspread(parsed, template), _wrong_shape(parsed, template)
     except (AttributeError, TypeError, ValueError):
         yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
         return
     served = _served(key, document, follows=settings.kserve.patch_revisions)
     refused = served.problem if served is not None else None
     problems = () if isinstance(parsed, WorkloadSpec) else parsed
-    for problem in (*problems, *([refused] if refused is not None else [])):
+    for problem in (*problems, *(one for one in (refused, shape) if one is not None)):
         yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
-    if not isinstance(parsed, WorkloadSpec) or refused is not None:
+    if not isinstance(parsed, WorkloadSpec) or refused is not None or shape is not None:
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
@@ -147,16 +149,32 @@ def _check_object(
 
 
 def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
-    """Why it can't survive what it is to, as far as its own template tells: KServe makes one of its own."""
+    """Why it can't survive what it is to."""
     from dataclasses import replace
 
     from autoscaler.collectors.node_needs import node_needs
     from autoscaler.core.survival import unspread
     from autoscaler.core.types import Survive
 
-    if spec.survive is Survive.NONE or spec.id.kind == "InferenceService":
+    if spec.survive is Survive.NONE:
         return None
     return unspread(replace(spec, node_needs=node_needs(template)), spec.survive)
+
+
+def _wrong_shape(spec: WorkloadSpec, template: dict[str, Any]) -> Problem | None:
+    """GPUs and slices that no pod can use together, or a slice that is none of those it may have."""
+    from autoscaler.clients.objects import requests
+    from autoscaler.core.annotations import PREFIX
+    from autoscaler.core.mig.choice import shape_of_requests
+
+    shape = shape_of_requests(str(spec.id), requests(_mapping(template, "spec")))
+    if isinstance(shape, Problem) or not spec.slice_shapes or shape in spec.slice_shapes:
+        return shape if isinstance(shape, Problem) else None
+    return Problem(
+        f"{spec.id} {PREFIX}slice-shapes",
+        f"beside a template that asks for {shape or 'no GPU'}",
+        f"{', '.join(spec.slice_shapes)} are allowed",
+    )
 
 
 def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:

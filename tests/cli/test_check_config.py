@@ -99,6 +99,17 @@ MISTAKEN = {
         "containers: [{resources: {limits: {a/gpu: 1}}}]}}}}",
         "default/a: its pod template can't be read",
     ),
+    "a slice that is not named": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/slice-shapes: '1g.10gb, 2g.20gb'}}, "
+        "spec: {template: {spec: {containers: [{resources: {limits: {nvidia.com/gpu: 1}}}]}}}}",
+        "default/a forescale.io/slice-shapes: beside a template that asks for gpu, 1g.10gb, 2g.20gb are allowed",
+    ),
+    "a GPU beside a slice": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, spec: {template: {spec: "
+        "{containers: [{resources: {limits: {nvidia.com/gpu: 1, nvidia.com/mig-1g.10gb: 1}}}]}}}}",
+        "default/a: nvidia.com/gpu: 1, nvidia.com/mig-1g.10gb: 1, one kind of GPU or slice is allowed",
+    ),
     "at the pods": (
         "{kind: Deployment, metadata: {name: a}, "
         "spec: {template: {metadata: {annotations: {forescale.io/slo: 99% < 1s}}}}}",
