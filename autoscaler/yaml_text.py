@@ -1,4 +1,4 @@
-"""How people's YAML is read, policies and scenarios alike: no key twice, and `off` is a word."""
+"""How people's YAML is read: no key twice, and in policies and scenarios `off` is a word."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ import yaml
 _BOOLEAN = "tag:yaml.org,2002:bool"
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here the second is an error.
-
-    `off` stays a word, as in YAML 1.2: `mode: off` is a mode, and not false.
-    """
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in told if tag != _BOOLEAN]
-        for first, told in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+class ManifestLoader(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; here the second is an error, as to Kubernetes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -31,6 +23,15 @@ class UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+class UniqueKeyLoader(ManifestLoader):
+    """`off` stays a word, as in YAML 1.2: `mode: off` is a mode, and not false."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in told if tag != _BOOLEAN]
+        for first, told in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 UniqueKeyLoader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|false)$", re.I), list("tTfF"))

@@ -6,6 +6,7 @@ Exit codes: 0, 1 failure, 2 usage or configuration, 99 a threshold missed.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -57,7 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _demo(given[1:])
         parser = build_parser()
         args = parser.parse_args(given)
-        return _module(args.command).run(args)
+        code = _module(args.command).run(args)
+        # What is still buffered may find no reader, or a full disk: here it is told, at the end it would not be.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except ConfigError as error:
         return _complain(str(error), USAGE)
     except AutoscalerError as error:
@@ -65,15 +70,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has seen enough.
+        _drop_output()
         return OK
     except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:
+            _drop_output()
+            return _complain("output: no space is left where it goes, name another place", FAILURE)
         # What is read is told of where it is read: this is a page or a folder that was to be written.
         if error.filename is None:
             raise
         said = f"{error.filename}: {error.strerror}, name another place"
         return _complain(said, FAILURE)
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:

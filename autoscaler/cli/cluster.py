@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Two scrapes at the usual 5 s and a little: rates need two readings of a counter.
 WAIT_S = 15.0
+MOST_WAIT_S = 3600.0
 
 
 def add_cluster_arguments(parser: argparse.ArgumentParser, *, dry: bool = True) -> None:
@@ -58,8 +59,8 @@ def dry_run(args: argparse.Namespace) -> DryRun:
     from autoscaler.clock import SystemClock
     from autoscaler.controller.dry_run import run_dry
 
-    if args.wait < 0.0:
-        raise ConfigError((Problem("--wait", f"{args.wait:g}", "must not be negative"),))
+    if not 0.0 <= args.wait <= MOST_WAIT_S:
+        raise ConfigError((Problem("--wait", f"{args.wait:g}", f"must be 0 to {MOST_WAIT_S:g} s"),))
     settings = settings_of(args)
     # What goes wrong is in the answer; libraries' own words beside it would only confuse.
     logging.getLogger().addHandler(logging.NullHandler())

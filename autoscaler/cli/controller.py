@@ -19,6 +19,7 @@ def ask(url: str, path: str, type_: type[T]) -> T:
     import urllib.error
     import urllib.request
 
+    from autoscaler.cli.render import waiting
     from autoscaler.codec import decode
 
     address = url.rstrip("/") + path
@@ -27,14 +28,25 @@ def ask(url: str, path: str, type_: type[T]) -> T:
             (Problem("--controller", repr(url), "must be like http://127.0.0.1:8080"),)
         )
     try:
-        with urllib.request.urlopen(address, timeout=10.0) as response:
+        with waiting(f"asking {url}"), urllib.request.urlopen(address, timeout=10.0) as response:
             return decode(response.read(), type_)
     except urllib.error.HTTPError as error:
-        said = error.read(300).decode(errors="replace").strip()
-        raise AutoscalerError(f"{address}: HTTP {error.code}: {said}") from error
+        raise AutoscalerError(f"{address}: {_refusal(error.code, error.read(300))}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise AutoscalerError(
             f"{address}: {reason}, name the address of a running controller "
             "(kubectl port-forward deploy/forescale 8080)"
         ) from error
+
+
+def _refusal(code: int, body: bytes) -> str:
+    """In the controller's own words, where it said any."""
+    import json
+
+    try:
+        told = json.loads(body)
+        said, leader = told["error"], told.get("leader")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"HTTP {code}: {body.decode(errors='replace').strip()}"
+    return f"{said}, {'ask that one' if leader else 'ask again in a while'}"

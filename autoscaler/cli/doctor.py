@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from autoscaler.controller.doctor.examine import examine
 
     account = args.service_account
-    if account is not None and account.count("/") != 1:
+    if account is not None and (account.count("/") != 1 or not all(account.split("/"))):
         raise ConfigError((Problem("--service-account", repr(account), "must be NAMESPACE/NAME"),))
     settings = settings_of(args)
     logging.getLogger().addHandler(logging.NullHandler())

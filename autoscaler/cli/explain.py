@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from autoscaler.controller.server import DecisionsPage
     from autoscaler.core.types import TickRecord
 
+# Of ticks of 10 s: from here on none was made or kept at the time that is asked for.
+LONG_BEFORE_S = 60.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if args.at and not args.journal:
         raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
     page, refused = _page(args)
+    if args.at:
+        _say_if_long_before(args.at, page.now_s)
     names = [str(decision.workload) for decision in page.decisions]
     if args.workload not in names:
         problems = [
@@ -66,6 +71,16 @@ def run(args: argparse.Namespace) -> int:
     for part in (*explanation(decision, spec, page.now_s), *finding_lines(page.fleet)):
         out.print(part)
     return 0
+
+
+def _say_if_long_before(at: str, found_s: float) -> None:
+    """What was decided long before a time is no answer to what happened then."""
+    from autoscaler.cli.render import console, duration
+
+    ago_s = _time(at) - found_s
+    if ago_s > LONG_BEFORE_S:
+        text = f"! no tick then: this is the last one, {duration(ago_s)} before {at}"
+        console(stderr=True).print(f"{text}; other parts of the journal may have it")
 
 
 def unknown_workload(given: str, names: list[str]) -> str:

@@ -53,8 +53,10 @@ def _check(
 def _documents(file: Path) -> Iterator[dict[str, Any] | Problem]:
     import yaml
 
+    from autoscaler.yaml_text import ManifestLoader
+
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), ManifestLoader))
     except (OSError, UnicodeDecodeError) as error:
         yield Problem(str(file), getattr(error, "strerror", None) or "not text", "must be readable")
         return
@@ -84,6 +86,19 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
 
 
+def _near(metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, the annotation of forescale's that it was to be): the name is one, and the prefix hardly differs."""
+    from difflib import get_close_matches
+
+    from autoscaler.core.annotations import KEYS, PREFIX
+
+    for key in map(str, _mapping(metadata, "annotations")):
+        prefix, _, name = key.lower().partition("/")
+        own = not key.startswith(PREFIX) and name in KEYS
+        if own and get_close_matches(f"{prefix}/", [PREFIX], cutoff=0.8):
+            yield key, PREFIX + name
+
+
 def _check_object(
     file: Path, document: dict[str, Any], settings: Settings, told: Callable[[str], None]
 ) -> Iterator[WorkloadSpec | Problem]:
@@ -98,6 +113,8 @@ def _check_object(
     )
     where = f"{file}: {key}"
     annotations = _own(metadata)
+    for given, meant in _near(metadata):
+        yield Problem(f"{where} {given}", "is no annotation of forescale", f"did you mean {meant}?")
     if not annotations:
         if _own(_mapping(template, "metadata")):
             given = "has forescale.io annotations at its pod template, where nobody reads them"
@@ -111,19 +128,53 @@ def _check_object(
         parsed = _parsed(
             key, annotations, str(document.get("apiVersion") or ""), template, settings
         )
-    except (AttributeError, TypeError):
+        flaw = shape = None
+        if isinstance(parsed, WorkloadSpec) and key.kind != "InferenceService":
+            flaw, shape = _unspread(parsed, template), _wrong_shape(parsed, template)
+    except (AttributeError, TypeError, ValueError):
         yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
         return
     served = _served(key, document, follows=settings.kserve.patch_revisions)
     refused = served.problem if served is not None else None
     problems = () if isinstance(parsed, WorkloadSpec) else parsed
-    for problem in (*problems, *([refused] if refused is not None else [])):
+    for problem in (*problems, *(one for one in (refused, shape) if one is not None)):
         yield Problem(f"{file}: {problem.where}", problem.given, problem.allowed)
-    if not isinstance(parsed, WorkloadSpec) or refused is not None:
+    if not isinstance(parsed, WorkloadSpec) or refused is not None or shape is not None:
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
+    if flaw is not None:
+        told(f"{where}: {flaw}")
     yield parsed
+
+
+def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
+    """Why it can't survive what it is to."""
+    from dataclasses import replace
+
+    from autoscaler.collectors.node_needs import node_needs
+    from autoscaler.core.survival import unspread
+    from autoscaler.core.types import Survive
+
+    if spec.survive is Survive.NONE:
+        return None
+    return unspread(replace(spec, node_needs=node_needs(template)), spec.survive)
+
+
+def _wrong_shape(spec: WorkloadSpec, template: dict[str, Any]) -> Problem | None:
+    """GPUs and slices that no pod can use together, or a slice that is none of those it may have."""
+    from autoscaler.clients.objects import requests
+    from autoscaler.core.annotations import PREFIX
+    from autoscaler.core.mig.choice import shape_of_requests
+
+    shape = shape_of_requests(str(spec.id), requests(_mapping(template, "spec")))
+    if isinstance(shape, Problem) or not spec.slice_shapes or shape in spec.slice_shapes:
+        return shape if isinstance(shape, Problem) else None
+    return Problem(
+        f"{spec.id} {PREFIX}slice-shapes",
+        f"beside a template that asks for {shape or 'no GPU'}",
+        f"{', '.join(spec.slice_shapes)} are allowed",
+    )
 
 
 def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from autoscaler.config.profile_file import Profile
+    from autoscaler.core.profile import ModelPrior
     from autoscaler.core.types import LatencyObjective
 
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes or shows a profile."""
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, print_whole
     from autoscaler.config.profile_file import profile_text, read_profile
 
     if args.what == "show":
@@ -51,10 +52,17 @@ def run(args: argparse.Namespace) -> int:
         objective = None
         if args.output is not None:
             _write(args.output, profile_text(profile))
+    if args.json and objective is not None:
+        import json
+
+        told = json.loads(profile_text(profile))
+        carried = {model.model: _carries_rps(model, objective) for model in profile.models}
+        print(json.dumps(told | {"slo": args.slo, "carries_rps": carried}, indent=2))
+        return 0
     if args.json or (args.what == "import" and args.output is None):
         print(profile_text(profile), end="")
         return 0
-    console().print(profile_table(profile, objective))
+    print_whole(console(), profile_table(profile, objective))
     if args.what == "import":
         console().print(f"{args.output}: written; name it in the policy's profiles", markup=False)
     return 0
@@ -65,9 +73,6 @@ def profile_table(profile: Profile, objective: LatencyObjective | None) -> Table
     from rich.table import Table
 
     from autoscaler.cli.render import UNKNOWN, number
-    from autoscaler.core.prior import evidence_of
-    from autoscaler.core.queueing import utilization_limit
-    from autoscaler.core.service_time import service_times
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("MODEL", no_wrap=True)
@@ -76,17 +81,10 @@ def profile_table(profile: Profile, objective: LatencyObjective | None) -> Table
     if objective is not None:
         table.add_column("CARRIES", justify="right", no_wrap=True)
     for model in profile.models:
-        times = service_times(evidence_of(model))
-        assert times is not None
         carries = UNKNOWN
         if objective is not None:
-            limit = utilization_limit(
-                times,
-                ratio=objective.ratio,
-                threshold_s=objective.threshold_s,
-                variability=model.variability,
-            )
-            carries = "nothing" if limit is None else f"{number(limit / times.work_s)}/s"
+            rps = _carries_rps(model, objective)
+            carries = "nothing" if rps is None else f"{number(rps)}/s"
         for item in model.batches:
             last = item is model.batches[-1]
             rate = item.batch_size * model.instances / item.mean_s
@@ -99,6 +97,23 @@ def profile_table(profile: Profile, objective: LatencyObjective | None) -> Table
             ]
             table.add_row(*cells, *([carries if last else ""] if objective is not None else []))
     return table
+
+
+def _carries_rps(model: ModelPrior, objective: LatencyObjective) -> float | None:
+    """What one replica carries within the objective, in inferences a second; None: nothing."""
+    from autoscaler.core.prior import evidence_of
+    from autoscaler.core.queueing import utilization_limit
+    from autoscaler.core.service_time import service_times
+
+    times = service_times(evidence_of(model))
+    assert times is not None
+    limit = utilization_limit(
+        times,
+        ratio=objective.ratio,
+        threshold_s=objective.threshold_s,
+        variability=model.variability,
+    )
+    return None if limit is None else limit / times.work_s
 
 
 def _imported(args: argparse.Namespace) -> Profile:

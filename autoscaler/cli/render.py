@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ SOURCES = {
 }
 # Without a terminal (a file, a CI log) there is no width to fit into.
 PLAIN_WIDTH = 200
+WIDEST = 1000
 
 
 class _Console(Console):
@@ -45,6 +47,15 @@ def console(*, stderr: bool = False) -> Console:
         emoji=False,
         soft_wrap=not stream.isatty(),
     )
+
+
+def print_whole(out: Console, table: Table) -> None:
+    """In the width that its figures need: a terminal that is narrower breaks lines, but no figure is cut short."""
+    needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
+    before = out.size
+    out.size = ConsoleDimensions(max(before.width, needed), before.height)
+    out.print(table)
+    out.size = before
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _row(difference: Difference) -> tuple[str, ...]:
     recorded, replayed = difference.recorded, difference.replayed
     return (
         str(difference.line),
-        f"{at:%H:%M:%S}",
+        f"{at:%Y-%m-%dT%H:%M:%SZ}",
         str(difference.workload or "fleet"),
         f"{recorded.target} {recorded.reason.value}" if recorded else "-",
         f"{replayed.target} {replayed.reason.value}" if replayed else "-",

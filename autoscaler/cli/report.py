@@ -121,7 +121,7 @@ def _show(
 ) -> None:
     from rich.table import Table
 
-    from autoscaler.cli.render import UNKNOWN, console
+    from autoscaler.cli.render import UNKNOWN, console, print_whole
     from autoscaler.simulation.recommended.comparison import percent, summed
     from autoscaler.simulation.recommended.node_hours import RULE
 
@@ -143,7 +143,7 @@ def _show(
             f"{r.gpu_hours:.1f}",
             UNKNOWN if r.estimated_gpu_hours is None else f"{r.estimated_gpu_hours:.1f}",
         )
-    out.print(table)
+    print_whole(out, table)
     there, ours, both = summed(reports)
     if both:
         out.print(

@@ -129,6 +129,11 @@ def _specs(args: argparse.Namespace) -> list[WorkloadSpec]:
         from autoscaler.cli.manifests import workloads_in
 
         specs, problems = workloads_in(args.manifests, settings)
+        ids = [spec.id for spec in specs]
+        problems += [
+            Problem(str(one), "is in the manifests twice", "give those of one environment")
+            for one in sorted({one for one in ids if ids.count(one) > 1})
+        ]
         if problems:
             raise ConfigError(tuple(problems))
         return specs

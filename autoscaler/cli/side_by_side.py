@@ -46,9 +46,16 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
         ) from error
     policies = [parse_policy(text) for text in args.policies.split(",")]
     startups_s = _startups(args.startup) or [scenario.startup.median_s]
+    for name, given in (("--policies", args.policies), ("--startup", args.startup or "")):
+        parts = given.split(",")
+        if len(set(parts)) < len(parts):
+            raise refusal(name, given, "each once")
     if not 1 <= args.seeds <= 100:
         raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies, startups_s)
+    if found.requests == 0:
+        given = f"{found.scenario}: no request came, though some could have"
+        raise refusal("DEMAND", given, "at least one is needed to judge by")
     if args.json:
         from autoscaler.codec import encode
 
@@ -116,7 +123,7 @@ def _compared(
 def _show(found: Comparison) -> None:
     from rich.table import Table
 
-    from autoscaler.cli.render import console, duration
+    from autoscaler.cli.render import console, duration, print_whole
 
     out = console()
     hours = found.duration_s / 3600
@@ -133,7 +140,7 @@ def _show(found: Comparison) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         table.add_row(*_cells(row, found.goal_ratio))
-    out.print(table)
+    print_whole(out, table)
 
 
 def _cells(row: Row, goal_ratio: float) -> tuple[str | Text, ...]:

@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
         print(encode({"workloads": told}).decode())
         return 0
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, print_whole
 
-    console().print(compliance_table(told))
+    print_whole(console(), compliance_table(told))
     return 0
 
 

@@ -38,6 +38,10 @@ def run(args: argparse.Namespace) -> int:
     if not namespace or not name:
         raise ConfigError((Problem("--lease", repr(args.lease), "must be NAMESPACE/NAME"),))
 
+    # NaN, too: nothing is less than it, and the headroom of a controller that leads would go.
+    if not args.silent_for >= 0.0:
+        raise ConfigError((Problem("--silent-for", f"{args.silent_for:g}", "must be 0 s or more"),))
+
     async def swept() -> str:
         client = await KubernetesClient.connect(
             kubeconfig=args.kubeconfig, context=args.context, timeout_s=10.0

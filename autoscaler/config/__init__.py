@@ -36,6 +36,7 @@ __all__ = [
     "QuerySet",
     "ServerSettings",
     "Settings",
+    "freeze_in",
     "load",
 ]
 
@@ -53,3 +54,10 @@ def load(
     from autoscaler.config.read import read
 
     return read(path, env or {}, overrides or {})
+
+
+def freeze_in(path: Path) -> str | None:
+    """Why all scaling is stopped by a file that is no policy otherwise; None: it does not say so."""
+    from autoscaler.config.read import freeze_in as read_freeze
+
+    return read_freeze(path)

@@ -14,7 +14,7 @@ import pydantic
 import yaml
 
 from autoscaler.config.profile_file import read_profile
-from autoscaler.config.rules import rule_problems
+from autoscaler.config.rules import rule_problems, says_why
 from autoscaler.config.settings import (
     CheckpointSettings,
     ForecastSettings,
@@ -49,6 +49,8 @@ ENV_PREFIX = "FORESCALE_"
 # Kubernetes puts FORESCALE_METRICS_PORT=tcp://10.0.0.7:8080 and the like into a pod for every Service named forescale…
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)(_.*)?$|_PORT_\d+_(TCP|UDP|SCTP)(_.*)?$")
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
+# `freeze: INC-42: down` is no YAML, and written in a hurry.
+_FREEZE = re.compile(r"^freeze:[ \t]+(?!#)(\S.*)$", re.M)
 _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 
 for _type in (
@@ -89,6 +91,16 @@ def read(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, obje
     if problems or settings is None:
         raise ConfigError(tuple(problems))
     return settings
+
+
+def freeze_in(path: Path) -> str | None:
+    """Why all scaling is stopped by a file that is no policy otherwise, or not even YAML; None: it does not say so."""
+    try:
+        found = _FREEZE.search(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    text = found[1].strip().strip("\"'") if found else ""
+    return text if says_why(text) else None
 
 
 def _with_profiles(

@@ -78,8 +78,13 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
         )
     yield from _name("headroom.namespace", settings.headroom.namespace)
     yield from _name("headroom.priority_class", settings.headroom.priority_class)
-    if settings.freeze is not None and not settings.freeze.strip():
+    if settings.freeze is not None and not says_why(settings.freeze):
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def says_why(freeze: str) -> bool:
+    """Whether it stops all: `off` and the like want the contrary, and are no reason."""
+    return freeze.strip().lower() not in ("", "~", "off", "no", "none", "false", "null")
 
 
 def _texts(settings: Settings) -> Iterator[Problem]:

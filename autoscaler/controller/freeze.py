@@ -1,6 +1,7 @@
 """The switch that stops all scaling: `freeze` in the policy file takes effect at the next tick, without a restart.
 
-Nothing else of the file is taken over while running; a file that has become invalid changes nothing.
+Nothing else of the file is taken over while running. A file that has become invalid changes nothing, but for this: it
+may stop scaling, since whoever edits it in an incident means that, whatever else is wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from autoscaler.config import Settings
+from autoscaler.config import Settings, freeze_in
 from autoscaler.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class FreezeSwitch:
             fresh = self._reload()
         except ConfigError as error:
             log.warning("policy file ignored: it has become invalid", extra={"error": str(error)})
+            why = None if self._path is None else freeze_in(self._path)
+            if why is not None and why != self._frozen:
+                log.warning("freeze taken over from it all the same", extra={"freeze": why})
+                self._frozen = why
             return
         if fresh.freeze != self._frozen:
             log.warning("freeze changed", extra={"freeze": fresh.freeze})

@@ -60,7 +60,7 @@ KEYS = {
     "schedule": Key(
         "`REPLICAS @ CRON for TIME in ZONE`, several separated by `;`",
         "-",
-        "at least so many for so long from each time that the cron expression names",
+        "at least so many for so long from each time that the cron expression names; without `in ZONE` in UTC",
         "4 @ 0 8 * * mon-fri for 10h in Europe/Berlin",
     ),
     "startup-time": Key(
@@ -167,6 +167,7 @@ def parse_workload(
         reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
     survive = reader.choice("survive", Survive, Survive.NONE)
     slice_shapes = reader.shapes(id_.kind)
+    model, variant_group = reader.name("model"), reader.name("variant-group")
     if reader.problems or slo is None:
         return tuple(reader.problems)
     return WorkloadSpec(
@@ -182,12 +183,12 @@ def parse_workload(
         max_replicas=highest,
         engine=engine,
         engine_from=engine_from,
-        model=own.get("model"),
+        model=model,
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),
         schedule=schedule,
         pods_of=shape.pods_of,
-        variant_group=own.get("variant-group"),
+        variant_group=variant_group,
         slice_shapes=slice_shapes,
         survive=survive,
         gpus_per_replica=shape.gpus_per_replica,
@@ -246,6 +247,15 @@ class _Reader:
             allowed = ", ".join(member.value for member in kind)  # type: ignore[attr-defined]
             self.add(key, f"{text!r}", f"one of {allowed} is allowed")
             return default
+
+    def name(self, key: str) -> str | None:
+        text = self._own.get(key)
+        if text is None:
+            return None
+        if not text.strip():
+            # A template whose value was not set: no model is called so, and every member of a group would be.
+            self.add(key, f"{text!r}", "a name is allowed, or leave it out")
+        return text.strip()
 
     def integer(self, key: str, default: int | None) -> int | None:
         text = self._own.get(key)

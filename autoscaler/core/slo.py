@@ -39,6 +39,10 @@ def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
         found = _objective(part.strip(), where)
         if isinstance(found, Problem):
             problems.append(found)
+        elif objective_text(found) in map(objective_text, objectives):
+            # They are accounted by this text: two of one would count every request twice.
+            given = f"{part.strip()!r} says {objective_text(found)} again"
+            problems.append(Problem(where, given, "each objective once is allowed"))
         else:
             objectives.append(found)
     if not 0.0 < compliance < 1.0:

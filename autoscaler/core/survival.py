@@ -46,11 +46,16 @@ class Loss:
         return peak(replicas, self.domains, self.skew)
 
     def enough(self, needed: int) -> int:
-        """The fewest replicas of which one loss leaves so many."""
-        replicas = needed + self.most(needed)
-        while replicas - self.most(replicas) < needed:
-            replicas += 1
-        return replicas
+        """The fewest replicas of which one loss leaves so many.
+
+        In D domains n leave ceil((D - 1) (n - skew) / D). Counted up to, the largest skew that Kubernetes allows would
+        be a tick of half an hour.
+        """
+        if needed <= 0:
+            return 0
+        if self.domains is None:
+            return needed + self.skew
+        return self.skew + self.domains * (needed - 1) // (self.domains - 1) + 1
 
 
 def told(decision: Decision, loss: Loss | Finding | None) -> Decision:

@@ -28,6 +28,11 @@ from autoscaler.yaml_text import UniqueKeyLoader
 # Scaling's share of the error budget of `95% < T` objectives: what the engine aims at, and what runs are compared at.
 SCALING_BUDGET_RATIO = 0.2
 
+# Of one run: numbers of servers are 16 bits wide there, those that start and drain included.
+MOST_SERVERS = 10_000
+MOST_CONNECTIONS = 1_000_000
+OF_TRACES, OF_SHAPES = ("column", "last_days"), ("hours",)
+
 _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -169,6 +174,7 @@ def _beside(
         ("workload", WorkloadSection, reader.workload),
         ("server", ServerSection, reader.server),
         ("startup", StartupSection, reader.startup),
+        ("balancing", BalancingSection, reader.balancing),
         ("demand", DemandSection, reader.demand),
     )
     for name, type_, check in checks:
@@ -198,6 +204,7 @@ class _Reader:
         if slo is not None and isinstance(server, ServingModel) and (said := of_tokens(slo)):
             self._wrong("workload.slo", said, "needs server.continuous")
         startup = self.startup(document.startup)
+        self.balancing(document.balancing)
         demand = self.demand(document.demand)
         if slo is None or server is None or startup is None or demand is None:
             return None
@@ -235,6 +242,8 @@ class _Reader:
             self._wrong(
                 "workload.first_replicas", given.first_replicas, f"at most {most}, max_replicas"
             )
+        if most > MOST_SERVERS:
+            self._wrong("workload.max_replicas", most, f"at most {MOST_SERVERS} are run")
         if given.goal_ratio is not None and not 0.0 < given.goal_ratio < 1.0:
             self._wrong("workload.goal_ratio", given.goal_ratio, "between 0 and 1")
         return self._slo(given.slo)
@@ -294,11 +303,23 @@ class _Reader:
             self._refused("startup", error)
             return None
 
+    def balancing(self, given: BalancingSection) -> None:
+        """Of connections, at least one and for some time."""
+        if not 1 <= given.connections <= MOST_CONNECTIONS:
+            self._wrong("balancing.connections", given.connections, f"1 to {MOST_CONNECTIONS}")
+        if given.connection_life_s is not None and given.connection_life_s <= 0.0:
+            life_s = given.connection_life_s
+            self._wrong("balancing.connection_life_s", life_s, "more than 0, or null")
+
     def demand(self, given: DemandSection) -> Demand | None:
         if (given.shape is None) == (given.trace is None):
             both = "neither" if given.shape is None else "both"
             self._wrong("demand", both, "either shape or trace")
             return None
+        of, other = ("trace", OF_TRACES) if given.trace is None else ("shape", OF_SHAPES)
+        for key in other:
+            if getattr(given, key) is not None:
+                self._wrong(f"demand.{key}", getattr(given, key), f"of a {of} alone: leave it out")
         try:
             if given.shape is not None:
                 return demand_of_shape(

@@ -23,6 +23,8 @@ def simple_scenario(demand: Demand, *, slo: str, service_s: float) -> Scenario:
         raise ConfigError(found)
     if said := of_tokens(found):
         raise ConfigError((Problem("--slo", said, "needs a scenario file with server.continuous"),))
+    if not 0.0 < service_s < math.inf:
+        raise ConfigError((Problem("--service-s", f"{service_s:g}", "seconds, more than 0"),))
     busy = float(demand.rates_rps.mean()) * service_s
     if busy > MOST_REPLICAS:
         raise ValueError(

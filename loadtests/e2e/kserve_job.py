@@ -96,7 +96,7 @@ async def run(stack: Stack, console: Console) -> bool:
 
 
 async def _drive(stack: Stack, client: KubernetesClient, console: Console) -> Seen:
-    watch = PodWatch(client, NAMESPACE, f"{DEPLOYMENT}-")
+    watch = PodWatch(client, NAMESPACE, DEPLOYMENT)
     recorder = Recorder(client, NAMESPACE, DEPLOYMENT)
     background = [asyncio.create_task(work) for work in (watch.run(), recorder.run())]
     try:

@@ -105,7 +105,7 @@ async def _drive(
     client = await KubernetesClient.connect(
         kubeconfig=str(stack.kubeconfig), context=None, timeout_s=5.0
     )
-    watch, recorder = PodWatch(client, NAMESPACE, f"{NAME}-"), Recorder(client, NAMESPACE, NAME)
+    watch, recorder = PodWatch(client, NAMESPACE, NAME), Recorder(client, NAMESPACE, NAME)
     background = [asyncio.create_task(work) for work in (watch.run(), recorder.run())]
     try:
         while not watch.ready() or controllers.leader(stack) is None:

@@ -192,7 +192,7 @@ async def _drive(
     client = await KubernetesClient.connect(
         kubeconfig=str(stack.kubeconfig), context=None, timeout_s=5.0
     )
-    watch, recorder = PodWatch(client, NAMESPACE, f"{NAME}-"), NodeRecorder(client, NAMESPACE)
+    watch, recorder = PodWatch(client, NAMESPACE, NAME), NodeRecorder(client, NAMESPACE)
     background = [asyncio.create_task(work) for work in (watch.run(), recorder.run())]
     try:
         while not watch.ready():

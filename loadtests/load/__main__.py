@@ -1,14 +1,17 @@
 """`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, judged by thresholds.
 
 Exit code 0, 1 where it could not run or the client was too slow to measure anything, 2 for a bad configuration,
-99 where a threshold was missed.
+99 where a threshold was missed, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +34,7 @@ from loadtests.load.request_log import Request
 from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
 from loadtests.load.thresholds import Verdict
 
-OK, FAILED, USAGE, MISSED = 0, 1, 2, 99
+OK, FAILED, USAGE, MISSED, INTERRUPTED = 0, 1, 2, 99, 130
 # A run against nothing is a mistake in its arguments, found before its load is.
 FIRST_POD_S = 60.0
 
@@ -40,23 +43,37 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code."""
     given = _arguments().parse_args(arguments)
     try:
+        _check(given)
         limits = thresholds.parse(given.threshold)
         steps = profile.parse(given.load)
         due_s = profile.arrivals(steps, seed=given.seed)
-    except ValueError as error:
+        if not due_s:
+            raise ValueError(f"load {given.load!r}: asks for no request, at least one is needed")
+        if given.log is not None:
+            # What can't be written is found before the load is sent, and not after it.
+            request_log.write(given.log, ())
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
     try:
         requests = asyncio.run(_run(given, due_s))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (AutoscalerError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return FAILED
     if given.log is not None:
         request_log.write(given.log, requests)
+    if failed := Counter(one.outcome for one in requests if one.outcome != request_log.OK):
+        outcome, count = failed.most_common(1)[0]
+        print(f"{count} of {len(requests)} failed with: {outcome}", file=sys.stderr)
     verdicts = thresholds.judge(limits, requests)
-    for line in (thresholds.summary(requests), *map(_line, verdicts)):
-        print(line)
     late_s = lateness_p99_s(requests)
+    if given.json:
+        print(json.dumps(thresholds.as_json(requests, verdicts) | {"lateness_p99_s": late_s}))
+    else:
+        for line in (thresholds.summary(requests), *map(_line, verdicts)):
+            print(line)
     if late_s > MAX_LATENESS_S:
         print(
             f"invalid: the client sent {late_s * 1000:.0f} ms late (p99), at most "
@@ -86,8 +103,21 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--load", required=True, help="RATExSECONDS in turn, such as 24x60,96x120")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threshold", action="append", default=[], help="may be given repeatedly")
+    parser.add_argument("--json", action="store_true", help="print figures and thresholds as JSON")
     parser.add_argument("--log", type=Path, help="each request, as gzipped CSV")
     return parser
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Raises ValueError for options that are no address, or no number of connections or seconds."""
+    if given.address is not None and not re.fullmatch(r"[^:/]+:\d{1,5}", given.address):
+        raise ValueError(f"--address {given.address!r}: must be HOST:PORT")
+    if given.connections < 1:
+        raise ValueError(f"--connections {given.connections}: must be at least 1")
+    if not given.max_age_s > 0.0:
+        raise ValueError(f"--max-age-s {given.max_age_s:g}: must be more than 0")
+    if given.seed < 0:
+        raise ValueError(f"--seed {given.seed}: must not be negative")
 
 
 async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Request]:
@@ -99,7 +129,7 @@ async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Requ
     client = await KubernetesClient.connect(
         kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
     )
-    watch = PodWatch(client, given.namespace, f"{given.deployment}-")
+    watch = PodWatch(client, given.namespace, given.deployment)
     watching = asyncio.create_task(watch.run())
     try:
         await _first_pod(watch, given.deployment)
@@ -111,6 +141,9 @@ async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Requ
 
 
 async def _first_pod(watch: PodWatch, deployment: str) -> None:
+    if not watch.ready():
+        text = f"waiting up to {FIRST_POD_S:g} s for a ready pod of {deployment}"
+        print(text, file=sys.stderr)
     try:
         async with asyncio.timeout(FIRST_POD_S):
             while not watch.ready():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import SystemClock
 from autoscaler.collectors import projection
@@ -10,10 +12,10 @@ from autoscaler.collectors.projection import PodView
 
 
 class PodWatch:
-    """Keeps up with pods: from Ready on a pod is used, from its deletion timestamp on it is not."""
+    """Keeps up with a Deployment's pods: from Ready on one is used, from its deletion timestamp on it is not."""
 
-    def __init__(self, client: KubernetesClient, namespace: str, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, client: KubernetesClient, namespace: str, deployment: str) -> None:
+        self._deployment = deployment
         self._mirror: Mirror[PodView] = Mirror(
             client, f"/api/v1/namespaces/{namespace}/pods", projection.pod, SystemClock()
         )
@@ -27,8 +29,13 @@ class PodWatch:
         return {
             view.status.name: view.ip
             for view in self._mirror.objects.values()
-            if view.status.name.startswith(self._prefix)
+            if is_of(view.status.name, self._deployment)
             and view.ip
             and view.status.ready_s is not None
             and view.status.deleted_s is None
         }
+
+
+def is_of(pod: str, deployment: str) -> bool:
+    """The ReplicaSet's hash and the pod's own letters follow: `bert-large` is another Deployment than `bert`."""
+    return re.fullmatch(rf"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]+", pod) is not None

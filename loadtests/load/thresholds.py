@@ -153,6 +153,28 @@ def _nearest_rank(ordered: Sequence[float], percent: float) -> float:
     return ordered[math.ceil(percent / 100.0 * len(ordered)) - 1]
 
 
+def as_json(requests: Sequence[Request], verdicts: Sequence[Verdict]) -> dict[str, object]:
+    """The summary's figures and what became of each threshold; null for what is not a finite number."""
+    ordered = sorted(_latencies_s(requests))
+    p50_s, p99_s = (
+        _finite(_nearest_rank(ordered, percent)) if ordered else None for percent in (50.0, 99.0)
+    )
+    return {
+        "requests": len(requests),
+        "failed": sum(1 for one in requests if one.outcome != OK),
+        "latency_p50_s": p50_s,
+        "latency_p99_s": p99_s,
+        "thresholds": [
+            {"text": one.threshold.text, "figure": _finite(one.figure), "passed": one.passed}
+            for one in verdicts
+        ],
+    }
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None
+
+
 def summary(requests: Sequence[Request]) -> str:
     """What a run was, in one line: `6000 requests, 2 failed; latency p50 64 ms, p99 210 ms`."""
     if not requests:

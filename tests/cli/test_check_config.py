@@ -58,6 +58,22 @@ def test_all_problems_of_all_files_come_at_once(
 
 
 MISTAKEN = {
+    "a prefix misspelt": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forecale.io/slo: 99% < 1s}}}",
+        "default/a forecale.io/slo: is no annotation of forescale, did you mean forescale.io/slo?",
+    ),
+    "a prefix cut short": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale/mode: auto}}}",
+        "default/a forescale/mode: is no annotation of forescale, did you mean forescale.io/mode?",
+    ),
+    "somebody else's": (
+        "{kind: Deployment, metadata: {name: a, annotations: {argocd.io/mode: auto, prometheus.io/model: b}}}",
+        "",
+    ),
+    "a key twice": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: p9 < 1s, forescale.io/slo: 95% < 1s}}}",
+        "a.yaml:1: the key 'forescale.io/slo' is given twice",
+    ),
     "a number": (
         "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
         "forescale.io/min-replicas: 3}}}",
@@ -76,6 +92,23 @@ MISTAKEN = {
         "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, "
         "spec: {template: {spec: [bert]}}}",
         "default/a: its pod template can't be read",
+    ),
+    "a spread that is none": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/survive: node}}, spec: {template: {spec: {topologySpreadConstraints: bert, "
+        "containers: [{resources: {limits: {a/gpu: 1}}}]}}}}",
+        "default/a: its pod template can't be read",
+    ),
+    "a slice that is not named": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
+        "forescale.io/slice-shapes: '1g.10gb, 2g.20gb'}}, "
+        "spec: {template: {spec: {containers: [{resources: {limits: {nvidia.com/gpu: 1}}}]}}}}",
+        "default/a forescale.io/slice-shapes: beside a template that asks for gpu, 1g.10gb, 2g.20gb are allowed",
+    ),
+    "a GPU beside a slice": (
+        "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}, spec: {template: {spec: "
+        "{containers: [{resources: {limits: {nvidia.com/gpu: 1, nvidia.com/mig-1g.10gb: 1}}}]}}}}",
+        "default/a: nvidia.com/gpu: 1, nvidia.com/mig-1g.10gb: 1, one kind of GPU or slice is allowed",
     ),
     "at the pods": (
         "{kind: Deployment, metadata: {name: a}, "
@@ -154,3 +187,23 @@ def test_effective_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixtur
     code, out, _ = forescale(capsys, "check-config", f"{tmp_path}/policy.yaml", "--json")
     assert code == 0
     assert json.loads(out)["settings"]["engine"]["tick_s"] == 5.0
+
+
+@pytest.mark.parametrize(("when", "told"), [("ScheduleAnyway", True), ("DoNotSchedule", False)])
+def test_what_spreads_no_pods_can_not_survive_a_loss(
+    when: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spread = (
+        f"{{topologyKey: kubernetes.io/hostname, maxSkew: 1, whenUnsatisfiable: {when}, "
+        "labelSelector: {matchLabels: {app: a}}}"
+    )
+    (tmp_path / "a.yaml").write_text(
+        "kind: Deployment\n"
+        "metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, forescale.io/survive: node}}\n"
+        "spec:\n  template:\n    metadata: {labels: {app: a}}\n    spec:\n"
+        f"      topologySpreadConstraints: [{spread}]\n"
+        "      containers: [{name: triton, resources: {limits: {nvidia.com/gpu: 1}}}]\n"
+    )
+    code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert code == 0
+    assert ("default/a: survive: node, and nothing spreads its pods" in err) is told

@@ -56,6 +56,27 @@ def test_explain_at_a_time_takes_the_tick_before(
     assert first < 1_000_000_050.0
 
 
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("2001-09-09T01:56:40Z", ""),
+        (
+            "2001-09-09T02:26:00Z",
+            "! no tick then: this is the last one, 30 min before 2001-09-09T02:26:00Z; "
+            "other parts of the journal may have it\n",
+        ),
+    ],
+)
+def test_explain_at_a_time_without_ticks_says_so(
+    at: str, said: str, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = forescale(
+        capsys, "explain", "team/bert", "--journal", str(journal), "--at", at
+    )
+    assert (code, err) == (0, said)
+    assert "at 2001-09-09 01:56:00 UTC" in out
+
+
 def test_explain_at_a_time_looks_into_the_older_files_too(
     journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,7 +130,22 @@ def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (503, b'{"error": "this one does not lead; the leader is b"}', "HTTP 503: "),
+        (
+            503,
+            b'{"error": "this one does not lead; the leader is b", "leader": "b"}',
+            "/debug/decisions: this one does not lead; the leader is b, ask that one\n",
+        ),
+        (
+            503,
+            b'{"error": "this one does not lead; the leader is nobody yet", "leader": null}',
+            "the leader is nobody yet, ask again in a while\n",
+        ),
+        (
+            503,
+            b'{"error": "no tick was completed yet"}',
+            "no tick was completed yet, ask again in a",
+        ),
+        (502, b"bad gateway", "/debug/decisions: HTTP 502: bad gateway\n"),
         (200, b"<html>", "JSON is malformed"),
         (200, b'{"now_s": 1}', "missing required field"),
     ],

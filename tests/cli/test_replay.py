@@ -28,6 +28,7 @@ def test_replay_with_another_configuration_shows_both(
     assert code == 0
     assert "replica-hours of the targets" in out
     assert "TooManyReplicas" in out
+    assert "2001-09-09T01:49:30Z" in out
     assert "more (--limit)" in out
 
 

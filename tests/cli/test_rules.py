@@ -33,6 +33,19 @@ def test_rules_come_in_a_group_for_each_workload(
     assert objectives == {"99% < 200ms", "90% < 50ms"}
 
 
+def test_a_workload_that_is_there_twice_gets_no_rules_of_one_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.yaml").write_text(ANNOTATED)
+    (tmp_path / "production.yaml").write_text(ANNOTATED.replace("p95 < 2s", "p95 < 1s"))
+    code, out, err = forescale(capsys, "rules", "--manifests", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "forescale: team/bert: is in the manifests twice, give those of one environment",
+        "forescale: team/statefulset/llm: is in the manifests twice, give those of one environment",
+    ]
+
+
 def test_rules_of_one_workload_as_the_operators_resource(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,19 @@ def test_what_goes_on_is_said_on_a_terminal_alone(
     assert "reading j" in capsys.readouterr().err
 
 
+def test_no_figure_is_cut_on_a_narrow_terminal(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _, out, _ = forescale(capsys, "slo", "--journal", str(journal))
+    head, *lines = out.splitlines()
+    assert "…" not in out
+    assert head.split()[-1] == "SEEN"
+    assert all(line.startswith("team/bert") and "99% < 300ms" in line for line in lines)
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
     argv = [sys.executable, "-m", "autoscaler", "slo", "--journal", str(journal)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
@@ -59,6 +72,20 @@ def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
     assert (running.returncode, said) == (0, b"")
 
 
+def test_a_full_disk_below_the_output_is_said_in_one_line() -> None:
+    argv = [sys.executable, "-m", "autoscaler", "dashboard"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "forescale: output: no space is left where it goes, name another place\n"
+
+
+def test_a_closed_output_is_no_failure() -> None:
+    command = f"{sys.executable} -m autoscaler dashboard >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
@@ -67,7 +94,13 @@ def test_a_reader_that_has_seen_enough_is_no_failure(journal: Path) -> None:
         (("plan", "--config", "/no/file"), 2, "/no/file: there is no such file"),
         (("plan", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("plan", "--prometheus-url", "localhost:9090"), 2, "must be http://HOST:PORT"),
-        (("plan", "--wait", "-1"), 2, "--wait: -1, must not be negative"),
+        (("plan", "--wait", "-1"), 2, "--wait: -1, must be 0 to 3600 s"),
+        (("doctor", "--service-account", "forescale/"), 2, "'forescale/', must be NAMESPACE/NAME"),
+        (("plan", "--wait", "nan"), 2, "--wait: nan, must be 0 to 3600 s"),
+        (
+            ("sweep", "--lease", "a/b", "--namespace", "c", "--silent-for", "nan"),
+            2, "--silent-for: nan, must be 0 s or more",
+        ),
         (("run", "--kubeconfig", "/no/file"), 1, "kubeconfig /no/file"),
         (("run", "--port", "99999"), 2, "server.port: 99999, must be between 0 and 65535"),
         (("replay", "/no/file"), 2, "/no/file: No such file"),

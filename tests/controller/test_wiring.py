@@ -12,7 +12,7 @@ import pytest
 
 from autoscaler.clients.templates import mark_text, shape_mark
 from autoscaler.clock import SystemClock
-from autoscaler.config import PrometheusSettings, ServerSettings, Settings
+from autoscaler.config import PrometheusSettings, ServerSettings, Settings, load
 from autoscaler.controller import sources
 from autoscaler.controller.checkpoint import unpack
 from autoscaler.controller.freeze import FreezeSwitch
@@ -271,3 +271,26 @@ def test_a_freeze_takes_effect_without_a_restart(tmp_path: Path) -> None:
     answers.append(Settings())
     path.write_text("dddd")
     assert switch() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("freeze: incident 42", "incident 42"),
+        ("freeze: true", "true"),
+        ("engine:\n  tick_s: 10\nfreeze: 'all red'\nprometeus: {}", "all red"),
+        ("freeze: incident 42\nengine: {tick_z: 5}", "incident 42"),
+        ("freeze: incident 42: all red", "incident 42: all red"),
+        ("freeze: # not any more\nengine: {tick_z: 5}", None),
+        ("freeze: off\nengine: {tick_z: 5}", None),
+        ("engine: {tick_z: 5}", None),
+    ],
+)
+def test_a_freeze_is_taken_from_a_file_that_is_wrong_otherwise(
+    text: str, why: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("{}")
+    switch = FreezeSwitch(Settings(), path, lambda: load(path))
+    path.write_text(text)
+    assert switch() == why

@@ -61,6 +61,7 @@ def test_several_objectives_with_target_and_window() -> None:
         ("p0 < 200ms", "asks for 0 %, 50 to 99.99 % are allowed"),
         ("p100 < 200ms", "asks for 100 %, 50 to 99.99 % are allowed"),
         ("p95 < 0ms", "has 0 s, 0.1 ms to 1 hour are allowed"),
+        ("99% < 300ms, 99% < 0.3s", "'99% < 0.3s' says 99% < 300ms again, each objective once"),
         ("p95 < 2s for 100%", "for 100%, more than 0 and less than 100 %"),
         ("p95 < 2s for 99% over 400d", "over 400 d, 1 hour to 90 days"),
         ("p95 < nanms", "is no objective"),
@@ -128,6 +129,8 @@ def test_everything_at_once() -> None:
         ),
         ({"slice_shapes": "1g.10gb, 1g.10gb"}, "two or more MIG profiles are allowed, each once"),
         ({"slice_shapes": "gpu, 1g.10gb"}, "slice-shapes: 'gpu, 1g.10gb', two or more MIG"),
+        ({"model": ""}, "model: '', a name is allowed, or leave it out"),
+        ({"variant_group": " "}, "variant-group: ' ', a name is allowed, or leave it out"),
         (
             {"slice_shapes": "1g.10gb, 2g.20gb", "variant_group": "bert"},
             "slice-shapes: beside variant-group, one of them is allowed: leave the other out",
@@ -187,6 +190,12 @@ def test_a_member_of_a_group_may_sleep() -> None:
     parsed = parse(slo="p95 < 1s", min_replicas="0", variant_group="bert")
     assert isinstance(parsed, WorkloadSpec)
     assert (parsed.min_replicas, parsed.may_sleep, parsed.variant_group) == (1, True, "bert")
+
+
+def test_blanks_around_a_name_are_none_of_it() -> None:
+    parsed = parse(slo="p95 < 1s", model=" bert ", variant_group="llm\n")
+    assert isinstance(parsed, WorkloadSpec)
+    assert (parsed.model, parsed.variant_group) == ("bert", "llm")
 
 
 def test_slices_that_the_own_template_may_ask_for() -> None:

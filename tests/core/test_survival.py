@@ -53,6 +53,21 @@ def test_how_many_are_enough(skew: int, domains: int | None, needed: int, enough
     assert enough - 1 - loss.most(enough - 1) < needed
 
 
+def test_enough_is_the_fewest_for_every_skew_and_number_of_domains() -> None:
+    for domains in (None, 2, 3, 4, 7):
+        for skew in (1, 2, 3, 5, 8):
+            loss = Loss(survive=Survive.ZONE, skew=skew, domains=domains)
+            for needed in range(12):
+                fewest = next(n for n in range(100) if n - loss.most(n) >= needed)
+                assert loss.enough(needed) == fewest, (domains, skew, needed)
+
+
+def test_a_skew_without_bounds_takes_no_time() -> None:
+    """The largest that Kubernetes allows: a tick that counted up to it would never end."""
+    loss = Loss(survive=Survive.NODE, skew=2_147_483_647)
+    assert loss.enough(4) == 2_147_483_651
+
+
 def seen(needs: NodeNeeds | None, survive: Survive, *nodes: str) -> WorkloadInput:
     pods = tuple(
         PodStatus(name=f"bert-{place}", created_s=START_S, node=node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -155,6 +156,20 @@ def test_the_page_names_every_component_and_the_charts_values() -> None:
         section, key = name.split(".")
         assert key in values[section]
         assert f"`{name}" in page, name
+
+
+def test_the_charts_schema_has_every_value_and_no_other() -> None:
+    chart = DEPLOY / "helm" / "forescale"
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    schema = json.loads((chart / "values.schema.json").read_text())
+    # Helm gives every chart this one.
+    assert set(schema["properties"]) - {"global"} == set(values)
+    assert schema["additionalProperties"] is False
+    for section, told in schema["properties"].items():
+        # What is passed on as it is, such as the policy, has no names of ours.
+        if told.get("additionalProperties") is False:
+            # The chart itself says what has become of journal.sizeLimit.
+            assert set(told["properties"]) - {"sizeLimit"} == set(values[section]), section
 
 
 def test_two_replicas_that_may_not_do_much(rendered: list[dict[str, Any]]) -> None:

@@ -176,3 +176,19 @@ def test_what_the_chart_can_not_do_is_said(helm: Path) -> None:
     )
     assert done.returncode != 0
     assert 'alerts.as: "mail", must be configMap, prometheusRule or none' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("jounal.persistent=true", "additional properties 'jounal' not allowed"),
+        ("podMonitor.enable=true", "additional properties 'enable' not allowed"),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        ("templates.namespaces=team", "at '/templates/namespaces': got string, want array"),
+        ("journal.size=4GB", "at '/journal/size': '4GB' does not match pattern"),
+    ],
+)
+def test_a_value_that_the_chart_does_not_have_is_refused(helm: Path, given: str, said: str) -> None:
+    done = run(helm, "template", "x", str(CHART), "--kube-version=1.35.0", "--set", given)
+    assert done.returncode != 0
+    assert said in done.stderr

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from loadtests.load.driver import Driver
+from loadtests.load.pods import is_of
 from loadtests.load.request_log import OK
 from loadtests.load.targets import PinnedConnections, ReadyPods
 from tests.fakes.triton_http import FakeTriton, serving
@@ -98,3 +101,18 @@ async def test_ties_go_to_the_next_in_rotation() -> None:
     picked = [targets.pick() for _ in range(4)]
     assert (busy.name, [p.name for p in picked if p]) == ("a", ["b", "c", "b", "c"])
     await targets.close()
+
+
+@pytest.mark.parametrize(
+    ("pod", "deployment", "expected"),
+    [
+        ("bert-7d4f9c-abcde", "bert", True),
+        ("bert-large-7d4f9c-abcde", "bert", False),
+        ("bert-large-7d4f9c-abcde", "bert-large", True),
+        ("bert-0", "bert", False),
+    ],
+)
+def test_pods_of_a_deployment_whose_name_begins_alike_get_nothing(
+    pod: str, deployment: str, expected: bool
+) -> None:
+    assert is_of(pod, deployment) is expected

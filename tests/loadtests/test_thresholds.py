@@ -89,6 +89,12 @@ def test_every_problem_at_once() -> None:
         pytest.param(["--load=24x60", "--threshold=latency < 1"], id="threshold"),
         pytest.param(["--load=fast"], id="load"),
         pytest.param(["--load=1000x1000"], id="more requests than are allowed"),
+        pytest.param(["--load=0x60"], id="no request"),
+        pytest.param(["--load=5x1", "--connections=0"], id="no connection"),
+        pytest.param(["--load=5x1", "--max-age-s=-1"], id="no age"),
+        pytest.param(["--load=5x1", "--seed=-1"], id="no seed"),
+        pytest.param(["--load=5x1", "--address=http://127.0.0.1:9"], id="a scheme"),
+        pytest.param(["--load=5x1", f"--log={__file__}/log.csv.gz"], id="a log below a file"),
     ],
 )
 def test_a_bad_configuration_ends_before_the_run_with_2(
@@ -96,7 +102,9 @@ def test_a_bad_configuration_ends_before_the_run_with_2(
 ) -> None:
     # Nothing listens at this address: it is never asked.
     assert main(["--address=127.0.0.1:9", "--model=m", *arguments]) == 2
-    assert capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -122,3 +130,23 @@ def test_a_run_in_one_line() -> None:
     assert summary(run) == "100 requests, 2 failed; latency p50 50 ms, p99 none"
     assert summary(run[:98]) == "98 requests, 0 failed; latency p50 50 ms, p99 50 ms"
     assert summary([]) == "no request was sent"
+
+
+def test_a_run_as_json() -> None:
+    run = took(0.1, 0.2, None)
+    limits = thresholds.parse(["latency: med <= 200ms", "latency: max < 1s"])
+    assert thresholds.as_json(run, thresholds.judge(limits, run)) == {
+        "requests": 3,
+        "failed": 1,
+        "latency_p50_s": pytest.approx(0.2),
+        "latency_p99_s": None,
+        "thresholds": [
+            {
+                "text": "latency: med <= 200ms",
+                "figure": pytest.approx(0.2),
+                "passed": thresholds.judge(limits, run)[0].passed,
+            },
+            {"text": "latency: max < 1s", "figure": None, "passed": False},
+        ],
+    }
+    assert thresholds.as_json([], ())["latency_p50_s"] is None

@@ -124,6 +124,8 @@ def test_import_show_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ["m", "8"],
     ]
     assert shown.splitlines()[-1].split()[-1] == "204/s"
+    assert main(["profile", "show", str(profile), "--slo", "99% < 300ms", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["carries_rps"] == {"m": pytest.approx(204, abs=0.5)}
     path = tmp_path / "policy.yaml"
     path.write_text("profiles: {team/bert: bert.json}\n")
     assert main(["check-config", str(path)]) == 0

@@ -137,7 +137,32 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
         pytest.param(("hours: 1", "hours: -1"), [":3: demand.hours: -1.0, more"], id="hours"),
         pytest.param(("hours: 1", "hours: 1, trace: x.csv"), [":3: demand: both"], id="both"),
         pytest.param(
-            ('shape: "constant(50)"', "trace: no.csv"), ["no.csv: No such file"], id="no trace"
+            ('shape: "constant(50)", hours: 1', "trace: no.csv"),
+            ["no.csv: No such file"],
+            id="no trace",
+        ),
+        pytest.param(
+            ('shape: "constant(50)"', "trace: no.csv"),
+            [":3: demand.hours: 1.0, of a shape alone: leave it out", "no.csv: No such file"],
+            id="of a shape",
+        ),
+        pytest.param(
+            ("hours: 1", "hours: 1, last_days: 2, column: chat"),
+            [":3: demand.column: chat, of a trace alone", ":3: demand.last_days: 2.0, of a trace"],
+            id="of a trace",
+        ),
+        pytest.param(
+            ("\nstartup", "\nbalancing: {connections: 0, connection_life_s: -1}\nstartup"),
+            [
+                ":5: balancing.connections: 0, 1 to 1000000",
+                ":5: balancing.connection_life_s: -1.0, more than 0, or null",
+            ],
+            id="no connection",
+        ),
+        pytest.param(
+            ('"95% < 1.1s"', '"95% < 1.1s", max_replicas: 20000'),
+            [":2: workload.max_replicas: 20000, at most 10000 are run"],
+            id="more than are run",
         ),
         pytest.param(
             ('"95% < 1.1s"', '"95% < 1.1s", min_replicas: 0, goal_ratio: 2'),

@@ -21,6 +21,8 @@ from autoscaler.controller.doctor import (
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok
 from autoscaler.controller.ports import Measured, Observation, Samples
 from autoscaler.controller.wiring import own_namespace
+from autoscaler.core.types import Mode
+from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import AutoscalerError, SourceError
 
 KUBERNETES = "Kubernetes"
@@ -58,7 +60,7 @@ async def _all(
     found = [ok(KUBERNETES, f"{version} at {client.server}")]
     own = account.partition("/")[0] if account else own_namespace(settings)
     found += await rights.check(client, rights.needed(settings, own), account)
-    seen, problems = await _observe(settings, client, clock)
+    seen, problems, writes = await _observe(settings, client, clock)
     found += problems
     measured = await _measure(settings, prometheus, clock, seen)
     found += metrics.check(settings.prometheus.url, measured, seen.workloads)
@@ -68,26 +70,29 @@ async def _all(
     found += slices.check(looked, settings)
     found += templates.check(settings, seen.workloads)
     of_templates = rights.of_templates(settings, [item.spec for item in seen.workloads])
-    found += await rights.check(client, of_templates, account)
+    found += await rights.check(client, of_templates | rights.of_services(writes), account)
     found += workloads.check(looked, settings, [item.spec for item in seen.workloads])
     return found
 
 
 async def _observe(
     settings: Settings, client: KubernetesClient, clock: Clock
-) -> tuple[Observation, list[Diagnosis]]:
+) -> tuple[Observation, list[Diagnosis], list[ReplicaWrite]]:
+    """What is there, what is wrong with it, and how KServe's services would be written."""
     collector = sources.collector(settings, client, clock)
     try:
         await collector.read_once()
     except SourceError as failed:
-        return Observation(), [error("workloads", str(failed), "install the base of deploy/")]
+        return Observation(), [error("workloads", str(failed), "install the base of deploy/")], []
     seen = sources.ClusterView(collector).observe()
     problems = [
         error(f"annotations of {item.workload}", str(problem), "correct or remove it")
         for item in seen.refused
         for problem in item.problems
     ]
-    return seen, problems
+    asked = [item.spec.id for item in seen.workloads if item.spec.mode is Mode.AUTO]
+    writes = [write for one in asked if (write := collector.write_of(one)) is not None]
+    return seen, problems, writes
 
 
 async def _measure(

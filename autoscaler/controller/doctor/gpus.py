@@ -79,10 +79,11 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
             for node in cluster.all("nodes")
             if pool.labels.items() <= (node["metadata"].get("labels") or {}).items()
         ]
-        shown = {
+        held = [
             extended((node.get("status") or {}).get("allocatable")).get(pool.resource, 0)
             for node in own
-        }
+        ]
+        shown = set(held)
         if not own:
             found.append(ok(f"pool {name}", "no node now"))
         elif shown == {0}:
@@ -99,6 +100,14 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
                     f"pool {name}",
                     f"its nodes have {max(shown)} {pool.resource}, units_per_node says {pool.units_per_node}",
                     f"set units_per_node: {max(shown)}",
+                )
+            )
+        elif 0 in shown:
+            found.append(
+                warning(
+                    f"pool {name}",
+                    f"{held.count(0)} of its {len(own)} nodes have no {pool.resource}",
+                    "wait if they are starting, else look at the device plugin of these nodes",
                 )
             )
         else:

@@ -11,8 +11,10 @@ from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
 from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
 from autoscaler.core.types import WorkloadSpec
+from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import ActuationError, SourceError
 
+GROUP = "serving.kserve.io"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
@@ -44,7 +46,7 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
         ),
         *(Right(verb=verb, resource="pods") for verb in both),
         *(Right(verb=v, group="autoscaling", resource="horizontalpodautoscalers") for v in both),
-        *(Right(verb=v, group="serving.kserve.io", resource="inferenceservices") for v in both),
+        *(Right(verb=v, group=GROUP, resource="inferenceservices") for v in both),
         *(
             Right(verb="patch", group="apps", resource=resource, subresource="scale")
             for resource in ("deployments", "statefulsets")
@@ -101,6 +103,20 @@ def of_templates(settings: Settings, specs: Sequence[WorkloadSpec]) -> dict[str,
             Right(verb=verb, group="apps", resource="deployments", namespace=namespace)
             for namespace in namespaces
             for verb in ("get", "patch")
+        )
+    }
+
+
+def of_services(writes: Sequence[ReplicaWrite]) -> dict[str, tuple[Right, ...]]:
+    """To write InferenceServices themselves, as those of class `none` want it."""
+    services = [write.path.split("/") for write in writes if "/inferenceservices/" in write.path]
+    namespaces = sorted({parts[parts.index("namespaces") + 1] for parts in services})
+    if not namespaces:
+        return {}
+    return {
+        "component kserve": tuple(
+            Right(verb="patch", group=GROUP, resource="inferenceservices", namespace=namespace)
+            for namespace in namespaces
         )
     }
 

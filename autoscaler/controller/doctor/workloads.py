@@ -1,4 +1,7 @@
-"""Annotated workloads: whether pods may take placeholders' room, end gracefully, fit their quotas, survive a loss."""
+"""Annotated workloads: whether pods may take placeholders' room, end gracefully, fit their quotas, survive a loss.
+
+And whether their variant groups are any.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.annotations import PREFIX
+from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.survival import asked, unspread
 from autoscaler.core.types import Survive, WorkloadSpec
 
 PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
-SURVIVAL = "survive"
+SURVIVAL, GROUPS = "survive", "variant groups"
 Object = Mapping[str, Any]
 
 
@@ -31,6 +35,7 @@ def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -
         *_quotas(cluster, settings, specs),
         *_endings(annotated),
         *_survival(settings, specs),
+        *_groups(settings, specs),
     ]
 
 
@@ -150,3 +155,20 @@ def _survival(settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnos
             )
             found.append(warning(SURVIVAL, text, remedy))
     return found
+
+
+def _groups(settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
+    """A group of one shares with nobody: often its name is spelt otherwise in another Deployment."""
+    groups: dict[str, list[str]] = {}
+    for spec in specs:
+        if spec.variant_group is not None:
+            group = f"{spec.id.namespace}/{spec.variant_group}"
+            groups.setdefault(group, []).append(str(spec.id))
+    if groups and settings.engine.slices.mode is SlicesMode.OFF:
+        text = f"{', '.join(sorted(groups))}: named, and engine.slices.mode is off"
+        return [warning(GROUPS, text, "set it to recommend or auto, or take the annotation away")]
+    return [
+        warning(GROUPS, f"{group}: {members[0]} is alone in it", "give another one the same name")
+        for group, members in sorted(groups.items())
+        if len(members) == 1
+    ]

@@ -40,7 +40,8 @@ def outlasting(
         if not able:
             break
         best = min(able, key=lambda m: (not _gains(m, after[m.name]), m.price / m.mrps, m.name))
-        after[best.name] += 1
+        # Up to its skew all may go together: one by one, a skew without bounds would take minutes.
+        after[best.name] = max(after[best.name] + 1, min(best.limit, best.loss.skew))
     return after
 
 

@@ -15,7 +15,8 @@ from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus, Survive
+from autoscaler.core.slices.settings import SliceSettings, SlicesMode
+from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus, Survive, WorkloadId
 from tests.core.story import spec
 
 GPU = "nvidia.com/gpu"
@@ -176,6 +177,10 @@ OWN = {"karpenter.sh/nodepool": "h100"}
             [("warning", "its nodes have 4 nvidia.com/gpu, units_per_node says 8")],
         ),
         (
+            (node("a", OWN, nvidia_com__gpu="8"), node("b", OWN)),
+            [("warning", "1 of its 2 nodes have no nvidia.com/gpu")],
+        ),
+        (
             (node("a", {gpus.MIG_STATE: "failed"}),),
             [("error", "node a: its geometry could not be applied")],
         ),
@@ -323,6 +328,31 @@ def test_what_is_to_survive_a_loss(spread: bool, survive: Survive, wrong: list[s
     needs = NodeNeeds(resource=GPU, count=1, placement=Placement(spreads=over))
     told = worst(workloads.check(Cluster(), Settings(), (spec(survive=survive, node_needs=needs),)))
     assert told == [("warning", f"team/bert: {text}") for text in wrong]
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "wrong"),
+    [
+        pytest.param(SlicesMode.AUTO, ("llm", "llm"), [], id="two"),
+        pytest.param(
+            SlicesMode.AUTO, ("llm", "lmm"),
+            ["team/llm: team/a0 is alone in it", "team/lmm: team/a1 is alone in it"],
+            id="misspelt",
+        ),
+        pytest.param(
+            SlicesMode.OFF, ("llm", "llm"), ["team/llm: named, and engine.slices.mode is off"], id="off"
+        ),
+        pytest.param(SlicesMode.OFF, (None, None), [], id="none is named"),
+    ],
+)  # fmt: skip
+def test_variant_groups(mode: SlicesMode, names: tuple[str | None, ...], wrong: list[str]) -> None:
+    members = [
+        spec(id=WorkloadId(namespace="team", name=f"a{n}"), variant_group=name)
+        for n, name in enumerate(names)
+    ]
+    settings = Settings(engine=EngineConfig(slices=SliceSettings(mode=mode)))
+    told = worst(workloads.check(Cluster(), settings, members))
+    assert told == [("warning", text) for text in wrong]
 
 
 def test_metrics_of_every_workload() -> None:

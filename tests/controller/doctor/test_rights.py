@@ -9,9 +9,10 @@ from kubernetes_asyncio.client import ApiClient, Configuration
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Level
-from autoscaler.controller.doctor.rights import Right, check, needed
+from autoscaler.controller.doctor.rights import Right, check, needed, of_services
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.writes import ReplicaWrite
 from tests.fakes.http import serving
 
 ALLOWED = (200, json.dumps({"status": {"allowed": True}}))
@@ -55,3 +56,15 @@ def test_the_role_of_nodes_is_needed_with_a_pool_only() -> None:
     pool = PoolSettings(labels={"a": "b"}, max_headroom=1)
     pooled = Settings(engine=EngineConfig(nodes=NodeSettings(pools={"h100": pool})))
     assert Right(verb="list", resource="nodes") in needed(pooled, "forescale")["component nodes"]
+
+
+def test_the_role_of_kserve_is_needed_where_a_service_itself_is_written() -> None:
+    none = ReplicaWrite(
+        path="/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices/bert", patch=()
+    )
+    external = ReplicaWrite(path="/apis/apps/v1/namespaces/a/deployments/bert/scale", patch=())
+    assert of_services([external]) == {}
+    asked = of_services([none, external, none])
+    assert [str(right) for right in asked["component kserve"]] == [
+        "patch inferenceservices.serving.kserve.io in team"
+    ]

@@ -52,6 +52,18 @@ def test_where_no_mix_is_worth_a_move_the_members_own_numbers_are_raised() -> No
     assert group.targets() == {"whole": 4, "ones": 5}
 
 
+def test_a_skew_without_bounds_ends_at_the_limits() -> None:
+    loose = Loss(survive=Survive.NODE, skew=2_147_483_647)
+    members = [
+        Standing(name=name, mrps=10, price=price, limit=999_999_999, loss=loose)
+        for name, price in (("a", 1), ("b", 2))
+    ]
+    assert outlasting(members, {"a": 3, "b": 0}, 100) == {"a": 999_999_999, "b": 999_999_999}
+    # Of five that may go together the sixth is the first that is left.
+    tight = replace(members[0], loss=Loss(survive=Survive.NODE, skew=5), limit=100)
+    assert outlasting([tight], {"a": 1}, 20) == {"a": 7}
+
+
 def test_a_member_that_nothing_spreads_leaves_the_group_as_it_is() -> None:
     unspread = Finding(reason=Reason.UNSUPPORTED, message="nothing spreads its pods")
     losses = {**BOTH, spec("ones").id: unspread}
