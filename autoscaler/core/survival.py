@@ -99,19 +99,34 @@ def losses(tick_input: TickInput) -> Mapping[WorkloadId, Loss | Finding]:
 
 def unspread(spec: WorkloadSpec, survive: Survive) -> str | None:
     """Why it can't survive that; None: it can, or nothing is to be survived."""
-    placement = spec.node_needs.placement if spec.node_needs is not None else Placement()
-    if survive is Survive.NODE:
-        if placement.alone or placement.skew(HOST_LABEL) is not None:
-            return None
-        key, other = HOST_LABEL, " or required anti-affinity to its own pods there"
-    elif survive is Survive.ZONE and placement.skew(ZONE_LABEL) is None:
-        key, other = ZONE_LABEL, ""
-    else:
+    if survive is Survive.NONE:
         return None
+    # In a group the others' replicas may be elsewhere.
+    most = spec.max_replicas if spec.variant_group is None else None
+    skew = _skew(spec, survive)
+    if skew is not None and (most is None or skew < most):
+        return None
+    if skew is not None:
+        return (
+            f"survive: {survive.value}, and all of its replicas may be in one: its spread lets {skew} be there while "
+            f"another has none, and max-replicas is {most}: a smaller maxSkew or a higher max-replicas is needed"
+        )
+    if survive is Survive.NODE:
+        key, other = HOST_LABEL, " or required anti-affinity to its own pods there"
+    else:
+        key, other = ZONE_LABEL, ""
     return (
         f"survive: {survive.value}, and nothing spreads its pods: a topology spread constraint over {key} with "
         f"DoNotSchedule{other} is needed, else Kubernetes may put all of them into one"
     )
+
+
+def _skew(spec: WorkloadSpec, survive: Survive) -> int | None:
+    """By how many one node or zone may be ahead of another; None: nothing spreads its pods."""
+    placement = spec.node_needs.placement if spec.node_needs is not None else Placement()
+    if survive is Survive.ZONE:
+        return placement.skew(ZONE_LABEL)
+    return 1 if placement.alone else placement.skew(HOST_LABEL)
 
 
 def zones_of(tick_input: TickInput) -> Mapping[str, str]:
@@ -154,13 +169,9 @@ def _loss(
         )
     if flaw is not None:
         return Finding(reason=Reason.UNSUPPORTED, message=flaw)
-    placement = given.spec.node_needs.placement if given.spec.node_needs else Placement()
+    skew, where = _skew(given.spec, survive), _nodes(given.pods)
     if survive is Survive.ZONE:
-        skew = placement.skew(ZONE_LABEL)
-        where = [zones[node] for node in _nodes(given.pods) if node in zones]
-    else:
-        skew = 1 if placement.alone else placement.skew(HOST_LABEL)
-        where = _nodes(given.pods)
+        where = [zones[node] for node in where if node in zones]
     assert skew is not None
     return Loss(survive=survive, skew=skew, domains=_domains(where, skew))
 

@@ -11,7 +11,7 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, S
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig, ScalingBehavior, ScalingRules
 from autoscaler.core.slices.observed import MigState, SliceNode, SlicesInput
-from autoscaler.core.survival import Loss, asked, losses
+from autoscaler.core.survival import Loss, asked, losses, unspread
 from autoscaler.core.types import (
     Decision,
     Finding,
@@ -268,3 +268,22 @@ def test_where_nothing_spreads_it_no_more_run_and_it_is_said() -> None:
     assert [f.reason for f in decision.findings if "survive: node" in f.message] == [
         Reason.UNSUPPORTED
     ]
+
+
+def test_where_all_may_be_in_one_no_more_run_and_it_is_said() -> None:
+    loose = replace(GPU, placement=Placement(spreads=(SpreadRule(key=HOST_LABEL, max_skew=20),)))
+    story = Story(replicas=8, spec=spec(node_needs=loose, survive=Survive.NODE, max_replicas=20))
+    decision = story.run(1200, rate_rps=60)
+    assert decision.target == 4
+    (found,) = [f for f in decision.findings if "survive: node" in f.message]
+    assert found.reason is Reason.UNSUPPORTED
+    assert found.message == (
+        "survive: node, and all of its replicas may be in one: its spread lets 20 be there while another has none, and "
+        "max-replicas is 20: a smaller maxSkew or a higher max-replicas is needed"
+    )
+
+
+def test_a_member_of_a_group_may_be_in_one_place_for_the_others_may_not() -> None:
+    one = spec(node_needs=OVER_NODES, survive=Survive.NODE, max_replicas=1, variant_group="bert")
+    assert unspread(one, Survive.NODE) is None
+    assert unspread(replace(one, variant_group=None), Survive.NODE) is not None
