@@ -311,10 +311,13 @@ class _Reader:
                     "`4 @ 0 8 * * mon-fri for 10h in Europe/Berlin`, several separated by `;`",
                 )
                 continue
+            duration_s = float(match[3]) * _FLOOR_S[match[4]]
+            if duration_s <= 0.0:
+                self.add("schedule", f"{part!r} is over at once", "a time above 0 is allowed")
             floors.append(
                 ScheduledFloor(
                     cron=cron,
-                    duration_s=float(match[3]) * _FLOOR_S[match[4]],
+                    duration_s=duration_s,
                     min_replicas=int(match[1]),
                     timezone=match[5] or "UTC",
                 )

@@ -152,6 +152,10 @@ def test_everything_at_once() -> None:
         ({"engine": "tgi"}, "engine: 'tgi', one of triton is allowed"),
         ({"startup_time": "soon"}, "startup-time: 'soon', a time up to two hours is allowed"),
         ({"startup_time": "3h"}, "startup-time: '3h', a time up to two hours is allowed"),
+        (
+            {"schedule": "4 @ 0 8 * * * for 0h"},
+            "schedule: '4 @ 0 8 * * * for 0h' is over at once, a time above 0 is allowed",
+        ),
         ({"schedule": "4 at night"}, "schedule: '4 at night', `REPLICAS @ CRON for TIME in ZONE`"),
         (
             {"max_replica": "3"},
