@@ -61,6 +61,8 @@ class Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
         for leftover in self._folder.glob("*.tmp"):
             leftover.unlink()
+        for whole in self._folder.glob("*.jsonl.zst"):
+            whole.with_suffix("").unlink(missing_ok=True)
         self._put_away()
         self._begin(state, now_s)
 
@@ -157,5 +159,8 @@ def _compress(path: Path) -> None:
     with path.open("rb") as source, partial.open("wb") as sink:
         compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
         compressor.copy_stream(source, sink, size=path.stat().st_size)
+        # On the disk before the only other copy goes.
+        sink.flush()
+        os.fsync(sink.fileno())
     partial.rename(target)
     path.unlink()

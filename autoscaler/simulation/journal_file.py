@@ -183,7 +183,9 @@ def files_of(path: Path) -> list[Path]:
 
 def files_in(folder: Path) -> list[Path]:
     """The journals of a folder, oldest first: their names sort by time, the current one comes last."""
-    rotated = [p for p in folder.glob("forescale-*.jsonl*") if not p.name.endswith(".tmp")]
+    found = {p for p in folder.glob("forescale-*.jsonl*") if not p.name.endswith(".tmp")}
+    # A writer that ended while it compressed has left a file beside what became of it.
+    rotated = [p for p in found if p.with_name(f"{p.name}.zst") not in found]
     current = [p for p in (folder / "forescale.jsonl",) if p.exists()]
     return [*sorted(rotated), *current]
 

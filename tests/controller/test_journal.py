@@ -102,6 +102,27 @@ def test_a_new_process_keeps_the_old_ones_file(tmp_path: Path) -> None:
     assert [replay(path).ticks for path in files_in(tmp_path)] == [3, 3]
 
 
+def test_what_was_compressed_and_is_still_there_counts_once(tmp_path: Path) -> None:
+    """A controller that is killed between the two."""
+    story = RecordedStory()
+    journal = journal_in(tmp_path, story, max_file_mib=0.001)
+    journal.open(story.engine.snapshot(), story.now_s)
+    for line in story.record(30, rate_rps=20):
+        journal.append(line, story.engine.snapshot)
+    journal.close()
+    before = {path: path.read_bytes() for path in files_in(tmp_path)[:-1]}
+    assert before
+    journal.tidy()
+    once = files_in(tmp_path)
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert files_in(tmp_path) == once
+    following = journal_in(tmp_path, story)
+    following.open(story.engine.snapshot(), story.now_s + 10.0)
+    following.close()
+    assert not [path for path in before if path.exists()]
+
+
 def test_after_a_failed_write_a_new_file_begins(tmp_path: Path) -> None:
     story = RecordedStory()
     journal = journal_in(tmp_path, story)
