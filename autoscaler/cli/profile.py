@@ -144,14 +144,19 @@ def _objective(text: str | None) -> LatencyObjective | None:
     from autoscaler.core.latency import main_objective
     from autoscaler.core.slo import parse_slo
     from autoscaler.core.types import Slo
-    from autoscaler.errors import ConfigError
+    from autoscaler.errors import ConfigError, Problem
 
     if text is None:
         return None
     slo = parse_slo(text, "--slo")
     if not isinstance(slo, Slo):
         raise ConfigError(slo)
-    return main_objective(slo)
+    objective = main_objective(slo)
+    if objective.signal != "latency":
+        given = f"{text!r} is about {objective.signal}"
+        allowed = "an objective on latency is allowed: a profile tells how long batches take"
+        raise ConfigError((Problem("--slo", given, allowed),))
+    return objective
 
 
 def _whole(text: str) -> int:

@@ -126,6 +126,8 @@ def test_import_show_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert shown.splitlines()[-1].split()[-1] == "204/s"
     assert main(["profile", "show", str(profile), "--slo", "99% < 300ms", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["carries_rps"] == {"m": pytest.approx(204, abs=0.5)}
+    assert main(["profile", "show", str(profile), "--slo", "p99 ttft < 300ms"]) == 2
+    assert "'p99 ttft < 300ms' is about ttft, an objective on latency" in capsys.readouterr().err
     path = tmp_path / "policy.yaml"
     path.write_text("profiles: {team/bert: bert.json}\n")
     assert main(["check-config", str(path)]) == 0
