@@ -22,6 +22,8 @@ class Pod:
 
     number: int
     created_s: float
+    owner: str = "pod"
+    """How its name begins."""
     ready_s: float = np.inf
     node: Node | None = None
     server: int | None = None
@@ -30,14 +32,14 @@ class Pod:
 
     @property
     def name(self) -> str:
-        return f"pod-{self.number}"
+        return f"{self.owner}-{self.number}"
 
     def serves(self, now_s: float) -> bool:
         """Whether it takes traffic."""
         return self.ready_s <= now_s and self.deleted_s is None
 
-    def status(self, now_s: float) -> PodStatus:
-        """As the API server shows it."""
+    def status(self, now_s: float, *, names_node: bool = False) -> PodStatus:
+        """As the API server shows it; with the name of its node, where nodes are looked at."""
         ready_s = EPOCH_S + self.ready_s if self.ready_s <= now_s else None
         placed = self.node is not None and self.node.ready_s <= now_s
         return PodStatus(
@@ -54,6 +56,7 @@ class Pod:
             ),
             deleted_s=None if self.deleted_s is None else EPOCH_S + self.deleted_s,
             unschedulable=not placed,
+            node=self.node.name if names_node and self.node is not None and placed else None,
         )
 
 
