@@ -127,6 +127,7 @@ class Deployment:
         pod.node = self.nodes.place(at_s, template.gpus, template.shape)
         if pod.node is None:
             return
+        pod.placed_s = at_s
         if is_there:
             pod.node.ready_s = pod.ready_s = at_s
         else:

@@ -89,6 +89,10 @@ class NodePool:
         self._nodes: list[Node] = []
         self._asked = 0
         self._paid_s = 0.0
+        self.headroom = 0
+        """Places that are to be free beyond what pods hold, as a CapacityBuffer asks for them."""
+        self.refused_s: float | None = None
+        """When a node last could not be had for a stock-out."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -100,7 +104,6 @@ class NodePool:
 
         A slice's pod takes one of that profile, and `gpus` is the part of a GPU that it counts as.
         """
-        self._expire(now_s)
         node = self.fullest(now_s, gpus, shape)
         if node is None and self.offers(shape):
             node = self._ask(now_s)
@@ -110,6 +113,7 @@ class NodePool:
 
     def fullest(self, now_s: float, gpus: float = 1.0, shape: str = WHOLE_GPU) -> Node | None:
         """The one with room that is fullest, ready ones first; None: no node has room."""
+        self._expire(now_s)
         free = [node for node in self._nodes if self._has_room(node, gpus, shape)]
         return max(
             free,
@@ -139,6 +143,16 @@ class NodePool:
         self._nodes.remove(node)
         self._paid_s += now_s - node.requested_s
 
+    def keep_headroom(self, now_s: float) -> None:
+        """Asks for nodes until so many places are free, on those that still boot too."""
+        self._expire(now_s)
+        while self._free() < self.headroom and (node := self._ask(now_s)) is not None:
+            node.empty_s = node.ready_s
+
+    def places(self, node: Node) -> int:
+        """GPUs of a node, or its slices of all profiles."""
+        return sum(node.slices.values()) if node.slices else self.settings.gpus
+
     def gpu_hours(self, now_s: float) -> float:
         """Of all its GPUs, from the request for each node until it was gone."""
         self._expire(now_s)
@@ -159,8 +173,10 @@ class NodePool:
 
     def _ask(self, now_s: float) -> Node | None:
         settings = self.settings
-        full = settings.most is not None and len(self._nodes) >= settings.most
-        if full or any(span.holds(now_s) for span in settings.stock_outs):
+        if settings.most is not None and len(self._nodes) >= settings.most:
+            return None
+        if any(span.holds(now_s) for span in settings.stock_outs):
+            self.refused_s = now_s
             return None
         return self._add(now_s)
 
@@ -176,12 +192,19 @@ class NodePool:
         self._nodes.append(node)
         return node
 
+    def _free(self) -> int:
+        return sum(self.places(node) - node.pods for node in self._nodes if not node.cordoned)
+
     def _expire(self, now_s: float) -> None:
         kept = []
         for node in self._nodes:
             gone_s = math.inf if node.empty_s is None else node.empty_s + self.settings.unneeded_s
-            if gone_s <= now_s:
-                self._paid_s += gone_s - node.requested_s
-            else:
+            if gone_s > now_s:
                 kept.append(node)
+            elif self.headroom and self._free() - self.places(node) < self.headroom:
+                # It is needed, so that the time for which it is not begins anew.
+                node.empty_s = now_s
+                kept.append(node)
+            else:
+                self._paid_s += gone_s - node.requested_s
         self._nodes = kept

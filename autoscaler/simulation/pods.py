@@ -26,6 +26,8 @@ class Pod:
     """How its name begins."""
     ready_s: float = np.inf
     node: Node | None = None
+    placed_s: float = np.inf
+    """When it was given its node, which may still boot."""
     server: int | None = None
     deleted_s: float | None = None
     fails_s: float = np.inf
@@ -50,7 +52,7 @@ class Pod:
             # Those that were there from the start tell no start-up time.
             first_ready_s=ready_s if self.ready_s > 0.0 else None,
             scheduled_s=(
-                EPOCH_S + max(self.created_s, self.node.ready_s)
+                EPOCH_S + max(self.placed_s, self.node.ready_s)
                 if self.node is not None and placed
                 else None
             ),
