@@ -7,17 +7,21 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.core.nodes.observed import Backend
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.observed import MigState
+from autoscaler.core.slices.observed import MigState, MigStep
+from autoscaler.core.types import Outcome
 from autoscaler.simulation.fleet.cluster import FleetCluster
 from autoscaler.simulation.fleet.forescale import FleetForescale
 from autoscaler.simulation.fleet.run import FleetScore, run_fleet
 from autoscaler.simulation.fleet.scenario import FleetPool, FleetScenario, MigSettings, Shape
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.pods import EPOCH_S
+from autoscaler.simulation.scenario import Failures
 from tests.simulation.fleets import CUT, LARGE, SMALL, fleet, workload
 
 WHOLE = FleetPool(name="whole", settings=NodeSettings(gpus=2, boot_s=180.0), max_headroom=4)
+OUT = Span(start_s=500.0, end_s=900.0)
 
 
 def driven(scenario: FleetScenario) -> tuple[FleetForescale, FleetScore]:
@@ -203,3 +207,37 @@ def test_one_engine_decides_for_all_and_every_objective_is_kept() -> None:
     # The seventh is the cheaper one: 5 a second for 1/7 of a GPU beside 12 for a half.
     most = max(record.input.workloads[0].replicas.desired for record in policy.records)
     assert most >= 4
+
+
+def test_nothing_breaks_and_no_slice_in_use_is_touched_while_everything_goes_wrong() -> None:
+    """Pods fail, a node is lost, metrics are out, cuts fail and hang, nodes can't be had, Deployments sleep."""
+    asleep = replace(LARGE, min_replicas=0)
+    scenario = fleet(
+        workload(
+            "chat", [10.0, 40.0, 5.0, 40.0, 10.0, 5.0], replace(SMALL, min_replicas=0), asleep
+        ),
+        workload("rank", [5.0, 30.0, 50.0, 50.0, 10.0, 5.0], replace(LARGE, first_replicas=2)),
+        workload("vision", [8.0, 30.0, 8.0, 30.0, 8.0, 1.0], Shape()),
+        pools=(CUT, replace(WHOLE, settings=replace(WHOLE.settings, stock_outs=(OUT,)))),
+        mig=MigSettings(median_s=60.0, failed_ratio=0.3, hung_ratio=0.2),
+        outages=(Span(start_s=1300.0, end_s=1500.0),),
+        failures=Failures(pod_mean_between_s=3000.0, node_losses_s=(2000.0,)),
+    )
+    policy, _ = driven(scenario)
+    broken = {
+        (str(decision.workload), decision.message)
+        for record in policy.records
+        for decision in record.result.decisions
+        if any(found.reason is Reason.INTERNAL_ERROR for found in decision.findings)
+    }
+    assert broken == set()
+    assert not any(
+        found.reason is Reason.INTERNAL_ERROR
+        for record in policy.records
+        for found in record.result.fleet
+    )
+    written = [result for record in policy.records for result in record.mig]
+    assert {result.message for result in written if result.outcome is not Outcome.APPLIED} <= {
+        "it is gone"
+    }
+    assert any(result.action.step is MigStep.APPLY for result in written)
