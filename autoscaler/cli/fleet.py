@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from autoscaler.simulation.fleet.comparison import FleetComparison, WorkloadRow
+    from autoscaler.simulation.fleet.comparison import FleetChoice, FleetComparison, WorkloadRow
     from autoscaler.simulation.fleet.scenario import FleetScenario
 
 FLEET_POLICIES = "forescale,keda,hpa-gpu"
@@ -24,13 +24,13 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
     from autoscaler.errors import AutoscalerError
 
     try:
-        from autoscaler.simulation.trial import parse_policy
+        from autoscaler.simulation.fleet.comparison import parse_choice
     except ModuleNotFoundError as error:
         raise AutoscalerError(
             f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
         ) from error
     text = FLEET_POLICIES if args.policies == DEFAULT_POLICIES else args.policies
-    policies = [parse_policy(part) for part in text.split(",")]
+    policies = [parse_choice(part, scenario) for part in text.split(",")]
     if args.startup is not None:
         raise refusal("--startup", args.startup, "a fleet's file says it of each workload")
     if not 1 <= args.seeds <= 100:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
 
 
 def _compared(
-    args: argparse.Namespace, scenario: FleetScenario, policies: list[tuple[str, float | None]]
+    args: argparse.Namespace, scenario: FleetScenario, policies: list[FleetChoice]
 ) -> FleetComparison:
     from autoscaler.cli.side_by_side import progress_bar
     from autoscaler.config import load

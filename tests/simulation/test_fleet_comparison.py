@@ -53,6 +53,18 @@ def test_every_workload_and_the_nodes_are_told(
     assert rows[7][-4:] == ["0.2", "0.2", "0", "0"]
 
 
+def test_a_peer_may_have_all_its_pods_on_one_shape(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", path, "--policies", "keda@1g.10gb=0.6", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    embed, vision = told["rows"]
+    assert embed["policy"] == "KEDA requests/s (0.6), 1g.10gb"
+    assert (embed["gpu_hours"], vision["gpu_hours"]) == pytest.approx((0.2 / 7, 0.1), abs=0.001)
+    # A node of seven slices, and for what has no such shape one of two whole GPUs.
+    assert told["nodes"][0]["node_gpu_hours"] == pytest.approx(0.3)
+
+
 def test_json_has_every_run(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--policies", "forescale-no-forecast", "--seeds", "2", "--json"]
     assert main(["simulate", path, *arguments]) == 0
@@ -76,6 +88,8 @@ def test_a_missed_goal_is_exit_code_99(path: str, tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--policies", "static"], "--policies: static, of one workload"),
+        (["--policies", "keda@2g.20gb"], "a peer's with @ and one of 1g.10gb, gpu"),
+        (["--policies", "forescale@gpu"], "a peer's with @"),
         (["--startup", "60"], "--startup: 60, a fleet's file says it of each workload"),
         (["--seeds", "0"], "--seeds: 0, 1 to 100"),
         (["--hours", "1"], "--hours: given, a scenario file says it itself"),

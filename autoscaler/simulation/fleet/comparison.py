@@ -7,18 +7,44 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoscaler.config.settings import ForecastSettings
+from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.settings import EngineConfig
 from autoscaler.errors import ConfigError, Problem
 from autoscaler.simulation.fleet.cluster import FleetCluster
 from autoscaler.simulation.fleet.forescale import FleetForescale
-from autoscaler.simulation.fleet.peers import FleetPeer, on_whole_gpus
+from autoscaler.simulation.fleet.peers import FleetPeer, on_one_shape
 from autoscaler.simulation.fleet.run import FleetScore, run_fleet
 from autoscaler.simulation.fleet.scenario import FleetScenario
 from autoscaler.simulation.forecasts import forecasts_of
 from autoscaler.simulation.peers.catalog import FORESCALE, OWN, RULES
 from autoscaler.simulation.score import Score
+from autoscaler.simulation.trial import parse_policy
 
 Step = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetChoice:
+    """A policy by name; a peer's headroom, and the one shape that all of its pods have."""
+
+    name: str
+    headroom: float | None = None
+    shape: str = WHOLE_GPU
+
+
+def parse_choice(text: str, scenario: FleetScenario) -> FleetChoice:
+    """`forescale`, `keda`, `keda=0.6` or `keda@1g.10gb=0.6`. Raises ConfigError."""
+    policy, equals, headroom = text.strip().partition("=")
+    name, at, shape = policy.partition("@")
+    known, told = parse_policy(f"{name}{equals}{headroom}")
+    if known == "static":
+        said = "of one workload: how many replicas of each hold is not searched for"
+        raise ConfigError((Problem("--policies", known, said),))
+    offered = {one.name for workload in scenario.workloads for one in workload.shapes}
+    if at and (known in OWN or shape not in {WHOLE_GPU, *offered}):
+        allowed = f"a peer's with @ and one of {', '.join(sorted({WHOLE_GPU, *offered}))}"
+        raise ConfigError((Problem("--policies", repr(text), allowed),))
+    return FleetChoice(name=known, headroom=told, shape=shape or WHOLE_GPU)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,31 +89,24 @@ class FleetComparison:
 
 def compare_fleet(
     scenario: FleetScenario,
-    policies: Sequence[tuple[str, float | None]],
+    policies: Sequence[FleetChoice],
     *,
     seeds: Sequence[int],
     config: EngineConfig | None = None,
     forecast: ForecastSettings | None = None,
     step: Step = lambda _what, _share: None,
 ) -> FleetComparison:
-    """Runs them one after the other. `policies` are (name, headroom), as `trial.parse_policy` gives them.
-
-    Raises ConfigError for a policy that no fleet has.
-    """
-    for name, _ in policies:
-        if name == "static":
-            said = "of one workload: how many replicas of each hold is not searched for"
-            raise ConfigError((Problem("--policies", name, said),))
+    """Runs them one after the other."""
     scores: list[tuple[int, FleetScore]] = []
     requests = 0
     for seed in seeds:
         found: list[FleetScore] = []
-        for name, headroom in policies:
+        for choice in policies:
 
-            def told(now_s: float, what: str = f"{name}, seed {seed}") -> None:
+            def told(now_s: float, what: str = f"{choice.name}, seed {seed}") -> None:
                 step(what, now_s / scenario.duration_s)
 
-            cluster, policy = _prepared(scenario, name, headroom, seed, config, forecast)
+            cluster, policy = _prepared(scenario, choice, seed, config, forecast)
             found.append(run_fleet(policy, cluster, progress=told))
         requests += sum(one.size for one in cluster.arrivals_s.values())
         scores += [(seed, score) for score in found]
@@ -112,18 +131,19 @@ def compare_fleet(
 
 def _prepared(
     scenario: FleetScenario,
-    name: str,
-    headroom: float | None,
+    choice: FleetChoice,
     seed: int,
     config: EngineConfig | None,
     forecast: ForecastSettings | None,
 ) -> tuple[FleetCluster, FleetForescale | FleetPeer]:
-    if name in OWN:
-        forecasts = forecasts_of(forecast or ForecastSettings()) if name == FORESCALE else None
+    if choice.name in OWN:
+        fits = choice.name == FORESCALE
+        forecasts = forecasts_of(forecast or ForecastSettings()) if fits else None
         ours = FleetForescale(scenario, config or EngineConfig(), forecasts=forecasts)
         return FleetCluster(scenario, seed), ours
-    whole = on_whole_gpus(scenario)
-    return FleetCluster(whole, seed), FleetPeer(whole, RULES[name], headroom)
+    alike = on_one_shape(scenario, choice.shape)
+    peer = FleetPeer(alike, RULES[choice.name], choice.headroom, shape=choice.shape)
+    return FleetCluster(alike, seed), peer
 
 
 def _row(workload: str, goal_ratio: float, scores: Sequence[Score]) -> WorkloadRow:
