@@ -89,7 +89,7 @@ class NodePool:
         self._nodes: list[Node] = []
         self._asked = 0
         self._paid_s = 0.0
-        self.headroom = 0
+        self.buffer = 0
         """Places that are to be free beyond what pods hold, as a CapacityBuffer asks for them."""
         self.refused_s: float | None = None
         """When a node last could not be had for a stock-out."""
@@ -143,10 +143,10 @@ class NodePool:
         self._nodes.remove(node)
         self._paid_s += now_s - node.requested_s
 
-    def keep_headroom(self, now_s: float) -> None:
+    def keep_buffer(self, now_s: float) -> None:
         """Asks for nodes until so many places are free, on those that still boot too."""
         self._expire(now_s)
-        while self._free() < self.headroom and (node := self._ask(now_s)) is not None:
+        while self._free() < self.buffer and (node := self._ask(now_s)) is not None:
             node.empty_s = node.ready_s
 
     def places(self, node: Node) -> int:
@@ -201,7 +201,7 @@ class NodePool:
             gone_s = math.inf if node.empty_s is None else node.empty_s + self.settings.unneeded_s
             if gone_s > now_s:
                 kept.append(node)
-            elif self.headroom and self._free() - self.places(node) < self.headroom:
+            elif self.buffer and self._free() - self.places(node) < self.buffer:
                 # It is needed, so that the time for which it is not begins anew.
                 node.empty_s = now_s
                 kept.append(node)

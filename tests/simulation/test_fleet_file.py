@@ -10,15 +10,14 @@ import pytest
 import yaml
 
 from autoscaler.errors import ConfigError
-from autoscaler.simulation.fleet.file import (
+from autoscaler.simulation.fleet.file import is_fleet, read_fleet
+from autoscaler.simulation.fleet.scenario import MigSettings
+from autoscaler.simulation.fleet.sections import (
     FleetDocument,
     FleetWorkloadSection,
     PoolSection,
     ShapeSection,
-    is_fleet,
-    read_fleet,
 )
-from autoscaler.simulation.fleet.scenario import MigSettings
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/fleet.yaml"
 SMALL = """\

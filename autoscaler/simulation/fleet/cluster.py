@@ -164,7 +164,7 @@ class FleetCluster:
         self._used_until_s = now_s
         for manager in self.managers.values():
             manager.follow(now_s)
-        self._nodes.keep_headroom(now_s)
+        self._nodes.keep_buffer(now_s)
 
     # ---------------------------------------------------------------- what is written
 
@@ -174,7 +174,7 @@ class FleetCluster:
 
     def set_headroom(self, pool: str, units: int) -> None:
         """What its CapacityBuffer asks for."""
-        self._nodes.pools[pool].headroom = units
+        self._nodes.pools[pool].buffer = units
 
     def write_node(self, action: MigAction) -> MigResult:
         """A cordon, a label of the MIG manager's, or an uncordon."""
@@ -240,7 +240,7 @@ class FleetCluster:
             nodes=tuple(self._node_status(pool, node) for node in pool.nodes),
             stock_out=self._stock_out(pool),
             foreign_units=0,
-            headroom=((Backend.CAPACITY_BUFFER, pool.headroom),),
+            headroom=((Backend.CAPACITY_BUFFER, pool.buffer),),
         )
 
     def _node_status(self, pool: NodePool, node: Node) -> NodeStatus:

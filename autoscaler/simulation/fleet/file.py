@@ -5,36 +5,36 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
 from autoscaler.core.mig.catalogue import find_gpu
-from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import GpuModel, parse_geometry, realise
 from autoscaler.errors import ConfigError, GpuError, Problem
 from autoscaler.simulation.fleet.scenario import (
     FleetPool,
     FleetScenario,
     FleetWorkload,
-    MigSettings,
     Shape,
 )
-from autoscaler.simulation.nodes import NodeSettings, Span
-from autoscaler.simulation.scenario import MOST_REPLICAS, Failures, Scenario
+from autoscaler.simulation.fleet.sections import (
+    FleetDocument,
+    FleetWorkloadSection,
+    PoolSection,
+    ShapeSection,
+)
+from autoscaler.simulation.nodes import NodeSettings
+from autoscaler.simulation.scenario import MOST_REPLICAS, Scenario
 from autoscaler.simulation.scenario_file import (
-    BalancingSection,
-    DemandSection,
     Document,
     Reader,
     ServerSection,
-    StartupSection,
     WorkloadSection,
 )
 from autoscaler.simulation.scenario_text import (
-    STRICT,
     UNKNOWN,
     parsed,
     place_of,
@@ -46,66 +46,6 @@ from autoscaler.simulation.scenario_text import (
 HEADROOM_NODES = 2
 
 
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class ShapeSection:
-    """One Deployment of a variant group."""
-
-    profile: str
-    """`gpu` is a whole one."""
-    slowdown_ratio: float | None = None
-    batch_service_s: tuple[float, ...] | None = None
-    min_replicas: int = 1
-    max_replicas: int | None = None
-    first_replicas: int = 1
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class FleetWorkloadSection:
-    """The sections of one workload, as in a file of its own."""
-
-    workload: WorkloadSection
-    demand: DemandSection
-    server: ServerSection
-    startup: StartupSection
-    balancing: BalancingSection = field(default_factory=BalancingSection)
-    shapes: tuple[ShapeSection, ...] = (ShapeSection(profile=WHOLE_GPU),)
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class PoolSection:
-    """Nodes that are alike. With `layouts` a fixed pool, else one that an autoscaler grows."""
-
-    name: str
-    gpus: int = 8
-    layouts: dict[str, str] = field(default_factory=dict)
-    nodes: dict[str, int] = field(default_factory=dict)
-    layout: str | None = None
-    boot_s: float | None = None
-    unneeded_s: float | None = None
-    most: int | None = None
-    stock_outs: tuple[Span, ...] = ()
-    max_headroom: int | None = None
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class FleetDocument:
-    """A whole file."""
-
-    gpu: str
-    pools: tuple[PoolSection, ...]
-    workloads: tuple[FleetWorkloadSection, ...]
-    name: str | None = None
-    mig: MigSettings = field(default_factory=MigSettings)
-    planner_s: float = 5.0
-    outages: tuple[Span, ...] = ()
-    failures: Failures = field(default_factory=Failures)
-
-
-pydantic.with_config(STRICT)(MigSettings)
 _document = pydantic.TypeAdapter(FleetDocument)
 
 

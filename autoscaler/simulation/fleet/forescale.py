@@ -30,8 +30,6 @@ class Planner:
 
     config: EngineConfig
     takes_s: float
-    asked: int = 0
-    infeasible: int = 0
     _due_s: float = FIRST_PLAN_S
     _coming: list[tuple[float, SlicePlan]] = field(default_factory=list)
 
@@ -52,8 +50,6 @@ class Planner:
             plan = solve(asked, EPOCH_S + now_s)
             if plan.infeasible is None:
                 break
-        self.asked += plan is not None
-        self.infeasible += plan is not None and plan.infeasible is not None
         return plan
 
 

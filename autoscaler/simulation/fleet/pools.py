@@ -71,10 +71,10 @@ class Pools:
         """As in NodePool."""
         return sum(pool.gpu_hours(now_s) for pool in self.pools.values())
 
-    def keep_headroom(self, now_s: float) -> None:
+    def keep_buffer(self, now_s: float) -> None:
         """Of each."""
         for pool in self.pools.values():
-            pool.keep_headroom(now_s)
+            pool.keep_buffer(now_s)
 
     def used_gpus(self) -> int:
         """GPUs of all nodes with a pod on them."""

@@ -38,9 +38,9 @@ class FleetScore:
     used_node_gpu_hours: float
     """Of the nodes with a pod on them: what a fixed pool is used for."""
     cuts: int
-    """Nodes that were begun to be cut anew, and of them"""
+    """Changes of a node's slices that were begun, the way back from one that failed included, and of them"""
     failed_cuts: int
-    """those for which it failed or never ended."""
+    """those that failed or never ended."""
 
 
 def run_fleet(
