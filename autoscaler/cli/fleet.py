@@ -31,11 +31,16 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
         ) from error
     text = FLEET_POLICIES if args.policies == DEFAULT_POLICIES else args.policies
     policies = [parse_choice(part, scenario) for part in text.split(",")]
+    if len(set(policies)) < len(policies):
+        raise refusal("--policies", text, "each once")
     if args.startup is not None:
         raise refusal("--startup", args.startup, "a fleet's file says it of each workload")
     if not 1 <= args.seeds <= 100:
         raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies)
+    if found.requests == 0:
+        given = f"{found.scenario}: no request came, though some could have"
+        raise refusal("DEMAND", given, "at least one is needed to judge by")
     if args.json:
         from autoscaler.codec import encode
 

@@ -89,6 +89,7 @@ def test_a_missed_goal_is_exit_code_99(path: str, tmp_path: Path) -> None:
     [
         (["--policies", "static"], "--policies: static, of one workload"),
         (["--policies", "keda@2g.20gb"], "a peer's with @ and one of 1g.10gb, gpu"),
+        (["--policies", "keda,keda@gpu"], "--policies: keda,keda@gpu, each once"),
         (["--policies", "forescale@gpu"], "a peer's with @"),
         (["--startup", "60"], "--startup: 60, a fleet's file says it of each workload"),
         (["--seeds", "0"], "--seeds: 0, 1 to 100"),

@@ -145,6 +145,11 @@ def test_the_shipped_example_can_be_read() -> None:
             id="none",
         ),
         pytest.param(
+            ("max_replicas: 30", "max_replicas: 9950"),
+            [":14: workloads.0.shapes: 10050 replicas, at most 10000 are run"],
+            id="more servers than a run has",
+        ),
+        pytest.param(
             ('name: chat, slo: "95% < 1.1s"', 'name: chat, slo: fast, first_replicas: 2'),
             [
                 ":10: workloads.0.workload.slo: ",

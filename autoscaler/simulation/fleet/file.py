@@ -29,6 +29,7 @@ from autoscaler.simulation.fleet.sections import (
 from autoscaler.simulation.nodes import NodeSettings
 from autoscaler.simulation.scenario import MOST_REPLICAS, Scenario
 from autoscaler.simulation.scenario_file import (
+    MOST_SERVERS,
     Document,
     Reader,
     ServerSection,
@@ -266,6 +267,9 @@ class _FleetReader:
         if len(given.shapes) < 2:
             self._fits_single(where, given.shapes)
             return
+        most = sum(_most(one) for one in given.shapes)
+        if most > MOST_SERVERS:
+            self._wrong(f"{where}shapes", f"{most} replicas", f"at most {MOST_SERVERS} are run")
         usual = WorkloadSection(slo=given.workload.slo)
         for key in ("min_replicas", "max_replicas", "first_replicas"):
             value = getattr(given.workload, key)
@@ -316,9 +320,13 @@ class _FleetReader:
         return () if ratio == 1.0 else (ratio,) * len(whole_s)
 
 
+def _most(given: ShapeSection) -> int:
+    return MOST_REPLICAS if given.max_replicas is None else given.max_replicas
+
+
 def _replica_problems(given: ShapeSection) -> Iterator[tuple[str, str]]:
     """(key, what is allowed)."""
-    most = MOST_REPLICAS if given.max_replicas is None else given.max_replicas
+    most = _most(given)
     if given.min_replicas < 0:
         yield "min_replicas", "0 or more"
     if most < max(1, given.min_replicas):
@@ -338,7 +346,7 @@ def _workload_of(
             "first_replicas": given.workload.first_replicas,
         }
         return FleetWorkload(alone=alone, shapes=(replace(shape, **told),))
-    most = sum(MOST_REPLICAS if one.max_replicas is None else one.max_replicas for one in shapes)
+    most = sum(_most(one) for one in given.shapes)
     return FleetWorkload(
         alone=replace(alone, spec=replace(alone.spec, max_replicas=most)), shapes=tuple(shapes)
     )
