@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,21 +86,12 @@ def refusal(where: str, given: object, allowed: str) -> ConfigError:
     return ConfigError((Problem(where, str(given), allowed),))
 
 
-def _compared(
-    args: argparse.Namespace,
-    scenario: Scenario,
-    policies: list[tuple[str, float | None]],
-    startups_s: list[float],
-) -> Comparison:
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """What is told of what is being run and how far it has come, on a terminal."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from autoscaler.cli.render import console
-    from autoscaler.config import load
-    from autoscaler.simulation.comparison import compare
-
-    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = load(args.config) if args.config else None
 
     columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn())
     err = console(stderr=True)
@@ -109,6 +102,23 @@ def _compared(
         def step(what: str, share: float) -> None:
             progress.update(task, description=what, completed=share)
 
+        yield step
+
+
+def _compared(
+    args: argparse.Namespace,
+    scenario: Scenario,
+    policies: list[tuple[str, float | None]],
+    startups_s: list[float],
+) -> Comparison:
+    from autoscaler.config import load
+    from autoscaler.simulation.comparison import compare
+
+    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    settings = load(args.config) if args.config else None
+
+    with progress_bar() as step:
         return compare(
             scenario,
             policies,

@@ -6,14 +6,16 @@ Exits with 99 when forescale attained less than the goal.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoscaler.cli import side_by_side
+from autoscaler.cli import fleet, side_by_side
 
 if TYPE_CHECKING:
     from autoscaler.simulation.scenario import Scenario
 
 
+YAML = (".yaml", ".yml")
 OF_ANY = ("slo", "service_s", "peak_rps")
 OF_TRACES = ("column", "last_days")
 OF_SHAPES = ("hours",)
@@ -38,19 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs every policy and shows what came of it."""
+    if args.demand.endswith(YAML):
+        from autoscaler.simulation.fleet.file import is_fleet, read_fleet
+
+        _refuse(_given(args), "a scenario file says it itself")
+        if is_fleet(Path(args.demand)):
+            return fleet.run(args, read_fleet(Path(args.demand)))
     return side_by_side.run(args, _scenario(args))
 
 
-def _scenario(args: argparse.Namespace) -> Scenario:
-    from pathlib import Path
+def _given(args: argparse.Namespace) -> list[str]:
+    """Options that say what a scenario file says."""
+    return [name for name in (*OF_ANY, *OF_TRACES, *OF_SHAPES) if getattr(args, name) is not None]
 
+
+def _scenario(args: argparse.Namespace) -> Scenario:
     from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
     from autoscaler.simulation.scenario_file import read_scenario
     from autoscaler.simulation.simple_scenario import simple_scenario
 
-    given = [name for name in (*OF_ANY, *OF_TRACES, *OF_SHAPES) if getattr(args, name) is not None]
-    if args.demand.endswith((".yaml", ".yml")):
-        _refuse(given, "a scenario file says it itself")
+    given = _given(args)
+    if args.demand.endswith(YAML):
         return read_scenario(Path(args.demand))
     is_trace = args.demand.endswith((".csv", ".csv.gz"))
     if not is_trace and Path(args.demand).exists():

@@ -81,10 +81,11 @@ class Variability:
         1977): pooling saves 1 - 1/n of v, and of a part of it so many make use of, fewer make use alike. Two replicas
         that learned 0.3 say 1 of one alone; four that learned 0.25 say 0.5 of two.
         """
-        shared_by = round(self.shared_by)
-        if self.value >= 1.0 or replicas >= shared_by:
+        # Of none that are ready the first is asked about.
+        shared_by, among = round(self.shared_by), max(replicas, 1)
+        if self.value >= 1.0 or among >= shared_by:
             return self.value
-        return 1.0 - (1.0 - self.value) * (1.0 - 1.0 / max(replicas, 1)) / (1.0 - 1.0 / shared_by)
+        return 1.0 - (1.0 - self.value) * (1.0 - 1.0 / among) / (1.0 - 1.0 / shared_by)
 
 
 def learn(

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscaler.simulation.cluster import Reads
 from autoscaler.simulation.peers.policy import Seen
+from autoscaler.simulation.scraped import Reads
 
 LEAST_FACTOR, MOST_FACTOR = 0.5, 4.0
 STEPS = 10

@@ -22,22 +22,26 @@ class Pod:
 
     number: int
     created_s: float
+    owner: str = "pod"
+    """How its name begins."""
     ready_s: float = np.inf
     node: Node | None = None
+    placed_s: float = np.inf
+    """When it was given its node, which may still boot."""
     server: int | None = None
     deleted_s: float | None = None
     fails_s: float = np.inf
 
     @property
     def name(self) -> str:
-        return f"pod-{self.number}"
+        return f"{self.owner}-{self.number}"
 
     def serves(self, now_s: float) -> bool:
         """Whether it takes traffic."""
         return self.ready_s <= now_s and self.deleted_s is None
 
-    def status(self, now_s: float) -> PodStatus:
-        """As the API server shows it."""
+    def status(self, now_s: float, *, names_node: bool = False) -> PodStatus:
+        """As the API server shows it; with the name of its node, where nodes are looked at."""
         ready_s = EPOCH_S + self.ready_s if self.ready_s <= now_s else None
         placed = self.node is not None and self.node.ready_s <= now_s
         return PodStatus(
@@ -48,12 +52,13 @@ class Pod:
             # Those that were there from the start tell no start-up time.
             first_ready_s=ready_s if self.ready_s > 0.0 else None,
             scheduled_s=(
-                EPOCH_S + max(self.created_s, self.node.ready_s)
+                EPOCH_S + max(self.placed_s, self.node.ready_s)
                 if self.node is not None and placed
                 else None
             ),
             deleted_s=None if self.deleted_s is None else EPOCH_S + self.deleted_s,
             unschedulable=not placed,
+            node=self.node.name if names_node and self.node is not None and placed else None,
         )
 
 

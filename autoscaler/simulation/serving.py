@@ -179,20 +179,20 @@ class ServingPool:
         """Index of the server that each request was sent to; -1 where none yet. A retired one's is given again."""
         return read_only(self._state.server)
 
-    def add_server(self, ready_s: float, slowdown_ratio: float = 1.0) -> int:
+    def add_server(self, ready_s: float, slowdown_ratio: float | Sequence[float] = 1.0) -> int:
         """Add a server that takes traffic from `ready_s` on; its index, which may be that of a retired one.
 
-        Its service times are `slowdown_ratio` times the model's. Raises ValueError for a time that
-        has passed or one server too many.
+        Its service times are `slowdown_ratio` times the model's, one for all batches or one for each size. Raises
+        ValueError for a time that has passed or one server too many.
         """
         require_time("ready_s", ready_s, self._now_s)
-        require(
-            0.0 < slowdown_ratio < float("inf"), "slowdown_ratio", slowdown_ratio, "more than 0"
-        )
+        slowdown = np.broadcast_to(slowdown_ratio, (self.model.max_batch_size,))
+        fits = bool(((slowdown > 0.0) & np.isfinite(slowdown)).all())
+        require(fits, "slowdown_ratio", slowdown_ratio, "more than 0")
         state, index = self._state, self._places.take()
         state.ready_s[index] = ready_s
         state.stop_s[index] = np.inf
-        state.slowdown[index] = slowdown_ratio
+        state.slowdown[index, 1:] = slowdown
         state.cursor[SERVER_COUNT] = self._places.given
         state.change_s[0] = min(state.change_s[0], ready_s)
         return index

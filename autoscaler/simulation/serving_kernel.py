@@ -154,7 +154,7 @@ def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None
     if state.running[server] == 0:
         state.busy_since_s[server] = t
     state.running[server] += 1
-    service_s = setup.batch_service_s[items] * state.slowdown[server]
+    service_s = setup.batch_service_s[items] * state.slowdown[server, items]
     if setup.gamma_shape > 0.0:
         service_s *= _gamma(setup.gamma_shape, _key(setup.seed, _SERVICE_STREAM, head))
     set_due(state, slot, t + service_s)

@@ -61,7 +61,7 @@ class State(NamedTuple):
     is_routable: NDArray[np.bool_]  # s
     ready_s: NDArray[np.float64]  # s
     stop_s: NDArray[np.float64]  # s
-    slowdown: NDArray[np.float64]  # s
+    slowdown: NDArray[np.float64]  # s, and batch size
     queue_head: NDArray[np.int32]  # s
     queue_tail: NDArray[np.int32]  # s; -1 until the first request
     window_head: NDArray[np.int32]  # s: where the search for recent latencies starts
@@ -154,7 +154,7 @@ def _server_arrays(servers: int, max_batch_size: int) -> dict[str, NDArray[Any]]
         "is_routable": np.zeros(servers, np.bool_),
         "ready_s": np.full(servers, np.inf),
         "stop_s": np.full(servers, np.inf),
-        "slowdown": np.ones(servers),
+        "slowdown": np.ones((servers, max_batch_size + 1)),
         "queue_head": np.zeros(servers, np.int32),
         "queue_tail": np.full(servers, -1, np.int32),
         "window_head": np.zeros(servers, np.int32),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoscaler.config.settings import ForecastSettings
+from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput, SetHeadroom
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
@@ -60,7 +61,6 @@ class HeadroomPool(NodePool):
 
     def __init__(self, settings: modelled.NodeSettings) -> None:
         super().__init__(settings)
-        self._gpus = settings.gpus
         self._held: list[Node] = []
         self.headroom = 0
 
@@ -68,16 +68,16 @@ class HeadroomPool(NodePool):
         """Placeholders on it."""
         return sum(1 for one in self._held if one is node)
 
-    def place(self, now_s: float, gpus: float = 1.0) -> Node | None:
+    def place(self, now_s: float, gpus: float = 1.0, shape: str = WHOLE_GPU) -> Node | None:
         self._expire(now_s)
-        ready_free = any(n.ready_s <= now_s and n.pods < self._gpus for n in self._nodes)
+        ready_free = any(n.ready_s <= now_s and n.pods < self.settings.gpus for n in self._nodes)
         if not ready_free:
             # Ready nodes first; on one that boots a pod waits less than on one that is yet to be asked for.
             for node in sorted(self._held, key=lambda n: n.ready_s):
-                if node.ready_s <= now_s or all(n.pods >= self._gpus for n in self._nodes):
+                if node.ready_s <= now_s or all(n.pods >= self.settings.gpus for n in self._nodes):
                     self._held.remove(node)
                     return node
-        return super().place(now_s, gpus)
+        return super().place(now_s, gpus, shape)
 
     def set_headroom(self, units: int, now_s: float) -> None:
         """As many placeholders, those that wait for a place included."""
@@ -100,20 +100,19 @@ class Cluster(ModelledCluster):
     def __init__(self, scenario: Scenario, arrivals_s: np.ndarray, *, seed: int) -> None:
         self.waited = self.made = 0
         self.pods_at: list[int] = []
-        super().__init__(scenario, arrivals_s, seed=seed)
-        pool = HeadroomPool(scenario.nodes)
-        pool._nodes, pool._asked = list(self._nodes.nodes), len(self._nodes.nodes)
-        self._nodes = self.pool = pool
+        self.pool = HeadroomPool(scenario.nodes)
+        super().__init__(scenario, arrivals_s, seed=seed, nodes=self.pool)
 
-    def _create(self, at_s: float, *, is_there: bool = False) -> None:
-        super()._create(at_s, is_there=is_there)
-        if not is_there:
-            node = self._pods[-1].node
-            self.made += 1
-            self.waited += node is None or node.ready_s > max(self.now_s, at_s)
+    def set_replicas(self, replicas: int) -> None:
+        before = {pod.number for pod in self.pods}
+        super().set_replicas(replicas)
+        for pod in self.pods:
+            if pod.number not in before:
+                self.made += 1
+                self.waited += pod.node is None or pod.node.ready_s > self.now_s
 
     def tick_input(self) -> TickInput:
-        self.pods_at.append(len(self._pods))
+        self.pods_at.append(len(self.pods))
         return replace(super().tick_input(), pools=(self._pool_input(),))
 
     def _pool_input(self) -> PoolInput:

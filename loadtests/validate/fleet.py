@@ -11,7 +11,7 @@ from types import TracebackType
 import aiohttp
 
 from autoscaler.core.types import ModelProfile
-from autoscaler.simulation.cluster import PROBE_S
+from autoscaler.simulation.deployment import PROBE_S
 from loadtests.load.targets import ReadyPods
 from loadtests.stack.agent.server import TritonProcess
 from loadtests.stack.errors import StackError

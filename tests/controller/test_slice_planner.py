@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from autoscaler.controller.forecast_worker import ProcessWorker, WorkerLost, follow
-from autoscaler.controller.slice_planner import SlicePlanner, solve
+from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import Placement
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
@@ -37,6 +37,7 @@ from autoscaler.core.types import (
     TickRecord,
     WorkloadInput,
 )
+from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.story import START_S, spec
 from tests.fakes.clock import FakeClock

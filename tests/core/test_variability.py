@@ -154,6 +154,10 @@ def test_no_request_teaches_nothing() -> None:
         pytest.param(0.25, 2.0, 9, 0.25, id="more were never seen"),
         pytest.param(3.0, 4.0, 1, 3.0, id="bursts are there for any number"),
         pytest.param(0.3, 1.4, 1, 0.3, id="one alone that learned it of even arrivals"),
+        pytest.param(
+            0.3, 1.0, 0, 0.3, id="none is ready: the one that learned it is gone or asleep"
+        ),
+        pytest.param(0.3, 2.0, 0, 1.0, id="none is ready: the first will be alone"),
     ],
 )
 def test_fewer_replicas_save_less_by_sharing(

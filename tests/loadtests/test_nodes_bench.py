@@ -35,6 +35,18 @@ def test_headroom_that_is_let_go_empties_the_emptiest_node_first() -> None:
     assert len(pool.nodes) == 1
 
 
+def test_a_node_that_is_empty_goes_whatever_is_wanted_elsewhere() -> None:
+    """Placeholders hold what is to be free; the pool itself keeps nothing beside."""
+    pool = HeadroomPool(NodeSettings(gpus=1, boot_s=0.0, unneeded_s=600.0))
+    pool.set_headroom(1, 0.0)
+    node = pool.place(0.0)
+    assert node is not None
+    pool.set_headroom(1, 10.0)
+    pool.release(node, 20.0)
+    assert pool.gpu_hours(620.0) == (620.0 + 610.0) / 3600.0
+    assert len(pool.nodes) == 1
+
+
 def test_every_day_has_its_surge_at_the_same_hours() -> None:
     world = scenario(1)
     past = world.demand.past_rps

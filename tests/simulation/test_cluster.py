@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster, Reads
+from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.scenario import Failures
+from autoscaler.simulation.scraped import Reads
 from autoscaler.simulation.startup import Startup
 from tests.simulation.worlds import arrivals, scenario
 

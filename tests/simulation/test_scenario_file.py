@@ -99,7 +99,7 @@ def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
 
 def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
-    text, other = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    text, other, _fleet = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert read_scenario(written(tmp_path, text)).name == "black friday"
     content = yaml.safe_load(text)
     told = typing.get_type_hints(Document)

@@ -81,6 +81,13 @@ class TestBatches:
         pool.run_until(2.0)
         assert latencies(pool) == [1.5]
 
+    def test_a_slow_server_may_take_another_factor_for_each_batch_size(self):
+        pool = ServingPool(UP_TO_FOUR, [0.0, 0.1, 0.1])
+        pool.add_server(0.0, slowdown_ratio=(2.0, 3.0, 1.0, 1.0))
+        pool.run_until(10.0)
+        # One takes 1.0 s twice over, then two 1.2 s three times over.
+        assert latencies(pool) == pytest.approx([2.0, 5.5, 5.5])
+
 
 class TestQueueDelay:
     MODEL = ServingModel(max_batch_size=3, batch_service_s=(1.0,) * 3, max_queue_delay_s=0.5)

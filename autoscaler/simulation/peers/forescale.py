@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from autoscaler.core.types import ActionResult, Decision, Outcome
 from autoscaler.engine import DecisionEngine
-from autoscaler.simulation.cluster import Reads
 from autoscaler.simulation.forecasts import Forecasts
 from autoscaler.simulation.peers.policy import Seen
+from autoscaler.simulation.scraped import Reads
 
 
 class Forescale:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Protocol
 
 from autoscaler.core.types import TickInput
-from autoscaler.simulation.cluster import Reads, Totals
+from autoscaler.simulation.scraped import Reads, Totals
 
 
 class Seen(Protocol):
     """The modelled cluster, as far as a policy may look."""
 
-    now_s: float
-    replicas: int
-    """`spec.replicas`."""
+    @property
+    def now_s(self) -> float:
+        """Virtual time."""
+        ...
+
+    @property
+    def replicas(self) -> int:
+        """`spec.replicas`."""
+        ...
 
     def totals(self) -> Totals | None:
         """Sums over all pods; None: they can't be had now."""

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscaler.simulation.cluster import Reads, Totals
 from autoscaler.simulation.peers.policy import Seen
 from autoscaler.simulation.scenario import Scenario
+from autoscaler.simulation.scraped import Reads, Totals
 
 Decide = Callable[..., Any]
 

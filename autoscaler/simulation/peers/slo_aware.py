@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autoscaler.simulation.cluster import Reads
 from autoscaler.simulation.compiled import compilable
 from autoscaler.simulation.peers.rule import (
     HEADROOM,
@@ -24,6 +23,7 @@ from autoscaler.simulation.peers.rule import (
     geometric,
 )
 from autoscaler.simulation.peers.windows import highest, lowest, remember, ring, total
+from autoscaler.simulation.scraped import Reads
 
 THRESHOLD_UP = 0.55
 THRESHOLD_DOWN = 0.40

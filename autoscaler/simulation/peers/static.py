@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoscaler.simulation.cluster import Reads
 from autoscaler.simulation.compiled import compilable
 from autoscaler.simulation.peers.policy import Seen
 from autoscaler.simulation.peers.rule import HEADROOM, Rule
+from autoscaler.simulation.scraped import Reads
 
 
 class Static:

@@ -15,13 +15,13 @@ from autoscaler.core.types import Mode, Pause
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ConfigError
 from autoscaler.simulation.backtest import Watched, scenario_from
-from autoscaler.simulation.cluster import Reads
 from autoscaler.simulation.peers.forescale import Forescale
 from autoscaler.simulation.peers.policy import Seen
 from autoscaler.simulation.recommended.observed import Observed
 from autoscaler.simulation.recorded import Run, record
 from autoscaler.simulation.recorder import steps_of
 from autoscaler.simulation.scenario import Scenario
+from autoscaler.simulation.scraped import Reads
 
 SEED = 1
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.controller.slice_planner import solve
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import Placement, Requirement, Taint, Toleration
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
@@ -27,6 +26,7 @@ from autoscaler.core.types import (
     TickInput,
     WorkloadInput,
 )
+from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.story import START_S, spec
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.controller.slice_planner import solve
 from autoscaler.core.nodes.placement import HOST_LABEL, Placement, SpreadRule
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import GroupDecision, GroupMember
@@ -16,6 +15,7 @@ from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.spread import EVERYTHING, Honour, names_of, survivors
 from autoscaler.core.survival import Loss
 from autoscaler.core.types import Finding, Survive, WorkloadId
+from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.slices.test_cells import CONFIG, START_S, asks, workload
 from tests.core.slices.test_groups import AUTO, Group, ones, whole

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.controller.slice_planner import solve
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.packing.problem import Domain, Spread
@@ -26,6 +25,7 @@ from autoscaler.core.types import (
     WorkloadInput,
     WorkloadSpec,
 )
+from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.slices.test_cells import (
     CONFIG,

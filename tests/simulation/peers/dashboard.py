@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from autoscaler.core.types import TickInput
-from autoscaler.simulation.cluster import Totals
 from autoscaler.simulation.peers.rule import Known, Rule, RulePolicy
+from autoscaler.simulation.scraped import Totals
 
 KNOWN = Known(
     min_replicas=1,

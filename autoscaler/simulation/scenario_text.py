@@ -1,0 +1,100 @@
+"""YAML files of scenarios as text: every key with its line, and what is wrong with one in words."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from autoscaler.errors import ConfigError, Problem
+from autoscaler.yaml_text import UniqueKeyLoader
+
+STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def text_of(path: Path) -> str:
+    """What is in it. Raises ConfigError where it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError((Problem(str(path), said, "name a readable YAML file"),)) from error
+
+
+def parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The content, and the line of every key."""
+    try:
+        content = yaml.load(text, UniqueKeyLoader)
+        node = yaml.compose(text, UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError((Problem(place, said, "must be YAML"),)) from error
+    if not isinstance(content, dict):
+        given = "is empty" if content is None else f"a {type(content).__name__}"
+        raise ConfigError((Problem(str(path), given, "must be a mapping of sections"),))
+    return content, dict(_lines_of(node, ""))
+
+
+def _lines_of(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield f"{prefix}{key.value}", key.start_mark.line + 1
+            yield from _lines_of(value, f"{prefix}{key.value}.")
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield f"{prefix}{index}", value.start_mark.line + 1
+            yield from _lines_of(value, f"{prefix}{index}.")
+
+
+def place_of(path: Path, lines: dict[str, int], key: str) -> str:
+    """`file:line: key`, with the line of the nearest key above that is in the file."""
+    parts = key.split(".")
+    known = (lines.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+    line = next((number for number in known if number is not None), 1)
+    return f"{path}:{line}: {key}"
+
+
+def problem_of(path: Path, lines: dict[str, int], item: Any, document: type) -> Problem:
+    """One of pydantic's errors, in our words."""
+    key = ".".join(str(part) for part in item["loc"])
+    place = place_of(path, lines, key)
+    if item["type"] in UNKNOWN:
+        return Problem(place, "is not known", _nearest(item["loc"], document))
+    if item["type"] in ("missing", "missing_keyword_only_argument", "missing_argument"):
+        return Problem(place, "is missing", "must be given")
+    if item["type"] == "value_error":
+        return Problem(place, str(item["ctx"]["error"]), "see docs/simulation.md")
+    given = repr(item["input"])
+    shown = given if len(given) <= 60 else f"{given[:57]}..."
+    if item["type"] in ("dataclass_type", "tuple_type"):
+        return Problem(
+            place, shown, "must be a list" if item["type"] == "tuple_type" else "must be a mapping"
+        )
+    said = item["msg"].split(", unable to")[0]
+    return Problem(place, shown, said.replace("Input should be", "must be"))
+
+
+def _nearest(loc: tuple[object, ...], document: type) -> str:
+    section: Any = document
+    for part in loc[:-1]:
+        # A number is a place in a list, whose kind the key before it told.
+        section = section if isinstance(part, int) else _section(section, str(part))
+    known = [item.name for item in fields(section)]
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"allowed here: {', '.join(known)}"
+
+
+def _section(owner: Any, key: str) -> Any:
+    """The dataclass that a key of `owner` holds, alone or in a list."""
+    hint = typing.get_type_hints(owner)[key]
+    parts = (hint, *typing.get_args(hint))
+    return next(part for part in parts if is_dataclass(part))
