@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -23,11 +23,13 @@ from autoscaler.simulation.scenario_text import (
     parsed,
     place_of,
     problem_of,
+    refusals,
     text_of,
 )
 from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
 
+Made = TypeVar("Made")
 # Scaling's share of the error budget of `95% < T` objectives: what the engine aims at, and what runs are compared at.
 SCALING_BUDGET_RATIO = 0.2
 
@@ -269,18 +271,8 @@ class Reader:
         if given.continuous is not None:
             return self._continuous(given, given.continuous)
         assert given.batch_service_s is not None
-        try:
-            return ServingModel(
-                max_batch_size=len(given.batch_service_s),
-                batch_service_s=given.batch_service_s,
-                instances=given.instances,
-                max_queue_delay_s=given.max_queue_delay_s,
-                service_cv=given.service_cv,
-                max_queue_size=given.max_queue_size,
-            )
-        except ValueError as error:
-            self._refused("server", error)
-            return None
+        told = {f.name: getattr(given, f.name) for f in fields(given) if f.name != "continuous"}
+        return self._made("server", _serving_model, told)
 
     def _continuous(
         self, given: ServerSection, engine: ContinuousSection
@@ -291,18 +283,20 @@ class Reader:
                 value = getattr(given, item.name)
                 self.wrong(f"server.{item.name}", value, "of servers that batch, not of continuous")
         values = {item.name: getattr(engine, item.name) for item in fields(engine)}
-        try:
-            return ContinuousModel(**values)
-        except ValueError as error:
-            self._refused("server.continuous", error)
-            return None
+        return self._made("server.continuous", _continuous_model, values)
 
     def startup(self, given: StartupSection) -> Startup | None:
-        try:
-            return Startup(median_s=given.median_s, p99_ratio=given.p99_ratio)
-        except ValueError as error:
-            self._refused("startup", error)
-            return None
+        told = {"median_s": given.median_s, "p99_ratio": given.p99_ratio}
+        return self._made("startup", _startup, told)
+
+    def _made(
+        self, section: str, make: Callable[..., Made], told: Mapping[str, object]
+    ) -> Made | None:
+        """None: a value can't be, and each that can't was told."""
+        refused = refusals(make, told)
+        for said in refused:
+            self._refused(section, said)
+        return None if refused else make(**told)
 
     def balancing(self, given: BalancingSection) -> None:
         """Of connections, at least one and for some time."""
@@ -341,15 +335,42 @@ class Reader:
         except ConfigError as error:
             self.problems.extend(error.problems)
         except ValueError as error:
-            self._refused("demand", error)
+            self._refused("demand", str(error))
         return None
 
-    def _refused(self, section: str, error: ValueError) -> None:
+    def _refused(self, section: str, said: str) -> None:
         """A value's own type says `name: given, allowed`."""
-        name, _, rest = str(error).partition(": ")
+        name, _, rest = said.partition(": ")
         key = f"{section}.{name}"
         known = key if f"{self._prefix}{key}" in self._lines else section
-        self.wrong(known, rest if known == key else str(error), "see docs/simulation.md")
+        self.wrong(known, rest if known == key else said, "see docs/simulation.md")
+
+
+def _serving_model(batch_service_s: tuple[float, ...] = (1.0,), **told: Any) -> ServingModel:
+    """As many times as there are is the largest batch."""
+    size = len(batch_service_s)
+    return ServingModel(max_batch_size=size, batch_service_s=batch_service_s, **told)
+
+
+def _continuous_model(
+    base_step_s: float = 0.02,
+    sequence_s: float = 0.0,
+    prompt_token_s: float = 0.0,
+    lengths: Lengths | None = None,
+    **told: Any,
+) -> ContinuousModel:
+    """Without lengths those of an answer of one token."""
+    return ContinuousModel(
+        base_step_s=base_step_s,
+        sequence_s=sequence_s,
+        prompt_token_s=prompt_token_s,
+        lengths=lengths or Lengths(prompt_tokens=1.0, answer_tokens=1.0),
+        **told,
+    )
+
+
+def _startup(median_s: float = 0.0, p99_ratio: float = 1.0) -> Startup:
+    return Startup(median_s=median_s, p99_ratio=p99_ratio)
 
 
 def of_tokens(slo: Slo) -> str:

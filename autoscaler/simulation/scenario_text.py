@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,27 @@ def problem_of(path: Path, lines: dict[str, int], item: Any, document: type) -> 
         )
     said = item["msg"].split(", unable to")[0]
     return Problem(place, shown, said.replace("Input should be", "must be"))
+
+
+def refusals(make: Callable[..., object], given: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with `given`, for `make` itself stops at the first and says `name: given, allowed`.
+
+    Every parameter of `make` has a default, which takes the place of what is wrong.
+    """
+    told: list[str] = []
+    left = dict(given)
+    while True:
+        try:
+            make(**left)
+        except ValueError as error:
+            said = str(error)
+        else:
+            return told
+        name = said.partition(":")[0].split(" ")[0]
+        if name not in left:
+            return told or [said]
+        told.append(said)
+        del left[name]
 
 
 def _nearest(loc: tuple[object, ...], document: type) -> str:

@@ -222,6 +222,14 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
         pytest.param((SMALL, ""), ["is empty, must be a mapping"], id="empty"),
         pytest.param((SMALL, "- 1"), ["a list, must be a mapping"], id="a list"),
         pytest.param((SMALL, "a: [1"), [":1: "], id="no YAML"),
+        (
+            ("{batch_service_s: [0.1]}", "{batch_service_s: [-1], instances: 0, service_cv: -1}"),
+            [
+                "server.batch_service_s: (-1.0,), 1 positive times",
+                "server.instances: 0, at least 1",
+                "server.service_cv: -1.0, 0 to 100",
+            ],
+        ),
     ],
 )
 def test_every_problem_is_told_with_its_line(

@@ -40,6 +40,7 @@ from autoscaler.simulation.scenario_text import (
     parsed,
     place_of,
     problem_of,
+    refusals,
     text_of,
 )
 
@@ -220,12 +221,11 @@ class _FleetReader:
             for key in ("gpus", "boot_s", "unneeded_s", "most", "stock_outs")
             if getattr(given, key) is not None
         }
-        try:
-            return NodeSettings(**told)
-        except ValueError as error:
-            name, _, rest = str(error).partition(": ")
+        refused = refusals(NodeSettings, told)
+        for said in refused:
+            name, _, rest = said.partition(": ")
             self._wrong(f"{where}.{name.split(' ')[0]}", rest, "see docs/simulation.md")
-            return None
+        return None if refused else NodeSettings(**told)
 
     # ------------------------------------------------------------ workloads
 
