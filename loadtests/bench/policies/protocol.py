@@ -39,21 +39,27 @@ _REQUESTS = tuple(
     f"autoscaler/simulation/{name}.py"
     for name in (
         "cluster",
+        "deployment",
         "gateway",
         "load_test",
         "nodes",
+        "places",
         "pods",
+        "pools",
         "run",
+        "scenario_file",
+        "scraped",
         "serving",
         "serving_kernel",
         "serving_model",
         "serving_recent",
         "serving_state",
         "trial",
+        "world",
     )
 )
 _ENGINE = ("autoscaler/core", "autoscaler/engine.py", "autoscaler/simulation/forecasts.py")
-_FORECASTS = ("forecasting", "autoscaler/forecasts.py")
+_FORECASTS = ("forecasting", "autoscaler/forecasts.py", "autoscaler/config/settings.py")
 # What a result depends on, by the kind of cell; those of forescale's runs come on top.
 _CODE = {
     "record": (*_OWN[:3], *_SIMULATION[:4], *_FORECASTS),
