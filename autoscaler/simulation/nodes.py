@@ -47,8 +47,10 @@ class NodeSettings:
     def __post_init__(self) -> None:
         if self.gpus < 1:
             raise ValueError(f"gpus: {self.gpus}, at least 1")
-        if not 0.0 <= self.boot_s < math.inf or not 0.0 <= self.unneeded_s < math.inf:
-            raise ValueError(f"boot_s {self.boot_s}, unneeded_s {self.unneeded_s}: 0 or more")
+        for name in ("boot_s", "unneeded_s"):
+            value = getattr(self, name)
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"{name}: {value}, 0 or more")
         if self.most is not None and self.most < 1:
             raise ValueError(f"most: {self.most}, at least 1, or none")
 

@@ -97,7 +97,7 @@ def refusals(make: Callable[..., object], given: Mapping[str, Any]) -> list[str]
             said = str(error)
         else:
             return told
-        name = said.partition(":")[0].split(" ")[0]
+        name = said.partition(":")[0]
         if name not in left:
             return told or [said]
         told.append(said)

@@ -125,7 +125,7 @@ def test_the_shipped_example_can_be_read() -> None:
         ),
         pytest.param(
             ("boot_s: 120", "boot_s: -1, nodes: {a: 1}"),
-            [":7: pools.1.nodes: {'a': 1}, of a fixed pool", ":7: pools.1.boot_s: "],
+            [":7: pools.1.nodes: {'a': 1}, of a fixed pool", ":7: pools.1.boot_s: -1.0, 0 or more"],
             id="grown or fixed",
         ),
         pytest.param(

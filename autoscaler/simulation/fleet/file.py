@@ -224,7 +224,7 @@ class _FleetReader:
         refused = refusals(NodeSettings, told)
         for said in refused:
             name, _, rest = said.partition(": ")
-            self._wrong(f"{where}.{name.split(' ')[0]}", rest, "see docs/simulation.md")
+            self._wrong(f"{where}.{name}", rest, "see docs/simulation.md")
         return None if refused else NodeSettings(**told)
 
     # ------------------------------------------------------------ workloads
