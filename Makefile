@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-joint bench-policies bench-shapes bench-nodes bench-first-ten-minutes
+           bench-packing bench-joint bench-fleets bench-policies bench-shapes bench-nodes bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator validate-gpu bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -119,6 +119,9 @@ bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, pro
 
 bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA on whole GPUs and on a static cut (3 minutes)
 	@$(BIN)/python -m loadtests.bench.joint
+
+bench-fleets: $(STAMP) ## six models on MIG slices and nodes, request by request, beside KEDA on one shape (10 minutes)
+	@$(BIN)/python -m loadtests.bench.fleets
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
 	@$(BIN)/python -m loadtests.validate $(ARGS)
