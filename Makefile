@@ -120,7 +120,7 @@ bench-packing: $(STAMP) ## GPUs that workloads need when packed into slices, pro
 bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA on whole GPUs and on a static cut (3 minutes)
 	@$(BIN)/python -m loadtests.bench.joint
 
-bench-fleets: $(STAMP) ## six models on MIG slices and nodes, request by request, beside KEDA on one shape (10 minutes)
+bench-fleets: $(STAMP) ## six models on MIG slices and nodes, request by request, beside KEDA on one shape (3 minutes)
 	@$(BIN)/python -m loadtests.bench.fleets
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
