@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
-from autoscaler.cli.side_by_side import DEFAULT_POLICIES, refusal
+from autoscaler.cli.side_by_side import DEFAULT_POLICIES, common, progress_bar, refusal, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,18 +34,8 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
         raise refusal("--policies", text, "each once")
     if args.startup is not None:
         raise refusal("--startup", args.startup, "a fleet's file says it of each workload")
-    if not 1 <= args.seeds <= 100:
-        raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies)
-    if found.requests == 0:
-        given = f"{found.scenario}: no request came, though some could have"
-        raise refusal("DEMAND", given, "at least one is needed to judge by")
-    if args.json:
-        from autoscaler.codec import encode
-
-        print(encode(found).decode())
-    else:
-        _show(found)
+    tell(args, found, _show)
     ours = [row for row in found.rows if row.policy == "forescale"]
     return MISSED if any(row.attainment_ratio < row.goal_ratio for row in ours) else OK
 
@@ -54,28 +43,17 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
 def _compared(
     args: argparse.Namespace, scenario: FleetScenario, policies: list[FleetChoice]
 ) -> FleetComparison:
-    from autoscaler.cli.side_by_side import progress_bar
-    from autoscaler.config import load
     from autoscaler.simulation.fleet.comparison import compare_fleet
 
-    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = load(args.config) if args.config else None
+    options = common(args)
     with progress_bar() as step:
-        return compare_fleet(
-            scenario,
-            policies,
-            seeds=range(1, args.seeds + 1),
-            config=settings.engine if settings else None,
-            forecast=settings.forecast if settings else None,
-            step=step,
-        )
+        return compare_fleet(scenario, policies, step=step, **options)
 
 
 def _show(found: FleetComparison) -> None:
     from rich.table import Table
 
-    from autoscaler.cli.render import console
+    from autoscaler.cli.render import console, print_whole
 
     out = console()
     hours = found.duration_s / 3600
@@ -87,7 +65,7 @@ def _show(found: FleetComparison) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         table.add_row(*_cells(row))
-    out.print(table)
+    print_whole(out, table)
     _show_nodes(found, out)
 
 
@@ -111,6 +89,8 @@ def _cells(row: WorkloadRow) -> tuple[str | Text, ...]:
 def _show_nodes(found: FleetComparison, out: Console) -> None:
     from rich.table import Table
 
+    from autoscaler.cli.render import print_whole
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("POLICY", no_wrap=True)
     for name in ("NODES' GPU-H", "IN USE", "CUT ANEW", "FAILED"):
@@ -124,4 +104,4 @@ def _show_nodes(found: FleetComparison, out: Console) -> None:
             f"{row.failed_cuts:.0f}",
         )
     out.print()
-    out.print(table)
+    print_whole(out, table)

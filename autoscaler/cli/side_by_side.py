@@ -6,16 +6,29 @@ import argparse
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from autoscaler.config.settings import ForecastSettings
+    from autoscaler.core.settings import EngineConfig
     from autoscaler.errors import ConfigError
     from autoscaler.simulation.comparison import Comparison, Row
+    from autoscaler.simulation.fleet.comparison import FleetComparison
     from autoscaler.simulation.scenario import Scenario
 
+Found = TypeVar("Found", "Comparison", "FleetComparison")
+
 DEFAULT_POLICIES = "forescale,keda,hpa-gpu,kpa,static"
+
+
+class Common(TypedDict):
+    """What every comparison is told alike."""
+
+    seeds: range
+    config: EngineConfig | None
+    forecast: ForecastSettings | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,18 +65,8 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
         parts = given.split(",")
         if len(set(parts)) < len(parts):
             raise refusal(name, given, "each once")
-    if not 1 <= args.seeds <= 100:
-        raise refusal("--seeds", args.seeds, "1 to 100")
     found = _compared(args, scenario, policies, startups_s)
-    if found.requests == 0:
-        given = f"{found.scenario}: no request came, though some could have"
-        raise refusal("DEMAND", given, "at least one is needed to judge by")
-    if args.json:
-        from autoscaler.codec import encode
-
-        print(encode(found).decode())
-    else:
-        _show(found)
+    tell(args, found, _show)
     ours = [row for row in found.rows if row.policy == "forescale"]
     return MISSED if any(row.attainment_ratio < found.goal_ratio for row in ours) else OK
 
@@ -84,6 +87,35 @@ def refusal(where: str, given: object, allowed: str) -> ConfigError:
     from autoscaler.errors import ConfigError, Problem
 
     return ConfigError((Problem(where, str(given), allowed),))
+
+
+def tell(args: argparse.Namespace, found: Found, show: Callable[[Found], None]) -> None:
+    """As a table, or as JSON; refuses what had no request to judge by."""
+    if found.requests == 0:
+        given = f"{found.scenario}: no request came, though some could have"
+        raise refusal("DEMAND", given, "at least one is needed to judge by")
+    if args.json:
+        from autoscaler.codec import encode
+
+        print(encode(found).decode())
+    else:
+        show(found)
+
+
+def common(args: argparse.Namespace) -> Common:
+    """The options that every comparison takes alike."""
+    from autoscaler.config import load
+
+    if not 1 <= args.seeds <= 100:
+        raise refusal("--seeds", args.seeds, "1 to 100")
+    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    settings = load(args.config) if args.config else None
+    return {
+        "seeds": range(1, args.seeds + 1),
+        "config": settings.engine if settings else None,
+        "forecast": settings.forecast if settings else None,
+    }
 
 
 @contextmanager
@@ -111,23 +143,11 @@ def _compared(
     policies: list[tuple[str, float | None]],
     startups_s: list[float],
 ) -> Comparison:
-    from autoscaler.config import load
     from autoscaler.simulation.comparison import compare
 
-    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = load(args.config) if args.config else None
-
+    options = common(args)
     with progress_bar() as step:
-        return compare(
-            scenario,
-            policies,
-            startups_s=startups_s,
-            seeds=range(1, args.seeds + 1),
-            config=settings.engine if settings else None,
-            forecast=settings.forecast if settings else None,
-            step=step,
-        )
+        return compare(scenario, policies, startups_s=startups_s, step=step, **options)
 
 
 def _show(found: Comparison) -> None:
