@@ -10,10 +10,8 @@ cheapest one that attains 99 % of every model's requests.
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +21,6 @@ from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo, WorkloadId, WorkloadSpec
-from autoscaler.parent import end_with
 from autoscaler.simulation.fleet.cluster import FleetCluster
 from autoscaler.simulation.fleet.forescale import FleetForescale
 from autoscaler.simulation.fleet.peers import FleetPeer, on_one_shape
@@ -35,6 +32,7 @@ from autoscaler.simulation.scenario import Demand, Scenario
 from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
 from loadtests.bench.report import Figure, report
+from loadtests.bench.workers import worker_pool
 
 SEED, MODELS, HOURS = 5, 6, 3.0
 PARTS = {"1g.10gb": 1 / 7, "2g.20gb": 2 / 7, "3g.40gb": 1 / 2}
@@ -81,12 +79,7 @@ def main() -> None:
     )
     with (
         Progress(*columns) as progress,
-        ProcessPoolExecutor(
-            WORKERS,
-            multiprocessing.get_context("spawn"),
-            initializer=end_with,
-            initargs=(os.getpid(),),
-        ) as pool,
+        worker_pool(WORKERS) as pool,
     ):
         task = progress.add_task("fleets", total=len(runs))
         running = {pool.submit(outcome, run): run for run in runs}

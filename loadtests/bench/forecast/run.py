@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from autoscaler.parent import end_with
 from loadtests.bench.forecast import cache, subject
 from loadtests.bench.forecast.peers import PEERS, Peer
 from loadtests.bench.forecast.protocol import Issued, issue
 from loadtests.bench.forecast.series import Series
+from loadtests.bench.workers import worker_pool
 
 WORKERS = 2
 
@@ -58,12 +57,7 @@ def _compute(missing: Sequence[tuple[str, Series]]) -> Issues:
     )
     with (
         Progress(*columns) as progress,
-        ProcessPoolExecutor(
-            WORKERS,
-            multiprocessing.get_context("spawn"),
-            initializer=end_with,
-            initargs=(os.getpid(),),
-        ) as pool,
+        worker_pool(WORKERS) as pool,
     ):
         task = progress.add_task("forecasting", total=len(missing))
         running = {pool.submit(_answers, one, method): (method, one) for method, one in missing}

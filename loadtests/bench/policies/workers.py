@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from rich.console import Console
@@ -21,9 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from autoscaler.parent import end_with
 from loadtests.bench.policies import cells
 from loadtests.bench.policies.protocol import Cell
+from loadtests.bench.workers import worker_pool
 
 
 def compute(
@@ -44,10 +43,7 @@ def compute(
         task = progress.add_task(text, total=len(everything), completed=done)
         if not missing:
             return
-        # Spawned, not forked: numba's threads and a fork do not go together.
-        pool = ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-        )
+        pool = worker_pool(workers, _begin)
         with pool:
             waiting = [pool.submit(_compute, group, folder) for group in _grouped(missing)]
             try:
@@ -68,9 +64,8 @@ def _grouped(missing: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _begin(parent: int) -> None:
+def _begin() -> None:
     os.nice(10)
-    end_with(parent)
     # As many processes as cores: threads of trees that wait for each other, spinning, made a fit ten times as long.
     os.environ["OMP_NUM_THREADS"] = "1"
     cells.warm_up()
