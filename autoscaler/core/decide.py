@@ -169,8 +169,8 @@ def _learned(
         slots=view.slots,
         health=view.judged.health,
         seen_pods=learn.seen_pods(state, given),
-        lead_times=learn.lead_times(state.lead_times, given.pods),
-        start_times=learn.start_times(state.start_times, given.pods),
+        lead_times=learn.lead_times(state.lead_times, given.pods, state.seen_pods),
+        start_times=learn.start_times(state.start_times, given.pods, state.seen_pods),
         templates=learn.templates(
             state.templates, given, view, now_s=context.now_s, settings=context.config.signals
         ),

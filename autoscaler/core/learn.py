@@ -6,7 +6,7 @@ for a slow model. So are pods that are slower than their siblings: a model that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from autoscaler.core import (
@@ -36,32 +36,48 @@ from autoscaler.core.types import (
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4
 PODS_REMEMBERED = 400
+# A pod that was ready before anyone watched shows when it last became so: after a probe that failed on its third day,
+# three days after it was made. No more than is ever looked ahead over is believed to have been a start.
+LONGEST_UNWATCHED_S = 1800.0
 Shown = tuple[ModelLoad, bool]
 """A model's load on one pod, and whether its waits may be learned from."""
 
 
-def lead_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
-    """Times to ready of the pods that have become ready; a pod whose container restarted tells nothing."""
+def lead_times(
+    known: LeadTimes, pods: tuple[PodStatus, ...], watched: Collection[str]
+) -> LeadTimes:
+    """Times to ready of the pods that have become ready; a pod whose container restarted tells nothing.
+
+    `watched` are the pods that were known before they were ready.
+    """
     return lead_time.learn(
         known,
-        [
-            (pod.name, pod.first_ready_s - pod.created_s)
-            for pod in pods
-            if pod.first_ready_s is not None and pod.restarts == 0
-        ],
+        [(pod.name, ready_s - pod.created_s) for pod, ready_s in _first_ready(pods, watched)],
     )
 
 
-def start_times(known: LeadTimes, pods: tuple[PodStatus, ...]) -> LeadTimes:
+def start_times(
+    known: LeadTimes, pods: tuple[PodStatus, ...], watched: Collection[str]
+) -> LeadTimes:
     """The same from when each pod had its node."""
     return lead_time.learn(
         known,
         [
-            (pod.name, pod.first_ready_s - pod.scheduled_s)
-            for pod in pods
-            if pod.first_ready_s is not None and pod.scheduled_s is not None and pod.restarts == 0
+            (pod.name, ready_s - pod.scheduled_s)
+            for pod, ready_s in _first_ready(pods, watched)
+            if pod.scheduled_s is not None
         ],
     )
+
+
+def _first_ready(
+    pods: tuple[PodStatus, ...], watched: Collection[str]
+) -> Iterator[tuple[PodStatus, float]]:
+    for pod in pods:
+        if pod.first_ready_s is None or pod.restarts > 0:
+            continue
+        if pod.name in watched or pod.first_ready_s - pod.created_s <= LONGEST_UNWATCHED_S:
+            yield pod, pod.first_ready_s
 
 
 def starts(state: WorkloadState, wait: NodeWait | None) -> LeadTimes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from autoscaler.core.lead_time import LeadTimes, learn, p90_s
+from autoscaler.core.learn import lead_times, start_times
+from autoscaler.core.types import PodStatus
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,24 @@ def test_each_pod_counts_once_and_the_oldest_of_fifty_are_forgotten() -> None:
 
 def test_a_start_before_its_creation_is_no_start() -> None:
     assert learn(LeadTimes(), [("pod", -3.0)]) == LeadTimes()
+
+
+@pytest.mark.parametrize(
+    ("ready_after_s", "watched", "learned"),
+    [
+        pytest.param(240.0, (), (240.0,), id="it was there when the controller came"),
+        pytest.param(
+            3 * 86400.0, (), (), id="ready again on its third day, after a probe that failed"
+        ),
+        pytest.param(2000.0, (), (), id="longer than is ever looked ahead over"),
+        pytest.param(2000.0, ("bert-1",), (2000.0,), id="so long while somebody watched"),
+    ],
+)
+def test_what_the_pods_that_are_there_tell(
+    ready_after_s: float, watched: tuple[str, ...], learned: tuple[float, ...]
+) -> None:
+    pod = PodStatus(
+        name="bert-1", created_s=1000.0, scheduled_s=1000.0, first_ready_s=1000.0 + ready_after_s
+    )
+    assert lead_times(LeadTimes(), (pod,), watched).observed_s == learned
+    assert start_times(LeadTimes(), (pod,), watched).observed_s == learned
