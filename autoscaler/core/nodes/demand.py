@@ -51,7 +51,11 @@ def keep_highest(
 
 
 def patience_s(given_s: float | None, lead_s: Sequence[float]) -> float:
-    """As given, else two measured lead times between 300 s and 1800 s: what is let go costs one to come back."""
+    """As given, else one measured lead time between 300 s and 1800 s.
+
+    A node that is let go and asked for again is paid for a lead time before it is of use. Kept for as long as that, it
+    costs at most twice what the better of both does, whatever comes (ski rental: Karlin et al., Algorithmica 3, 1988).
+    """
     if given_s is not None:
         return given_s
-    return min(1800.0, max(300.0, 2.0 * max(lead_s, default=0.0)))
+    return min(1800.0, max(300.0, max(lead_s, default=0.0)))

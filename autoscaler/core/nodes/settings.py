@@ -59,7 +59,7 @@ class NodeSettings:
     mode: HeadroomMode = HeadroomMode.AUTO
     pools: Mapping[str, PoolSettings] = field(default_factory=dict)
     patience_s: float | None = None
-    """For how long the highest demand that was expected is kept; None: two measured lead times, 300 s to 1800 s."""
+    """For how long the highest demand that was expected is kept; None: the longest lead time, 300 s to 1800 s."""
     stock_out_backoff_s: float = 300.0
     """A pool that could not be had is asked again after this, twice as long each time it fails anew, up to"""
     stock_out_max_backoff_s: float = 1800.0

@@ -72,8 +72,8 @@ def test_headroom_falls_with_the_pods_that_arrive_and_with_nothing_else() -> Non
     bert.ahead_rps = (15.0, 15.0)
     assert world.headroom() == 3  # the forecast fell: patience
     assert decided(world.run()).reason is Reason.NODE_HEADROOM_KEPT
-    assert world.headroom(seconds=560.0) == 3
-    assert world.headroom(seconds=60.0) == 0  # two lead times of 300 s later
+    assert world.headroom(seconds=270.0) == 3
+    assert world.headroom(seconds=30.0) == 0  # a lead time of 300 s later
     assert decided(world.run()).reason is Reason.NODES_UNNEEDED
 
 
