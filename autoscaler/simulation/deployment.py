@@ -130,14 +130,18 @@ class Deployment:
         pod.placed_s = at_s
         if is_there:
             pod.node.ready_s = pod.ready_s = at_s
+            pod.took_s = self._ready_s(pod, 0.0)
         else:
-            exact_s = max(at_s, pod.node.ready_s) + template.startup.draw_s(pod.number)
-            probed = template.startup.median_s > 0.0
-            pod.ready_s = math.ceil(exact_s / PROBE_S) * PROBE_S if probed else exact_s
+            pod.ready_s = self._ready_s(pod, max(at_s, pod.node.ready_s))
         pod.server = self._serve(pod.ready_s)
         if template.life_s is not None:
             draws = np.random.default_rng((template.seed, pod.number, _LIFE_STREAM))
             pod.fails_s = pod.ready_s + float(draws.exponential(template.life_s))
+
+    def _ready_s(self, pod: Pod, from_s: float) -> float:
+        startup = self.template.startup
+        exact_s = from_s + startup.draw_s(pod.number)
+        return math.ceil(exact_s / PROBE_S) * PROBE_S if startup.median_s > 0.0 else exact_s
 
     def _serve(self, ready_s: float) -> int:
         ratios = self.template.slowdown_ratios

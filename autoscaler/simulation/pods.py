@@ -31,6 +31,8 @@ class Pod:
     server: int | None = None
     deleted_s: float | None = None
     fails_s: float = np.inf
+    took_s: float = 0.0
+    """What its start-up had taken, of one that was there before the run began; such a one is held from 0 on."""
 
     @property
     def name(self) -> str:
@@ -47,12 +49,11 @@ class Pod:
         return PodStatus(
             name=self.name,
             template_hash="v1",
-            created_s=EPOCH_S + self.created_s,
+            created_s=EPOCH_S + self.created_s - self.took_s,
             ready_s=ready_s,
-            # Those that were there from the start tell no start-up time.
-            first_ready_s=ready_s if self.ready_s > 0.0 else None,
+            first_ready_s=ready_s,
             scheduled_s=(
-                EPOCH_S + max(self.placed_s, self.node.ready_s)
+                EPOCH_S + max(self.placed_s, self.node.ready_s) - self.took_s
                 if self.node is not None and placed
                 else None
             ),

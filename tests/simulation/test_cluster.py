@@ -90,6 +90,19 @@ def test_a_starting_pod_is_ready_on_the_probe_grid_and_tells_its_start_up() -> N
     assert 0.0 <= started.ready_s - started.created_s - exact_s < 5.0
 
 
+def test_pods_that_were_there_tell_their_start_ups_and_are_paid_from_the_run_s_start_on() -> None:
+    world = cluster()
+    world.advance(60.0)
+    pods = world.tick_input().workloads[0].pods
+    startup = Startup(median_s=40.0)
+    for number, pod in enumerate(pods):
+        assert pod.first_ready_s == EPOCH_S
+        took_s = pod.first_ready_s - pod.created_s
+        assert 0.0 <= took_s - startup.draw_s(number) < 5.0
+        assert pod.scheduled_s == pod.created_s
+    assert world.gpu_hours == pytest.approx(2 * 60.0 / 3600.0)
+
+
 def test_a_pod_that_goes_is_seen_until_it_has_finished_and_is_paid_alike_at_every_period() -> None:
     hours = []
     for period_s in (5.0, 15.0, 60.0):
