@@ -13,6 +13,7 @@ from autoscaler.core import (
     demand,
     lead_time,
     prior,
+    sequences,
     service_readings,
     service_time,
     sick,
@@ -298,7 +299,12 @@ def _take_loads(
                     threshold_s=threshold_s,
                     replicas=replicas,
                 )
-    return replace(known, service=service, variability=learned)
+    generated = [load for load, _ in shown if load.tokens]
+    seen = known.sequences
+    if generated:
+        most_seen = max((item.batch_size for item in service.evidence), default=0)
+        seen = sequences.learn(seen, generated, most_seen=most_seen)
+    return replace(known, service=service, variability=learned, sequences=seen)
 
 
 def fill_minute(

@@ -13,6 +13,7 @@ from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.state import NodesState
 from autoscaler.core.rehearsal import Rehearsal
+from autoscaler.core.sequences import Sequences
 from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.sickness import PodHealth
 from autoscaler.core.signals import PodTrack
@@ -32,6 +33,8 @@ class ModelKnowledge:
     variability: Variability = field(default_factory=Variability)
     agreed: Variability | None = None
     """The variability when Triton's statistics last agreed with the times that are known; None: never compared."""
+    sequences: Sequences = field(default_factory=Sequences)
+    """Of an engine that generates tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

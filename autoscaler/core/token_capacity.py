@@ -17,15 +17,13 @@ from statistics import NormalDist
 
 from autoscaler.core.latency import main_objective
 from autoscaler.core.observe import View
+from autoscaler.core.sequences import Sequences
 from autoscaler.core.service_time import ServiceTimes, service_times
-from autoscaler.core.signals import ModelLoad
 from autoscaler.core.state import ModelKnowledge
 from autoscaler.core.types import LatencyObjective
 
 # vLLM preempts sequences when its cache is full; below that, long answers still grow.
 FULL_CACHE_RATIO = 0.9
-# A cache that is hardly used tells nothing about what a sequence takes of it.
-MIN_CACHE_RATIO = 0.02
 TRUST_RATIO = 2.0
 # A server that has just begun to be seen may run this many, whatever was learned.
 FEWEST_TRUSTED = 8
@@ -64,11 +62,10 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     steps = service_times(replace(known, max_batch_size=trusted))
     if steps is None:
         return None
-    loads = [m for load in view.loads for m in load.models if m.model == model.model]
-    limits = {"what was seen so far": trusted, **_limits(loads)}
+    limits = {"what was seen so far": trusted, **_limits(model.sequences)}
     attainable = True
     for objective in view.slo.objectives:
-        allowed_s = _allowed_step_s(objective, loads)
+        allowed_s = _allowed_step_s(objective, model.sequences)
         if allowed_s is None:
             continue
         within = sum(1 for seconds in steps.batch_s if seconds <= allowed_s)
@@ -90,28 +87,24 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     )
 
 
-def _limits(loads: list[ModelLoad]) -> dict[str, int]:
-    """What the running replicas show of their own limits."""
+def _limits(shown: Sequences) -> dict[str, int]:
+    """What the replicas have shown of their own limits."""
     limits: dict[str, int] = {}
-    running = [m for m in loads if m.running is not None and m.running >= 1.0]
-    cached = [m for m in running if m.cache_ratio is not None and m.cache_ratio >= MIN_CACHE_RATIO]
-    if cached:
-        each = sum(m.cache_ratio or 0.0 for m in cached) / sum(m.running or 0.0 for m in cached)
-        limits["the key-value cache"] = max(1, math.floor(FULL_CACHE_RATIO / each))
-    full = [m.running for m in running if m.pending is not None and m.pending >= 1.0 and m.running]
-    if full:
-        limits["the engine's batch"] = max(1, math.floor(max(full)))
+    if shown.cache_ratio_each is not None:
+        limits["the key-value cache"] = max(
+            1, math.floor(FULL_CACHE_RATIO / shown.cache_ratio_each)
+        )
+    if shown.full_at is not None:
+        limits["the engine's batch"] = shown.full_at
     return limits
 
 
-def _allowed_step_s(objective: LatencyObjective, loads: list[ModelLoad]) -> float | None:
+def _allowed_step_s(objective: LatencyObjective, shown: Sequences) -> float | None:
     """How long a step may take. None: this objective does not say."""
     if objective.signal == "tpot":
         return objective.threshold_s
-    if objective.signal == "latency":
-        requests = sum(m.requests for m in loads)
-        tokens = sum(m.requests * m.items_per_request for m in loads)
-        return objective.threshold_s * requests / (ANSWER_SPREAD * tokens) if tokens > 0.0 else None
+    if objective.signal == "latency" and shown.tokens_each is not None:
+        return objective.threshold_s / (ANSWER_SPREAD * shown.tokens_each)
     return None
 
 

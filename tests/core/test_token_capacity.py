@@ -73,6 +73,14 @@ def test_what_limits_a_replica(story: TokenStory, capacity_rps: float) -> None:
     assert story.learn().run(300).facts.capacity_rps == pytest.approx(capacity_rps, rel=0.04)
 
 
+def test_a_request_that_waits_for_the_next_step_fills_no_batch() -> None:
+    """Three run on each of twelve replicas and one waits, as behind a long prompt: each carries as much as before."""
+    story = TokenStory(replicas=3, tokens_rps=2400.0).learn()
+    story.replicas, story.tokens_rps, story.waiting = 12, 1200.0, 1.0
+    decision = story.run(60)
+    assert decision.facts.capacity_rps == pytest.approx(1095.0, rel=0.03)
+
+
 def test_a_token_that_takes_too_long_alone_is_no_question_of_replicas() -> None:
     decision = TokenStory(slo="p95 tpot < 10ms", tokens_rps=100.0).run(300)
     (finding,) = [f for f in decision.findings if f.reason is Reason.SLO_UNATTAINABLE]

@@ -1,0 +1,87 @@
+"""What an engine with continuous batching shows of its sequences: the cache that each takes, how long answers are, and
+at how many the batch is full.
+
+A scrape shows a moment. Of three sequences one may have a prompt ten times as long as the others; and a request waits
+for a step to begin also where few run. So means are over some minutes, and a batch passes for full only where requests
+spend most of the time to their first token in the queue, while about as many run as ever did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoscaler.core.signals import ModelLoad
+
+# A cache that is hardly used tells nothing about what a sequence takes of it.
+MIN_CACHE_RATIO = 0.02
+# What each tick leaves of the ones before: fifty count.
+KEPT_RATIO = 0.98
+# The queue's share of the time to the first token behind a full batch. A prompt of 4,000 tokens is read in 200 ms, and
+# one that comes meanwhile waits for half of that.
+QUEUED_RATIO = 0.5
+# The most that were seen is a mean by Little's law, which chance moves.
+NEARLY = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequences:
+    """Of one model on one pod template; sums fade."""
+
+    cache_ratio: float = 0.0
+    """Parts of a replica's cache that were held, and"""
+    running: float = 0.0
+    """the sequences that held them."""
+    requests: float = 0.0
+    tokens: float = 0.0
+    """Of their answers."""
+    full_at: int | None = None
+    """The batch that was full while others waited; None: none was, or more have run since."""
+
+    @property
+    def cache_ratio_each(self) -> float | None:
+        """The part of the cache that one takes; None: not seen."""
+        return self.cache_ratio / self.running if self.running > 0.0 else None
+
+    @property
+    def tokens_each(self) -> float | None:
+        """Mean tokens of an answer; None: not seen."""
+        return self.tokens / self.requests if self.requests > 0.0 else None
+
+
+def learn(known: Sequences, loads: Sequence[ModelLoad], *, most_seen: int) -> Sequences:
+    """With one tick's loads of all pods; `most_seen`: the largest mean count that a step was timed at."""
+    cached = [
+        (m.cache_ratio, m.running)
+        for m in loads
+        if m.cache_ratio is not None
+        and m.cache_ratio >= MIN_CACHE_RATIO
+        and m.running is not None
+        and m.running >= 1.0
+    ]
+    requests = sum(m.requests for m in loads)
+    tokens = sum(m.requests * m.items_per_request for m in loads)
+    kept_cache, kept_answers = (KEPT_RATIO if seen else 1.0 for seen in (cached, tokens > 0.0))
+    return Sequences(
+        cache_ratio=kept_cache * known.cache_ratio + sum(ratio for ratio, _ in cached),
+        running=kept_cache * known.running + sum(running for _, running in cached),
+        requests=kept_answers * known.requests + (requests if tokens > 0.0 else 0.0),
+        tokens=kept_answers * known.tokens + tokens,
+        full_at=_full_at(known.full_at, loads, most_seen),
+    )
+
+
+def _full_at(known: int | None, loads: Sequence[ModelLoad], most_seen: int) -> int | None:
+    running = [m.running for m in loads if m.running is not None]
+    if known is not None and max(running, default=0.0) > known:
+        known = None
+    full = [
+        m.running
+        for m in loads
+        if m.running is not None
+        and m.running >= max(1.0, NEARLY * most_seen)
+        and (m.pending or 0.0) >= 1.0
+        and (m.queue_ratio is None or m.queue_ratio >= QUEUED_RATIO)
+    ]
+    return max(known or 0, math.floor(max(full))) if full else known
