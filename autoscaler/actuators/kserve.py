@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from autoscaler.actuators.scale import as_scale
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
@@ -58,7 +59,7 @@ class KServeActuator:
 
 def patch(write: ReplicaWrite, action: SetReplicas) -> list[dict[str, object]]:
     """The write's JSON patch with its numbers. Annotations take strings."""
-    numbers: dict[object, object] = {None: action.replicas, "observed": action.observed}
+    numbers: dict[object, object] = {None: action.replicas, "observed": as_scale(action.observed)}
     done: list[dict[str, object]] = []
     for step in write.patch:
         value = numbers.get(step["value"], step["value"])

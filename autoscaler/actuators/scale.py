@@ -61,6 +61,11 @@ class ScaleActuator:
 def patch(action: SetReplicas) -> list[dict[str, object]]:
     """RFC 6902: refuses unless spec.replicas is still what was observed."""
     return [
-        {"op": "test", "path": "/spec/replicas", "value": action.observed},
-        {"op": "replace", "path": "/spec/replicas", "value": action.replicas},
+        {"op": "test", "path": "/spec/replicas", "value": as_scale(action.observed)},
+        {"op": "add", "path": "/spec/replicas", "value": action.replicas},
     ]
+
+
+def as_scale(observed: int) -> int | None:
+    """What a test must find in a Scale. None, which is an absence: the API server leaves a 0 out of its JSON."""
+    return observed or None

@@ -143,7 +143,7 @@ def _standard(view: ServiceView, deployment: str) -> Resolved:
                 path=path,
                 patch=(
                     {"op": "test", "path": "/spec/replicas", "value": "observed"},
-                    {"op": "replace", "path": "/spec/replicas", "value": None},
+                    {"op": "add", "path": "/spec/replicas", "value": None},
                 ),
             )
         )

@@ -148,7 +148,7 @@ async def test_what_becomes_of_a_scale(code: int, body: str, outcome: Outcome) -
     assert asked.content_type == JSON_PATCH
     assert json.loads(asked.body) == [
         {"op": "test", "path": "/spec/replicas", "value": 2},
-        {"op": "replace", "path": "/spec/replicas", "value": 4},
+        {"op": "add", "path": "/spec/replicas", "value": 4},
     ]
 
 

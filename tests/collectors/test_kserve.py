@@ -138,7 +138,7 @@ def action(replicas: int) -> SetReplicas:
 @pytest.mark.parametrize(
     ("told", "steps"),
     [
-        (resolved(), [("test", "/spec/replicas", 2), ("replace", "/spec/replicas", 5)]),
+        (resolved(), [("test", "/spec/replicas", 2), ("add", "/spec/replicas", 5)]),
         (
             resolved(class_given="none"),
             [("test", "/metadata/resourceVersion", "41"), ("add", "/spec/predictor/minReplicas", 5)],
