@@ -37,14 +37,7 @@ class Dispatcher:
     ) -> ActionResult:
         unsent = partial(_result, action)
         async with gate:
-            try:
-                result = await self._fence.send(
-                    partial(self._timed, action), unsent, until_s=until_s
-                )
-            except Exception as error:
-                # The border between workloads. Whether it was written is not known, so it is looked at again.
-                log.exception("actuator failed", extra={"about": str(action.workload)})
-                result = unsent(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")
+            result = await self._fence.send(partial(self._timed, action), unsent, until_s=until_s)
         if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
             log.warning(
                 "action not carried out",

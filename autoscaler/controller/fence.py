@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +18,8 @@ from autoscaler.errors import (
     LeadershipLost,
     SourceDenied,
 )
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -59,3 +62,8 @@ class Fence:
             return unsent(Outcome.REJECTED, str(error))
         except AutoscalerError as error:
             return unsent(Outcome.UNKNOWN, str(error))
+        except Exception as error:
+            # The border between writes: the tick goes on to acknowledge those that were made. Whether this one was is
+            # not known, so it is looked at again.
+            log.exception("write failed")
+            return unsent(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")

@@ -35,6 +35,7 @@ def unsent(outcome: Outcome, message: str) -> Answer:
         (LeadershipLost("gone"), Outcome.REJECTED, "not sent: leadership was lost"),
         (ActuationUnknown("504"), Outcome.UNKNOWN, "504"),
         (SourceUnavailable("503"), Outcome.UNKNOWN, "503"),
+        (KeyError("resourceVersion"), Outcome.UNKNOWN, "KeyError: 'resourceVersion'"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
