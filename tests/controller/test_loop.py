@@ -401,6 +401,21 @@ async def test_changes_and_refusals_become_events() -> None:
         assert c.metric("forescale_fleet_refused_workloads") == 1.0
 
 
+async def test_a_write_that_is_refused_in_every_tick_is_told_once_an_hour() -> None:
+    async with running(FakeController()) as c:
+        c.engine.targets = {"bert": 3}
+        c.actuator.errors = {"bert": ActuationRejected("status 403: forbidden")}
+        await c.clock.advance(3500)
+        told = ("ScaleRejected", "Not scaled from 2 to 3 replicas: status 403: forbidden")
+        assert [(n.reason, n.message) for n in c.events.notes] == [told]
+        assert len(c.actuator.sent) == 350
+        await c.clock.advance(200)
+        assert [n.reason for n in c.events.notes] == ["ScaleRejected"] * 2
+        c.actuator.errors = {}
+        await c.clock.advance(10)
+        assert c.events.notes[-1].message == "Scaled from 2 to 3 replicas: as told"
+
+
 async def test_an_event_that_cannot_be_written_is_counted() -> None:
     async with running(FakeController()) as c:
         c.events.error = SourceUnavailable("503")
