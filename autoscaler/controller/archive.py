@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # Of a shutdown's 30 s, and of a start: longer than a slow API server, shorter than patience.
 SAVE_TIMEOUT_S = 8.0
 LOAD_TIMEOUT_S = 10.0
+# A volume over the network whose server has gone hangs and gives no error.
+JOURNAL_TIMEOUT_S = 5.0
 
 
 class Archive:
@@ -51,6 +53,9 @@ class Archive:
         self._offload = offload
         self._saving: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._begins_anew = False
+        """Records are missing from the journal's file: it can't go on."""
         self._saved_at_s = float("-inf")
 
     async def begin(self) -> None:
@@ -63,7 +68,7 @@ class Archive:
         if journal is None:
             return
         state = self._engine.snapshot()
-        await self._journaled(lambda: journal.open(state, now_s))
+        await self._written(lambda: journal.open(state, now_s))
         self._tidy()
 
     async def keep(self, record: TickRecord) -> None:
@@ -72,7 +77,11 @@ class Archive:
             await self._accounts.keep(record.input)
         journal = self._journal
         if journal is not None:
-            await self._journaled(lambda: journal.append(record, self._engine.snapshot))
+            if self._begins_anew:
+                state = self._engine.snapshot()
+                await self._written(lambda: journal.open(state, record.input.now_s))
+            else:
+                await self._written(lambda: journal.append(record, self._engine.snapshot))
             self._metrics.journal_bytes.set(journal.written_bytes)
             self._tidy()
         now_s = self._clock.monotonic_s()
@@ -95,7 +104,7 @@ class Archive:
         """Without a word to the cluster."""
         self._stop_tasks()
         if self._journal is not None:
-            await self._journaled(self._journal.close)
+            await self._written(self._journal.close)
 
     def _stop_tasks(self) -> None:
         for task in (self._saving, self._tidying):
@@ -134,15 +143,31 @@ class Archive:
         self._metrics.checkpoint_bytes.set(len(data))
         self._metrics.checkpoint_saved.set(now_s)
 
+    async def _written(self, work: Callable[[], None]) -> None:
+        """One write at a time. One that hangs is waited for once; until it ends nothing is written beside it."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.ensure_future(self._journaled(work))
+            self._begins_anew = False
+            try:
+                await within(self._clock, JOURNAL_TIMEOUT_S, asyncio.shield(self._writing))
+            except TimeoutError:
+                self._not_journaled(f"the disk did not answer within {JOURNAL_TIMEOUT_S:g} s")
+        else:
+            self._begins_anew = True
+            self._not_journaled("the disk does not answer")
+
     async def _journaled(self, work: Callable[[], None]) -> None:
         try:
             await self._offload(work)
         except OSError as error:
-            self._metrics.journal_failures.inc()
-            self._metrics.journal_ok.set(0)
-            log.warning("journal not written", extra={"error": str(error)})
+            self._not_journaled(str(error))
         else:
             self._metrics.journal_ok.set(1)
+
+    def _not_journaled(self, why: str) -> None:
+        self._metrics.journal_failures.inc()
+        self._metrics.journal_ok.set(0)
+        log.warning("journal not written", extra={"error": why})
 
     def _tidy(self) -> None:
         journal = self._journal

@@ -125,6 +125,8 @@ class Process:
         log.info("stopped")
 
     async def _begin_and_loop(self, stop: asyncio.Event) -> None:
+        # Whoever holds the lease and hangs before its first tick is stuck as well.
+        self.loop.alive_at_s = self.clock.monotonic_s()
         await self.archive.begin()
         await self.loop.run(stop)
 

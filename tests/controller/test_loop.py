@@ -29,7 +29,7 @@ from autoscaler.errors import (
 from autoscaler.rules.controller import INTERVAL, RULES
 from autoscaler.simulation.journal_file import files_in, open_journal
 from tests.fakes.clock import START_S, settle
-from tests.fakes.controller import FakeController
+from tests.fakes.controller import Disk, FakeController
 
 BERT = WorkloadId(namespace="team", name="bert")
 
@@ -330,6 +330,55 @@ async def test_a_full_disk_costs_the_journal_and_nothing_else(tmp_path: Path) ->
         await c.clock.advance(20)
         assert c.metric("forescale_journal_writable") == 1.0
         assert len(files_in(tmp_path / "j")) == 1
+
+
+async def test_a_disk_that_hangs_costs_the_journal_and_nothing_else(tmp_path: Path) -> None:
+    """A volume over the network whose server has gone: no error, no answer."""
+    disk = Disk()
+    journal = Journal(JournalSettings(path=str(tmp_path)), config=EngineConfig(), identity="me")
+    async with running(FakeController(journal=journal, disk=disk)) as c:
+        await c.clock.advance(10)
+        disk.answers.clear()
+        begun = disk.begun
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(40)
+        assert ticks(c) == [0, 10, 20, 30, 40, 50]
+        assert c.cluster.replicas == {"bert": 3}
+        assert disk.begun == begun + 1  # nothing piles up behind it
+        assert c.metric("forescale_journal_writable") == 0.0
+        assert c.metric("forescale_journal_failures_total") == 4.0
+        disk.answers.set()
+        await c.clock.advance(20)
+        assert c.metric("forescale_journal_writable") == 1.0
+    # With a gap, neither replays as one file.
+    lengths = []
+    for path in files_in(tmp_path):
+        with open_journal(path) as file:
+            lengths.append(len(list(file.records())))
+    assert lengths == [3, 1]
+
+
+async def test_a_disk_that_hangs_from_the_start_does_not_keep_the_lead_without_a_tick(
+    tmp_path: Path,
+) -> None:
+    disk = Disk()
+    disk.answers.clear()
+    journal = Journal(JournalSettings(path=str(tmp_path)), config=EngineConfig(), identity="me")
+    async with running(FakeController(journal=journal, disk=disk)) as c:
+        await c.clock.advance(30)
+        assert ticks(c) == [5, 15, 25]
+
+
+async def test_a_leader_that_never_comes_to_its_first_tick_shows_in_liveness() -> None:
+    c = FakeController()
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    c.process.archive.begin = hangs  # type: ignore[method-assign]
+    async with running(c):
+        await c.clock.advance(61)
+        assert c.process.stuck() == "no tick has begun or ended for 61 s, expected one every 10 s"
 
 
 async def test_history_is_asked_for_once_and_handed_over_once() -> None:
