@@ -20,6 +20,8 @@ V = TypeVar("V")
 # A kind of object that the cluster does not know may be installed later.
 LOOK_AGAIN_S = 300.0
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# A watch lasts minutes. One that is over sooner and has told nothing was cut by somebody on the way.
+SHORT_S = 1.0
 
 
 class Mirror(Generic[V]):
@@ -76,6 +78,10 @@ class Mirror(Generic[V]):
                     wait_s = max(wait_s, error.retry_after_s)
                 failures += 1
                 await self._clock.sleep(wait_s)
+            except Exception as error:
+                # Whoever runs this begins it again; what is known is old until then.
+                self.error = f"{type(error).__name__}: {error}"
+                raise
 
     async def try_relist(self) -> None:
         """As `relist`; why it could not be read is kept as `error`."""
@@ -110,19 +116,27 @@ class Mirror(Generic[V]):
         """Watches, resuming where a stream ends, until the history is gone or the connection fails."""
         failures = 0
         while True:
+            begun_s, told = self._clock.monotonic_s(), False
             try:
                 async for kind, item in self._client.watch(
                     self.path, version, accept=self._watch_accept
                 ):
                     self._apply(kind, item)
                     version = _metadata(item, "resourceVersion") or version
-                    failures, self.error = 0, None
+                    self.error, told = None, told or kind != "BOOKMARK"
+                broken = None
             except SourceExpired:
                 log.info("%s: the watch's history is gone, listing anew", self.path)
                 return
             except SourceUnavailable as error:
+                broken = str(error)
+            if told or self._clock.monotonic_s() - begun_s >= SHORT_S:
+                failures = 0
+            elif broken is None:
+                broken = "the watch ends as soon as it has begun"
+            if broken is not None:
                 # What is known stays valid, and the watch goes on from the last version seen.
-                self.error = str(error)
+                self.error = broken
                 await self._clock.sleep(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)])
                 failures += 1
 
