@@ -132,8 +132,9 @@ class KubernetesCollector:
         pods = self._pods_by_target()
         templates = self._newest_templates()
         holders = {holder.target: holder.name for holder in self._holders.objects.values()}
-        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything.
-        known = self._pods.synced and self._pods.error is None
+        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything. Pods of
+        # a ReplicaSet that is not known yet belong to nobody.
+        known = all(m.synced and m.error is None for m in (self._pods, self._replica_sets))
         seen = []
         for mirror in self._targets:
             for view in mirror.objects.values():
@@ -149,7 +150,7 @@ class KubernetesCollector:
                             pods_known=known,
                         )
                     )
-        seen += self._seen_services(pods, templates, pods_known=known)
+        seen += self._seen_services(pods, templates, holders, pods_known=known)
         if any(self._places(item) for item in seen):
             seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
@@ -220,6 +221,7 @@ class KubernetesCollector:
         self,
         pods: dict[str, tuple[PodStatus, ...]],
         templates: dict[str, str],
+        holders: dict[tuple[str, str, str], str],
         *,
         pods_known: bool,
     ) -> list[Seen]:
@@ -241,6 +243,7 @@ class KubernetesCollector:
                 defaults,
                 pods,
                 templates,
+                holders,
                 pods_known=pods_known,
                 knative_follows=self._knative_follows,
             )

@@ -153,6 +153,7 @@ def seen_service(
     defaults: Defaults,
     pods: dict[str, tuple[PodStatus, ...]],
     templates: dict[str, str],
+    holders: dict[tuple[str, str, str], str],
     *,
     pods_known: bool,
     knative_follows: bool,
@@ -164,6 +165,7 @@ def seen_service(
         service,
         deployment=live.name if live else None,
         revision=live.revision if live else None,
+        holder=holders.get((live.namespace, live.kind, live.name)) if live else None,
         knative_follows=knative_follows,
     )
     parsed = parse_workload(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.seen import Seen
@@ -109,6 +111,53 @@ async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -
     assert write is not None
     assert write.path == f"{APPS}/bert-predictor/scale"
     assert collector.uid(seen.id) == f"{SERVICES}/bert"
+
+
+async def test_an_autoscaler_of_somebodys_own_holds_the_deployment_of_a_service(
+    tmp_path: Path,
+) -> None:
+    """`external` says that somebody else than KServe scales it: that may be KEDA."""
+    api = ClusterApi()
+    annotations = {
+        "forescale.io/slo": "99% < 300ms",
+        "serving.kserve.io/autoscalerClass": "external",
+    }
+    service = {"namespace": "team", "name": "bert", "annotations": annotations}
+    api.put(f"{SERVICES}/bert", {"metadata": service, "spec": {"predictor": {}}})
+    made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
+    ]
+    api.put(f"{APPS}/bert-predictor", made)
+    api.put(
+        "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/keda-hpa-bert",
+        {
+            "metadata": {
+                "namespace": "team",
+                "name": "keda-hpa-bert",
+                "ownerReferences": [{"kind": "ScaledObject", "name": "bert"}],
+            },
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "bert-predictor"}},
+        },
+    )
+    (seen,), collector = await looked(api, tmp_path)
+    assert seen.replicas.held_by == "ScaledObject team/bert"
+    assert collector.write_of(seen.id) is None
+
+
+@pytest.mark.parametrize("broken", ["/api/v1/pods", "/apis/apps/v1/replicasets"])
+async def test_pods_are_known_only_while_they_and_their_owners_are_watched(
+    broken: str, tmp_path: Path
+) -> None:
+    """Pods of a ReplicaSet that was made since are nobody's."""
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "mine:1"))
+    put_pods(api, "a", 1)
+    (seen,), collector = await looked(api, tmp_path)
+    assert seen.pods_known
+    (mirror,) = [mirror for mirror in collector.mirrors if mirror.path == broken]
+    mirror.error = "status 403"
+    assert [item.pods_known for item in collector.observe()] == [False]
 
 
 async def test_a_copy_without_its_service_is_left_alone(tmp_path: Path) -> None:
