@@ -128,17 +128,20 @@ class ConfigMapCheckpoint:
 
     def __init__(self, api: MapApi, name: str, *, part_bytes: int = PART_BYTES) -> None:
         self._api, self._name, self._part_bytes = api, name, part_bytes
-        self._slot = "b"
+        self._slot: str | None = None
+        """That of the index which is stored; None: not known, as after a write that may or may not have happened."""
 
     async def save(self, data: bytes) -> None:
         """Further parts first, then the index that makes them valid."""
-        self._slot = "a" if self._slot == "b" else "b"
+        used = self._slot or await self._stored_slot()
+        slot, self._slot = "b" if used == "a" else "a", None
         size = self._part_bytes
         parts = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
         for number, part in enumerate(parts[1:], start=1):
-            await self._api.write(self._part_name(self._slot, number), {PART: part})
-        index = _Index(sha256=hashlib.sha256(data).hexdigest(), parts=len(parts), slot=self._slot)
+            await self._api.write(self._part_name(slot, number), {PART: part})
+        index = _Index(sha256=hashlib.sha256(data).hexdigest(), parts=len(parts), slot=slot)
         await self._api.write(self._name, {INDEX: encode(index), PART: parts[0]})
+        self._slot = slot
 
     async def load(self) -> bytes | None:
         """
@@ -168,6 +171,14 @@ class ConfigMapCheckpoint:
                 f"ConfigMap {self._name}: its parts do not belong together, starting cold"
             )
         return data
+
+    async def _stored_slot(self) -> str | None:
+        """None: what is stored is no checkpoint, so nothing is lost with it."""
+        main = await self._api.read(self._name)
+        try:
+            return decode(main[INDEX], _Index).slot if main else None
+        except (KeyError, ValueError):
+            return None
 
     def _part_name(self, slot: str, number: int) -> str:
         return f"{self._name}-{slot}-{number}"

@@ -19,6 +19,8 @@ class FakeMaps:
     def __init__(self) -> None:
         self.maps: dict[str, dict[str, bytes]] = {}
         self.fail_after: int | None = None
+        self.unanswered = ""
+        """A write of this one is made, and its answer lost."""
 
     async def read(self, name: str) -> Mapping[str, bytes] | None:
         return self.maps.get(name)
@@ -29,6 +31,8 @@ class FakeMaps:
                 raise ActuationUnknown("no answer")
             self.fail_after -= 1
         self.maps[name] = dict(data)
+        if name == self.unanswered:
+            raise ActuationUnknown("no answer")
 
 
 def blob(size: int, seed: int = 1) -> bytes:
@@ -87,6 +91,33 @@ async def test_a_writer_that_dies_half_way_leaves_the_old_one(writes: int) -> No
     with pytest.raises(ActuationUnknown):
         await successor.save(blob(3800, seed=2))
     assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+async def test_a_second_failure_leaves_the_old_one_too(writes: int, after: int) -> None:
+    """A save that timed out in an outage, and the next one a minute later, of which the controller dies."""
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await store.save(blob(3500))
+    for fail_after in (writes, after):
+        maps.fail_after = fail_after
+        with pytest.raises(ActuationUnknown):
+            await store.save(blob(3800, seed=2))
+    assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500)
+
+
+async def test_an_index_whose_write_had_no_answer_and_yet_was_made_is_spared() -> None:
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await store.save(blob(3500))
+    maps.unanswered = "s"
+    with pytest.raises(ActuationUnknown):
+        await store.save(blob(3500, seed=2))
+    maps.unanswered, maps.fail_after = "", 2
+    with pytest.raises(ActuationUnknown):
+        await store.save(blob(3500, seed=3))
+    assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500, seed=2)
 
 
 @pytest.mark.parametrize("broken", ["missing", "foreign", "index"])
