@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from autoscaler.clock import Clock
 from autoscaler.controller.accounts import AccountKeeper
-from autoscaler.controller.checkpoint import pack, unpack
+from autoscaler.controller.checkpoint import loaded, pack, unpack
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.leader import Leadership
@@ -23,9 +23,8 @@ from autoscaler.errors import AutoscalerError
 
 log = logging.getLogger(__name__)
 
-# Of a shutdown's 30 s, and of a start: longer than a slow API server, shorter than patience.
+# Of a shutdown's 30 s: longer than a slow API server, shorter than patience.
 SAVE_TIMEOUT_S = 8.0
-LOAD_TIMEOUT_S = 10.0
 # A volume over the network whose server has gone hangs and gives no error.
 JOURNAL_TIMEOUT_S = 5.0
 
@@ -115,7 +114,7 @@ class Archive:
 
     async def _restore(self) -> None:
         try:
-            data = await within(self._clock, LOAD_TIMEOUT_S, self._store.load())
+            data = await loaded(self._store, self._clock)
             if data is None:
                 log.info("no checkpoint: starting cold")
                 return

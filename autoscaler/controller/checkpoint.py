@@ -16,13 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from autoscaler.clock import Clock
 from autoscaler.codec import decode, encode
+from autoscaler.controller.deadline import within
+from autoscaler.controller.ports import CheckpointStore
 from autoscaler.core.state import STATE_VERSION, EngineState
-from autoscaler.errors import SourceInvalid
+from autoscaler.errors import SourceInvalid, SourceUnavailable
 
 # A ConfigMap may hold 1 MiB; the rest is for its metadata.
 PART_BYTES = 900 * 1024
 INDEX, PART = "index", "part"
+# A start waits no longer than this, and for what took weeks to learn no less.
+LOAD_TIMEOUT_S = 5.0
+LOAD_PAUSES_S = (1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,20 @@ def unpack(data: bytes) -> Checkpoint:
         return decode(text, Checkpoint)
     except ValueError as error:
         raise SourceInvalid(f"checkpoint: {error}, starting cold") from error
+
+
+async def loaded(store: CheckpointStore, clock: Clock) -> bytes | None:
+    """What is stored, asked for again where there is no answer: without it, it is soon written over.
+
+    Raises:
+        TimeoutError, SourceError or OSError: after the last try.
+    """
+    for pause_s in LOAD_PAUSES_S:
+        try:
+            return await within(clock, LOAD_TIMEOUT_S, store.load())
+        except (SourceUnavailable, TimeoutError):
+            await clock.sleep(pause_s)
+    return await within(clock, LOAD_TIMEOUT_S, store.load())
 
 
 class FileCheckpoint:

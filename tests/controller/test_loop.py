@@ -295,6 +295,16 @@ async def test_what_a_leader_learned_is_taken_over() -> None:
         assert c.engine.restored == EngineState(last_now_s=123.0)
 
 
+async def test_what_was_learned_is_asked_for_again_where_there_is_no_answer() -> None:
+    """A minute later a cold start would have written over it."""
+    c = FakeController()
+    c.store.data, c.store.silent_loads = pack(EngineState(last_now_s=123.0), 130.0), 2
+    async with running(c):
+        await c.clock.advance(5)
+        assert c.engine.restored == EngineState(last_now_s=123.0)
+        assert ticks(c) == [4]
+
+
 @pytest.mark.parametrize("data", [b"rubbish", pack(EngineState(version=99), 1.0), b""])
 async def test_a_checkpoint_that_cannot_be_read_is_counted_and_ignored(data: bytes) -> None:
     c = FakeController()

@@ -44,7 +44,7 @@ from autoscaler.core.types import (
     WorkloadId,
     WorkloadSpec,
 )
-from autoscaler.errors import LeadershipLost
+from autoscaler.errors import LeadershipLost, SourceUnavailable
 from tests.core.story import spec
 from tests.fakes.clock import SteppedClock
 
@@ -220,6 +220,8 @@ class FakeStore:
         self.data: bytes | None = None
         self.saves = 0
         self.error: Exception | None = None
+        self.silent_loads = 0
+        """How many more get no answer."""
 
     async def save(self, data: bytes) -> None:
         if self.error is not None:
@@ -227,6 +229,9 @@ class FakeStore:
         self.data, self.saves = data, self.saves + 1
 
     async def load(self) -> bytes | None:
+        if self.silent_loads:
+            self.silent_loads -= 1
+            raise SourceUnavailable("503")
         if self.error is not None:
             raise self.error
         return self.data
