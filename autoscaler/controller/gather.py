@@ -221,8 +221,10 @@ class Backfill:
                 self._clock, BACKFILL_TIMEOUT_S, self._measures.backfill(now_s, specs)
             )
             self._ready.update(answer)
-        except (AutoscalerError, TimeoutError) as error:
+        except Exception as error:
             # History is a help, not a need: without it the engine learns as time passes.
+            if not isinstance(error, AutoscalerError | TimeoutError):
+                log.exception("history failed")
             self._metrics.source_errors.labels("backfill").inc()
             self._asked -= {spec.id for spec in specs}
             self._not_before_s = self._clock.monotonic_s() + BACKFILL_RETRY_S

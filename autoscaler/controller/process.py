@@ -103,6 +103,7 @@ class Process:
         if stop.is_set():
             await self.leadership.release()
             return False
+        acquire.result()  # raises what ended it
         return True
 
     async def _work(self, stop: asyncio.Event) -> None:

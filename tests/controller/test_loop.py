@@ -229,6 +229,17 @@ async def test_a_follower_does_not_tick() -> None:
         assert ticks(c) == [60]
 
 
+async def test_what_ends_the_wait_for_the_lease_is_what_ends_the_process() -> None:
+    c = FakeController()
+
+    async def fails() -> None:
+        raise ValueError("token file is empty")
+
+    c.leadership.acquire = fails  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="token file is empty"):
+        await c.process.run(c.stop)
+
+
 async def test_nothing_is_decided_before_everything_is_listed() -> None:
     c = FakeController()
     c.cluster.synced = False
@@ -404,9 +415,10 @@ async def test_history_is_asked_for_once_and_handed_over_once() -> None:
         assert c.measures.history_asked == [("bert",), ("llama",)]
 
 
-async def test_history_that_fails_is_asked_for_again_minutes_later() -> None:
+@pytest.mark.parametrize("error", [SourceUnavailable("503"), KeyError("values")])
+async def test_history_that_fails_is_asked_for_again_minutes_later(error: Exception) -> None:
     c = FakeController()
-    c.measures.history_error = SourceUnavailable("503")
+    c.measures.history_error = error
     async with running(c):
         await c.clock.advance(290)
         assert len(c.measures.history_asked) == 1
