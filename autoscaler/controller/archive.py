@@ -94,7 +94,7 @@ class Archive:
         """On a clean end: a last checkpoint while this process still leads, and the journal on the disk."""
         self._stop_tasks()
         if self._leadership.is_leading():
-            await self._save(self._engine.snapshot())
+            await self._save(self._engine.snapshot(), final=True)
             if self._accounts is not None:
                 await self._accounts.finish()
         await self.close()
@@ -123,16 +123,16 @@ class Archive:
             self._metrics.checkpoint_failures.inc()
             log.warning("checkpoint ignored", extra={"error": str(error) or "no answer"})
             return
-        self._engine.restore(found.state)
+        self._engine.restore(found.left())
         log.info(
             "checkpoint taken over",
             extra={"workloads": len(found.state.workloads), "saved_at_s": found.saved_at_s},
         )
 
-    async def _save(self, state: EngineState) -> None:
+    async def _save(self, state: EngineState, *, final: bool = False) -> None:
         now_s = self._clock.now_s()
         try:
-            data = await self._offload(lambda: pack(state, now_s))
+            data = await self._offload(lambda: pack(state, now_s, final=final))
             self._leadership.check()
             await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:

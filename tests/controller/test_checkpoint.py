@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint, pack, unpack
+from autoscaler.core.reasons import Reason
+from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ActuationUnknown, SourceInvalid
+from tests.core.story import Story
 from tests.fakes.recorded import RecordedStory
 
 
@@ -47,6 +50,27 @@ def test_a_state_survives_packing() -> None:
     found = unpack(pack(state, 17.0))
     assert found.state == state
     assert found.saved_at_s == 17.0
+
+
+@pytest.mark.parametrize(
+    ("final", "told"),
+    [
+        pytest.param(False, [], id="of a controller that was killed: the number may be its own"),
+        pytest.param(True, ["ExternalEdit"], id="of one that ended: it is somebody else's"),
+    ],
+)
+def test_a_number_that_a_killed_controller_may_have_written_is_no_edit_from_outside(
+    final: bool, told: list[str]
+) -> None:
+    """Seven replicas are there when the next one begins, four or fewer when it was saved."""
+    story = Story(replicas=4)
+    story.run(600, rate_rps=20)
+    data = pack(story.engine.snapshot(), 17.0, final=final)
+    story.scale(7)
+    story.engine = DecisionEngine(story.config)
+    story.engine.restore(unpack(data).left())
+    decision = story.tick().decisions[0]
+    assert [f.reason.value for f in decision.findings if f.reason is Reason.EXTERNAL_EDIT] == told
 
 
 def test_equal_states_are_equal_bytes() -> None:

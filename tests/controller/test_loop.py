@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from autoscaler.config import JournalSettings
-from autoscaler.controller.checkpoint import pack
+from autoscaler.controller.checkpoint import pack, unpack
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.ports import Refused
 from autoscaler.controller.process import STUCK_TICKS
@@ -267,6 +267,8 @@ async def test_a_clean_stop_finishes_saves_and_gives_the_lease_back(tmp_path: Pa
     assert c.cluster.replicas == {"bert": 4}
     assert c.leadership.released
     assert c.store.saves == 1
+    assert c.store.data is not None
+    assert unpack(c.store.data).final
     assert [note.message for note in c.events.notes] == ["Scaled from 2 to 4 replicas: as told"]
     with open_journal(tmp_path) as file:
         assert len(list(file.records())) == 2
@@ -330,6 +332,8 @@ async def test_a_checkpoint_a_minute_and_failures_are_no_harm() -> None:
     async with running(FakeController()) as c:
         await c.clock.advance(125)
         assert c.store.saves == 2
+        assert c.store.data is not None
+        assert not unpack(c.store.data).final
         c.store.error = SourceUnavailable("503")
         await c.clock.advance(60)
         assert c.metric("forescale_checkpoint_failures_total") == 1.0
