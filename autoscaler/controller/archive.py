@@ -55,6 +55,8 @@ class Archive:
         self._writing: asyncio.Future[None] | None = None
         self._begins_anew = False
         """Records are missing from the journal's file: it can't go on."""
+        self._learned = False
+        """A tick was kept: before, there is nothing that was not stored already, or could not be read."""
         self._saved_at_s = float("-inf")
 
     async def begin(self) -> None:
@@ -72,6 +74,7 @@ class Archive:
 
     async def keep(self, record: TickRecord) -> None:
         """After every tick."""
+        self._learned = True
         if self._accounts is not None:
             await self._accounts.keep(record.input)
         journal = self._journal
@@ -93,7 +96,7 @@ class Archive:
     async def finish(self) -> None:
         """On a clean end: a last checkpoint while this process still leads, and the journal on the disk."""
         self._stop_tasks()
-        if self._leadership.is_leading():
+        if self._learned and self._leadership.is_leading():
             await self._save(self._engine.snapshot(), final=True)
             if self._accounts is not None:
                 await self._accounts.finish()

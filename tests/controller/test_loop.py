@@ -274,6 +274,20 @@ async def test_a_clean_stop_finishes_saves_and_gives_the_lease_back(tmp_path: Pa
         assert len(list(file.records())) == 2
 
 
+async def test_a_stop_before_the_first_tick_leaves_what_is_stored() -> None:
+    """It could not be read, and a cold start has nothing that would be worth its place."""
+    c = FakeController()
+    c.store.data, c.store.silent_loads = pack(EngineState(last_now_s=123.0), 130.0), 3
+    stored = c.store.data
+    task = c.start()
+    await c.clock.advance(2)
+    c.stop.set()
+    await c.clock.advance(10)
+    await task
+    assert (ticks(c), c.store.saves, c.store.data) == ([], 0, stored)
+    assert c.leadership.released
+
+
 async def test_a_follower_stops_at_once() -> None:
     c = FakeController()
     c.leadership.free.clear()
