@@ -74,7 +74,10 @@ class Process:
 
     def not_ready(self) -> str | None:
         """Why it can't work yet."""
-        return None if self.cluster.synced else "not everything is listed from Kubernetes yet"
+        if self.cluster.synced:
+            return None
+        why = f": {self.cluster.error}" if self.cluster.error else ""
+        return f"not everything is listed from Kubernetes yet{why}"
 
     async def _kept_up(self, name: str, job: Job) -> None:
         """A job that an error ends is begun again: what it delivers is missing meanwhile, and missing holds."""

@@ -246,7 +246,11 @@ async def test_nothing_is_decided_before_everything_is_listed() -> None:
     async with running(c):
         await c.clock.advance(30)
         assert not c.leadership.leading
-        assert c.process.not_ready() == "not everything is listed from Kubernetes yet"
+        told = "not everything is listed from Kubernetes yet"
+        assert c.process.not_ready() == told
+        c.cluster.error = "/api/v1/pods: status 403"
+        assert c.process.not_ready() == f"{told}: /api/v1/pods: status 403"
+        c.cluster.error = None
         c.cluster.synced = True
         await c.clock.advance(1)
         assert len(ticks(c)) == 1
