@@ -110,7 +110,10 @@ class PrometheusCollector:
                     errors.update(dict.fromkeys((spec.id for spec in own), _joined(failed)))
                 problems += failed
                 answered = answered or not failed
-                part, twice = _samples(engine, answers, preset, exposition.busy_ratios(busy))
+                # Seconds for 20,000 pods, in which the lease has to be renewed.
+                part, twice = await asyncio.to_thread(
+                    _samples, engine, answers, preset, exposition.busy_ratios(busy)
+                )
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
         error = _joined(problems) if problems and not answered else None
