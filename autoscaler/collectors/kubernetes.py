@@ -225,21 +225,19 @@ class KubernetesCollector:
         *,
         pods_known: bool,
     ) -> list[Seen]:
-        made = [
-            view
-            for mirror in self._targets
-            for view in mirror.objects.values()
-            if view.service is not None and view.predictor
-        ]
+        made: dict[tuple[str, str], list[TargetView]] = {}
+        for mirror in self._targets:
+            for view in mirror.objects.values():
+                if view.service is not None and view.predictor:
+                    made.setdefault((view.namespace, view.service), []).append(view)
         seen, self._writes = [], {}
         for service in self._services.objects.values():
             defaults = self._defaults(service.namespace)
             if defaults is None:
                 continue
-            own = [v for v in made if (v.namespace, v.service) == (service.namespace, service.name)]
             found = seen_service(
                 service,
-                own,
+                made.get((service.namespace, service.name), []),
                 defaults,
                 pods,
                 templates,
