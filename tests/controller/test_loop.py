@@ -509,6 +509,21 @@ async def test_a_write_that_is_refused_in_every_tick_is_told_once_an_hour() -> N
         assert c.events.notes[-1].message == "Scaled from 2 to 3 replicas: as told"
 
 
+async def test_a_fleet_that_may_not_be_written_is_one_line_a_tick(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(FakeController()) as c:
+        names = [f"w{i}" for i in range(7)]
+        c.cluster.replicas = dict.fromkeys(names, 1)
+        c.engine.targets = dict.fromkeys(names, 2)
+        c.actuator.errors = dict.fromkeys(names, ActuationRejected("status 403: forbidden"))
+        with caplog.at_level("WARNING", logger="autoscaler.controller"):
+            await c.clock.advance(30)
+        told = [(vars(line)["about"], vars(line)["error"]) for line in caplog.records]
+        some = "team/w0, team/w1, team/w2, team/w3, team/w4 and 2 more"
+        assert told == [(some, "status 403: forbidden")] * 3
+
+
 async def test_an_event_that_cannot_be_written_is_counted() -> None:
     async with running(FakeController()) as c:
         c.events.error = SourceUnavailable("503")
