@@ -143,6 +143,31 @@ async def test_a_watch_that_ends_at_once_is_not_begun_again_at_once(
     assert (mirror.error, api.clock.mono_s) == (error, waited_s)
 
 
+async def test_a_version_that_the_api_server_never_reaches_is_listed_anew() -> None:
+    """Its store was restored from a backup: the version that is asked for is in its future."""
+    ahead = SourceUnavailable("watch /things: status 504")
+    api = FakeApi(
+        [[item("a", "900", 1)], [item("b", "20", 2)]], [*([ahead] for _ in range(6)), [300.0]]
+    )
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"b": 2}
+    assert api.asked == ["list", *["watch 10"] * 6, "list", *["watch 10"] * 2]
+    assert mirror.error is None
+
+
+async def test_history_that_is_gone_each_time_is_listed_anew_at_a_slower_pace() -> None:
+    gone = SourceExpired("too old")
+    api = FakeApi([[item("a", "1", 1)] for _ in range(4)], [[gone], [gone], [gone], [300.0]])
+    await mirrored(api)
+    assert api.clock.mono_s == 0.5 + 1.0 + 2.0 + 300.0
+
+
+async def test_as_long_as_the_api_server_asks_for_is_waited() -> None:
+    api = FakeApi([[item("a", "1", 1)]], [[SourceUnavailable("429", retry_after_s=7.0)], [300.0]])
+    await mirrored(api)
+    assert api.clock.mono_s == 7.0 + 300.0
+
+
 async def test_what_ends_unexpectedly_is_not_up_to_date() -> None:
     """It is begun again in seconds; meanwhile nobody must take what is known for fresh."""
     api = FakeApi([[item("a", "1", 1)]], [[TypeError("code is None")]])
