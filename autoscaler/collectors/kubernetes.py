@@ -54,6 +54,8 @@ class KubernetesCollector:
         self._knative_follows = knative_follows
         self._node_needs = node_needs
         self._writes: dict[WorkloadId, ReplicaWrite] = {}
+        self._decided: frozenset[WorkloadId] = frozenset()
+        """Those that the last look found nothing wrong with."""
         self._services: Mirror[ServiceView] = Mirror(
             client,
             f"/apis/{kserve.API_VERSION}/inferenceservices",
@@ -151,13 +153,15 @@ class KubernetesCollector:
                         )
                     )
         seen += self._seen_services(pods, templates, holders, pods_known=known)
+        self._decided = frozenset(item.id for item in seen if item.spec is not None)
         if any(self._places(item) for item in seen):
             seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
 
     def owner_uids(self) -> Collection[str]:
-        """Uids of what owns the pods of annotated objects."""
-        return self._owners().keys()
+        """Uids of what owns the pods of workloads that are decided on, as of the last `observe`."""
+        owners = self._owners().items()
+        return {uid for uid, view in owners if managed_by(view) in self._decided}
 
     def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
         """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""
@@ -251,13 +255,17 @@ class KubernetesCollector:
         return seen
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Ready Triton pods of annotated objects with their addresses, the oldest first."""
+        """Ready Triton pods of annotated objects with their addresses, the oldest first.
+
+        None where the policy gives annotations no effect.
+        """
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
             view = owners.get(pod.owner_uid)
             if (
                 view is None
+                or self._defaults(view.namespace) is None
                 or not _is_triton(view)
                 or not pod.ip
                 or pod.status.ready_s is None

@@ -22,7 +22,7 @@ SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
 
 
 async def looked(
-    api: ClusterApi, folder: Path, *, needs: bool = False
+    api: ClusterApi, folder: Path, *, needs: bool = False, allowed: bool = True
 ) -> tuple[tuple[Seen, ...], KubernetesCollector]:
     """One look."""
     async with api.serving():
@@ -37,7 +37,7 @@ async def looked(
             kubeconfig=str(kubeconfig), context=None, timeout_s=5.0
         )
         try:
-            defaults = Defaults(engines=("kserve", "triton", "vllm"))
+            defaults = Defaults(engines=("kserve", "triton", "vllm")) if allowed else None
             collector = KubernetesCollector(
                 client, FakeClock(), defaults=lambda _: defaults, node_needs=needs
             )
@@ -62,11 +62,7 @@ async def test_the_engine_is_told_by_the_annotation_else_by_the_template(tmp_pat
         ("d", "mine:1", {}),
     ):
         api.put(f"{APPS}/{name}", of_image(name, image, **own))
-        put_pods(api, name, 1)
-        path = f"/api/v1/namespaces/team/pods/{name}-0"
-        pod = api.objects[path]
-        pod["status"]["podIP"] = "127.0.0.9"
-        api.put(path, pod)
+        answering(api, name)
     seen, collector = await looked(api, tmp_path)
     told = {item.id.name: (item.spec.engine, item.spec.engine_from) for item in seen if item.spec}
     assert told == {
@@ -77,6 +73,36 @@ async def test_the_engine_is_told_by_the_annotation_else_by_the_template(tmp_pat
     }
     # vLLM listens on port 8000 too, and is not asked for Triton's statistics.
     assert sorted(e.workload.name for e in collector.endpoints()) == ["a", "c", "d"]
+
+
+def answering(api: ClusterApi, name: str) -> None:
+    """A pod with an address."""
+    put_pods(api, name, 1)
+    path = f"/api/v1/namespaces/team/pods/{name}-0"
+    pod = api.objects[path]
+    pod["status"]["podIP"] = "127.0.0.9"
+    api.put(path, pod)
+
+
+async def test_pods_of_what_is_left_alone_are_other_tenants(tmp_path: Path) -> None:
+    """They hold GPUs that no demand of ours stands for."""
+    api = ClusterApi()
+    for name, own in (("fine", {}), ("odd", {"min-replicas": "many"})):
+        api.put(f"{APPS}/{name}", of_image(name, "tritonserver:1", **own))
+        answering(api, name)
+    _, collector = await looked(api, tmp_path)
+    made = "/apis/apps/v1/namespaces/team/replicasets"
+    assert set(collector.owner_uids()) == {f"{APPS}/fine", f"{made}/fine-h1"}
+
+
+async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) -> None:
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
+    answering(api, "a")
+    _, collector = await looked(api, tmp_path)
+    assert [endpoint.pod for endpoint in collector.endpoints()] == ["a-0"]
+    seen, collector = await looked(api, tmp_path, allowed=False)
+    assert (seen, collector.endpoints(), set(collector.owner_uids())) == ((), (), set())
 
 
 async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -> None:
