@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.actuators.scale import as_scale
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import ActuationConflict, ActuationRejected, ActuationUnknown, SourceError
+from autoscaler.errors import AutoscalerError
 
 SERVICE = "InferenceService"
 
@@ -48,12 +49,8 @@ class KServeActuator:
             return ActionResult(action=action, outcome=Outcome.CONFLICT, message=text)
         try:
             await self._client.write("PATCH", write.path, patch(write, action), content=JSON_PATCH)
-        except ActuationConflict as error:
-            return ActionResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except ActuationUnknown as error:
-            return ActionResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
-        except (ActuationRejected, SourceError) as error:
-            return ActionResult(action=action, outcome=Outcome.REJECTED, message=str(error))
+        except AutoscalerError as error:
+            return ActionResult(action=action, outcome=outcome_of(error), message=str(error))
         return ActionResult(action=action, outcome=Outcome.APPLIED)
 
 

@@ -7,17 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
 from autoscaler.core.types import Outcome
-from autoscaler.errors import (
-    ActuationConflict,
-    ActuationRejected,
-    AutoscalerError,
-    LeadershipLost,
-    SourceDenied,
-)
+from autoscaler.errors import AutoscalerError, LeadershipLost
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +51,8 @@ class Fence:
             return unsent(Outcome.UNKNOWN, f"the API server did not answer within {left_s:g} s")
         except LeadershipLost:
             return unsent(Outcome.REJECTED, NOT_LEADING)
-        except ActuationConflict as error:
-            return unsent(Outcome.CONFLICT, str(error))
-        except (ActuationRejected, SourceDenied) as error:
-            return unsent(Outcome.REJECTED, str(error))
         except AutoscalerError as error:
-            return unsent(Outcome.UNKNOWN, str(error))
+            return unsent(outcome_of(error), str(error))
         except Exception as error:
             # The border between writes: the tick goes on to acknowledge those that were made. Whether this one was is
             # not known, so it is looked at again.
