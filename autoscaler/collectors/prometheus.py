@@ -7,6 +7,7 @@ and when - makes the whole collection fail.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Template
@@ -34,6 +35,8 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import SourceError
+
+log = logging.getLogger(__name__)
 
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
 PIECE_S = 6 * 3600.0
@@ -146,7 +149,8 @@ class PrometheusCollector:
                     self._client.query(at, at_s),
                 )
                 told = {**gateways.samples(series, times, queries, workloads), **told}
-        except SourceError:
+        except SourceError as error:
+            log.warning("gateway not read: %s", error)
             return {}
         return told
 
