@@ -38,6 +38,18 @@ class Series:
         return self.points[-1][1] if self.points else None
 
 
+class _FormSession(requests.Session):
+    """Sends as a form what the library puts into the URL: proxies take 8 KB of that, and the names of a thousand
+    workloads are more."""
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, *, params: Any = None, **rest: Any
+    ) -> requests.Response:
+        if method == "POST":
+            return super().request(method, url, data=params, **rest)
+        return super().request(method, url, params=params, **rest)
+
+
 class PrometheusClient:
     """One Prometheus."""
 
@@ -55,7 +67,7 @@ class PrometheusClient:
         # The library types it as whole seconds and hands it to requests, which takes fractions.
         self._timeout_s: Any = timeout_s
         self._token_file = bearer_token_file
-        session = requests.Session()
+        session = _FormSession()
         session.verify = False if insecure_skip_verify else (ca_file or True)
         adapter = HTTPAdapter(pool_maxsize=max_concurrent, max_retries=0)
         # No retries inside a tick: the next one asks again anyway.
