@@ -13,6 +13,14 @@ _BOOLEAN = "tag:yaml.org,2002:bool"
 class ManifestLoader(yaml.SafeLoader):
     """YAML takes the last of two equal keys without a word; here the second is an error, as to Kubernetes."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, ValueError) as error:
+            # PyYAML takes 2026-02-30 for a date, and then it is none.
+            said = f"{getattr(node, 'value', '')!r} can't be read ({error})"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:

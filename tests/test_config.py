@@ -177,6 +177,11 @@ promethes: {url: x}
         ("engine: 3", "policy.yaml: engine: 3, must be a mapping"),
         ("- a\n- b", "policy.yaml: a list, must be a mapping of sections"),
         ("engine: [", "policy.yaml:1: expected the node content, but found '<stream end>', must be YAML"),
+        (
+            "freeze: 2026-02-30",
+            "policy.yaml:1: '2026-02-30' can't be read (day is out of range for month), must be YAML",
+        ),
+        ("kind: ConfigMap\ndata: [1]", "policy.yaml: a ConfigMap with 0 .yaml keys: one is needed, must be YAML"),
         ("freeze: a\nfreeze: b", "policy.yaml:2: the key 'freeze' is given twice, must be YAML"),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import APPLY, KubernetesClient
 from autoscaler.core.nodes.observed import (
     BUFFER_API,
@@ -22,7 +23,7 @@ from autoscaler.core.nodes.observed import (
 )
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.types import HeadroomResult, Outcome
-from autoscaler.errors import ActuationConflict, ActuationRejected, ActuationUnknown
+from autoscaler.errors import ActuationRejected, AutoscalerError
 
 Object = dict[str, Any]
 MANAGER = "fieldManager=forescale&force=true"
@@ -58,12 +59,8 @@ class HeadroomActuator:
         try:
             for path, body in make(action.pool, -(-action.units // unit)):
                 await self._client.write("PATCH", f"{path}?{MANAGER}", body, content=APPLY)
-        except ActuationConflict as error:
-            return HeadroomResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except ActuationUnknown as error:
-            return HeadroomResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
-        except ActuationRejected as error:
-            return HeadroomResult(action=action, outcome=Outcome.REJECTED, message=str(error))
+        except AutoscalerError as error:
+            return HeadroomResult(action=action, outcome=outcome_of(error), message=str(error))
         return HeadroomResult(action=action, outcome=Outcome.APPLIED)
 
     def placeholder(self, pool: str, replicas: int) -> list[tuple[str, Object]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from autoscaler.actuators.outcomes import outcome_of
+from autoscaler.actuators.scale import as_scale
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import ActuationConflict, ActuationRejected, ActuationUnknown, SourceError
+from autoscaler.errors import AutoscalerError
 
 SERVICE = "InferenceService"
 
@@ -47,18 +49,14 @@ class KServeActuator:
             return ActionResult(action=action, outcome=Outcome.CONFLICT, message=text)
         try:
             await self._client.write("PATCH", write.path, patch(write, action), content=JSON_PATCH)
-        except ActuationConflict as error:
-            return ActionResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except ActuationUnknown as error:
-            return ActionResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
-        except (ActuationRejected, SourceError) as error:
-            return ActionResult(action=action, outcome=Outcome.REJECTED, message=str(error))
+        except AutoscalerError as error:
+            return ActionResult(action=action, outcome=outcome_of(error), message=str(error))
         return ActionResult(action=action, outcome=Outcome.APPLIED)
 
 
 def patch(write: ReplicaWrite, action: SetReplicas) -> list[dict[str, object]]:
     """The write's JSON patch with its numbers. Annotations take strings."""
-    numbers: dict[object, object] = {None: action.replicas, "observed": action.observed}
+    numbers: dict[object, object] = {None: action.replicas, "observed": as_scale(action.observed)}
     done: list[dict[str, object]] = []
     for step in write.patch:
         value = numbers.get(step["value"], step["value"])

@@ -11,17 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.clients.objects import holder, mark_of
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, CONFIG_LABEL, MigAction, MigStep
 from autoscaler.core.types import MigResult, Outcome
-from autoscaler.errors import (
-    ActuationConflict,
-    ActuationRejected,
-    ActuationUnknown,
-    SourceError,
-    SourceMissing,
-)
+from autoscaler.errors import AutoscalerError
 
 Object = Mapping[str, Any]
 
@@ -44,12 +39,8 @@ class MigActuator:
             if patch is None:
                 return MigResult(action=action, outcome=Outcome.UNCHANGED)
             await self._client.write("PATCH", path, patch, content=JSON_PATCH)
-        except (ActuationConflict, SourceMissing) as error:
-            return MigResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except ActuationRejected as error:
-            return MigResult(action=action, outcome=Outcome.REJECTED, message=str(error))
-        except (ActuationUnknown, SourceError) as error:
-            return MigResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
+        except AutoscalerError as error:
+            return MigResult(action=action, outcome=outcome_of(error), message=str(error))
         return MigResult(action=action, outcome=Outcome.APPLIED)
 
     def _stale(self, action: MigAction, node: Object) -> str | None:

@@ -6,9 +6,10 @@ between is never overwritten. Needs `patch` on the scale subresource, such as de
 
 from __future__ import annotations
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas
-from autoscaler.errors import ActuationConflict, ActuationRejected, ActuationUnknown, SourceError
+from autoscaler.errors import ActuationRejected, AutoscalerError
 
 PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "ReplicaSet": "replicasets"}
 
@@ -27,12 +28,8 @@ class ScaleActuator:
         try:
             path = await self._path(action)
             await self._client.write("PATCH", path, patch(action), content=JSON_PATCH)
-        except ActuationConflict as error:
-            return ActionResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except ActuationUnknown as error:
-            return ActionResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
-        except (ActuationRejected, SourceError) as error:
-            return ActionResult(action=action, outcome=Outcome.REJECTED, message=str(error))
+        except AutoscalerError as error:
+            return ActionResult(action=action, outcome=outcome_of(error), message=str(error))
         return ActionResult(action=action, outcome=Outcome.APPLIED)
 
     async def _path(self, action: SetReplicas) -> str:
@@ -61,6 +58,11 @@ class ScaleActuator:
 def patch(action: SetReplicas) -> list[dict[str, object]]:
     """RFC 6902: refuses unless spec.replicas is still what was observed."""
     return [
-        {"op": "test", "path": "/spec/replicas", "value": action.observed},
-        {"op": "replace", "path": "/spec/replicas", "value": action.replicas},
+        {"op": "test", "path": "/spec/replicas", "value": as_scale(action.observed)},
+        {"op": "add", "path": "/spec/replicas", "value": action.replicas},
     ]
+
+
+def as_scale(observed: int) -> int | None:
+    """What a test must find in a Scale. None, which is an absence: the API server leaves a 0 out of its JSON."""
+    return observed or None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.clients.templates import mark_text, template_status
 from autoscaler.core.mig.choice import resource_of
@@ -21,14 +22,7 @@ from autoscaler.core.slices.template import (
     TemplateStatus,
 )
 from autoscaler.core.types import Outcome, ShapeResult
-from autoscaler.errors import (
-    ActuationConflict,
-    ActuationRejected,
-    ActuationUnknown,
-    SourceDenied,
-    SourceError,
-    SourceMissing,
-)
+from autoscaler.errors import AutoscalerError
 
 Object = Mapping[str, Any]
 
@@ -52,12 +46,8 @@ class TemplateActuator:
             if why is not None or status is None:
                 return ShapeResult(action=action, outcome=Outcome.CONFLICT, message=why or "")
             await self._client.write("PATCH", path, patch(action, raw), content=JSON_PATCH)
-        except (ActuationConflict, SourceMissing) as error:
-            return ShapeResult(action=action, outcome=Outcome.CONFLICT, message=str(error))
-        except (ActuationRejected, SourceDenied) as error:
-            return ShapeResult(action=action, outcome=Outcome.REJECTED, message=str(error))
-        except (ActuationUnknown, SourceError) as error:
-            return ShapeResult(action=action, outcome=Outcome.UNKNOWN, message=str(error))
+        except AutoscalerError as error:
+            return ShapeResult(action=action, outcome=outcome_of(error), message=str(error))
         return ShapeResult(action=action, outcome=Outcome.APPLIED)
 
 

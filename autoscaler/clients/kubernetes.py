@@ -43,6 +43,8 @@ PAGE = 500
 # bookmarks that stop coming.
 WATCH_S = 300
 WATCH_SILENCE_S = 120.0
+# A token's file that is read while it is exchanged is empty, and a plugin that gives tokens may fail.
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, loader.ConfigException)
 
 
 class KubernetesClient:
@@ -98,7 +100,7 @@ class KubernetesClient:
         """
         try:
             status, headers, data = await self._request("GET", path, params=params, accept=accept)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _NO_ANSWER as error:
             raise SourceUnavailable(f"GET {path}: {_words(error)}") from error
         if status >= 400:
             raise _source_error(status, headers, f"GET {path}: {_message(status, data)}")
@@ -113,7 +115,7 @@ class KubernetesClient:
         where = f"{method} {path}"
         try:
             status, _, data = await self._request(method, path, body=body, content=content)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _NO_ANSWER as error:
             raise ActuationUnknown(f"{where}: {_words(error)}") from error
         if status == 409 or (status == 422 and content == JSON_PATCH):
             raise ActuationConflict(f"{where}: {_message(status, data)}")
@@ -172,7 +174,7 @@ class KubernetesClient:
                     *lines, buffer = (buffer + chunk).split(b"\n")
                     for line in filter(None, lines):
                         yield _event(line, where)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _NO_ANSWER as error:
             raise SourceUnavailable(f"{where}: {_words(error)}") from error
 
     async def _request(
@@ -258,8 +260,9 @@ def _event(line: bytes, where: str) -> tuple[str, Object]:
     if not isinstance(kind, str) or not isinstance(content, dict):
         raise SourceInvalid(f"{where}: an event without type or object")
     if kind == "ERROR":
-        code = int(content.get("code", 500))
-        raise _source_error(code, {}, f"{where}: {content.get('message', 'error')}")
+        code = content.get("code")
+        told = code if isinstance(code, int) else 500
+        raise _source_error(told, {}, f"{where}: {content.get('message', 'error')}")
     return kind, content
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,27 @@ Object = Mapping[str, Any]
 
 
 def requests(spec: Object) -> dict[str, int]:
-    """Whole-numbered resources of all containers together; a limit without a request is one."""
-    found: dict[str, int] = {}
+    """Whole-numbered resources that a pod holds, as the scheduler counts them; a limit without a request is one.
+
+    Init containers run one after the other and before the rest, but for those that go on running beside it.
+    """
+    held = Counter[str]()
     for container in spec.get("containers") or ():
-        resources = container.get("resources") or {}
-        both = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-        for name, amount in both.items():
-            if str(amount).isdigit():
-                found[name] = found.get(name, 0) + int(amount)
-    return found
+        held += _asked(container)
+    beside, most = Counter[str](), Counter[str]()
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            beside += _asked(container)
+            most |= beside
+        else:
+            most |= beside + _asked(container)
+    return dict((held + beside) | most)
+
+
+def _asked(container: Object) -> Counter[str]:
+    resources = container.get("resources") or {}
+    both = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return Counter({str(k): int(v) for k, v in both.items() if str(v).isdigit()})
 
 
 def mark_of(raw: Object) -> Mark | None:

@@ -73,16 +73,15 @@ def read(config_map: Mapping[str, Any]) -> AutoscalerStatus:
     """
     text = str((config_map.get("data") or {}).get("status", ""))
     updated = ((config_map.get("metadata") or {}).get("annotations") or {}).get(UPDATED)
-    at_s = time_s(updated)
-    if text.lstrip().startswith("Cluster-autoscaler status at"):
-        return _from_text(text, at_s)
     try:
+        if text.lstrip().startswith("Cluster-autoscaler status at"):
+            return _from_text(text, time_s(updated))
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SourceInvalid(f"{NAMESPACE}/{NAME}: neither YAML nor the older text") from error
-    if not isinstance(document, dict):
-        raise SourceInvalid(f"{NAMESPACE}/{NAME}: neither YAML nor the older text")
-    return _from_yaml(document, at_s)
+        if isinstance(document, dict):
+            return _from_yaml(document, time_s(updated))
+    except (yaml.YAMLError, ValueError, TypeError, IndexError) as error:
+        raise SourceInvalid(f"{NAMESPACE}/{NAME}: can't be read ({error})") from error
+    raise SourceInvalid(f"{NAMESPACE}/{NAME}: neither YAML nor the older text")
 
 
 def time_s(value: object) -> float | None:

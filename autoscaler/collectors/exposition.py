@@ -39,13 +39,37 @@ class Table:
     doubled: set[PodKey] = field(default_factory=set)
 
 
-def pod_of(labels: Mapping[str, str], preset: Preset) -> PodKey | None:
-    """(namespace, pod) by the labels that the query set names, else by the usual ones."""
-    namespaces = (preset.queries.namespace_label, *NAMESPACE_LABELS)
-    pods = (preset.queries.pod_label, *POD_LABELS)
-    namespace = next((labels[label] for label in namespaces if label in labels), None)
-    pod = next((labels[label] for label in pods if label in labels), None)
-    return (namespace, pod) if namespace and pod else None
+class PodLabels:
+    """Who a series is of: by the labels that the query set names, else by the usual ones."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._namespaces = (preset.queries.namespace_label, *NAMESPACE_LABELS)
+        self._pods = (preset.queries.pod_label, *POD_LABELS)
+        self._model = preset.queries.model_label
+
+    def pod(self, labels: Mapping[str, str]) -> PodKey | None:
+        """(namespace, pod)."""
+        namespace, pod = _first(labels, self._namespaces), _first(labels, self._pods)
+        return (namespace, pod) if namespace and pod else None
+
+    def model(self, labels: Mapping[str, str]) -> ModelKey | None:
+        """(namespace, pod, model); the model is empty where none is told."""
+        namespace, pod = _first(labels, self._namespaces), _first(labels, self._pods)
+        if not namespace or not pod:
+            return None
+        return (namespace, pod, labels.get(self._model, "") if self._model else "")
+
+
+def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    # No generator: there are hundreds of thousands of series.
+    for name in names:
+        if name in labels:
+            return labels[name]
+    return None
+
+
+def _part(labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([labels.get(name, "") for name in PARTS])
 
 
 def counter_table(
@@ -53,17 +77,16 @@ def counter_table(
 ) -> Table:
     """Sums over parts, or their highest; the larger of two doubles: a counter that is behind was scraped earlier."""
     parts: dict[ModelKey, dict[tuple[str, ...], float | None]] = {}
-    table = Table()
+    table, named = Table(), PodLabels(preset)
     for entry in series:
-        pod = pod_of(entry.labels, preset)
-        if pod is None:
+        key = named.model(entry.labels)
+        if key is None:
             continue
-        key = (*pod, _model(entry.labels, preset))
-        part = tuple(entry.labels.get(label, "") for label in PARTS)
+        part, told = _part(entry.labels), entry.value
         known = parts.setdefault(key, {})
-        value = None if entry.value is None else entry.value * scale
+        value = None if told is None else told * scale
         if part in known:
-            table.doubled.add(pod)
+            table.doubled.add(key[:2])
             other = known[part]
             value = other if value is None else value if other is None else max(value, other)
         known[part] = value
@@ -88,27 +111,29 @@ def curve_table(
     `add`: parts of a whole add up, as a histogram's do and quantiles do not.
     """
     curves: dict[ModelKey, dict[float, dict[tuple[str, ...], float]]] = {}
+    named = PodLabels(preset)
+    bounds: dict[str | None, float | None] = {None: None}
     for entry in series:
-        pod = pod_of(entry.labels, preset)
-        if pod is None or entry.value is None or label not in entry.labels:
+        text, told = entry.labels.get(label), entry.value
+        if text not in bounds:
+            bounds[text] = _bound(text, x_scale)
+        x, key = bounds[text], named.model(entry.labels)
+        if key is None or told is None or x is None:
             continue
-        try:
-            x = float(entry.labels[label])
-        except ValueError:
-            continue
-        x = 1e308 if x == float("inf") else x * x_scale
-        part = tuple(entry.labels.get(name, "") for name in PARTS) if add else ()
-        curve = curves.setdefault((*pod, _model(entry.labels, preset)), {})
-        curve.setdefault(x, {}).setdefault(part, entry.value * y_scale)
+        part = _part(entry.labels) if add else ()
+        curves.setdefault(key, {}).setdefault(x, {}).setdefault(part, told * y_scale)
     return {
         key: tuple((x, sum(parts.values())) for x, parts in sorted(points.items()))
         for key, points in curves.items()
     }
 
 
-def _model(labels: Mapping[str, str], preset: Preset) -> str:
-    label = preset.queries.model_label
-    return labels.get(label, "") if label else ""
+def _bound(text: str | None, scale: float) -> float | None:
+    try:
+        x = float(text or "")
+    except ValueError:
+        return None
+    return 1e308 if x == float("inf") else x * scale
 
 
 def samples(
@@ -177,8 +202,9 @@ def _by_holder(series: Sequence[Series]) -> dict[PodKey, list[float]]:
 def scrape_times(series: Sequence[Series], preset: Preset) -> dict[PodKey, float]:
     """The newest scrape of each pod."""
     times: dict[PodKey, float] = {}
+    named = PodLabels(preset)
     for entry in series:
-        pod = pod_of(entry.labels, preset)
+        pod = named.pod(entry.labels)
         if pod is not None and entry.value is not None:
             times[pod] = max(entry.value, times.get(pod, 0.0))
     return times

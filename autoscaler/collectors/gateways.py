@@ -81,12 +81,11 @@ def samples(
         key = _key(entry, queries)
         if key is not None and entry.value is not None:
             scraped[key] = max(entry.value, scraped.get(key, 0.0))
-    told: dict[WorkloadId, list[PodSample]] = {}
-    for spec in workloads:
-        for key in sorted(counts):
-            if key[:2] == (spec.id.namespace, _name(spec)) and key in scraped:
-                told.setdefault(spec.id, []).append(_sample(key, counts[key], scraped[key]))
-    return {workload: tuple(found) for workload, found in told.items()}
+    told: dict[tuple[str, str], list[PodSample]] = {}
+    for key in sorted(counts.keys() & scraped.keys()):
+        told.setdefault(key[:2], []).append(_sample(key, counts[key], scraped[key]))
+    names = {spec.id: (spec.id.namespace, _name(spec)) for spec in workloads}
+    return {key: tuple(told[name]) for key, name in names.items() if name in told}
 
 
 def _name(spec: WorkloadSpec) -> str:

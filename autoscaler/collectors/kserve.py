@@ -102,9 +102,15 @@ def service(raw: Object, _: ServiceView | None = None) -> ServiceView | None:
 
 
 def resolve(
-    view: ServiceView, *, deployment: str | None, revision: str | None, knative_follows: bool
+    view: ServiceView,
+    *,
+    deployment: str | None,
+    revision: str | None,
+    knative_follows: bool,
+    holder: str | None = None,
 ) -> Resolved:
-    """What may be written for a service whose predictor runs as `deployment`, of `revision` under Knative."""
+    """What may be written for a service whose predictor runs as `deployment`, of `revision` under Knative, if no
+    `holder` of somebody's own scales that Deployment."""
     where = str(view.id)
     if view.multi_node:
         return _refused(
@@ -131,7 +137,10 @@ def resolve(
         )
     if mode is Deployed.KNATIVE:
         return _knative(view, revision, knative_follows)
-    return _standard(view, deployment)
+    resolved = _standard(view, deployment)
+    if resolved.write is not None and holder is not None:
+        return Resolved(held_by=holder, hand_over="delete it")
+    return resolved
 
 
 def _standard(view: ServiceView, deployment: str) -> Resolved:
@@ -143,7 +152,7 @@ def _standard(view: ServiceView, deployment: str) -> Resolved:
                 path=path,
                 patch=(
                     {"op": "test", "path": "/spec/replicas", "value": "observed"},
-                    {"op": "replace", "path": "/spec/replicas", "value": None},
+                    {"op": "add", "path": "/spec/replicas", "value": None},
                 ),
             )
         )

@@ -54,6 +54,8 @@ class KubernetesCollector:
         self._knative_follows = knative_follows
         self._node_needs = node_needs
         self._writes: dict[WorkloadId, ReplicaWrite] = {}
+        self._decided: frozenset[WorkloadId] = frozenset()
+        """Those that the last look found nothing wrong with."""
         self._services: Mirror[ServiceView] = Mirror(
             client,
             f"/apis/{kserve.API_VERSION}/inferenceservices",
@@ -132,8 +134,9 @@ class KubernetesCollector:
         pods = self._pods_by_target()
         templates = self._newest_templates()
         holders = {holder.target: holder.name for holder in self._holders.objects.values()}
-        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything.
-        known = self._pods.synced and self._pods.error is None
+        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything. Pods of
+        # a ReplicaSet that is not known yet belong to nobody.
+        known = all(m.synced and m.error is None for m in (self._pods, self._replica_sets))
         seen = []
         for mirror in self._targets:
             for view in mirror.objects.values():
@@ -149,14 +152,16 @@ class KubernetesCollector:
                             pods_known=known,
                         )
                     )
-        seen += self._seen_services(pods, templates, pods_known=known)
+        seen += self._seen_services(pods, templates, holders, pods_known=known)
+        self._decided = frozenset(item.id for item in seen if item.spec is not None)
         if any(self._places(item) for item in seen):
             seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
 
     def owner_uids(self) -> Collection[str]:
-        """Uids of what owns the pods of annotated objects."""
-        return self._owners().keys()
+        """Uids of what owns the pods of workloads that are decided on, as of the last `observe`."""
+        owners = self._owners().items()
+        return {uid for uid, view in owners if managed_by(view) in self._decided}
 
     def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
         """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""
@@ -220,27 +225,27 @@ class KubernetesCollector:
         self,
         pods: dict[str, tuple[PodStatus, ...]],
         templates: dict[str, str],
+        holders: dict[tuple[str, str, str], str],
         *,
         pods_known: bool,
     ) -> list[Seen]:
-        made = [
-            view
-            for mirror in self._targets
-            for view in mirror.objects.values()
-            if view.service is not None and view.predictor
-        ]
+        made: dict[tuple[str, str], list[TargetView]] = {}
+        for mirror in self._targets:
+            for view in mirror.objects.values():
+                if view.service is not None and view.predictor:
+                    made.setdefault((view.namespace, view.service), []).append(view)
         seen, self._writes = [], {}
         for service in self._services.objects.values():
             defaults = self._defaults(service.namespace)
             if defaults is None:
                 continue
-            own = [v for v in made if (v.namespace, v.service) == (service.namespace, service.name)]
             found = seen_service(
                 service,
-                own,
+                made.get((service.namespace, service.name), []),
                 defaults,
                 pods,
                 templates,
+                holders,
                 pods_known=pods_known,
                 knative_follows=self._knative_follows,
             )
@@ -250,13 +255,17 @@ class KubernetesCollector:
         return seen
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Ready Triton pods of annotated objects with their addresses, the oldest first."""
+        """Ready Triton pods of annotated objects with their addresses, the oldest first.
+
+        None where the policy gives annotations no effect.
+        """
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
             view = owners.get(pod.owner_uid)
             if (
                 view is None
+                or self._defaults(view.namespace) is None
                 or not _is_triton(view)
                 or not pod.ip
                 or pod.status.ready_s is None

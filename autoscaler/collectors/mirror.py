@@ -7,12 +7,13 @@ what the cluster holds.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
-from autoscaler.errors import SourceError, SourceExpired, SourceMissing, SourceUnavailable
+from autoscaler.errors import SourceError, SourceMissing, SourceUnavailable
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
@@ -20,6 +21,11 @@ V = TypeVar("V")
 # A kind of object that the cluster does not know may be installed later.
 LOOK_AGAIN_S = 300.0
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# A watch lasts minutes. One that is over sooner and has told nothing was cut by somebody on the way.
+SHORT_S = 1.0
+# A watch that is refused so often in a row is not resumed: an API server that was restored from a backup does not reach
+# the version that it is asked for.
+RESUMES = 5
 
 
 class Mirror(Generic[V]):
@@ -61,9 +67,10 @@ class Mirror(Generic[V]):
         """For ever."""
         failures = 0
         while True:
+            listed_s = math.inf
             try:
                 version = await self.relist()
-                failures = 0
+                listed_s = self._clock.monotonic_s()
                 if version is None:
                     await self._clock.sleep(LOOK_AGAIN_S)
                     continue
@@ -71,11 +78,14 @@ class Mirror(Generic[V]):
             except SourceError as error:
                 self.error = str(error)
                 log.warning("%s: %s", self.path, error)
-                wait_s = BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)]
-                if isinstance(error, SourceUnavailable) and error.retry_after_s is not None:
-                    wait_s = max(wait_s, error.retry_after_s)
+                if self._clock.monotonic_s() - listed_s >= BACKOFFS_S[-1]:
+                    failures = 0
+                await self._clock.sleep(_pause_s(failures, error))
                 failures += 1
-                await self._clock.sleep(wait_s)
+            except Exception as error:
+                # Whoever runs this begins it again; what is known is old until then.
+                self.error = f"{type(error).__name__}: {error}"
+                raise
 
     async def try_relist(self) -> None:
         """As `relist`; why it could not be read is kept as `error`."""
@@ -107,24 +117,36 @@ class Mirror(Generic[V]):
         return version
 
     async def _follow(self, version: str) -> None:
-        """Watches, resuming where a stream ends, until the history is gone or the connection fails."""
+        """Watches, resuming where a stream ends.
+
+        Raises:
+            SourceError: everything has to be listed anew.
+        """
         failures = 0
         while True:
+            begun_s, told = self._clock.monotonic_s(), False
+            broken: SourceUnavailable | None = None
             try:
                 async for kind, item in self._client.watch(
                     self.path, version, accept=self._watch_accept
                 ):
                     self._apply(kind, item)
                     version = _metadata(item, "resourceVersion") or version
-                    failures, self.error = 0, None
-            except SourceExpired:
-                log.info("%s: the watch's history is gone, listing anew", self.path)
-                return
+                    self.error, told = None, told or kind != "BOOKMARK"
             except SourceUnavailable as error:
-                # What is known stays valid, and the watch goes on from the last version seen.
-                self.error = str(error)
-                await self._clock.sleep(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)])
-                failures += 1
+                broken = error
+            if told or self._clock.monotonic_s() - begun_s >= SHORT_S:
+                failures = 0
+            elif broken is None:
+                broken = SourceUnavailable("the watch ends as soon as it has begun")
+            if broken is None:
+                continue
+            if failures == RESUMES:
+                raise broken
+            # What is known stays valid, and the watch goes on from the last version seen.
+            self.error = str(broken)
+            await self._clock.sleep(_pause_s(failures, broken))
+            failures += 1
 
     def _apply(self, kind: str, item: Object) -> None:
         if kind == "DELETED":
@@ -146,6 +168,12 @@ class Mirror(Generic[V]):
             objects.pop(uid, None)
         else:
             objects[uid] = value
+
+
+def _pause_s(failures: int, error: SourceError) -> float:
+    """After so many failures before this one, or as long as the API server asks for."""
+    asked_s = error.retry_after_s if isinstance(error, SourceUnavailable) else None
+    return max(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)], asked_s or 0.0)
 
 
 def _uid(item: Object) -> str:

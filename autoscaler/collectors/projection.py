@@ -178,18 +178,11 @@ def _blocked(status: Object) -> str | None:
 def gpus(template: Object) -> float:
     """GPUs that one pod of the template holds; a slice counts as its share of seven. 1 where it asks for none."""
     total = 0.0
-    for container in (template.get("spec") or {}).get("containers") or ():
-        resources = container.get("resources") or {}
-        for name, amount in {
-            **(resources.get("requests") or {}),
-            **(resources.get("limits") or {}),
-        }.items():
-            if not str(amount).isdigit():
-                continue
-            if name == "nvidia.com/gpu":
-                total += int(amount)
-            elif (slices := MIG.match(name)) is not None:
-                total += int(amount) * int(slices[1]) / SLICES
+    for name, amount in requests(template.get("spec") or {}).items():
+        if name == "nvidia.com/gpu":
+            total += amount
+        elif (slices := MIG.match(name)) is not None:
+            total += amount * int(slices[1]) / SLICES
     return total or 1.0
 
 

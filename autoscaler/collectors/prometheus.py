@@ -7,7 +7,8 @@ and when - makes the whole collection fail.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Template
 
@@ -34,6 +35,8 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import SourceError
+
+log = logging.getLogger(__name__)
 
 # A range query is cut into pieces of this length: 7 days of 1,000 workloads in one answer would be 100 MB.
 PIECE_S = 6 * 3600.0
@@ -90,6 +93,7 @@ class PrometheusCollector:
         """Samples as of `at_s` for the engines that the workloads use. Never raises for a source that fails."""
         found: dict[PodKey, PodSample] = {}
         problems: list[str] = []
+        answered = False
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
         busy, gpus = await asyncio.gather(self._dcgm(GPU_BUSY, at_s), self._dcgm(GPU_XID, at_s))
@@ -98,17 +102,24 @@ class PrometheusCollector:
             own = tuple(spec for spec in workloads if spec.engine == engine)
             if not own:
                 # Whose engine nothing has told may run this one, if its pods were not seen by another's metrics.
-                own = () if problems else _unseen(workloads, found)
+                own = _unseen([spec for spec in workloads if spec.id not in errors], found)
             preset = self._presets.get(engine)
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
             elif own:
                 answers, failed = await self._ask(preset, at_s, own)
+                if failed:
+                    # Others have queries of their own: one that is wrong holds nobody else.
+                    errors.update(dict.fromkeys((spec.id for spec in own), _joined(failed)))
                 problems += failed
-                part, twice = _samples(engine, answers, preset, exposition.busy_ratios(busy))
+                answered = answered or not failed
+                # Seconds for 20,000 pods, in which the lease has to be renewed.
+                part, twice = await asyncio.to_thread(
+                    _samples, engine, answers, preset, exposition.busy_ratios(busy)
+                )
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
-        error = "; ".join(dict.fromkeys(problems)) or None
+        error = _joined(problems) if problems and not answered else None
         namespaces = frozenset(spec.id.namespace for spec in workloads)
         scraped = scrapes.Scraped() if error else await scrapes.look(self._client, at_s, namespaces)
         return Collected(
@@ -138,7 +149,8 @@ class PrometheusCollector:
                     self._client.query(at, at_s),
                 )
                 told = {**gateways.samples(series, times, queries, workloads), **told}
-        except SourceError:
+        except SourceError as error:
+            log.warning("gateway not read: %s", error)
             return {}
         return told
 
@@ -210,8 +222,12 @@ class PrometheusCollector:
         }
 
 
+def _joined(problems: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(problems))
+
+
 def _unseen(
-    workloads: tuple[WorkloadSpec, ...], found: Mapping[PodKey, PodSample]
+    workloads: Sequence[WorkloadSpec], found: Mapping[PodKey, PodSample]
 ) -> tuple[WorkloadSpec, ...]:
     """Workloads of an assumed engine in namespaces in which it has no pod."""
     seen = {(namespace, sample.engine) for (namespace, _), sample in found.items()}

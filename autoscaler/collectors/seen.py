@@ -153,6 +153,7 @@ def seen_service(
     defaults: Defaults,
     pods: dict[str, tuple[PodStatus, ...]],
     templates: dict[str, str],
+    holders: dict[tuple[str, str, str], str],
     *,
     pods_known: bool,
     knative_follows: bool,
@@ -164,20 +165,11 @@ def seen_service(
         service,
         deployment=live.name if live else None,
         revision=live.revision if live else None,
+        holder=holders.get((live.namespace, live.kind, live.name)) if live else None,
         knative_follows=knative_follows,
     )
     parsed = parse_workload(
-        service.id,
-        service.annotations,
-        defaults=defaults,
-        shape=Shape(
-            api_version=kserve.API_VERSION,
-            gpus_per_replica=live.gpus_per_replica if live else 1.0,
-            engine=live.engine.engine if live and live.engine else None,
-            engine_from=live.engine.by if live and live.engine else "",
-            pods_of=live.name if live else None,
-            max_replicas=service.max_replicas,
-        ),
+        service.id, service.annotations, defaults=defaults, shape=_shape(service, live)
     )
     spec, problems, reason = _judged(parsed, resolved.problem, live.unusable if live else None)
     return SeenService(
@@ -200,4 +192,17 @@ def seen_service(
             pods_known=pods_known,
         ),
         write=resolved.write,
+    )
+
+
+def _shape(service: ServiceView, live: TargetView | None) -> Shape:
+    """What else than the annotations tells; little without a Deployment."""
+    engine = live.engine if live else None
+    return Shape(
+        api_version=kserve.API_VERSION,
+        gpus_per_replica=live.gpus_per_replica if live else 1.0,
+        engine=engine.engine if engine else None,
+        engine_from=engine.by if engine else "",
+        pods_of=live.name if live else None,
+        max_replicas=service.max_replicas,
     )

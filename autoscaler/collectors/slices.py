@@ -140,15 +140,18 @@ class SliceCollector:
         """Services over several members of one group."""
         if not self._services.synced or self._services.error is not None:
             return None
+        services: dict[str, list[ServiceView]] = {}
+        for view in self._services.objects.values():
+            services.setdefault(view.namespace, []).append(view)
         found = []
         for (namespace, _), members in sorted(self._groups().items()):
-            for view in self._services.objects.values():
+            for view in services.get(namespace, ()):
                 behind = tuple(
                     sorted(
                         name for name, labels in members.items() if carries(labels, view.selector)
                     )
                 )
-                if view.namespace == namespace and len(behind) > 1:
+                if len(behind) > 1:
                     found.append(Front(service=f"{namespace}/{view.name}", workloads=behind))
         return tuple(sorted(found, key=lambda front: front.service))
 

@@ -15,7 +15,7 @@ from typing import Any
 from autoscaler.clients.triton import TritonClient
 from autoscaler.clock import Clock
 from autoscaler.core.types import BatchTime, ModelProfile, ServerProfile, WorkloadId
-from autoscaler.errors import SourceError
+from autoscaler.errors import SourceError, SourceInvalid
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,15 @@ class TritonCollector:
         self._clock = clock
         self._port = port
         self._chosen: dict[tuple[WorkloadId, str], str] = {}
-        self._read: dict[WorkloadId, list[ServerProfile]] = {}
+        self._read: dict[tuple[WorkloadId, str], ServerProfile] = {}
 
     def take(self) -> Mapping[WorkloadId, tuple[ServerProfile, ...]]:
-        """What was read since the last call."""
+        """The newest reading of each workload and template since the last call."""
         read, self._read = self._read, {}
-        return {workload: tuple(profiles) for workload, profiles in read.items()}
+        told: dict[WorkloadId, tuple[ServerProfile, ...]] = {}
+        for (workload, _), profile in read.items():
+            told[workload] = (*told.get(workload, ()), profile)
+        return told
 
     async def run(self) -> None:
         """For ever; a pod that does not answer is left for the next round."""
@@ -77,7 +80,8 @@ class TritonCollector:
                     log.debug("%s: statistics of %s: %s", endpoint.workload, endpoint.pod, error)
                     self._chosen.pop((endpoint.workload, endpoint.template_hash), None)
                     return
-                self._read.setdefault(endpoint.workload, []).append(profile)
+                # A controller that does not lead reads too, and nobody takes it.
+                self._read[endpoint.workload, endpoint.template_hash] = profile
 
         async with asyncio.TaskGroup() as group:
             for endpoint in self._choose():
@@ -88,6 +92,7 @@ class TritonCollector:
         for endpoint in self._endpoints():
             groups.setdefault((endpoint.workload, endpoint.template_hash), []).append(endpoint)
         self._chosen = {key: pod for key, pod in self._chosen.items() if key in groups}
+        self._read = {key: profile for key, profile in self._read.items() if key in groups}
         ill = self._sick()
         picked = []
         for key, members in groups.items():
@@ -109,6 +114,9 @@ class TritonCollector:
                 model_profile(name, entries, await client.configuration(name))
                 for name, entries in versions.items()
             ]
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            # Another server may listen there, and one pod's answer must not end the round of all.
+            raise SourceInvalid(f"{client.address}: not Triton's own form ({error})") from error
         finally:
             await client.close()
         return ServerProfile(

@@ -167,7 +167,8 @@ def _is_config_map(document: object) -> bool:
 def _policy_of(document: dict[str, Any]) -> str:
     """The policy within a ConfigMap manifest, so that what is deployed can be checked as it is."""
     data = document.get("data")
-    texts = [v for k, v in data.items() if str(k).endswith((".yaml", ".yml"))] if data else []
+    known = data.items() if isinstance(data, dict) else ()
+    texts = [v for k, v in known if str(k).endswith((".yaml", ".yml"))]
     if len(texts) != 1:
         raise yaml.YAMLError(f"a ConfigMap with {len(texts)} .yaml keys: one is needed")
     return str(texts[0])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.clock import Clock
 from autoscaler.codec import decode, encode
+from autoscaler.controller.checkpoint import loaded
 from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.ports import CheckpointStore, Offload
@@ -131,7 +132,7 @@ class AccountKeeper:
         """What can't be read is reported and left: accounting then begins anew."""
         self._saved_at_s = self._clock.monotonic_s()
         try:
-            data = await within(self._clock, SAVE_TIMEOUT_S, self._store.load())
+            data = await loaded(self._store, self._clock)
             if data is not None:
                 self._accounts.restore(await self._offload(lambda: unpack(data)))
         except (AutoscalerError, OSError, TimeoutError) as error:

@@ -13,6 +13,9 @@ from autoscaler.core.types import ActionResult, Outcome, SetReplicas
 
 log = logging.getLogger(__name__)
 
+TOLD = 5
+"""Workloads of one tick that the log names."""
+
 
 class Dispatcher:
     """Carries plans out."""
@@ -28,29 +31,18 @@ class Dispatcher:
     ) -> tuple[ActionResult, ...]:
         """Results in the order of the actions. Nothing is sent after `until_s` of the monotonic clock."""
         gate = asyncio.Semaphore(self._max_concurrent)
-        return tuple(
-            await asyncio.gather(*(self._carry_out(action, gate, until_s) for action in actions))
+        results = await asyncio.gather(
+            *(self._carry_out(action, gate, until_s) for action in actions)
         )
+        _say([r for r in results if r.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)])
+        return tuple(results)
 
     async def _carry_out(
         self, action: SetReplicas, gate: asyncio.Semaphore, until_s: float
     ) -> ActionResult:
         unsent = partial(_result, action)
         async with gate:
-            try:
-                result = await self._fence.send(
-                    partial(self._timed, action), unsent, until_s=until_s
-                )
-            except Exception as error:
-                # The border between workloads. Whether it was written is not known, so it is looked at again.
-                log.exception("actuator failed", extra={"about": str(action.workload)})
-                result = unsent(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")
-        if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED):
-            log.warning(
-                "action not carried out",
-                extra={"about": str(action.workload), "error": result.message},
-            )
-        return result
+            return await self._fence.send(partial(self._timed, action), unsent, until_s=until_s)
 
     async def _timed(self, action: SetReplicas) -> ActionResult:
         clock = self._fence.clock
@@ -59,6 +51,16 @@ class Dispatcher:
             return await self._actuator.apply(action)
         finally:
             self._metrics.action_seconds.observe(clock.monotonic_s() - started_s)
+
+
+def _say(failed: list[ActionResult]) -> None:
+    """In one line: what is refused for a whole fleet is refused in every tick. Each workload's Event has its own."""
+    if failed:
+        about = ", ".join(str(result.action.workload) for result in failed[:TOLD])
+        more = f" and {len(failed) - TOLD} more" if len(failed) > TOLD else ""
+        log.warning(
+            "actions not carried out", extra={"about": about + more, "error": failed[0].message}
+        )
 
 
 def _result(action: SetReplicas, outcome: Outcome, message: str) -> ActionResult:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from autoscaler.clock import Clock
 from autoscaler.controller.accounts import AccountKeeper
-from autoscaler.controller.checkpoint import pack, unpack
+from autoscaler.controller.checkpoint import loaded, pack, unpack
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.leader import Leadership
@@ -23,9 +23,10 @@ from autoscaler.errors import AutoscalerError
 
 log = logging.getLogger(__name__)
 
-# Of a shutdown's 30 s, and of a start: longer than a slow API server, shorter than patience.
+# Of a shutdown's 30 s: longer than a slow API server, shorter than patience.
 SAVE_TIMEOUT_S = 8.0
-LOAD_TIMEOUT_S = 10.0
+# A volume over the network whose server has gone hangs and gives no error.
+JOURNAL_TIMEOUT_S = 5.0
 
 
 class Archive:
@@ -51,6 +52,11 @@ class Archive:
         self._offload = offload
         self._saving: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._begins_anew = False
+        """Records are missing from the journal's file: it can't go on."""
+        self._learned = False
+        """A tick was kept: before, there is nothing that was not stored already, or could not be read."""
         self._saved_at_s = float("-inf")
 
     async def begin(self) -> None:
@@ -63,16 +69,21 @@ class Archive:
         if journal is None:
             return
         state = self._engine.snapshot()
-        await self._journaled(lambda: journal.open(state, now_s))
+        await self._written(lambda: journal.open(state, now_s))
         self._tidy()
 
     async def keep(self, record: TickRecord) -> None:
         """After every tick."""
+        self._learned = True
         if self._accounts is not None:
             await self._accounts.keep(record.input)
         journal = self._journal
         if journal is not None:
-            await self._journaled(lambda: journal.append(record, self._engine.snapshot))
+            if self._begins_anew:
+                state = self._engine.snapshot()
+                await self._written(lambda: journal.open(state, record.input.now_s))
+            else:
+                await self._written(lambda: journal.append(record, self._engine.snapshot))
             self._metrics.journal_bytes.set(journal.written_bytes)
             self._tidy()
         now_s = self._clock.monotonic_s()
@@ -85,8 +96,8 @@ class Archive:
     async def finish(self) -> None:
         """On a clean end: a last checkpoint while this process still leads, and the journal on the disk."""
         self._stop_tasks()
-        if self._leadership.is_leading():
-            await self._save(self._engine.snapshot())
+        if self._learned and self._leadership.is_leading():
+            await self._save(self._engine.snapshot(), final=True)
             if self._accounts is not None:
                 await self._accounts.finish()
         await self.close()
@@ -95,7 +106,7 @@ class Archive:
         """Without a word to the cluster."""
         self._stop_tasks()
         if self._journal is not None:
-            await self._journaled(self._journal.close)
+            await self._written(self._journal.close)
 
     def _stop_tasks(self) -> None:
         for task in (self._saving, self._tidying):
@@ -106,7 +117,7 @@ class Archive:
 
     async def _restore(self) -> None:
         try:
-            data = await within(self._clock, LOAD_TIMEOUT_S, self._store.load())
+            data = await loaded(self._store, self._clock)
             if data is None:
                 log.info("no checkpoint: starting cold")
                 return
@@ -115,16 +126,16 @@ class Archive:
             self._metrics.checkpoint_failures.inc()
             log.warning("checkpoint ignored", extra={"error": str(error) or "no answer"})
             return
-        self._engine.restore(found.state)
+        self._engine.restore(found.left())
         log.info(
             "checkpoint taken over",
             extra={"workloads": len(found.state.workloads), "saved_at_s": found.saved_at_s},
         )
 
-    async def _save(self, state: EngineState) -> None:
+    async def _save(self, state: EngineState, *, final: bool = False) -> None:
         now_s = self._clock.now_s()
         try:
-            data = await self._offload(lambda: pack(state, now_s))
+            data = await self._offload(lambda: pack(state, now_s, final=final))
             self._leadership.check()
             await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
@@ -134,15 +145,31 @@ class Archive:
         self._metrics.checkpoint_bytes.set(len(data))
         self._metrics.checkpoint_saved.set(now_s)
 
+    async def _written(self, work: Callable[[], None]) -> None:
+        """One write at a time. One that hangs is waited for once; until it ends nothing is written beside it."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.ensure_future(self._journaled(work))
+            self._begins_anew = False
+            try:
+                await within(self._clock, JOURNAL_TIMEOUT_S, asyncio.shield(self._writing))
+            except TimeoutError:
+                self._not_journaled(f"the disk did not answer within {JOURNAL_TIMEOUT_S:g} s")
+        else:
+            self._begins_anew = True
+            self._not_journaled("the disk does not answer")
+
     async def _journaled(self, work: Callable[[], None]) -> None:
         try:
             await self._offload(work)
         except OSError as error:
-            self._metrics.journal_failures.inc()
-            self._metrics.journal_ok.set(0)
-            log.warning("journal not written", extra={"error": str(error)})
+            self._not_journaled(str(error))
         else:
             self._metrics.journal_ok.set(1)
+
+    def _not_journaled(self, why: str) -> None:
+        self._metrics.journal_failures.inc()
+        self._metrics.journal_ok.set(0)
+        log.warning("journal not written", extra={"error": why})
 
     def _tidy(self) -> None:
         journal = self._journal

@@ -16,13 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from autoscaler.clock import Clock
 from autoscaler.codec import decode, encode
+from autoscaler.controller.deadline import within
+from autoscaler.controller.ports import CheckpointStore
 from autoscaler.core.state import STATE_VERSION, EngineState
-from autoscaler.errors import SourceInvalid
+from autoscaler.errors import SourceInvalid, SourceUnavailable
 
 # A ConfigMap may hold 1 MiB; the rest is for its metadata.
 PART_BYTES = 900 * 1024
 INDEX, PART = "index", "part"
+# A start waits no longer than this, and for what took weeks to learn no less.
+LOAD_TIMEOUT_S = 5.0
+LOAD_PAUSES_S = (1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,15 @@ class Checkpoint:
     version: int = STATE_VERSION
     saved_at_s: float
     state: EngineState
+    final: bool = False
+    """It is what a controller left that ended cleanly: nothing was written after it."""
+
+    def left(self) -> EngineState:
+        """For whoever goes on from here. What may have been written since is not known, and no edit from outside."""
+        if self.final:
+            return self.state
+        workloads = tuple(replace(item, written=None) for item in self.state.workloads)
+        return replace(self.state, workloads=workloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +54,13 @@ class _Form:
     version: int = 0
 
 
-def pack(state: EngineState, now_s: float) -> bytes:
+def pack(state: EngineState, now_s: float, *, final: bool = False) -> bytes:
     """As it is stored. Takes tenths of a second for a large fleet: call it in a thread."""
     # Forecasts are made anew within a minute, and would be half of it.
     state = replace(state, forecasts=())
     # Level 5: four fifths of the gain for a third of the time.
     return gzip.compress(
-        encode(Checkpoint(version=state.version, saved_at_s=now_s, state=state)),
+        encode(Checkpoint(version=state.version, saved_at_s=now_s, state=state, final=final)),
         compresslevel=5,
         mtime=0,
     )
@@ -69,6 +84,20 @@ def unpack(data: bytes) -> Checkpoint:
         return decode(text, Checkpoint)
     except ValueError as error:
         raise SourceInvalid(f"checkpoint: {error}, starting cold") from error
+
+
+async def loaded(store: CheckpointStore, clock: Clock) -> bytes | None:
+    """What is stored, asked for again where there is no answer: without it, it is soon written over.
+
+    Raises:
+        TimeoutError, SourceError or OSError: after the last try.
+    """
+    for pause_s in LOAD_PAUSES_S:
+        try:
+            return await within(clock, LOAD_TIMEOUT_S, store.load())
+        except (SourceUnavailable, TimeoutError):
+            await clock.sleep(pause_s)
+    return await within(clock, LOAD_TIMEOUT_S, store.load())
 
 
 class FileCheckpoint:
@@ -128,17 +157,20 @@ class ConfigMapCheckpoint:
 
     def __init__(self, api: MapApi, name: str, *, part_bytes: int = PART_BYTES) -> None:
         self._api, self._name, self._part_bytes = api, name, part_bytes
-        self._slot = "b"
+        self._slot: str | None = None
+        """That of the index which is stored; None: not known, as after a write that may or may not have happened."""
 
     async def save(self, data: bytes) -> None:
         """Further parts first, then the index that makes them valid."""
-        self._slot = "a" if self._slot == "b" else "b"
+        used = self._slot or await self._stored_slot()
+        slot, self._slot = "b" if used == "a" else "a", None
         size = self._part_bytes
         parts = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
         for number, part in enumerate(parts[1:], start=1):
-            await self._api.write(self._part_name(self._slot, number), {PART: part})
-        index = _Index(sha256=hashlib.sha256(data).hexdigest(), parts=len(parts), slot=self._slot)
+            await self._api.write(self._part_name(slot, number), {PART: part})
+        index = _Index(sha256=hashlib.sha256(data).hexdigest(), parts=len(parts), slot=slot)
         await self._api.write(self._name, {INDEX: encode(index), PART: parts[0]})
+        self._slot = slot
 
     async def load(self) -> bytes | None:
         """
@@ -168,6 +200,14 @@ class ConfigMapCheckpoint:
                 f"ConfigMap {self._name}: its parts do not belong together, starting cold"
             )
         return data
+
+    async def _stored_slot(self) -> str | None:
+        """None: what is stored is no checkpoint, so nothing is lost with it."""
+        main = await self._api.read(self._name)
+        try:
+            return decode(main[INDEX], _Index).slot if main else None
+        except (KeyError, ValueError):
+            return None
 
     def _part_name(self, slot: str, number: int) -> str:
         return f"{self._name}-{slot}-{number}"

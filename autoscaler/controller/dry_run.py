@@ -132,7 +132,7 @@ async def _take_over(
     try:
         data = await within(clock, 5.0, store_of(settings, client).load())
         if data is not None:
-            engine.restore(unpack(data).state)
+            engine.restore(unpack(data).left())
     except (AutoscalerError, OSError, TimeoutError):
         return
 

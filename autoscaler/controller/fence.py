@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
 from autoscaler.core.types import Outcome
-from autoscaler.errors import (
-    ActuationConflict,
-    ActuationRejected,
-    AutoscalerError,
-    LeadershipLost,
-    SourceDenied,
-)
+from autoscaler.errors import AutoscalerError, LeadershipLost
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -53,9 +51,10 @@ class Fence:
             return unsent(Outcome.UNKNOWN, f"the API server did not answer within {left_s:g} s")
         except LeadershipLost:
             return unsent(Outcome.REJECTED, NOT_LEADING)
-        except ActuationConflict as error:
-            return unsent(Outcome.CONFLICT, str(error))
-        except (ActuationRejected, SourceDenied) as error:
-            return unsent(Outcome.REJECTED, str(error))
         except AutoscalerError as error:
-            return unsent(Outcome.UNKNOWN, str(error))
+            return unsent(outcome_of(error), str(error))
+        except Exception as error:
+            # The border between writes: the tick goes on to acknowledge those that were made. Whether this one was is
+            # not known, so it is looked at again.
+            log.exception("write failed")
+            return unsent(Outcome.UNKNOWN, f"{type(error).__name__}: {error}")

@@ -53,6 +53,8 @@ class ForecastService:
 
     async def run(self) -> None:
         """Minute after minute; ends when it is cancelled, and the worker with it."""
+        # What an error has ended is run again, with a new worker, which knows nothing of the past.
+        self._told.forget()
         try:
             while True:
                 now_s = self._clock.now_s()

@@ -43,6 +43,8 @@ BACKFILL_TIMEOUT_S = 120.0
 # are asked about again.
 BACKFILL_BATCH = 100
 BACKFILL_RETRY_S = 300.0
+TOLD = 3
+"""Different errors of one tick that the log names."""
 
 
 class Gatherer:
@@ -119,8 +121,10 @@ class Gatherer:
             # The border of the tick: whatever a source does, the others are still heard.
             log.exception("metrics source failed")
             return self._nothing(f"metrics source failed: {type(error).__name__}: {error}")
-        if measured.error is not None or measured.errors:
+        told = tuple(dict.fromkeys(filter(None, (measured.error, *measured.errors.values()))))
+        if told:
             self._metrics.source_errors.labels("prometheus").inc()
+            log.warning("metrics incomplete", extra={"error": "; ".join(told[:TOLD])})
         return measured
 
     def _nothing(self, why: str) -> Measured:
@@ -221,8 +225,10 @@ class Backfill:
                 self._clock, BACKFILL_TIMEOUT_S, self._measures.backfill(now_s, specs)
             )
             self._ready.update(answer)
-        except (AutoscalerError, TimeoutError) as error:
+        except Exception as error:
             # History is a help, not a need: without it the engine learns as time passes.
+            if not isinstance(error, AutoscalerError | TimeoutError):
+                log.exception("history failed")
             self._metrics.source_errors.labels("backfill").inc()
             self._asked -= {spec.id for spec in specs}
             self._not_before_s = self._clock.monotonic_s() + BACKFILL_RETRY_S

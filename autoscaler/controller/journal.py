@@ -53,11 +53,12 @@ class Journal:
         """Something has been rotated and waits for `tidy`."""
 
     def open(self, state: EngineState, now_s: float) -> None:
-        """Begins a file; what an earlier process left behind is put away.
+        """Begins a file; what an earlier process left behind, or this one has open, is put away.
 
         Raises:
             OSError: the folder can't be written.
         """
+        self._close()
         self._folder.mkdir(parents=True, exist_ok=True)
         for leftover in self._folder.glob("*.tmp"):
             leftover.unlink()

@@ -80,7 +80,7 @@ class ControlLoop:
         self.last: TickRecord | None = None
         """The last tick that was completed."""
         self.alive_at_s: float | None = None
-        """When a tick last began or ended, by the monotonic clock; None: not yet."""
+        """When this process began to lead, or a tick last began or ended, by the monotonic clock; None: not yet."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """

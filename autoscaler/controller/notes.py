@@ -65,7 +65,9 @@ class Notebook:
         """What is new in this tick."""
         now_s = record.input.now_s
         versions = {g.spec.id: g.spec.api_version for g in record.input.workloads}
-        notes = [_of_action(result) for result in record.actions if _changed(result)]
+        notes = [
+            _of_action(result) for result in record.actions if result.outcome is Outcome.APPLIED
+        ]
         active: set[Topic] = set()
         of_pools = [
             *pool_notes(record, self._headroom_namespace),
@@ -75,6 +77,7 @@ class Notebook:
         notes += [note for note, topic in of_pools if topic is None]
         lasting_pools = [(note, (note.workload, topic)) for note, topic in of_pools if topic]
         for note, topic in (
+            *_not_carried_out(record.actions),
             *_conditions(record, versions),
             *_of_refused(refused),
             *lasting_pools,
@@ -92,8 +95,12 @@ class Notebook:
         return notes
 
 
-def _changed(result: ActionResult) -> bool:
-    return result.outcome is not Outcome.UNCHANGED
+def _not_carried_out(results: tuple[ActionResult, ...]) -> Iterator[tuple[Note, Topic]]:
+    """What is refused now is tried, and mostly refused, in each tick that follows."""
+    for result in results:
+        if result.outcome in REFUSALS:
+            note = _of_action(result)
+            yield note, (note.workload, note.reason)
 
 
 def _of_action(result: ActionResult) -> Note:

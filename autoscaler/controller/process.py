@@ -74,7 +74,10 @@ class Process:
 
     def not_ready(self) -> str | None:
         """Why it can't work yet."""
-        return None if self.cluster.synced else "not everything is listed from Kubernetes yet"
+        if self.cluster.synced:
+            return None
+        why = f": {self.cluster.error}" if self.cluster.error else ""
+        return f"not everything is listed from Kubernetes yet{why}"
 
     async def _kept_up(self, name: str, job: Job) -> None:
         """A job that an error ends is begun again: what it delivers is missing meanwhile, and missing holds."""
@@ -103,6 +106,7 @@ class Process:
         if stop.is_set():
             await self.leadership.release()
             return False
+        acquire.result()  # raises what ended it
         return True
 
     async def _work(self, stop: asyncio.Event) -> None:
@@ -125,6 +129,8 @@ class Process:
         log.info("stopped")
 
     async def _begin_and_loop(self, stop: asyncio.Event) -> None:
+        # Whoever holds the lease and hangs before its first tick is stuck as well.
+        self.loop.alive_at_s = self.clock.monotonic_s()
         await self.archive.begin()
         await self.loop.run(stop)
 

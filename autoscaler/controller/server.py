@@ -5,12 +5,13 @@ Reads only; nothing can be changed through it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
-from prometheus_client.aiohttp import make_aiohttp_handler
+from prometheus_client.exposition import choose_encoder
 
 from autoscaler.codec import encode
 from autoscaler.config import ServerSettings
@@ -85,10 +86,18 @@ def build_app(
             return _json({"error": "no tick was completed yet"}, status=503)
         return _json(record)
 
+    async def scraped(request: web.Request) -> web.Response:
+        encoder, form = choose_encoder(request.headers.get("Accept", ""))
+        # A thousand workloads take a second: probes, watches and the lease go on meanwhile.
+        body = await asyncio.to_thread(encoder, metrics.registry)
+        response = web.Response(body=body, headers={"Content-Type": form})
+        response.enable_compression()
+        return response
+
     app = web.Application()
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", make_aiohttp_handler(metrics.registry))
+    app.router.add_get("/metrics", scraped)
     app.router.add_get("/debug/decisions", decisions)
     app.router.add_get("/debug/slo", slo)
     app.router.add_get("/debug/tick", tick)

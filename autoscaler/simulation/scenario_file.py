@@ -20,11 +20,9 @@ from autoscaler.simulation.scenario import MOST_REPLICAS, Demand, Failures, Scen
 from autoscaler.simulation.scenario_text import (
     STRICT,
     UNKNOWN,
-    parsed,
+    document_of,
     place_of,
-    problem_of,
     refusals,
-    text_of,
 )
 from autoscaler.simulation.serving import Routing, ServingModel
 from autoscaler.simulation.startup import Startup
@@ -133,7 +131,6 @@ class Document:
 
 for _type in (NodeSettings, Span, Failures, Lengths):
     pydantic.with_config(STRICT)(_type)
-_document = pydantic.TypeAdapter(Document)
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -141,12 +138,7 @@ def read_scenario(path: Path) -> Scenario:
 
     Raises ConfigError with everything that is wrong.
     """
-    content, lines = parsed(path, text_of(path))
-    try:
-        document = _document.validate_python(content)
-    except pydantic.ValidationError as error:
-        told = [problem_of(path, lines, item, Document) for item in error.errors()]
-        raise ConfigError((*told, *_beside(path, lines, content, error))) from error
+    document, lines = document_of(path, Document, _beside)
     reader = Reader(path, lines)
     scenario = reader.scenario(document)
     if reader.problems or scenario is None:

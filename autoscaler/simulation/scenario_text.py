@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 import yaml
@@ -17,6 +17,11 @@ from autoscaler.yaml_text import UniqueKeyLoader
 
 STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+
+D = TypeVar("D")
+Beside = Callable[
+    [Path, dict[str, int], dict[str, Any], pydantic.ValidationError], Sequence[Problem]
+]
 
 
 def text_of(path: Path) -> str:
@@ -42,6 +47,19 @@ def parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[str, int]]:
         given = "is empty" if content is None else f"a {type(content).__name__}"
         raise ConfigError((Problem(str(path), given, "must be a mapping of sections"),))
     return content, dict(_lines_of(node, ""))
+
+
+def document_of(path: Path, form: type[D], beside: Beside) -> tuple[D, dict[str, int]]:
+    """The content as `form`, and the line of every key. `beside` says what else is wrong where the types do not fit.
+
+    Raises ConfigError with everything that is wrong.
+    """
+    content, lines = parsed(path, text_of(path))
+    try:
+        return pydantic.TypeAdapter(form).validate_python(content), lines
+    except pydantic.ValidationError as error:
+        told = [problem_of(path, lines, item, form) for item in error.errors()]
+        raise ConfigError((*told, *beside(path, lines, content, error))) from error
 
 
 def _lines_of(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

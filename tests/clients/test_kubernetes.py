@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.config import ConfigException
 
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
@@ -148,7 +149,7 @@ async def test_what_becomes_of_a_scale(code: int, body: str, outcome: Outcome) -
     assert asked.content_type == JSON_PATCH
     assert json.loads(asked.body) == [
         {"op": "test", "path": "/spec/replicas", "value": 2},
-        {"op": "replace", "path": "/spec/replicas", "value": 4},
+        {"op": "add", "path": "/spec/replicas", "value": 4},
     ]
 
 
@@ -158,6 +159,26 @@ async def test_a_write_without_an_answer_may_have_happened() -> None:
         result = await ScaleActuator(api).apply(action())
         await api.close()
     assert result.outcome is Outcome.UNKNOWN
+
+
+async def test_a_token_that_can_not_be_had_is_an_answer_that_did_not_come() -> None:
+    """Its file is empty for the moment in which it is exchanged: the next call reads it anew."""
+
+    def empty(_: Configuration) -> None:
+        raise ConfigException("Token file exists but empty.")
+
+    async with serving((200, "{}")) as server:
+        configuration = Configuration(host=server.url, api_key={"BearerToken": "Bearer old"})
+        configuration.refresh_api_key_hook = empty
+        api = KubernetesClient(ApiClient(configuration), timeout_s=2.0)
+        with pytest.raises(SourceUnavailable, match="Token file exists but empty"):
+            await api.read("/api/v1/pods")
+        with pytest.raises(SourceUnavailable, match="Token file exists but empty"):
+            async for _ in api.watch("/api/v1/pods", "1"):
+                pass
+        assert (await ScaleActuator(api).apply(action())).outcome is Outcome.UNKNOWN
+        await api.close()
+    assert server.asked == []
 
 
 async def test_no_change_is_no_write() -> None:

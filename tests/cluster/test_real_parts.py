@@ -186,6 +186,26 @@ async def test_the_migration_pages_lines_hand_a_workload_over_from_an_hpa(world:
     assert await held_by() is None
 
 
+async def test_a_deployment_that_sleeps_is_woken(world: World) -> None:
+    """A Scale of 0 has no replicas in the API server's JSON."""
+    where = ("asleep", "--namespace=team")
+    world.stack.kubectl("create", "deployment", *where, "--image=none:1", "--replicas=0")
+    _, _, client = await world.seen()
+    woken = SetReplicas(
+        workload=WorkloadId(namespace="team", name="asleep"),
+        api_version="apps/v1",
+        observed=0,
+        replicas=1,
+        reason=Reason.DEMAND_RISING,
+        message="",
+    )
+    actuator = ScaleActuator(client)
+    outcomes = [(await actuator.apply(woken)).outcome for _ in range(2)]
+    await client.close()
+    world.stack.kubectl("delete", "deployment", *where)
+    assert outcomes == [Outcome.APPLIED, Outcome.CONFLICT]
+
+
 async def test_a_scale_only_from_what_was_seen_and_an_event_that_says_so(world: World) -> None:
     seen, collector, client = await world.seen()
     running = {entry.pid for entry in processes.load(world.stack.folder / "servers.json")}

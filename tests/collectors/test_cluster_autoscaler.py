@@ -69,6 +69,22 @@ def test_rubbish_is_refused_or_says_nothing(text: str) -> None:
     assert told == AutoscalerStatus(at_s=None, healthy=None, groups=())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time: 2026-13-01 10:00:00",
+        "time: 2026-13-45 10:00:00 +0000 UTC",
+        "nodeGroups: 5",
+        "Cluster-autoscaler status at 2026-13-45 10:00:00 +0000 UTC:\nNodeGroups:\n",
+        "Cluster-autoscaler status at noon\nNodeGroups:\n  Name:\n",
+    ],
+)
+def test_what_can_not_be_read_ends_nothing_else(text: str) -> None:
+    """Any other error ended the watches of nodes and pods beside it, each time anew."""
+    with pytest.raises(SourceInvalid, match="cluster-autoscaler-status"):
+        read({"data": {"status": text}})
+
+
 @pytest.mark.parametrize("text", [None, "", "yesterday", 7, "2026-11-26"])
 def test_no_time_is_no_time(text: object) -> None:
     assert time_s(text) is None

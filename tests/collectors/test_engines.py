@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from prometheus_client import generate_latest
 
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.collectors.prometheus import Collected, PrometheusCollector
+from autoscaler.config import QuerySet
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import (
@@ -128,6 +131,52 @@ async def test_an_engine_that_nothing_tells_is_found_by_what_is_scraped(engine: 
     source.scrape("llm-0", (SAMPLES / f"{engine}.txt").read_text(), 1000.0)
     told = await collected(source, spec("triton", engine_from="assumed"), 1003.0)
     assert told.samples[("team", "llm-0")].engine == engine
+
+
+class RefusingPrometheus(ScrapedPrometheus):
+    """Answers queries that hold `refused` with 400, as ones that it can't parse."""
+
+    refused = ""
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        if self.refused in str(form.get("query") or request.query.get("query")):
+            return web.json_response({"status": "error", "errorType": "bad_data"}, status=400)
+        return await super()._answer(request)
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        pytest.param(
+            "my_requests", {"mine": "sum(my_requests: status 400"}, id="one that is wrong"
+        ),
+        pytest.param(
+            "",
+            {"mine": "sum(my_requests: status 400", "llm": "status 400"},
+            id="all, by a Prometheus that answers nothing",
+        ),
+    ],
+)
+async def test_queries_that_fail_hold_the_workloads_that_need_them_and_no_others(
+    refused: str, told: dict[str, str]
+) -> None:
+    """An SRE's own set with a bracket too few."""
+    source = RefusingPrometheus()
+    source.refused = refused
+    source.scrape("llm-0", (SAMPLES / "vllm.txt").read_text(), 1000.0)
+    own = QuerySet(success="sum(my_requests", inferences="sum(my_requests")
+    mine = replace(spec("mine"), id=WorkloadId(namespace="team", name="mine"))
+    async with source.serving():
+        client = PrometheusClient(source.url, timeout_s=5.0)
+        collector = PrometheusCollector(client, custom={"mine": own})
+        found = await collector.collect(1003.0, (spec("vllm"), mine))
+        client.close()
+    assert {key.name for key in found.errors} == set(told)
+    for key, error in found.errors.items():
+        assert told[key.name] in error
+    assert (found.error is None) == bool(refused)
+    assert (("team", "llm-0") in found.samples) == bool(refused)
 
 
 async def test_a_told_engine_is_not_looked_for() -> None:

@@ -28,12 +28,12 @@ POD = {"namespace": "team", "pod": "a", "model": "m"}
     ],
 )
 def test_the_pod_by_the_labels_of_usual_scrape_configurations(labels: dict[str, str]) -> None:
-    assert exposition.pod_of(labels, TRITON) == ("team", "a")
+    assert exposition.PodLabels(TRITON).pod(labels) == ("team", "a")
 
 
 def test_the_labels_that_the_policy_names_win() -> None:
     preset = Preset(queries=QuerySet(namespace_label="ns", pod_label="replica"))
-    assert exposition.pod_of({"ns": "x", "replica": "y", **POD}, preset) == ("x", "y")
+    assert exposition.PodLabels(preset).pod({"ns": "x", "replica": "y", **POD}) == ("x", "y")
 
 
 def test_reasons_and_versions_add_up() -> None:

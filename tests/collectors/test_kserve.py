@@ -34,6 +34,7 @@ def resolved(
     deployment: str | None = "bert-predictor",
     revision: str | None = None,
     knative_follows: bool = False,
+    holder: str | None = None,
     **changes: Any,
 ) -> Resolved:
     return kserve.resolve(
@@ -41,6 +42,7 @@ def resolved(
         deployment=deployment,
         revision=revision,
         knative_follows=knative_follows,
+        holder=holder,
     )
 
 
@@ -79,6 +81,13 @@ def test_where_replicas_are_written(told: Resolved, path: str) -> None:
             resolved(mode_given="Serverless", revision="r-1"),
             "Knative's autoscaler (Revision r-1)",
             "with Knative 1.21 or newer set kserve.patch_revisions in the policy",
+        ),
+        (resolved(holder="ScaledObject team/x"), "ScaledObject team/x", "delete it"),
+        (resolved(class_given="none", holder="ScaledObject team/x"), "ScaledObject team/x", "delete it"),
+        (
+            resolved(class_given="hpa", holder="HorizontalPodAutoscaler team/bert-predictor"),
+            f"KServe's own autoscaler (hpa, by {CLASS}: hpa)",
+            f"set {CLASS}: external",
         ),
     ],
 )  # fmt: skip
@@ -138,7 +147,7 @@ def action(replicas: int) -> SetReplicas:
 @pytest.mark.parametrize(
     ("told", "steps"),
     [
-        (resolved(), [("test", "/spec/replicas", 2), ("replace", "/spec/replicas", 5)]),
+        (resolved(), [("test", "/spec/replicas", 2), ("add", "/spec/replicas", 5)]),
         (
             resolved(class_given="none"),
             [("test", "/metadata/resourceVersion", "41"), ("add", "/spec/predictor/minReplicas", 5)],

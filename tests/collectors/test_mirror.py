@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.errors import SourceExpired, SourceMissing, SourceUnavailable
 from tests.fakes.clock import FakeClock
 
-Event = tuple[str, dict[str, Any]] | Exception
+Event = tuple[str, dict[str, Any]] | Exception | float
+"""What a watch tells, what ends it, or how long nothing comes."""
 
 
 def item(uid: str, version: str, value: int = 0) -> dict[str, Any]:
@@ -24,6 +27,7 @@ class FakeApi:
         self.lists = lists
         self.watches = watches
         self.asked: list[str] = []
+        self.clock = FakeClock()
 
     async def pages(
         self, path: str, *, accept: str
@@ -42,7 +46,10 @@ class FakeApi:
         for event in self.watches.pop(0):
             if isinstance(event, Exception):
                 raise event
-            yield event
+            if isinstance(event, float):
+                await self.clock.sleep(event)
+            else:
+                yield event
 
 
 async def mirrored(api: FakeApi) -> Mirror[int]:
@@ -50,7 +57,7 @@ async def mirrored(api: FakeApi) -> Mirror[int]:
         api,  # type: ignore[arg-type]
         "/things",
         lambda raw, before: raw["value"] if raw["value"] >= 0 else None,
-        FakeClock(),
+        api.clock,
     )
     task = asyncio.create_task(mirror.run())
     await asyncio.gather(task, return_exceptions=True)
@@ -89,10 +96,82 @@ async def test_a_broken_connection_keeps_what_is_known_and_says_so() -> None:
 async def test_an_accepted_watch_ends_the_error() -> None:
     api = FakeApi(
         [[item("a", "1", 1)]],
-        [[SourceUnavailable("reset by peer")], [("BOOKMARK", item("", "10"))]],
+        [[SourceUnavailable("reset by peer")], [("BOOKMARK", item("", "10")), 300.0]],
     )
     mirror = await mirrored(api)
     assert mirror.error is None
+
+
+@pytest.mark.parametrize(
+    ("watch", "error", "waited_s"),
+    [
+        pytest.param(
+            [("BOOKMARK", item("", "10"))],
+            "the watch ends as soon as it has begun",
+            0.5 + 1.0 + 2.0 + 5.0,
+            id="closed at once, as a proxy may do",
+        ),
+        pytest.param(
+            [("BOOKMARK", item("", "10")), SourceUnavailable("reset by peer")],
+            "reset by peer",
+            0.5 + 1.0 + 2.0 + 5.0,
+            id="broken at once",
+        ),
+        pytest.param(
+            [("BOOKMARK", item("", "10")), 60.0, SourceUnavailable("reset by peer")],
+            "reset by peer",
+            4 * 60.5,
+            id="broken after a minute",
+        ),
+        pytest.param(
+            [("BOOKMARK", item("", "10")), ("MODIFIED", item("a", "11"))],
+            None,
+            0.0,
+            id="closed after news",
+        ),
+        pytest.param(
+            [("BOOKMARK", item("", "10")), 300.0], None, 1200.0, id="closed in its own time"
+        ),
+    ],
+)
+async def test_a_watch_that_ends_at_once_is_not_begun_again_at_once(
+    watch: list[Event], error: str | None, waited_s: float
+) -> None:
+    """Four times, one like the other."""
+    api = FakeApi([[item("a", "1", 1)]], [list(watch) for _ in range(4)])
+    mirror = await mirrored(api)
+    assert (mirror.error, api.clock.mono_s) == (error, waited_s)
+
+
+async def test_a_version_that_the_api_server_never_reaches_is_listed_anew() -> None:
+    """Its store was restored from a backup: the version that is asked for is in its future."""
+    ahead = SourceUnavailable("watch /things: status 504")
+    api = FakeApi(
+        [[item("a", "900", 1)], [item("b", "20", 2)]], [*([ahead] for _ in range(6)), [300.0]]
+    )
+    mirror = await mirrored(api)
+    assert dict(mirror.objects) == {"b": 2}
+    assert api.asked == ["list", *["watch 10"] * 6, "list", *["watch 10"] * 2]
+    assert mirror.error is None
+
+
+async def test_history_that_is_gone_each_time_is_listed_anew_at_a_slower_pace() -> None:
+    gone = SourceExpired("too old")
+    api = FakeApi([[item("a", "1", 1)] for _ in range(4)], [[gone], [gone], [gone], [300.0]])
+    await mirrored(api)
+    assert api.clock.mono_s == 0.5 + 1.0 + 2.0 + 300.0
+
+
+async def test_as_long_as_the_api_server_asks_for_is_waited() -> None:
+    api = FakeApi([[item("a", "1", 1)]], [[SourceUnavailable("429", retry_after_s=7.0)], [300.0]])
+    await mirrored(api)
+    assert api.clock.mono_s == 7.0 + 300.0
+
+
+async def test_what_ends_unexpectedly_is_not_up_to_date() -> None:
+    """It is begun again in seconds; meanwhile nobody must take what is known for fresh."""
+    api = FakeApi([[item("a", "1", 1)]], [[TypeError("code is None")]])
+    assert (await mirrored(api)).error == "TypeError: code is None"
 
 
 async def test_an_object_that_can_not_be_read_stops_no_other() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.seen import Seen
@@ -20,7 +22,7 @@ SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
 
 
 async def looked(
-    api: ClusterApi, folder: Path, *, needs: bool = False
+    api: ClusterApi, folder: Path, *, needs: bool = False, allowed: bool = True
 ) -> tuple[tuple[Seen, ...], KubernetesCollector]:
     """One look."""
     async with api.serving():
@@ -35,7 +37,7 @@ async def looked(
             kubeconfig=str(kubeconfig), context=None, timeout_s=5.0
         )
         try:
-            defaults = Defaults(engines=("kserve", "triton", "vllm"))
+            defaults = Defaults(engines=("kserve", "triton", "vllm")) if allowed else None
             collector = KubernetesCollector(
                 client, FakeClock(), defaults=lambda _: defaults, node_needs=needs
             )
@@ -60,11 +62,7 @@ async def test_the_engine_is_told_by_the_annotation_else_by_the_template(tmp_pat
         ("d", "mine:1", {}),
     ):
         api.put(f"{APPS}/{name}", of_image(name, image, **own))
-        put_pods(api, name, 1)
-        path = f"/api/v1/namespaces/team/pods/{name}-0"
-        pod = api.objects[path]
-        pod["status"]["podIP"] = "127.0.0.9"
-        api.put(path, pod)
+        answering(api, name)
     seen, collector = await looked(api, tmp_path)
     told = {item.id.name: (item.spec.engine, item.spec.engine_from) for item in seen if item.spec}
     assert told == {
@@ -75,6 +73,36 @@ async def test_the_engine_is_told_by_the_annotation_else_by_the_template(tmp_pat
     }
     # vLLM listens on port 8000 too, and is not asked for Triton's statistics.
     assert sorted(e.workload.name for e in collector.endpoints()) == ["a", "c", "d"]
+
+
+def answering(api: ClusterApi, name: str) -> None:
+    """A pod with an address."""
+    put_pods(api, name, 1)
+    path = f"/api/v1/namespaces/team/pods/{name}-0"
+    pod = api.objects[path]
+    pod["status"]["podIP"] = "127.0.0.9"
+    api.put(path, pod)
+
+
+async def test_pods_of_what_is_left_alone_are_other_tenants(tmp_path: Path) -> None:
+    """They hold GPUs that no demand of ours stands for."""
+    api = ClusterApi()
+    for name, own in (("fine", {}), ("odd", {"min-replicas": "many"})):
+        api.put(f"{APPS}/{name}", of_image(name, "tritonserver:1", **own))
+        answering(api, name)
+    _, collector = await looked(api, tmp_path)
+    made = "/apis/apps/v1/namespaces/team/replicasets"
+    assert set(collector.owner_uids()) == {f"{APPS}/fine", f"{made}/fine-h1"}
+
+
+async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) -> None:
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
+    answering(api, "a")
+    _, collector = await looked(api, tmp_path)
+    assert [endpoint.pod for endpoint in collector.endpoints()] == ["a-0"]
+    seen, collector = await looked(api, tmp_path, allowed=False)
+    assert (seen, collector.endpoints(), set(collector.owner_uids())) == ((), (), set())
 
 
 async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -> None:
@@ -109,6 +137,53 @@ async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -
     assert write is not None
     assert write.path == f"{APPS}/bert-predictor/scale"
     assert collector.uid(seen.id) == f"{SERVICES}/bert"
+
+
+async def test_an_autoscaler_of_somebodys_own_holds_the_deployment_of_a_service(
+    tmp_path: Path,
+) -> None:
+    """`external` says that somebody else than KServe scales it: that may be KEDA."""
+    api = ClusterApi()
+    annotations = {
+        "forescale.io/slo": "99% < 300ms",
+        "serving.kserve.io/autoscalerClass": "external",
+    }
+    service = {"namespace": "team", "name": "bert", "annotations": annotations}
+    api.put(f"{SERVICES}/bert", {"metadata": service, "spec": {"predictor": {}}})
+    made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
+    ]
+    api.put(f"{APPS}/bert-predictor", made)
+    api.put(
+        "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/keda-hpa-bert",
+        {
+            "metadata": {
+                "namespace": "team",
+                "name": "keda-hpa-bert",
+                "ownerReferences": [{"kind": "ScaledObject", "name": "bert"}],
+            },
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "bert-predictor"}},
+        },
+    )
+    (seen,), collector = await looked(api, tmp_path)
+    assert seen.replicas.held_by == "ScaledObject team/bert"
+    assert collector.write_of(seen.id) is None
+
+
+@pytest.mark.parametrize("broken", ["/api/v1/pods", "/apis/apps/v1/replicasets"])
+async def test_pods_are_known_only_while_they_and_their_owners_are_watched(
+    broken: str, tmp_path: Path
+) -> None:
+    """Pods of a ReplicaSet that was made since are nobody's."""
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "mine:1"))
+    put_pods(api, "a", 1)
+    (seen,), collector = await looked(api, tmp_path)
+    assert seen.pods_known
+    (mirror,) = [mirror for mirror in collector.mirrors if mirror.path == broken]
+    mirror.error = "status 403"
+    assert [item.pods_known for item in collector.observe()] == [False]
 
 
 async def test_a_copy_without_its_service_is_left_alone(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from autoscaler.collectors.triton import Endpoint, TritonCollector, model_profile
 from autoscaler.core.types import BatchTime, WorkloadId
@@ -95,3 +98,78 @@ def test_a_sick_pod_is_not_read_while_there_is_another() -> None:
     assert read() == ["b"]
     ill.update((workload, pod) for pod in "ab")
     assert read() == ["b"]
+
+
+@asynccontextmanager
+async def servers(answers: dict[str, list[Any]]) -> AsyncIterator[int]:
+    """One port, at which each address has its own statistics."""
+
+    async def told(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        address = request.transport.get_extra_info("sockname")[0]
+        return web.json_response({"model_stats": answers[address]})
+
+    async def configured(request: web.Request) -> web.Response:
+        return web.json_response(CONFIG)
+
+    app = web.Application()
+    app.router.add_get("/v2/models/stats", told)
+    app.router.add_get("/v2/models/m/config", configured)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def endpoint(workload: str, number: int) -> Endpoint:
+    return Endpoint(
+        workload=WorkloadId(namespace="team", name=workload),
+        pod=f"{workload}-0",
+        template_hash="h1",
+        ip=f"127.0.0.{number}",
+    )
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [None],
+        [{"name": "m", "batch_stats": [{"batch_size": None}]}],
+        [{"name": "m", "batch_stats": 5}],
+        [{"name": "m", "batch_stats": [{"batch_size": 1, "compute_infer": {"ns": []}}]}],
+    ],
+)
+async def test_an_answer_that_is_not_tritons_costs_no_other_workload_its_reading(
+    odd: list[Any],
+) -> None:
+    answers = {"127.0.0.1": odd, "127.0.0.2": [statistics("1", (1, 14, 10))]}
+    async with servers(answers) as port:
+        collector = TritonCollector(
+            lambda: (endpoint("odd", 1), endpoint("bert", 2)), SteppedClock(), port=port
+        )
+        await collector.read_once()
+    (workload,) = collector.take()
+    assert workload.name == "bert"
+
+
+async def test_what_nobody_takes_does_not_pile_up() -> None:
+    """A controller that does not lead reads for days."""
+    endpoints = [endpoint("bert", 1), endpoint("gone", 2)]
+    answers = {f"127.0.0.{n}": [statistics("1", (1, 14, 10))] for n in (1, 2)}
+    clock = SteppedClock()
+    async with servers(answers) as port:
+        collector = TritonCollector(lambda: tuple(endpoints), clock, port=port)
+        for _ in range(3):
+            await collector.read_once()
+            await clock.advance(30.0)
+        endpoints.pop()
+        await collector.read_once()
+        read_s = clock.now_s()
+    told = collector.take()
+    assert [(w.name, [p.sampled_at_s for p in found]) for w, found in told.items()] == [
+        ("bert", [read_s])
+    ]
+    assert collector.take() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -160,10 +161,25 @@ async def test_it_is_saved_every_ten_minutes_and_only_by_the_leader() -> None:
     assert kept.store.saves == 1
 
 
+async def test_accounts_of_four_weeks_are_asked_for_again_where_there_is_no_answer() -> None:
+    """They would be written over ten minutes later."""
+    first, second = Kept(), Kept()
+    await first.keeper.begin()
+    await first.keeper.keep(watched(Service(slo("99% < 200ms")), first.accounts, 600))
+    await first.keeper.finish()
+    second.store.data, second.store.silent_loads = first.store.data, 2
+    begun = asyncio.create_task(second.keeper.begin())
+    await second.clock.advance(5)
+    await begun
+    assert len(second.accounts.snapshot()) == 1
+
+
 async def test_a_store_that_fails_stops_nothing() -> None:
     kept = Kept()
     kept.store.error = SourceUnavailable("no answer")
-    await kept.keeper.begin()
+    begun = asyncio.create_task(kept.keeper.begin())
+    await kept.clock.advance(10)
+    await begun
     service = Service(slo("99% < 200ms"))
     await kept.keeper.keep(watched(service, kept.accounts, 600))
     await kept.keeper.finish()

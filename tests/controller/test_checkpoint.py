@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint, pack, unpack
+from autoscaler.core.reasons import Reason
+from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ActuationUnknown, SourceInvalid
+from tests.core.story import Story
 from tests.fakes.recorded import RecordedStory
 
 
@@ -19,6 +22,8 @@ class FakeMaps:
     def __init__(self) -> None:
         self.maps: dict[str, dict[str, bytes]] = {}
         self.fail_after: int | None = None
+        self.unanswered = ""
+        """A write of this one is made, and its answer lost."""
 
     async def read(self, name: str) -> Mapping[str, bytes] | None:
         return self.maps.get(name)
@@ -29,6 +34,8 @@ class FakeMaps:
                 raise ActuationUnknown("no answer")
             self.fail_after -= 1
         self.maps[name] = dict(data)
+        if name == self.unanswered:
+            raise ActuationUnknown("no answer")
 
 
 def blob(size: int, seed: int = 1) -> bytes:
@@ -43,6 +50,27 @@ def test_a_state_survives_packing() -> None:
     found = unpack(pack(state, 17.0))
     assert found.state == state
     assert found.saved_at_s == 17.0
+
+
+@pytest.mark.parametrize(
+    ("final", "told"),
+    [
+        pytest.param(False, [], id="of a controller that was killed: the number may be its own"),
+        pytest.param(True, ["ExternalEdit"], id="of one that ended: it is somebody else's"),
+    ],
+)
+def test_a_number_that_a_killed_controller_may_have_written_is_no_edit_from_outside(
+    final: bool, told: list[str]
+) -> None:
+    """Seven replicas are there when the next one begins, four or fewer when it was saved."""
+    story = Story(replicas=4)
+    story.run(600, rate_rps=20)
+    data = pack(story.engine.snapshot(), 17.0, final=final)
+    story.scale(7)
+    story.engine = DecisionEngine(story.config)
+    story.engine.restore(unpack(data).left())
+    decision = story.tick().decisions[0]
+    assert [f.reason.value for f in decision.findings if f.reason is Reason.EXTERNAL_EDIT] == told
 
 
 def test_equal_states_are_equal_bytes() -> None:
@@ -87,6 +115,33 @@ async def test_a_writer_that_dies_half_way_leaves_the_old_one(writes: int) -> No
     with pytest.raises(ActuationUnknown):
         await successor.save(blob(3800, seed=2))
     assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+async def test_a_second_failure_leaves_the_old_one_too(writes: int, after: int) -> None:
+    """A save that timed out in an outage, and the next one a minute later, of which the controller dies."""
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await store.save(blob(3500))
+    for fail_after in (writes, after):
+        maps.fail_after = fail_after
+        with pytest.raises(ActuationUnknown):
+            await store.save(blob(3800, seed=2))
+    assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500)
+
+
+async def test_an_index_whose_write_had_no_answer_and_yet_was_made_is_spared() -> None:
+    maps = FakeMaps()
+    store = ConfigMapCheckpoint(maps, "s", part_bytes=1000)
+    await store.save(blob(3500))
+    maps.unanswered = "s"
+    with pytest.raises(ActuationUnknown):
+        await store.save(blob(3500, seed=2))
+    maps.unanswered, maps.fail_after = "", 2
+    with pytest.raises(ActuationUnknown):
+        await store.save(blob(3500, seed=3))
+    assert await ConfigMapCheckpoint(maps, "s").load() == blob(3500, seed=2)
 
 
 @pytest.mark.parametrize("broken", ["missing", "foreign", "index"])

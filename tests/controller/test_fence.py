@@ -14,6 +14,7 @@ from autoscaler.errors import (
     ActuationUnknown,
     LeadershipLost,
     SourceDenied,
+    SourceMissing,
     SourceUnavailable,
 )
 from tests.fakes.clock import FakeClock, SteppedClock
@@ -32,9 +33,11 @@ def unsent(outcome: Outcome, message: str) -> Answer:
         (ActuationConflict("7 now"), Outcome.CONFLICT, "7 now"),
         (ActuationRejected("422"), Outcome.REJECTED, "422"),
         (SourceDenied("403"), Outcome.REJECTED, "403"),
+        (SourceMissing("404"), Outcome.CONFLICT, "404"),
         (LeadershipLost("gone"), Outcome.REJECTED, "not sent: leadership was lost"),
         (ActuationUnknown("504"), Outcome.UNKNOWN, "504"),
         (SourceUnavailable("503"), Outcome.UNKNOWN, "503"),
+        (KeyError("resourceVersion"), Outcome.UNKNOWN, "KeyError: 'resourceVersion'"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

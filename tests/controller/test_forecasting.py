@@ -44,6 +44,8 @@ class FakeWorker:
         self.told: list[dict[WorkloadId, Minutes]] = []
         self.lost = False
         self.closed = False
+        self.errors: list[BaseException | None] = []
+        """What becomes of the next calls for forecasts."""
 
     async def call(self, work: Callable[..., T], *given: object) -> T:
         if self.lost:
@@ -51,6 +53,9 @@ class FakeWorker:
             raise WorkerLost("the forecast worker ended; it is started anew")
         if work is advance:
             self.told.append(given[0])  # type: ignore[arg-type]
+            error = self.errors.pop(0) if self.errors else None
+            if error is not None:
+                raise error
             return ((forecast(),), [])  # type: ignore[return-value]
         self.fits -= 1
         self.clock.wall_s += self.fit_s
@@ -122,6 +127,16 @@ async def test_a_worker_that_ended_is_told_everything_again() -> None:
     assert value(metrics, "forescale_forecast_failures_total") == 1.0
     await forecasts.minute()
     assert worker.told[-1][BERT].values.tolist() == [1.0, 2.0, 3.0]
+
+
+async def test_a_worker_that_an_error_has_ended_is_told_everything_again() -> None:
+    """The process runs each job that failed again."""
+    forecasts, _, worker, _ = service([1.0, 2.0, 3.0])
+    for error in (MemoryError("in the worker"), asyncio.CancelledError()):
+        worker.told, worker.errors = [], [None, error]
+        with pytest.raises(type(error)):
+            await forecasts.run()
+        assert worker.told[0][BERT].values.tolist() == [1.0, 2.0, 3.0]
 
 
 async def test_fits_go_on_until_none_is_due_and_failures_are_counted() -> None:

@@ -31,7 +31,10 @@ class Scraped:
         *engines: str,
         scrapes: tuple[Scrape, ...] = (),
         xids: Mapping[str, tuple[int, ...]] | None = None,
+        error: str | None = None,
+        errors: Mapping[WorkloadId, str] | None = None,
     ) -> None:
+        self.error, self.errors = error, errors or {}
         self.engines = engines
         self.scrapes = scrapes
         self.xids = xids or {}
@@ -45,6 +48,8 @@ class Scraped:
                 for index, engine in enumerate(self.engines)
             },
             scrapes={("team", scrape.pod): scrape for scrape in self.scrapes},
+            error=self.error,
+            errors=self.errors,
             targets=Targets(known=9, answering=8) if self.scrapes else None,
             gpus={("team", pod): PodGpus(pod=pod, xids=xids) for pod, xids in self.xids.items()},
         )
@@ -82,6 +87,32 @@ async def test_a_scrape_is_told_of_pods_without_a_sample_only() -> None:
 async def test_gpus_are_told_of_the_workloads_pods() -> None:
     tick = await gathered(Scraped("triton", xids={"bert-0": (79,), "other": (48,)}))
     assert tick.workloads[0].gpus == (PodGpus(pod="bert-0", xids=(79,)),)
+
+
+@pytest.mark.parametrize(
+    ("error", "errors", "told"),
+    [
+        pytest.param("no connection", {}, ["no connection"], id="an outage"),
+        pytest.param(
+            None,
+            {"a": "x: status 400", "b": "x: status 400", "c": "y: status 422"},
+            ["x: status 400; y: status 422"],
+            id="queries of some: each error once",
+        ),
+        pytest.param(None, {}, [], id="all is well"),
+    ],
+)
+async def test_what_prometheus_does_not_tell_is_a_line_of_the_log(
+    error: str | None,
+    errors: dict[str, str],
+    told: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its collector raises nothing: nothing else names an outage there."""
+    ids = {WorkloadId(namespace="team", name=name): text for name, text in errors.items()}
+    with caplog.at_level("WARNING", logger="autoscaler.controller"):
+        await gathered(Scraped("triton", error=error, errors=ids))
+    assert [vars(line)["error"] for line in caplog.records] == told
 
 
 async def gathered(measures: Scraped) -> TickInput:

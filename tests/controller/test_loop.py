@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from autoscaler.config import JournalSettings
-from autoscaler.controller.checkpoint import pack
+from autoscaler.controller.checkpoint import pack, unpack
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.ports import Refused
 from autoscaler.controller.process import STUCK_TICKS
@@ -29,7 +29,7 @@ from autoscaler.errors import (
 from autoscaler.rules.controller import INTERVAL, RULES
 from autoscaler.simulation.journal_file import files_in, open_journal
 from tests.fakes.clock import START_S, settle
-from tests.fakes.controller import FakeController
+from tests.fakes.controller import Disk, FakeController
 
 BERT = WorkloadId(namespace="team", name="bert")
 
@@ -229,13 +229,28 @@ async def test_a_follower_does_not_tick() -> None:
         assert ticks(c) == [60]
 
 
+async def test_what_ends_the_wait_for_the_lease_is_what_ends_the_process() -> None:
+    c = FakeController()
+
+    async def fails() -> None:
+        raise ValueError("token file is empty")
+
+    c.leadership.acquire = fails  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="token file is empty"):
+        await c.process.run(c.stop)
+
+
 async def test_nothing_is_decided_before_everything_is_listed() -> None:
     c = FakeController()
     c.cluster.synced = False
     async with running(c):
         await c.clock.advance(30)
         assert not c.leadership.leading
-        assert c.process.not_ready() == "not everything is listed from Kubernetes yet"
+        told = "not everything is listed from Kubernetes yet"
+        assert c.process.not_ready() == told
+        c.cluster.error = "/api/v1/pods: status 403"
+        assert c.process.not_ready() == f"{told}: /api/v1/pods: status 403"
+        c.cluster.error = None
         c.cluster.synced = True
         await c.clock.advance(1)
         assert len(ticks(c)) == 1
@@ -256,9 +271,25 @@ async def test_a_clean_stop_finishes_saves_and_gives_the_lease_back(tmp_path: Pa
     assert c.cluster.replicas == {"bert": 4}
     assert c.leadership.released
     assert c.store.saves == 1
+    assert c.store.data is not None
+    assert unpack(c.store.data).final
     assert [note.message for note in c.events.notes] == ["Scaled from 2 to 4 replicas: as told"]
     with open_journal(tmp_path) as file:
         assert len(list(file.records())) == 2
+
+
+async def test_a_stop_before_the_first_tick_leaves_what_is_stored() -> None:
+    """It could not be read, and a cold start has nothing that would be worth its place."""
+    c = FakeController()
+    c.store.data, c.store.silent_loads = pack(EngineState(last_now_s=123.0), 130.0), 3
+    stored = c.store.data
+    task = c.start()
+    await c.clock.advance(2)
+    c.stop.set()
+    await c.clock.advance(10)
+    await task
+    assert (ticks(c), c.store.saves, c.store.data) == ([], 0, stored)
+    assert c.leadership.released
 
 
 async def test_a_follower_stops_at_once() -> None:
@@ -295,6 +326,16 @@ async def test_what_a_leader_learned_is_taken_over() -> None:
         assert c.engine.restored == EngineState(last_now_s=123.0)
 
 
+async def test_what_was_learned_is_asked_for_again_where_there_is_no_answer() -> None:
+    """A minute later a cold start would have written over it."""
+    c = FakeController()
+    c.store.data, c.store.silent_loads = pack(EngineState(last_now_s=123.0), 130.0), 2
+    async with running(c):
+        await c.clock.advance(5)
+        assert c.engine.restored == EngineState(last_now_s=123.0)
+        assert ticks(c) == [4]
+
+
 @pytest.mark.parametrize("data", [b"rubbish", pack(EngineState(version=99), 1.0), b""])
 async def test_a_checkpoint_that_cannot_be_read_is_counted_and_ignored(data: bytes) -> None:
     c = FakeController()
@@ -309,6 +350,8 @@ async def test_a_checkpoint_a_minute_and_failures_are_no_harm() -> None:
     async with running(FakeController()) as c:
         await c.clock.advance(125)
         assert c.store.saves == 2
+        assert c.store.data is not None
+        assert not unpack(c.store.data).final
         c.store.error = SourceUnavailable("503")
         await c.clock.advance(60)
         assert c.metric("forescale_checkpoint_failures_total") == 1.0
@@ -332,6 +375,55 @@ async def test_a_full_disk_costs_the_journal_and_nothing_else(tmp_path: Path) ->
         assert len(files_in(tmp_path / "j")) == 1
 
 
+async def test_a_disk_that_hangs_costs_the_journal_and_nothing_else(tmp_path: Path) -> None:
+    """A volume over the network whose server has gone: no error, no answer."""
+    disk = Disk()
+    journal = Journal(JournalSettings(path=str(tmp_path)), config=EngineConfig(), identity="me")
+    async with running(FakeController(journal=journal, disk=disk)) as c:
+        await c.clock.advance(10)
+        disk.answers.clear()
+        begun = disk.begun
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(40)
+        assert ticks(c) == [0, 10, 20, 30, 40, 50]
+        assert c.cluster.replicas == {"bert": 3}
+        assert disk.begun == begun + 1  # nothing piles up behind it
+        assert c.metric("forescale_journal_writable") == 0.0
+        assert c.metric("forescale_journal_failures_total") == 4.0
+        disk.answers.set()
+        await c.clock.advance(20)
+        assert c.metric("forescale_journal_writable") == 1.0
+    # With a gap, neither replays as one file.
+    lengths = []
+    for path in files_in(tmp_path):
+        with open_journal(path) as file:
+            lengths.append(len(list(file.records())))
+    assert lengths == [3, 1]
+
+
+async def test_a_disk_that_hangs_from_the_start_does_not_keep_the_lead_without_a_tick(
+    tmp_path: Path,
+) -> None:
+    disk = Disk()
+    disk.answers.clear()
+    journal = Journal(JournalSettings(path=str(tmp_path)), config=EngineConfig(), identity="me")
+    async with running(FakeController(journal=journal, disk=disk)) as c:
+        await c.clock.advance(30)
+        assert ticks(c) == [5, 15, 25]
+
+
+async def test_a_leader_that_never_comes_to_its_first_tick_shows_in_liveness() -> None:
+    c = FakeController()
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    c.process.archive.begin = hangs  # type: ignore[method-assign]
+    async with running(c):
+        await c.clock.advance(61)
+        assert c.process.stuck() == "no tick has begun or ended for 61 s, expected one every 10 s"
+
+
 async def test_history_is_asked_for_once_and_handed_over_once() -> None:
     c = FakeController()
     c.measures.history = {BERT: (HistoryPoint(minute_s=60.0, offered_rps=3.0),)}
@@ -345,9 +437,10 @@ async def test_history_is_asked_for_once_and_handed_over_once() -> None:
         assert c.measures.history_asked == [("bert",), ("llama",)]
 
 
-async def test_history_that_fails_is_asked_for_again_minutes_later() -> None:
+@pytest.mark.parametrize("error", [SourceUnavailable("503"), KeyError("values")])
+async def test_history_that_fails_is_asked_for_again_minutes_later(error: Exception) -> None:
     c = FakeController()
-    c.measures.history_error = SourceUnavailable("503")
+    c.measures.history_error = error
     async with running(c):
         await c.clock.advance(290)
         assert len(c.measures.history_asked) == 1
@@ -399,6 +492,36 @@ async def test_changes_and_refusals_become_events() -> None:
         await c.clock.advance(3600)
         assert [n.workload.name for n in c.events.notes] == ["bert", "odd", "odd"]
         assert c.metric("forescale_fleet_refused_workloads") == 1.0
+
+
+async def test_a_write_that_is_refused_in_every_tick_is_told_once_an_hour() -> None:
+    async with running(FakeController()) as c:
+        c.engine.targets = {"bert": 3}
+        c.actuator.errors = {"bert": ActuationRejected("status 403: forbidden")}
+        await c.clock.advance(3500)
+        told = ("ScaleRejected", "Not scaled from 2 to 3 replicas: status 403: forbidden")
+        assert [(n.reason, n.message) for n in c.events.notes] == [told]
+        assert len(c.actuator.sent) == 350
+        await c.clock.advance(200)
+        assert [n.reason for n in c.events.notes] == ["ScaleRejected"] * 2
+        c.actuator.errors = {}
+        await c.clock.advance(10)
+        assert c.events.notes[-1].message == "Scaled from 2 to 3 replicas: as told"
+
+
+async def test_a_fleet_that_may_not_be_written_is_one_line_a_tick(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(FakeController()) as c:
+        names = [f"w{i}" for i in range(7)]
+        c.cluster.replicas = dict.fromkeys(names, 1)
+        c.engine.targets = dict.fromkeys(names, 2)
+        c.actuator.errors = dict.fromkeys(names, ActuationRejected("status 403: forbidden"))
+        with caplog.at_level("WARNING", logger="autoscaler.controller"):
+            await c.clock.advance(30)
+        told = [(vars(line)["about"], vars(line)["error"]) for line in caplog.records]
+        some = "team/w0, team/w1, team/w2, team/w3, team/w4 and 2 more"
+        assert told == [(some, "status 403: forbidden")] * 3
 
 
 async def test_an_event_that_cannot_be_written_is_counted() -> None:

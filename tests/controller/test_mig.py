@@ -44,13 +44,15 @@ ACTION = MigAction(
 class Actuator:
     """Answers as told."""
 
-    def __init__(self, outcome: Outcome = Outcome.APPLIED, *, broken: bool = False) -> None:
+    def __init__(
+        self, outcome: Outcome = Outcome.APPLIED, *, broken: Exception | None = None
+    ) -> None:
         self.outcome, self.broken, self.asked = outcome, broken, 0
 
     async def apply(self, action: MigAction) -> MigResult:
         self.asked += 1
-        if self.broken:
-            raise SourceUnavailable("no answer in time")
+        if self.broken is not None:
+            raise self.broken
         return MigResult(action=action, outcome=self.outcome, message="because")
 
 
@@ -72,8 +74,10 @@ async def test_a_step_is_sent_by_who_leads_while_there_is_time() -> None:
         assert why in result.message
 
 
-async def test_no_answer_is_unknown() -> None:
-    assert (await sent(Actuator(broken=True))).outcome is Outcome.UNKNOWN
+@pytest.mark.parametrize("error", [SourceUnavailable("no answer in time"), KeyError("metadata")])
+async def test_no_answer_is_unknown_and_no_error_ends_the_tick(error: Exception) -> None:
+    """Replicas were set before it in the same tick, and must be acknowledged."""
+    assert (await sent(Actuator(broken=error))).outcome is Outcome.UNKNOWN
 
 
 def record(

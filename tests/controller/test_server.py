@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import aiohttp
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from autoscaler.codec import decode
 from autoscaler.config import ServerSettings
@@ -100,6 +105,27 @@ async def test_counters_exist_before_anything_has_happened() -> None:
         "forescale_journal_failures_total 0.0",
     ):
         assert line in answer.text
+
+
+class Watching(Collector):
+    """Sees in which thread it is asked."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def collect(self) -> Iterator[Metric]:
+        self.threads.add(threading.get_ident())
+        return iter(())
+
+
+async def test_a_scrape_of_a_large_fleet_stops_nothing_else() -> None:
+    """It takes a second of a thousand workloads, in which a probe would fail and a lease not be renewed."""
+    site = Site()
+    site.metrics.registry.register(Watching())
+    Watching.threads.clear()
+    (answer,) = await site.get("/metrics")
+    assert answer.status == 200
+    assert Watching.threads
+    assert threading.get_ident() not in Watching.threads
 
 
 @pytest.mark.parametrize("series", ["target_replicas", "offered_inferences_per_second"])

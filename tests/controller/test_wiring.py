@@ -278,6 +278,8 @@ def test_a_freeze_takes_effect_without_a_restart(tmp_path: Path) -> None:
     [
         ("freeze: incident 42", "incident 42"),
         ("freeze: true", "true"),
+        ("freeze: 2026-02-30 # until then", "2026-02-30 # until then"),
+        ("freeze: 2026-11-28", "2026-11-28"),
         ("engine:\n  tick_s: 10\nfreeze: 'all red'\nprometeus: {}", "all red"),
         ("freeze: incident 42\nengine: {tick_z: 5}", "incident 42"),
         ("freeze: incident 42: all red", "incident 42: all red"),

@@ -105,7 +105,8 @@ class ClusterApi:
     def _scale(self, path: str, patch: list[Object]) -> web.Response:
         fresh = copy.deepcopy(self.objects[path])
         test, change = patch
-        if fresh["spec"]["replicas"] != test["value"]:
+        # A Scale's own JSON has no replicas where there are none (`omitempty`).
+        if (fresh["spec"]["replicas"] or None) != test["value"]:
             return _status(422, "the test operation failed")
         fresh["spec"]["replicas"] = change["value"]
         self.writes.append(("PATCH", path))

@@ -20,6 +20,7 @@ from autoscaler.controller.ports import (
     Note,
     Observation,
     ObservedWorkload,
+    Offload,
     Refused,
     Samples,
 )
@@ -43,7 +44,7 @@ from autoscaler.core.types import (
     WorkloadId,
     WorkloadSpec,
 )
-from autoscaler.errors import LeadershipLost
+from autoscaler.errors import LeadershipLost, SourceUnavailable
 from tests.core.story import spec
 from tests.fakes.clock import SteppedClock
 
@@ -219,6 +220,8 @@ class FakeStore:
         self.data: bytes | None = None
         self.saves = 0
         self.error: Exception | None = None
+        self.silent_loads = 0
+        """How many more get no answer."""
 
     async def save(self, data: bytes) -> None:
         if self.error is not None:
@@ -226,6 +229,9 @@ class FakeStore:
         self.data, self.saves = data, self.saves + 1
 
     async def load(self) -> bytes | None:
+        if self.silent_loads:
+            self.silent_loads -= 1
+            raise SourceUnavailable("503")
         if self.error is not None:
             raise self.error
         return self.data
@@ -277,10 +283,30 @@ async def inline(work: Callable[[], T]) -> T:
     return work()
 
 
+class Disk:
+    """Instead of the thread that writes to it; while it hangs, what is begun waits."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.begun = 0
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        self.begun += 1
+        await self.answers.wait()
+        return work()
+
+
 class FakeController:
     """A controller with fakes all around it."""
 
-    def __init__(self, *, tick_s: float = 10.0, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tick_s: float = 10.0,
+        journal: Journal | None = None,
+        disk: Offload = inline,
+    ) -> None:
         self.clock = SteppedClock()
         self.engine = FakeEngine()
         self.cluster = FakeCluster()
@@ -293,9 +319,9 @@ class FakeController:
         self.metrics = Metrics()
         self.frozen: str | None = None
         self.stop = asyncio.Event()
-        self._build(tick_s, journal)
+        self._build(tick_s, journal, disk)
 
-    def _build(self, tick_s: float, journal: Journal | None) -> None:
+    def _build(self, tick_s: float, journal: Journal | None, disk: Offload) -> None:
         announcer = Announcer(
             sink=self.events, leadership=self.leadership, metrics=self.metrics, clock=self.clock
         )
@@ -317,7 +343,7 @@ class FakeController:
             leadership=self.leadership,
             clock=self.clock,
             metrics=self.metrics,
-            offload=inline,
+            offload=disk,
         )
         parts = Parts(
             engine=self.engine,

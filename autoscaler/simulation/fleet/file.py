@@ -37,18 +37,15 @@ from autoscaler.simulation.scenario_file import (
 )
 from autoscaler.simulation.scenario_text import (
     UNKNOWN,
+    document_of,
     parsed,
     place_of,
-    problem_of,
     refusals,
     text_of,
 )
 
 # Nodes of headroom that a pool which grows may be asked for, where the file does not say.
 HEADROOM_NODES = 2
-
-
-_document = pydantic.TypeAdapter(FleetDocument)
 
 
 def is_fleet(path: Path) -> bool:
@@ -62,12 +59,7 @@ def read_fleet(path: Path) -> FleetScenario:
 
     Raises ConfigError with everything that is wrong.
     """
-    content, lines = parsed(path, text_of(path))
-    try:
-        document = _document.validate_python(content)
-    except pydantic.ValidationError as error:
-        told = [problem_of(path, lines, item, FleetDocument) for item in error.errors()]
-        raise ConfigError((*told, *_beside(path, lines, content, error))) from error
+    document, lines = document_of(path, FleetDocument, _beside)
     reader = _FleetReader(path, lines)
     fleet = reader.fleet(document)
     if reader.problems or fleet is None:
@@ -92,7 +84,7 @@ def _beside(
         if section and section[-1] in ("demand", "server"):
             misspelt.add(".".join(map(str, section)))
     reader = _FleetReader(path, lines)
-    reader.fleet(_document.validate_python(known))
+    reader.fleet(pydantic.TypeAdapter(FleetDocument).validate_python(known))
     return [
         problem
         for problem in reader.problems

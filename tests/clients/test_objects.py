@@ -1,0 +1,53 @@
+"""What a pod holds of a node, as the scheduler counts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoscaler.clients.objects import holder, requests
+
+GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
+
+
+def asks(restart: str | None = None, **amounts: int) -> dict[str, Any]:
+    """A container; `gpu` and `slice` by their short names."""
+    names = {"gpu": GPU, "slice": SLICE}
+    limits = {names[key]: str(amount) for key, amount in amounts.items()}
+    return {"resources": {"limits": limits}, **({"restartPolicy": restart} if restart else {})}
+
+
+@pytest.mark.parametrize(
+    ("containers", "init", "held"),
+    [
+        pytest.param([asks(gpu=1), asks(gpu=2), asks()], [], {GPU: 3}, id="side by side"),
+        pytest.param([asks(gpu=1)], [asks(gpu=1)], {GPU: 1}, id="before the others, the same one"),
+        pytest.param([asks(gpu=1)], [asks(gpu=2), asks(gpu=1)], {GPU: 2}, id="the most of them"),
+        pytest.param([asks()], [asks(slice=1)], {SLICE: 1}, id="an engine is built, then served"),
+        pytest.param(
+            [asks(gpu=1)], [asks("Always", gpu=1)], {GPU: 2}, id="one that goes on beside"
+        ),
+        pytest.param(
+            [asks(gpu=1)],
+            [asks("Always", gpu=1), asks(gpu=3)],
+            {GPU: 4},
+            id="one beside another that comes after it",
+        ),
+        pytest.param([], [], {}, id="nothing"),
+    ],
+)
+def test_what_a_pod_holds(
+    containers: list[dict[str, Any]], init: list[dict[str, Any]], held: dict[str, int]
+) -> None:
+    assert requests({"containers": containers, "initContainers": init}) == held
+
+
+def test_a_node_is_not_empty_while_an_init_container_holds_a_slice() -> None:
+    pod = {
+        "metadata": {"namespace": "team", "name": "build"},
+        "spec": {"containers": [asks()], "initContainers": [asks(slice=1)]},
+    }
+    found = holder(pod)
+    assert found is not None
+    assert (found.pod, found.shape) == ("team/build", "1g.10gb")
