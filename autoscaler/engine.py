@@ -10,7 +10,17 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 
-from autoscaler.core import brakes, demand, plan, prior, proof, scarcity, survival, unresponsive
+from autoscaler.core import (
+    brakes,
+    demand,
+    departed,
+    plan,
+    prior,
+    proof,
+    scarcity,
+    survival,
+    unresponsive,
+)
 from autoscaler.core.decide import Decided, decide
 from autoscaler.core.history import MINUTE_S, Histories
 from autoscaler.core.need import Context, Need
@@ -92,7 +102,7 @@ class DecisionEngine:
                 )
             )
         decided = [survival.told(one, losses.get(one.workload)) for one in decided]
-        self._forget({given.spec.id for given in tick_input.workloads})
+        self._forget({given.spec.id for given in tick_input.workloads}, now_s)
         decided, slices, broken = self._slice(tick_input, decided, losses)
         decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
@@ -162,7 +172,7 @@ class DecisionEngine:
         loss: Loss | Finding | None,
     ) -> Decision:
         key = given.spec.id
-        state = self._memory.get(key) or WorkloadState(id=key, first_seen_s=now_s)
+        state = self._memory.get(key) or departed.begun(self._state.departed, key, now_s=now_s)
         if given.backfill:
             state = self._backfill(state, given.backfill)
         told = self._priors.get(str(key), {})
@@ -211,9 +221,15 @@ class DecisionEngine:
         lead_s = self._config.startup_time_s + self._config.tick_s
         return replace(state, growth=demand.taught(state.growth, points, lead_s=lead_s))
 
-    def _forget(self, present: set[WorkloadId]) -> None:
-        for key in [key for key in self._memory if key not in present]:
-            del self._memory[key]
+    def _forget(self, present: set[WorkloadId], now_s: float) -> None:
+        gone = [key for key in self._memory if key not in present]
+        if gone or self._state.departed:
+            kept = departed.without(self._state.departed, present)
+            left = departed.with_departed(
+                kept, [self._memory.pop(key) for key in gone], now_s=now_s
+            )
+            self._state = replace(self._state, departed=left)
+        for key in gone:
             self._histories.forget(key)
 
     def _slice(

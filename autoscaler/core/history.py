@@ -35,10 +35,12 @@ class DemandHistory:
             if newest is not None:
                 for skipped in range(max(newest + 1, index - size), index):
                     self._values[skipped % size] = float("nan")
-            self._start_s = minute_s
         elif index <= newest - size:
             return
         self._values[index % size] = rps
+        if newest is None or index > newest:
+            # Last: who reads meanwhile must not take what stood there a ring ago for the newest.
+            self._start_s = minute_s
 
     def series(self) -> tuple[float, array[float]]:
         """(the first minute's start, one value a minute in inferences a second), oldest first, NaN for unknown."""

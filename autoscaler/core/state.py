@@ -158,6 +158,15 @@ class WorkloadState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Departed:
+    """A workload that is gone."""
+
+    learned: WorkloadState
+    """What holds should it come back."""
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetMove:
     """GPUs that one tick asked for (positive) or gave back (negative)."""
 
@@ -180,6 +189,7 @@ class EngineState:
     version: int = STATE_VERSION
     last_now_s: float | None = None
     workloads: tuple[WorkloadState, ...] = ()
+    departed: tuple[Departed, ...] = ()
     fleet: FleetState = field(default_factory=FleetState)
     nodes: NodesState = field(default_factory=NodesState)
     slices: SlicesState = field(default_factory=SlicesState)
