@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.demand import Growth, highest_rps
 from autoscaler.core.types import DemandForecast
 
@@ -34,7 +34,7 @@ HALF_MINUTE_S = 30.0
 REFUTED_RATIO = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Row:
     """Quantiles of the highest demand over one horizon: `values_rps[j]` at `levels[j]`, both ascending."""
 
@@ -81,7 +81,7 @@ class Row:
         return math.log((1.0 - levels[first]) / (1.0 - levels[last])) / span_rps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Outlook:
     """The highest demand over a lead time: what is certain to come, and rows of quantiles with their weights."""
 

@@ -8,9 +8,10 @@ takes out how good that knowledge is: a model that has become slower is slower o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import median_low
 
+from autoscaler.core.computed import computed
 from autoscaler.core.queueing import batch_time_s
 from autoscaler.core.service_time import (
     MIN_EXECUTIONS,
@@ -35,7 +36,7 @@ NONE_RPS = 1.0 / 60.0
 FAILING_SHARE, USUAL_FAILING_SHARE = 0.5, 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Paces:
     """Times a pod's batches take over its siblings'. A pod that can't be told is missing."""
 
@@ -49,7 +50,7 @@ class Paces:
     """Of those with `STALLED`, who answers: with an error."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class _Told:
     """One pod's executions: how many, and the time that they took over what is known of them."""
 

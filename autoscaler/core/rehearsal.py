@@ -14,8 +14,9 @@ proportion to what the same price let miss in imagination corrects the share, wi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from autoscaler.core.computed import computed
 from autoscaler.core.price import Choices
 
 # At 64 a replica is kept that is needed for a sixtieth of the time; at 0.06 hardly one that is not needed now.
@@ -39,7 +40,7 @@ MOST_CORRECTION, LEAST_CORRECTION = 4.0, 1.0 / 16.0
 GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Fleet:
     """Replicas that followed one price."""
 
@@ -62,7 +63,7 @@ class Fleet:
         return self.ready + sum(count for _, count in self.coming)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Rehearsal:
     """The fleets of all `PRICES`, then that of the price which was chosen each time."""
 
@@ -88,7 +89,7 @@ class Rehearsal:
         return max(self.requests, self.usual_rps * self.seen_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Moment:
     """What the fleets meet in one tick."""
 

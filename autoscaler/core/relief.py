@@ -8,9 +8,10 @@ missing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.core.budget import QUEUE_SHARE
+from autoscaler.core.computed import computed
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.need import DRAIN_S, Context, Need
 from autoscaler.core.observe import View
@@ -32,7 +33,7 @@ SATURATED_LOAD = 0.99
 SATURATED_SETTLE_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ReliefState:
     """The attempt under way and until when no other may start."""
 
@@ -82,7 +83,7 @@ def wanted(*, ready: int, saturated: bool) -> int:
     return max(ready + 1, math.ceil(ready * factor))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Cause:
     """Why latency asks for growth, in words and as a reason."""
 

@@ -12,9 +12,10 @@ the GPUs are of different kinds, and what all of them show is what is learned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from autoscaler.core import pace
+from autoscaler.core.computed import computed
 from autoscaler.core.pace import STALLED, Paces
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.sickness import Ailment, PodHealth, SickReplica
@@ -33,7 +34,7 @@ WELL_SHARE = 0.7
 LARGEST_SHARE = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Judged:
     """Who is ill at one moment."""
 

@@ -7,8 +7,8 @@ future yields no increment, and a pod without one is simply not covered.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.latency import worst_share
 from autoscaler.core.types import ModelCounters, PodSample, PodStatus, Slo
 from autoscaler.core.violations import MissShare
@@ -23,7 +23,7 @@ FLOODED_S = 60.0
 SHORTEST_SPAN_S = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Increment:
     """What one model on one pod did between two scrapes. Sums over requests are in seconds."""
 
@@ -40,7 +40,7 @@ class Increment:
     token_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelTrack:
     """Recent increments of one model, oldest first, and its last raw counters."""
 
@@ -51,7 +51,7 @@ class ModelTrack:
     is closest to its limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class PodTrack:
     """What is remembered of one pod's counters."""
 
@@ -60,7 +60,7 @@ class PodTrack:
     models: tuple[ModelTrack, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelLoad:
     """Rates of one model on one pod over the window. Means are per request; None: not known."""
 
@@ -97,7 +97,7 @@ class ModelLoad:
     """Of a token generator: the queue's share of the time to the first token."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class PodLoad:
     """The load of one pod whose last scrape is fresh."""
 
@@ -306,7 +306,7 @@ def _plus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Work:
     """What increments say of batches and their times, as in `ModelLoad`."""
 

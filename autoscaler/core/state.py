@@ -6,9 +6,10 @@ passed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from autoscaler.core.behavior import Recommended, ScaleEvent
+from autoscaler.core.computed import computed
 from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.state import NodesState
@@ -23,7 +24,7 @@ from autoscaler.core.variability import Variability
 STATE_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelKnowledge:
     """What was learned of one model on one pod template."""
 
@@ -34,7 +35,7 @@ class ModelKnowledge:
     """The variability when Triton's statistics last agreed with the times that are known; None: never compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class TemplateKnowledge:
     """What was learned of one pod template, named by its pod-template-hash."""
 
@@ -46,7 +47,7 @@ class TemplateKnowledge:
     """(pod, model, statistics) when each pod's statistics were last read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Slot:
     """Demand of all pods together between two scrapes, (model, inferences a second).
 
@@ -58,7 +59,7 @@ class Slot:
     rates: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Minute:
     """The minute that is being filled: mean and highest of its ticks' demand."""
 
@@ -68,7 +69,7 @@ class Minute:
     highest_rps: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ReliefAttempt:
     """Growth that was asked for because of latency, and whether it helped."""
 
@@ -78,7 +79,7 @@ class ReliefAttempt:
     ready_since_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Silence:
     """Since when no ready replica has answered a scrape, and what was done about it."""
 
@@ -96,7 +97,7 @@ class Silence:
     """Why no more are asked for until a replica is heard again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Written:
     """The number of replicas that forescale last wrote, or saw where it wrote none."""
 
@@ -105,7 +106,7 @@ class Written:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ExternalFloor:
     """A person's upward edit, kept as a floor until it expires."""
 
@@ -113,7 +114,7 @@ class ExternalFloor:
     until_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class WorkloadState:
     """Memory of one workload."""
 
@@ -154,7 +155,7 @@ class WorkloadState:
     """Of pods whose GPUs are seen, or that are slower than their siblings."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class FleetMove:
     """GPUs that one tick asked for (positive) or gave back (negative)."""
 
@@ -162,7 +163,7 @@ class FleetMove:
     gpus: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class FleetState:
     """Memory of the fleet's brakes."""
 
@@ -170,7 +171,7 @@ class FleetState:
     hold_down_until_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class EngineState:
     """Everything the engine remembers, less the raw history, which Prometheus keeps."""
 

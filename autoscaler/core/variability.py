@@ -16,8 +16,8 @@ it is told anew (`Variability.of`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.queueing import batch_time_s, mean_wait_s, miss_probability, steady_batch
 from autoscaler.core.service_time import ServiceTimes
 
@@ -37,7 +37,7 @@ STALE_FACTOR = 2.0
 MIN_MISSES = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Waits:
     """Seconds that requests waited behind full batches, summed over them; the longer ago, the less it counts."""
 
@@ -63,7 +63,7 @@ class Waits:
         return min(max(min(max(1.0, lowest), highest), LOWEST), HIGHEST)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Variability:
     """The learned factor and the number of requests behind it."""
 

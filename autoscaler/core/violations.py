@@ -7,10 +7,11 @@ kept, so that nobody takes an interpolation for a measurement.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from autoscaler.core.computed import computed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class MissShare:
     """Share of requests slower than the threshold: 0 <= low <= estimate <= high <= 1."""
 
