@@ -152,9 +152,9 @@ def _seen(times: ServiceTimes, rate: float, queue_s: float) -> Waits:
     such. At half the load of full batches, of 8 in 296 ms, the wait for full batches ahead is 2 ms: a mean of 90 ms in
     place of 59 + 2 would else pass for a burstiness of twelve.
     """
-    residual_s, expected_s = mean_wait_s(times, rate, 1.0)
-    waited_s = queue_s - times.max_queue_delay_s
     batch = steady_batch(times, rate)
+    residual_s, expected_s = mean_wait_s(times, rate, 1.0, batch=batch)
+    waited_s = queue_s - times.max_queue_delay_s
     larger = min(batch + 1.0 - 1.0 / batch, times.max_batch_size)
     longest_s = residual_s * (2.0 - 1.0 / batch)
     longest_s *= batch_time_s(times, larger) / batch_time_s(times, batch)
