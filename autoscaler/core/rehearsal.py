@@ -214,11 +214,15 @@ def _step(
     fleet: Fleet, moment: Moment, wish: int, kept: int, *, counted_s: float, fade: float
 ) -> Fleet:
     now_s = moment.now_s
-    came = tuple(item for item in fleet.coming if item[0] <= now_s)
-    coming = fleet.coming[len(came) :]
-    ready = fleet.ready + sum(count for _, count in came)
-    served = fleet.ready * counted_s
-    served += sum(count * min(now_s - at_s, counted_s) for at_s, count in came)
+    ready, came, came_s = fleet.ready, 0, 0.0
+    for at_s, count in fleet.coming:
+        if at_s > now_s:
+            break
+        ready += count
+        came += 1
+        came_s += count * min(now_s - at_s, counted_s)
+    coming = fleet.coming[came:]
+    served = fleet.ready * counted_s + came_s
     limit = moment.full_rps * moment.spare_s * (served / counted_s if counted_s else ready)
     arrived = moment.arrived_rps * counted_s
     waiting, late_s = _queue(fleet.waiting, arrived - served * moment.full_rps, limit, counted_s)
@@ -229,12 +233,13 @@ def _step(
     wish = min(max(math.ceil(wish + behind - 1e-9), moment.least), moment.most)
     wished = _remember(fleet.wished, now_s, min(max(wish, kept), moment.most), moment.down_s)
     started = fleet.started
-    have = ready + sum(count for _, count in coming)
+    have = ready + sum([count for _, count in coming])
     if wish > have:
         coming = _ordered(coming, moment, wish - have, started)
         started += wish - have
     else:
-        ready, coming = _fewer(ready, coming, have - min(have, max(w for _, w in wished)))
+        # The first is the highest that is remembered.
+        ready, coming = _fewer(ready, coming, have - min(have, wished[0][1]))
     return Fleet(
         ready=ready,
         coming=coming,
@@ -268,7 +273,7 @@ def _counted(late_s: float, fleet: Fleet, moment: Moment) -> tuple[float, int | 
 def _remember(
     wished: tuple[tuple[float, int], ...], now_s: float, wish: int, down_s: float
 ) -> tuple[tuple[float, int], ...]:
-    kept = tuple(item for item in wished if item[0] > now_s - down_s and item[1] > wish)
+    kept = [item for item in wished if item[0] > now_s - down_s and item[1] > wish]
     return (*kept, (now_s, wish))
 
 
