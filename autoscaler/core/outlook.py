@@ -14,7 +14,7 @@ present demand, takes its place.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from autoscaler.core.computed import computed
 from autoscaler.core.demand import Growth, highest_rps
@@ -74,7 +74,8 @@ class Row:
         """How fast the chance falls beyond the last level; None: at once, for the last levels are one value."""
         values, levels = self.values_rps, self.levels
         last = len(levels) - 1
-        first = next((j for j, level in enumerate(levels) if level >= TAIL_FROM and j < last), 0)
+        first = bisect_left(levels, TAIL_FROM)
+        first = first if first < last else 0
         span_rps = values[last] - values[first]
         if last == first or span_rps <= 1e-9 * max(values[last], 1.0):
             return None

@@ -52,7 +52,7 @@ class Judged:
     @property
     def left_out(self) -> int:
         """How many are left out of what the replicas carry."""
-        return sum(1 for item in self.sick if item.left_out)
+        return sum([item.left_out for item in self.sick])
 
 
 def judge(
