@@ -186,7 +186,7 @@ def assess(
         _elsewhere(shape, priors, given, state, offer, present, price)
         for shape, priors in sorted(context.elsewhere.items())
     )
-    return replace(need, others=others), spread, state
+    return replace(need, others=others) if others else need, spread, state
 
 
 def _carried(

@@ -336,6 +336,8 @@ def _gateway_misses(
     tracks: tuple[PodTrack, ...], loads: tuple[PodLoad, ...], settings: SignalSettings
 ) -> MissShare | None:
     """Share of requests that missed as clients saw it; None: no gateway tells, or it sees too few of them."""
+    if not tracks:
+        return None
     passed = [
         load
         for track in tracks

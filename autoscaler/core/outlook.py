@@ -95,11 +95,11 @@ class Outlook:
 
     def exceeded_ratio(self, rps: float) -> float:
         """Chance that demand exceeds `rps` within the lead time."""
-        return sum(weight * row.exceeded_ratio(rps) for weight, row in self.rows)
+        return sum([weight * row.exceeded_ratio(rps) for weight, row in self.rows])
 
     def highest_rps(self, rarest: float) -> float:
         """A demand that is exceeded with a chance of at most `rarest`, which is below 1 - the last level."""
-        return max(row.highest_rps(rarest) for _, row in self.rows)
+        return max([row.highest_rps(rarest) for _, row in self.rows])
 
 
 def look_ahead(

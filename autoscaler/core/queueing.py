@@ -38,8 +38,8 @@ def steady_batch(times: ServiceTimes, rate: float) -> float:
 
     Solves b = rate * S(b) / c by walking the table up; larger batches take longer and so gather more.
     """
-    for size in range(1, times.max_batch_size + 1):
-        gathered = rate * times.batch_s[size - 1] / times.instances
+    for size, batch_s in enumerate(times.batch_s, start=1):
+        gathered = rate * batch_s / times.instances
         if gathered <= size:
             return max(1.0, min(gathered, size))
     return float(times.max_batch_size)
@@ -47,9 +47,9 @@ def steady_batch(times: ServiceTimes, rate: float) -> float:
 
 def batch_time_s(times: ServiceTimes, batch: float) -> float:
     """S at a batch size between two whole ones."""
-    lower = min(int(batch), times.max_batch_size)
-    upper = min(lower + 1, times.max_batch_size)
-    below, above = times.batch_s[lower - 1], times.batch_s[upper - 1]
+    table = times.batch_s
+    lower = min(int(batch), len(table))
+    below, above = table[lower - 1], table[min(lower, len(table) - 1)]
     return below + (batch - lower) * (above - below)
 
 

@@ -186,13 +186,22 @@ def apply(
             "growth because of latency is still being judged",
         )
     findings = [_useless(missed, objective)] if progress.judged_useless else []
-    state = replace(
-        state,
-        relief=attempt,
-        useless_until_s=progress.useless_until_s,
-        backlog_at_s=backlog_at_s,
+    return _remembered(state, attempt, progress.useless_until_s, backlog_at_s), findings
+
+
+def _remembered(
+    state: WorkloadState,
+    attempt: ReliefAttempt | None,
+    useless_until_s: float | None,
+    backlog_at_s: float | None,
+) -> WorkloadState:
+    """Most ticks leave all of it as it is."""
+    now = (attempt, useless_until_s, backlog_at_s)
+    if now == (state.relief, state.useless_until_s, state.backlog_at_s):
+        return state
+    return replace(
+        state, relief=attempt, useless_until_s=useless_until_s, backlog_at_s=backlog_at_s
     )
-    return state, findings
 
 
 def _useless(missed: float | None, objective: LatencyObjective) -> Finding:
