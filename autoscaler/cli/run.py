@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from autoscaler.cli.cluster import settings_of
+    from autoscaler.controller import garbage
     from autoscaler.controller.freeze import FreezeSwitch
     from autoscaler.controller.logs import configure
 
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     }
     settings = settings_of(args, extra)
     configure(args.log_level)
+    garbage.look_seldom()
     frozen = FreezeSwitch(settings, args.config, lambda: settings_of(args, extra))
     asyncio.run(_control(settings, args.identity, frozen))
     return 0

@@ -8,10 +8,11 @@ A number goes up for any one good reason; it goes down only when nothing speaks 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.core import behavior, size, survival
 from autoscaler.core.behavior import Recommended
+from autoscaler.core.computed import computed
 from autoscaler.core.need import Context, Need
 from autoscaler.core.observe import View
 from autoscaler.core.price import KEPT_PRICE_RATIO
@@ -24,7 +25,7 @@ from autoscaler.core.types import WorkloadInput
 LONGEST_PANIC_S = 900.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Sheet:
     """What the stages look at."""
 

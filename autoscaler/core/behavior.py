@@ -6,15 +6,15 @@ Pure functions of the past recommendations and scale events, which the caller ke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.settings import PolicyType, ScalingRules, SelectPolicy
 
 LONGEST_WINDOW_S = 3600.0
 LEAST_DOWN_WINDOW_S, MOST_DOWN_WINDOW_S = 60.0, 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Recommended:
     """What sizing asked for at one time."""
 
@@ -22,7 +22,7 @@ class Recommended:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ScaleEvent:
     """A change of spec.replicas that forescale made."""
 

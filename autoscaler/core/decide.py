@@ -8,7 +8,7 @@ Every stage writes what it did into the trace; what it knows it gets as an argum
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.core import (
     behave,
@@ -21,6 +21,7 @@ from autoscaler.core import (
     skew,
     unresponsive,
 )
+from autoscaler.core.computed import computed
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
@@ -40,7 +41,7 @@ from autoscaler.core.types import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Decided:
     """The decision, the memory it leaves and the minute of history that it finished, if any."""
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from autoscaler.core.computed import computed
 from autoscaler.core.types import HistoryPoint
 
 # One request a minute, below which nothing is told apart: from 0 to 20 rps is a rise to its 1,201-fold.
@@ -45,7 +45,7 @@ PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.09, 1.0), (0.009, 2.0), (0.0
 LONGEST_LEAD_MINUTES = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Rises:
     """How demand rose from about one level: weights per bin, as of the minute that last added to them."""
 
@@ -59,7 +59,7 @@ class Rises:
     """How many minutes ever were."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Growth:
     """How demand rose over the lead time, from each level, and the last minutes that are not judged yet."""
 
@@ -217,7 +217,7 @@ def level_rps(
     return max(stable_rps, fast_rps - 2.0 * spread)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Ahead:
     """What a forecast says of one horizon and quantile, and the skill that it had there."""
 

@@ -6,14 +6,13 @@ healed itself: it is reported, accepted as far as the SLO allows, and undone bel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from autoscaler.core.computed import computed
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import ExternalFloor, Written
 from autoscaler.core.types import Finding, Severity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Edit:
     """What an edit from outside changes."""
 

@@ -56,14 +56,13 @@ class DemandHistory:
         if self._start_s is None:
             return None
         size = len(self._values)
-        newest = int(self._start_s // MINUTE_S)
-        total, known = 0.0, 0
-        for index in range(newest - min(minutes, size) + 1, newest + 1):
-            value = self._values[index % size]
-            if value == value:
-                total += value
-                known += 1
-        return total / known if known >= ENOUGH_MINUTES else None
+        head = int(self._start_s // MINUTE_S) % size + 1
+        first = head - min(minutes, size)
+        newest = self._values[max(first, 0) : head]
+        if first < 0:
+            newest = self._values[first:] + newest
+        known = [rps for rps in newest if rps == rps]
+        return sum(known) / len(known) if len(known) >= ENOUGH_MINUTES else None
 
 
 class Histories:

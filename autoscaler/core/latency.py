@@ -52,7 +52,10 @@ def _buckets(counters: ModelCounters, signal: str) -> Points:
 
 def main_objective(slo: Slo) -> LatencyObjective:
     """The objective that sizing works for: the first on whole-request latency, else the first."""
-    return next((o for o in slo.objectives if o.signal == "latency"), slo.objectives[0])
+    for objective in slo.objectives:
+        if objective.signal == "latency":
+            return objective
+    return slo.objectives[0]
 
 
 def worst_share(last: ModelCounters | None, now: ModelCounters, slo: Slo) -> MissShare | None:

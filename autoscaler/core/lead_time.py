@@ -6,7 +6,7 @@ they have waited already, so a start-up that has become slower is noticed while 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from autoscaler.core.computed import computed
 
 QUANTILE = 0.9
 KEPT = 50
@@ -16,7 +16,7 @@ SEED_WEIGHT = 2
 ENOUGH = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class LeadTimes:
     """Measured times to ready, newest last, and the pods that they came from."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from autoscaler.core import budget, demand, learn, size, skew
 from autoscaler.core.alternatives import Alternative, capacity_on
 from autoscaler.core.behavior import down_window_s
+from autoscaler.core.computed import computed
 from autoscaler.core.latency import main_objective
 from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
@@ -27,7 +28,7 @@ from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInpu
 DRAIN_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Context:
     """What a decision is made with beside the workload's own input and state."""
 
@@ -50,7 +51,7 @@ class Context:
     """Why it need not be the workload itself that keeps its replicas from being heard; None: nothing speaks for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Need:
     """What the demand asks for, in replicas; None for what is not known."""
 
@@ -84,7 +85,7 @@ def objective_of(given: WorkloadInput) -> LatencyObjective:
     return main_objective(given.spec.slo)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Offer:
     """What each number of replicas of one capacity is worth against the demand ahead."""
 
@@ -185,7 +186,7 @@ def assess(
         _elsewhere(shape, priors, given, state, offer, present, price)
         for shape, priors in sorted(context.elsewhere.items())
     )
-    return replace(need, others=others), spread, state
+    return replace(need, others=others) if others else need, spread, state
 
 
 def _carried(

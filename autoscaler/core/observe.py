@@ -7,9 +7,10 @@ missing, not idle.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from autoscaler.core import sick
+from autoscaler.core.computed import computed
 from autoscaler.core.gateway import judges, represents
 from autoscaler.core.latency import LatencySource, main_objective
 from autoscaler.core.reasons import Reason
@@ -21,7 +22,7 @@ from autoscaler.core.types import PodSample, PodStatus, Scrape, Slo, WorkloadInp
 from autoscaler.core.violations import MissShare, pooled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelDemand:
     """Demand for one model over all pods, inferences a second; pods not covered are taken to be like the others."""
 
@@ -30,7 +31,7 @@ class ModelDemand:
     fast_rps: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class View:
     """A workload at one moment. `unknown` says why its load must not be believed; None: it may."""
 
@@ -335,6 +336,8 @@ def _gateway_misses(
     tracks: tuple[PodTrack, ...], loads: tuple[PodLoad, ...], settings: SignalSettings
 ) -> MissShare | None:
     """Share of requests that missed as clients saw it; None: no gateway tells, or it sees too few of them."""
+    if not tracks:
+        return None
     passed = [
         load
         for track in tracks

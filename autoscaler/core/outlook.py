@@ -14,9 +14,9 @@ present demand, takes its place.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
 
+from autoscaler.core.computed import computed
 from autoscaler.core.demand import Growth, highest_rps
 from autoscaler.core.types import DemandForecast
 
@@ -34,7 +34,7 @@ HALF_MINUTE_S = 30.0
 REFUTED_RATIO = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Row:
     """Quantiles of the highest demand over one horizon: `values_rps[j]` at `levels[j]`, both ascending."""
 
@@ -74,14 +74,15 @@ class Row:
         """How fast the chance falls beyond the last level; None: at once, for the last levels are one value."""
         values, levels = self.values_rps, self.levels
         last = len(levels) - 1
-        first = next((j for j, level in enumerate(levels) if level >= TAIL_FROM and j < last), 0)
+        first = bisect_left(levels, TAIL_FROM)
+        first = first if first < last else 0
         span_rps = values[last] - values[first]
         if last == first or span_rps <= 1e-9 * max(values[last], 1.0):
             return None
         return math.log((1.0 - levels[first]) / (1.0 - levels[last])) / span_rps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Outlook:
     """The highest demand over a lead time: what is certain to come, and rows of quantiles with their weights."""
 
@@ -94,11 +95,11 @@ class Outlook:
 
     def exceeded_ratio(self, rps: float) -> float:
         """Chance that demand exceeds `rps` within the lead time."""
-        return sum(weight * row.exceeded_ratio(rps) for weight, row in self.rows)
+        return sum([weight * row.exceeded_ratio(rps) for weight, row in self.rows])
 
     def highest_rps(self, rarest: float) -> float:
         """A demand that is exceeded with a chance of at most `rarest`, which is below 1 - the last level."""
-        return max(row.highest_rps(rarest) for _, row in self.rows)
+        return max([row.highest_rps(rarest) for _, row in self.rows])
 
 
 def look_ahead(

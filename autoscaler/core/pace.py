@@ -8,9 +8,10 @@ takes out how good that knowledge is: a model that has become slower is slower o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import median_low
 
+from autoscaler.core.computed import computed
 from autoscaler.core.queueing import batch_time_s
 from autoscaler.core.service_time import (
     MIN_EXECUTIONS,
@@ -18,7 +19,7 @@ from autoscaler.core.service_time import (
     service_times,
     unproven,
 )
-from autoscaler.core.signals import PodLoad, PodTrack, work
+from autoscaler.core.signals import PodLoad, PodTrack, batch_of
 from autoscaler.core.state import TemplateKnowledge
 from autoscaler.core.types import PodStatus
 
@@ -35,7 +36,7 @@ NONE_RPS = 1.0 / 60.0
 FAILING_SHARE, USUAL_FAILING_SHARE = 0.5, 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Paces:
     """Times a pod's batches take over its siblings'. A pod that can't be told is missing."""
 
@@ -47,21 +48,6 @@ class Paces:
     """By template: the median of what all of them took since the last scrape over what is known."""
     failing: frozenset[str] = frozenset()
     """Of those with `STALLED`, who answers: with an error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """One pod's executions: how many, and the time that they took over what is known of them."""
-
-    executions: float
-    taken_s: float
-    known_s: float
-
-    @property
-    def ratio(self) -> float | None:
-        if self.executions < MIN_EXECUTIONS or self.known_s <= 0.0:
-            return None
-        return self.taken_s / self.known_s if self.taken_s > 0.0 else None
 
 
 def compare(
@@ -92,8 +78,8 @@ def compare(
             if (known := service_times(model.service)) is not None
         }
         by_pod = {load.pod: load for load in ours}
-        over = _ratios((load.pod, _in_window(load, times)) for load in ours)
-        since = _ratios((t.pod, _in_newest(t, times)) for t in tracks if t.pod in by_pod)
+        over = _known({load.pod: _in_window(load, times) for load in ours})
+        since = _known({t.pod: _in_newest(t, times) for t in tracks if t.pod in by_pod})
         proven = all(unproven(model.service) is None for model in entry.models)
         window |= _stalled(over, by_pod) | _comparable(over, by_pod, proven=proven)
         fail = _failing(ours)
@@ -106,8 +92,8 @@ def compare(
     return Paces(window=window, newest=newest, level=level, failing=frozenset(failing))
 
 
-def _ratios(told: Iterable[tuple[str, _Told]]) -> dict[str, float]:
-    return {pod: item.ratio for pod, item in told if item.ratio is not None}
+def _known(ratios: Mapping[str, float | None]) -> dict[str, float]:
+    return {pod: ratio for pod, ratio in ratios.items() if ratio is not None}
 
 
 def _usual(ratios: Mapping[str, float], *, proven: bool) -> float | None:
@@ -155,25 +141,29 @@ def _failed_share(load: PodLoad) -> float | None:
     return failed / ended if ended >= MIN_EXECUTIONS else None
 
 
-def _in_window(load: PodLoad, times: Mapping[str, ServiceTimes]) -> _Told:
+def _in_window(load: PodLoad, times: Mapping[str, ServiceTimes]) -> float | None:
     """Over all of its models."""
-    return _told(
-        (times.get(m.model), m.requests * m.items_per_request, m.mean_batch, m.compute_s)
-        for m in load.models
+    return _ratio(
+        [
+            (times.get(m.model), m.requests * m.items_per_request, m.mean_batch, m.compute_s)
+            for m in load.models
+        ]
     )
 
 
-def _in_newest(track: PodTrack, times: Mapping[str, ServiceTimes]) -> _Told:
+def _in_newest(track: PodTrack, times: Mapping[str, ServiceTimes]) -> float | None:
     """The same since the last scrape."""
-    done = ((times.get(m.last.model), m.recent[-1]) for m in track.models if m.recent)
-    worked = ((known, item.inferences, work(item)) for known, item in done)
-    return _told((known, count, w.mean_batch, w.compute_s) for known, count, w in worked)
+    done = [(times.get(m.last.model), m.recent[-1]) for m in track.models if m.recent]
+    return _ratio([(known, item.inferences, *batch_of(item)) for known, item in done])
 
 
-def _told(
+def _ratio(
     done: Iterable[tuple[ServiceTimes | None, float, float | None, float | None]],
-) -> _Told:
-    """Of what is known of each model, its inferences, and the mean size of its batches and time of one."""
+) -> float | None:
+    """The time that one pod's executions took over what is known of them; None: it can't be told.
+
+    `done` has of each model what is known, its inferences, and the mean size of its batches and time of one.
+    """
     executions = taken_s = known_s = 0.0
     for known, inferences, mean_batch, compute_s in done:
         if known is None or compute_s is None or not mean_batch:
@@ -182,7 +172,9 @@ def _told(
         executions += count
         taken_s += count * compute_s
         known_s += count * batch_time_s(known, _within(mean_batch, known))
-    return _Told(executions=executions, taken_s=taken_s, known_s=known_s)
+    if executions < MIN_EXECUTIONS or known_s <= 0.0 or taken_s <= 0.0:
+        return None
+    return taken_s / known_s
 
 
 def _within(batch: float, known: ServiceTimes) -> float:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
+from autoscaler.core.computed import computed
 from autoscaler.core.outlook import Outlook
 
 # A replica is given back when it would not be worth keeping at so many times the price at which it would be started.
@@ -30,7 +30,7 @@ RAREST = 1e-4
 MOST_REPLICAS = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Choices:
     """The numbers of replicas that some price makes the best, ascending.
 

@@ -84,9 +84,11 @@ def alike(one: str, other: str) -> bool:
 
 def unused(given: WorkloadInput, priors: tuple[ModelPrior, ...]) -> Finding | None:
     """What a person should know of a profile of which no pod serves any model: a name is misspelt, or it is stale."""
+    if not priors:
+        return None
     served = {model.model for sample in given.samples for model in sample.models}
     named = {prior.model for prior in priors}
-    if not served or not named or served & named:
+    if not served or served & named:
         return None
     return Finding(
         reason=Reason.PROFILE_UNUSED,

@@ -38,8 +38,8 @@ def steady_batch(times: ServiceTimes, rate: float) -> float:
 
     Solves b = rate * S(b) / c by walking the table up; larger batches take longer and so gather more.
     """
-    for size in range(1, times.max_batch_size + 1):
-        gathered = rate * times.batch_s[size - 1] / times.instances
+    for size, batch_s in enumerate(times.batch_s, start=1):
+        gathered = rate * batch_s / times.instances
         if gathered <= size:
             return max(1.0, min(gathered, size))
     return float(times.max_batch_size)
@@ -47,9 +47,9 @@ def steady_batch(times: ServiceTimes, rate: float) -> float:
 
 def batch_time_s(times: ServiceTimes, batch: float) -> float:
     """S at a batch size between two whole ones."""
-    lower = min(int(batch), times.max_batch_size)
-    upper = min(lower + 1, times.max_batch_size)
-    below, above = times.batch_s[lower - 1], times.batch_s[upper - 1]
+    table = times.batch_s
+    lower = min(int(batch), len(table))
+    below, above = table[lower - 1], table[min(lower, len(table) - 1)]
     return below + (batch - lower) * (above - below)
 
 
@@ -115,7 +115,7 @@ def miss_probability(
         return 0.0
     residual_s = service_s / times.instances
     chance, gamma = _excess(times, rho, variability)
-    late, further_s = closed_out(times, rate)
+    late, further_s = closed_out(times, rate, batch)
     share = _longer(left_s, residual_s, chance, gamma)
     if late > 0.0:
         share += late * (_longer(left_s - further_s, residual_s, chance, gamma) - share)
@@ -133,7 +133,7 @@ def _longer(left_s: float, residual_s: float, chance: float, gamma: float) -> fl
     return chance * (math.exp(gr - gamma * left_s) - math.exp(-gamma * left_s)) / gr
 
 
-def closed_out(times: ServiceTimes, rate: float) -> tuple[float, float]:
+def closed_out(times: ServiceTimes, rate: float, batch: float) -> tuple[float, float]:
     """(share of those that find every instance taken, seconds): who waits for one batch more, and how long that takes.
 
     With a queue delay Triton closes the next batch while the instance is busy: it is what waits when the one before it
@@ -143,24 +143,25 @@ def closed_out(times: ServiceTimes, rate: float) -> tuple[float, float]:
     """
     if times.max_queue_delay_s <= 0.0 or times.max_batch_size == 1 or rate <= 0.0:
         return 0.0, 0.0
-    interval_s = batch_time_s(times, steady_batch(times, rate)) / times.instances
+    interval_s = batch_time_s(times, batch) / times.instances
     mean = rate * interval_s
     return 1.0 + math.expm1(-mean) / mean, interval_s
 
 
-def mean_wait_s(times: ServiceTimes, rate: float, variability: float) -> tuple[float, float]:
+def mean_wait_s(
+    times: ServiceTimes, rate: float, variability: float, *, batch: float
+) -> tuple[float, float]:
     """(residual part, excess part) of the mean queue time; the excess is proportional to the variability.
 
-    Infinite excess from full load on.
+    `batch` is the one that forms at `rate`. Infinite excess from full load on.
     """
     rho = rate * times.work_s
     if rate <= 0.0:
         return 0.0, 0.0
-    batch = steady_batch(times, rate)
     batch_s = batch_time_s(times, batch)
     busy = _busy(times, rate, batch, batch_s)
     residual_s = busy * batch_s / (2.0 * times.instances)
-    late, further_s = closed_out(times, rate)
+    late, further_s = closed_out(times, rate, batch)
     residual_s += busy * late * further_s
     if rho >= 1.0:
         return residual_s, math.inf

@@ -14,8 +14,9 @@ proportion to what the same price let miss in imagination corrects the share, wi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from autoscaler.core.computed import computed
 from autoscaler.core.price import Choices
 
 # At 64 a replica is kept that is needed for a sixtieth of the time; at 0.06 hardly one that is not needed now.
@@ -39,7 +40,7 @@ MOST_CORRECTION, LEAST_CORRECTION = 4.0, 1.0 / 16.0
 GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Fleet:
     """Replicas that followed one price."""
 
@@ -62,7 +63,7 @@ class Fleet:
         return self.ready + sum(count for _, count in self.coming)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Rehearsal:
     """The fleets of all `PRICES`, then that of the price which was chosen each time."""
 
@@ -88,7 +89,7 @@ class Rehearsal:
         return max(self.requests, self.usual_rps * self.seen_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Moment:
     """What the fleets meet in one tick."""
 
@@ -213,11 +214,15 @@ def _step(
     fleet: Fleet, moment: Moment, wish: int, kept: int, *, counted_s: float, fade: float
 ) -> Fleet:
     now_s = moment.now_s
-    came = tuple(item for item in fleet.coming if item[0] <= now_s)
-    coming = fleet.coming[len(came) :]
-    ready = fleet.ready + sum(count for _, count in came)
-    served = fleet.ready * counted_s
-    served += sum(count * min(now_s - at_s, counted_s) for at_s, count in came)
+    ready, came, came_s = fleet.ready, 0, 0.0
+    for at_s, count in fleet.coming:
+        if at_s > now_s:
+            break
+        ready += count
+        came += 1
+        came_s += count * min(now_s - at_s, counted_s)
+    coming = fleet.coming[came:]
+    served = fleet.ready * counted_s + came_s
     limit = moment.full_rps * moment.spare_s * (served / counted_s if counted_s else ready)
     arrived = moment.arrived_rps * counted_s
     waiting, late_s = _queue(fleet.waiting, arrived - served * moment.full_rps, limit, counted_s)
@@ -228,12 +233,13 @@ def _step(
     wish = min(max(math.ceil(wish + behind - 1e-9), moment.least), moment.most)
     wished = _remember(fleet.wished, now_s, min(max(wish, kept), moment.most), moment.down_s)
     started = fleet.started
-    have = ready + sum(count for _, count in coming)
+    have = ready + sum([count for _, count in coming])
     if wish > have:
         coming = _ordered(coming, moment, wish - have, started)
         started += wish - have
     else:
-        ready, coming = _fewer(ready, coming, have - min(have, max(w for _, w in wished)))
+        # The first is the highest that is remembered.
+        ready, coming = _fewer(ready, coming, have - min(have, wished[0][1]))
     return Fleet(
         ready=ready,
         coming=coming,
@@ -267,7 +273,7 @@ def _counted(late_s: float, fleet: Fleet, moment: Moment) -> tuple[float, int | 
 def _remember(
     wished: tuple[tuple[float, int], ...], now_s: float, wish: int, down_s: float
 ) -> tuple[tuple[float, int], ...]:
-    kept = tuple(item for item in wished if item[0] > now_s - down_s and item[1] > wish)
+    kept = [item for item in wished if item[0] > now_s - down_s and item[1] > wish]
     return (*kept, (now_s, wish))
 
 

@@ -8,9 +8,10 @@ missing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.core.budget import QUEUE_SHARE
+from autoscaler.core.computed import computed
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.need import DRAIN_S, Context, Need
 from autoscaler.core.observe import View
@@ -32,7 +33,7 @@ SATURATED_LOAD = 0.99
 SATURATED_SETTLE_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ReliefState:
     """The attempt under way and until when no other may start."""
 
@@ -82,7 +83,7 @@ def wanted(*, ready: int, saturated: bool) -> int:
     return max(ready + 1, math.ceil(ready * factor))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Cause:
     """Why latency asks for growth, in words and as a reason."""
 
@@ -185,13 +186,22 @@ def apply(
             "growth because of latency is still being judged",
         )
     findings = [_useless(missed, objective)] if progress.judged_useless else []
-    state = replace(
-        state,
-        relief=attempt,
-        useless_until_s=progress.useless_until_s,
-        backlog_at_s=backlog_at_s,
+    return _remembered(state, attempt, progress.useless_until_s, backlog_at_s), findings
+
+
+def _remembered(
+    state: WorkloadState,
+    attempt: ReliefAttempt | None,
+    useless_until_s: float | None,
+    backlog_at_s: float | None,
+) -> WorkloadState:
+    """Most ticks leave all of it as it is."""
+    now = (attempt, useless_until_s, backlog_at_s)
+    if now == (state.relief, state.useless_until_s, state.backlog_at_s):
+        return state
+    return replace(
+        state, relief=attempt, useless_until_s=useless_until_s, backlog_at_s=backlog_at_s
     )
-    return state, findings
 
 
 def _useless(missed: float | None, objective: LatencyObjective) -> Finding:

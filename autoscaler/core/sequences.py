@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.signals import ModelLoad
 
 # A cache that is hardly used tells nothing about what a sequence takes of it.
@@ -25,7 +25,7 @@ QUEUED_RATIO = 0.5
 NEARLY = 0.8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Sequences:
     """Of one model on one pod template; sums fade."""
 

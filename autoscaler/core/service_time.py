@@ -15,8 +15,9 @@ spare: from there on what was learned here outweighs the prior, and only from th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
+
+from autoscaler.core.computed import computed
 
 # Executions of a batch size before its mean is believed.
 MIN_EXECUTIONS = 5
@@ -26,7 +27,7 @@ PRIOR_EXECUTIONS = 20
 UNKNOWN_MAX_BATCH = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class BatchEvidence:
     """Executions of one batch size, as weight, and their mean time."""
 
@@ -35,7 +36,7 @@ class BatchEvidence:
     mean_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ServiceEvidence:
     """Everything known of one model on one pod template."""
 
@@ -62,7 +63,7 @@ class ServiceEvidence:
     """Those executions, kept apart until a second look agrees with the one or the other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ServiceTimes:
     """Time of a batch: `batch_s[b - 1]` seconds for b = 1 … max batch; `instances` batches run at once."""
 

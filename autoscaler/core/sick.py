@@ -12,9 +12,10 @@ the GPUs are of different kinds, and what all of them show is what is learned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from autoscaler.core import pace
+from autoscaler.core.computed import computed
 from autoscaler.core.pace import STALLED, Paces
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.sickness import Ailment, PodHealth, SickReplica
@@ -33,7 +34,7 @@ WELL_SHARE = 0.7
 LARGEST_SHARE = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Judged:
     """Who is ill at one moment."""
 
@@ -51,7 +52,7 @@ class Judged:
     @property
     def left_out(self) -> int:
         """How many are left out of what the replicas carry."""
-        return sum(1 for item in self.sick if item.left_out)
+        return sum([item.left_out for item in self.sick])
 
 
 def judge(

@@ -7,8 +7,8 @@ future yields no increment, and a pod without one is simply not covered.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.latency import worst_share
 from autoscaler.core.types import ModelCounters, PodSample, PodStatus, Slo
 from autoscaler.core.violations import MissShare
@@ -23,7 +23,7 @@ FLOODED_S = 60.0
 SHORTEST_SPAN_S = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Increment:
     """What one model on one pod did between two scrapes. Sums over requests are in seconds."""
 
@@ -40,7 +40,7 @@ class Increment:
     token_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelTrack:
     """Recent increments of one model, oldest first, and its last raw counters."""
 
@@ -51,7 +51,7 @@ class ModelTrack:
     is closest to its limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class PodTrack:
     """What is remembered of one pod's counters."""
 
@@ -60,7 +60,7 @@ class PodTrack:
     models: tuple[ModelTrack, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelLoad:
     """Rates of one model on one pod over the window. Means are per request; None: not known."""
 
@@ -97,7 +97,7 @@ class ModelLoad:
     """Of a token generator: the queue's share of the time to the first token."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class PodLoad:
     """The load of one pod whose last scrape is fresh."""
 
@@ -242,7 +242,8 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     whole = total(recent)
     fast = _within(recent, panic_window_s) or recent[-1:]
     items = whole.inferences / whole.requests if whole.requests > 0.0 else 1.0
-    told = work(whole)
+    mean_batch, compute_s = batch_of(whole)
+    queue_s, overhead_s, queue_ratio = _waits(whole, compute_s)
     pending = track.last.pending
     return ModelLoad(
         model=track.last.model,
@@ -252,19 +253,19 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         requests=whole.requests,
         failures=whole.failures,
         items_per_request=items,
-        mean_batch=told.mean_batch,
-        queue_s=told.queue_s,
-        compute_s=told.compute_s,
-        overhead_s=told.overhead_s,
+        mean_batch=mean_batch,
+        queue_s=queue_s,
+        compute_s=compute_s,
+        overhead_s=overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
         steady=_is_steady(recent, whole.inferences / whole.span_s),
         draining=whole.pending_growth < -(0.1 * whole.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
-        tokens=told.tokens,
+        tokens=whole.token_s is not None,
         running=track.last.running,
         cache_ratio=track.last.cache_ratio,
-        queue_ratio=told.queue_ratio,
+        queue_ratio=queue_ratio,
     )
 
 
@@ -306,44 +307,27 @@ def _plus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What increments say of batches and their times, as in `ModelLoad`."""
-
-    mean_batch: float | None
-    queue_s: float | None
-    compute_s: float | None
-    overhead_s: float | None
-    tokens: bool = False
-    queue_ratio: float | None = None
+def batch_of(done: Increment) -> tuple[float | None, float | None]:
+    """(mean batch, its time in seconds) of what was done, as in `ModelLoad`."""
+    if done.token_s is None:
+        mean_batch = done.inferences / done.executions if done.executions else None
+        return mean_batch, _per(done.compute_s, done.requests)
+    # Little's law: the time that all tokens took together, over the time that passed, is how many ran together.
+    mean_batch = done.token_s / done.span_s if done.token_s > 0.0 else None
+    return mean_batch, _per(done.token_s, done.inferences)
 
 
-def work(total: Increment) -> Work:
-    """Mean batch and times of what was done."""
-    queue_s = _per(total.queue_s, total.requests)
-    request_s = _per(total.request_s, total.requests)
-    if total.token_s is not None:
-        # Little's law: the time that all tokens took together, over the time that passed, is how many ran together.
-        return Work(
-            mean_batch=total.token_s / total.span_s if total.token_s > 0.0 else None,
-            queue_s=None,
-            compute_s=_per(total.token_s, total.inferences),
-            overhead_s=None,
-            tokens=True,
-            queue_ratio=min(1.0, queue_s / request_s)
-            if queue_s is not None and request_s
-            else None,
-        )
-    compute_s = _per(total.compute_s, total.requests)
-    overhead_s = None
-    if queue_s is not None and compute_s is not None and request_s is not None:
-        overhead_s = max(0.0, request_s - queue_s - compute_s)
-    return Work(
-        mean_batch=total.inferences / total.executions if total.executions else None,
-        queue_s=queue_s,
-        compute_s=compute_s,
-        overhead_s=overhead_s,
-    )
+def _waits(
+    done: Increment, compute_s: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """(queue, overhead, the queue's share) of what was done, as in `ModelLoad`."""
+    queue_s, request_s = _per(done.queue_s, done.requests), _per(done.request_s, done.requests)
+    if queue_s is None or request_s is None:
+        return None if done.token_s is not None else queue_s, None, None
+    if done.token_s is not None:
+        return None, None, min(1.0, queue_s / request_s) if request_s else None
+    overhead_s = None if compute_s is None else max(0.0, request_s - queue_s - compute_s)
+    return queue_s, overhead_s, None
 
 
 def _is_steady(recent: tuple[Increment, ...], mean_rps: float) -> bool:

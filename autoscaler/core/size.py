@@ -7,8 +7,8 @@ several models and clients may batch; a replica carries the work that the queuei
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.observe import View
 from autoscaler.core.prior import alike
 from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, utilization_limit
@@ -22,7 +22,7 @@ from autoscaler.core.variability import Variability
 MINOR_WORK_RATIO = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Shared:
     """A model whose requests the replicas share."""
 
@@ -31,7 +31,7 @@ class Shared:
     variability: Variability
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Capacity:
     """What one replica carries. `attainable` is False where even an idle replica misses the objective."""
 

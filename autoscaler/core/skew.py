@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.observe import View
 
 # The busiest pod at a third above the mean, and by more than chance (three Poisson deviations).
@@ -16,7 +16,7 @@ DECAY = 0.977
 SETTLE_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Skew:
     """The busiest pod against the mean of all pods that take traffic."""
 

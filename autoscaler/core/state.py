@@ -6,9 +6,10 @@ passed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from autoscaler.core.behavior import Recommended, ScaleEvent
+from autoscaler.core.computed import computed
 from autoscaler.core.demand import Growth
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.state import NodesState
@@ -24,7 +25,7 @@ from autoscaler.core.variability import Variability
 STATE_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ModelKnowledge:
     """What was learned of one model on one pod template."""
 
@@ -37,7 +38,7 @@ class ModelKnowledge:
     """Of an engine that generates tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class TemplateKnowledge:
     """What was learned of one pod template, named by its pod-template-hash."""
 
@@ -49,7 +50,7 @@ class TemplateKnowledge:
     """(pod, model, statistics) when each pod's statistics were last read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Slot:
     """Demand of all pods together between two scrapes, (model, inferences a second).
 
@@ -61,7 +62,7 @@ class Slot:
     rates: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Minute:
     """The minute that is being filled: mean and highest of its ticks' demand."""
 
@@ -71,7 +72,7 @@ class Minute:
     highest_rps: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ReliefAttempt:
     """Growth that was asked for because of latency, and whether it helped."""
 
@@ -81,7 +82,7 @@ class ReliefAttempt:
     ready_since_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Silence:
     """Since when no ready replica has answered a scrape, and what was done about it."""
 
@@ -99,7 +100,7 @@ class Silence:
     """Why no more are asked for until a replica is heard again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Written:
     """The number of replicas that forescale last wrote, or saw where it wrote none."""
 
@@ -108,7 +109,7 @@ class Written:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class ExternalFloor:
     """A person's upward edit, kept as a floor until it expires."""
 
@@ -116,7 +117,7 @@ class ExternalFloor:
     until_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class WorkloadState:
     """Memory of one workload."""
 
@@ -157,7 +158,7 @@ class WorkloadState:
     """Of pods whose GPUs are seen, or that are slower than their siblings."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Departed:
     """A workload that is gone."""
 
@@ -166,7 +167,7 @@ class Departed:
     since_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class FleetMove:
     """GPUs that one tick asked for (positive) or gave back (negative)."""
 
@@ -174,7 +175,7 @@ class FleetMove:
     gpus: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class FleetState:
     """Memory of the fleet's brakes."""
 
@@ -182,7 +183,7 @@ class FleetState:
     hold_down_until_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class EngineState:
     """Everything the engine remembers, less the raw history, which Prometheus keeps."""
 

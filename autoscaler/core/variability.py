@@ -16,8 +16,8 @@ it is told anew (`Variability.of`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from autoscaler.core.computed import computed
 from autoscaler.core.queueing import batch_time_s, mean_wait_s, miss_probability, steady_batch
 from autoscaler.core.service_time import ServiceTimes
 
@@ -37,7 +37,7 @@ STALE_FACTOR = 2.0
 MIN_MISSES = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Waits:
     """Seconds that requests waited behind full batches, summed over them; the longer ago, the less it counts."""
 
@@ -63,7 +63,7 @@ class Waits:
         return min(max(min(max(1.0, lowest), highest), LOWEST), HIGHEST)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class Variability:
     """The learned factor and the number of requests behind it."""
 
@@ -152,9 +152,9 @@ def _seen(times: ServiceTimes, rate: float, queue_s: float) -> Waits:
     such. At half the load of full batches, of 8 in 296 ms, the wait for full batches ahead is 2 ms: a mean of 90 ms in
     place of 59 + 2 would else pass for a burstiness of twelve.
     """
-    residual_s, expected_s = mean_wait_s(times, rate, 1.0)
-    waited_s = queue_s - times.max_queue_delay_s
     batch = steady_batch(times, rate)
+    residual_s, expected_s = mean_wait_s(times, rate, 1.0, batch=batch)
+    waited_s = queue_s - times.max_queue_delay_s
     larger = min(batch + 1.0 - 1.0 / batch, times.max_batch_size)
     longest_s = residual_s * (2.0 - 1.0 / batch)
     longest_s *= batch_time_s(times, larger) / batch_time_s(times, batch)

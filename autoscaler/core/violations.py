@@ -7,10 +7,11 @@ kept, so that nobody takes an interpolation for a measurement.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from autoscaler.core.computed import computed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@computed
 class MissShare:
     """Share of requests slower than the threshold: 0 <= low <= estimate <= high <= 1."""
 
@@ -27,15 +28,13 @@ def misses_from_quantiles(quantiles: Points, threshold_s: float) -> MissShare | 
 
     With q90 = 150 ms, q95 = 250 ms and a threshold of 200 ms, between 5 % and 10 % missed; on a straight line 7.5 %.
     """
-    known = [
-        (q, s) for q, s in quantiles if math.isfinite(q) and math.isfinite(s) and 0.0 <= q <= 1.0
-    ]
+    known = [(q, s) for q, s in quantiles if 0.0 <= q <= 1.0 and math.isfinite(s)]
     if not known:
         return None
-    below = max((q for q, s in known if s <= threshold_s), default=0.0)
-    above = min((q for q, s in known if s > threshold_s and q >= below), default=1.0)
-    low_s = max((s for q, s in known if q == below and s <= threshold_s), default=0.0)
-    high_s = min((s for q, s in known if q == above and s > threshold_s), default=math.inf)
+    below, low_s = max([(q, s) for q, s in known if s <= threshold_s], default=(0.0, 0.0))
+    above, high_s = min(
+        [(q, s) for q, s in known if s > threshold_s and q >= below], default=(1.0, math.inf)
+    )
     if math.isinf(high_s):
         # Every quantile that is exported holds: what lies beyond the last one is unknown, and most likely also holds.
         return MissShare(low=0.0, estimate=0.0, high=1.0 - below)

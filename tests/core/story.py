@@ -195,7 +195,8 @@ class Story:
         pod.requests += requests
         pod.executions += requests / batch
         pod.compute_s += requests * batch_time_s(times, batch)
-        pod.queue_s += requests * min(10.0, sum(mean_wait_s(times, capped, variability)))
+        waited_s = sum(mean_wait_s(times, capped, variability, batch=batch))
+        pod.queue_s += requests * min(10.0, waited_s)
 
     def given(self) -> WorkloadInput:
         """What collectors would deliver."""

@@ -25,7 +25,8 @@ EIGHT = ServiceTimes(batch_s=tuple(0.02 + 0.004 * size for size in range(1, 9)))
 @pytest.mark.parametrize("rho", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 def test_the_mean_wait_without_batching_is_that_of_m_d_1(rho: float) -> None:
     # Pollaczek and Khinchine: rho S / (2 (1 - rho)).
-    assert sum(mean_wait_s(ONE, rho / 0.05, 1.0)) == pytest.approx(rho * 0.05 / (2 * (1 - rho)))
+    waited_s = sum(mean_wait_s(ONE, rho / 0.05, 1.0, batch=1.0))
+    assert waited_s == pytest.approx(rho * 0.05 / (2 * (1 - rho)))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,8 @@ def test_steady_batch(rate: float, batch: float) -> None:
 def test_a_queue_delay_closes_the_next_batch_early(
     delay_s: float, rate: float, share: float
 ) -> None:
-    late, further_s = closed_out(replace(EIGHT, max_queue_delay_s=delay_s), rate)
+    times = replace(EIGHT, max_queue_delay_s=delay_s)
+    late, further_s = closed_out(times, rate, steady_batch(times, rate))
     assert late == pytest.approx(share, abs=0.002)
     assert (further_s > 0.0) is (share > 0.0)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.core.queueing import mean_wait_s
+from autoscaler.core.queueing import mean_wait_s, steady_batch
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.variability import Variability, learn
 
 TWO = ServiceTimes(batch_s=(0.052, 0.064))
 # 70 % of full batches.
 RATE = 0.7 / TWO.work_s
+
+
+def mean_queue_s(rate: float, factor: float) -> float:
+    return sum(mean_wait_s(TWO, rate, factor, batch=steady_batch(TWO, rate)))
 
 
 def learned(
@@ -35,7 +39,7 @@ def learned(
 
 @pytest.mark.parametrize("true", [0.2, 1.0, 3.0])
 def test_the_mean_wait_gives_the_factor_back(true: float) -> None:
-    assert learned(queue_s=sum(mean_wait_s(TWO, RATE, true))) == pytest.approx(true, rel=0.35)
+    assert learned(queue_s=mean_queue_s(RATE, true)) == pytest.approx(true, rel=0.35)
 
 
 def test_an_empty_queue_is_as_smooth_as_it_gets_and_a_long_one_is_bounded() -> None:
@@ -50,7 +54,7 @@ def test_loads_at_which_nothing_can_be_told_teach_nothing(load: float) -> None:
 
 def after(known: Variability, true: float, requests: int, *, replicas: int = 1) -> Variability:
     """So many requests more, a hundred to a window, that wait as at this factor."""
-    queue_s = sum(mean_wait_s(TWO, RATE, true))
+    queue_s = mean_queue_s(RATE, true)
     for _ in range(requests // 100):
         known = learn(
             known,
@@ -76,7 +80,7 @@ def test_bursts_are_learned_faster_than_calm() -> None:
 @pytest.mark.parametrize("load", [0.4, 0.6, 0.8])
 def test_chance_in_a_window_moves_nothing(load: float) -> None:
     rate = load / TWO.work_s
-    mean_s = sum(mean_wait_s(TWO, rate, 1.0))
+    mean_s = mean_queue_s(rate, 1.0)
     known = Variability()
     # Windows differ by half of the mean, to both sides.
     for part in (0.5, 1.5) * 100:
@@ -101,9 +105,9 @@ def test_what_was_known_before_gives_way_to_what_is_seen() -> None:
 
 def test_misses_of_a_minute_ago_count_for_little_when_the_queue_is_gone() -> None:
     # Half of the requests missed, the summary says, but nobody waits any more.
-    calm = sum(mean_wait_s(TWO, RATE, 0.3))
+    calm = mean_queue_s(RATE, 0.3)
     assert learned(queue_s=calm, miss_ratio=0.5) <= 1.3
-    assert learned(queue_s=sum(mean_wait_s(TWO, RATE, 3.0)), miss_ratio=0.5) > 5.0
+    assert learned(queue_s=mean_queue_s(RATE, 3.0), miss_ratio=0.5) > 5.0
 
 
 # 72 ms and 28 ms for each item, to batches of 8. 14.2 a second are half of what full batches carry, and form batches
