@@ -111,8 +111,6 @@ def target(raw: Object, kind: str) -> TargetView | None:
     service = _service(metadata, labels)
     if not own and service is None:
         return None
-    updated = int(status.get("updatedReplicas") or 0)
-    current = int(status.get("replicas") or 0)
     return TargetView(
         uid=metadata["uid"],
         namespace=metadata["namespace"],
@@ -121,9 +119,7 @@ def target(raw: Object, kind: str) -> TargetView | None:
         api_version="apps/v1",
         annotations=own,
         desired=1 if spec.get("replicas") is None else int(spec["replicas"]),
-        # Replicas of an old template are still there, or the last change of the spec was not yet looked at.
-        rolling=current > updated
-        or int(metadata.get("generation") or 0) > int(status.get("observedGeneration") or 0),
+        rolling=_rolling(raw),
         update_revision=str(status.get("updateRevision") or ""),
         gpus_per_replica=gpus(spec.get("template") or {}),
         blocked=_blocked(status),
@@ -138,6 +134,23 @@ def target(raw: Object, kind: str) -> TargetView | None:
         predictor=service is not None and _is_predictor(metadata["name"], labels),
         revision=labels.get(REVISION_LABEL),
     )
+
+
+def _rolling(raw: Object) -> bool:
+    """Whether replicas of an old template are about to go, or the last change of the spec was not yet looked at.
+
+    Those that stay until a person says so - a paused rollout's, below a partition, with OnDelete - are as many as they
+    will be for days.
+    """
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    if int(metadata.get("generation") or 0) > int(status.get("observedGeneration") or 0):
+        return True
+    strategy = spec.get("updateStrategy") or {}
+    if spec.get("paused") or strategy.get("type") == "OnDelete":
+        return False
+    staying = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+    old = int(status.get("replicas") or 0) - int(status.get("updatedReplicas") or 0)
+    return old > staying
 
 
 def _unusable(where: str, template: Object) -> Problem | None:

@@ -54,8 +54,23 @@ def test_a_deployment() -> None:
         pytest.param({"status__observedGeneration": 2}, True, id="a change not yet looked at"),
         pytest.param({"spec__replicas": 9}, False, id="more replicas are no rollout"),
         pytest.param({"status": {"observedGeneration": 3}}, False, id="no pod yet"),
+        pytest.param(
+            {"status__updatedReplicas": 1, "spec__paused": True}, False, id="paused half-way"
+        ),
+        pytest.param(
+            {"status__updatedReplicas": 1, "spec__updateStrategy": {"type": "OnDelete"}}, False,
+            id="old ones go when somebody deletes them",
+        ),
+        pytest.param(
+            {"status__updatedReplicas": 1, "spec__updateStrategy": {"rollingUpdate": {"partition": 3}}},
+            False, id="as many as are to be updated are",
+        ),
+        pytest.param(
+            {"status__updatedReplicas": 1, "spec__updateStrategy": {"rollingUpdate": {"partition": 2}}},
+            True, id="one more is to be updated",
+        ),
     ],
-)
+)  # fmt: skip
 def test_rollouts(changes: dict[str, Any], rolling: bool) -> None:
     view = projection.target(deployment(**changes), "Deployment")
     assert view is not None
