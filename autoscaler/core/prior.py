@@ -159,4 +159,6 @@ def _from_template(
         variability=Variability(
             value=model.variability.value, shared_by=model.variability.shared_by
         ),
+        # Fades within minutes, or goes when more run at once: until then nothing says that this engine holds more.
+        sequences=model.sequences,
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from autoscaler.core.prior import inherited, seeded
 from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.reasons import Reason
+from autoscaler.core.sequences import Sequences
 from autoscaler.core.service_readings import take_profile
 from autoscaler.core.service_time import (
     BatchEvidence,
@@ -266,3 +267,12 @@ def test_a_profile_changes_nothing_once_the_workload_was_measured() -> None:
     told.run(600)
     assert [d.target for d in told.decisions] == [d.target for d in plain.decisions]
     assert told.decisions[-1].facts == plain.decisions[-1].facts
+
+
+def test_a_new_template_takes_over_what_sequences_take_of_the_cache() -> None:
+    shown = Sequences(cache_ratio=0.4, running=20.0, requests=10.0, tokens=2000.0, full_at=24)
+    model = ModelKnowledge(
+        model="llama", service=ServiceEvidence(evidence=evidence((8, 500.0, 0.03))), sequences=shown
+    )
+    known = (TemplateKnowledge(template_hash="h1", models=(model,)),)
+    assert inherited(known, "h2")["llama"].sequences == shown
