@@ -224,9 +224,11 @@ class DecisionEngine:
     def _forget(self, present: set[WorkloadId], now_s: float) -> None:
         gone = [key for key in self._memory if key not in present]
         if gone or self._state.departed:
-            kept = departed.without(self._state.departed, present)
-            left = departed.with_departed(
-                kept, [self._memory.pop(key) for key in gone], now_s=now_s
+            left = departed.still_gone(
+                self._state.departed,
+                [self._memory.pop(key) for key in gone],
+                present=present,
+                now_s=now_s,
             )
             self._state = replace(self._state, departed=left)
         for key in gone:

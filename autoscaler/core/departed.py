@@ -18,18 +18,19 @@ KEPT_S = 86400.0
 MOST_KEPT = 500
 
 
-def with_departed(
-    known: Iterable[Departed], gone: Iterable[WorkloadState], *, now_s: float
+def still_gone(
+    known: Iterable[Departed],
+    gone: Iterable[WorkloadState],
+    *,
+    present: Collection[WorkloadId],
+    now_s: float,
 ) -> tuple[Departed, ...]:
-    """`known` less those of more than a day ago, and those that are gone since the last tick."""
+    """Those of `known` that are neither back nor gone for a day, and those that are gone since the last tick."""
+    kept = [
+        item for item in known if item.learned.id not in present and now_s - item.since_s < KEPT_S
+    ]
     left = [Departed(learned=_learned(state), since_s=now_s) for state in gone]
-    kept = [item for item in known if now_s - item.since_s < KEPT_S]
     return tuple([*kept, *left][-MOST_KEPT:])
-
-
-def without(known: Iterable[Departed], present: Collection[WorkloadId]) -> tuple[Departed, ...]:
-    """Those that are still gone."""
-    return tuple(item for item in known if item.learned.id not in present)
 
 
 def begun(known: Iterable[Departed], workload: WorkloadId, *, now_s: float) -> WorkloadState:

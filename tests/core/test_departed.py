@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.core.departed import MOST_KEPT, with_departed
+from autoscaler.core.departed import MOST_KEPT, still_gone
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import WorkloadState
 from autoscaler.core.types import TickInput, WorkloadId
@@ -56,7 +56,7 @@ def test_five_hundred_are_kept() -> None:
         WorkloadState(id=WorkloadId(namespace=f"preview-{i}", name="bert"), first_seen_s=0.0)
         for i in range(MOST_KEPT + 1)
     ]
-    kept = with_departed((), gone, now_s=10.0)
+    kept = still_gone((), gone, present=(), now_s=10.0)
     assert [item.learned.id.namespace for item in (kept[0], kept[-1])] == [
         "preview-1",
         "preview-500",
