@@ -248,3 +248,14 @@ def find_gpu(name: str) -> GpuModel:
     raise UnknownGpu(
         f"{name!r} is no GPU that can be cut into MIG slices, known are {known} and their product labels"
     )
+
+
+def gpus_of(profile: str, slices: int) -> int:
+    """On how many GPUs so many slices of one profile are, as many on each as fit.
+
+    Of a profile that is not known, such as one of a newer GPU, as many as its sevenths of compute leave room for.
+    """
+    known = [one.max_instances for gpu in GPUS for one in gpu.profiles if one.name == profile]
+    compute = profile.partition("g")[0]
+    each = max(known) if known else 7 // min(7, max(1, int(compute) if compute.isdigit() else 7))
+    return -(-slices // each)

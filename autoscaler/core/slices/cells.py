@@ -7,9 +7,10 @@ autoscaler grows is one cell, for what its next node is like is not known before
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from autoscaler.core.mig.catalogue import gpus_of
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
@@ -23,6 +24,9 @@ from autoscaler.core.slices.prices import slice_pools
 
 PRICE_SCALE = 1000
 """Of a node's price, so that pools of different prices are whole numbers."""
+SUNK_RATIO = 0.01
+"""Of a node's price that counts where it is there anyway, beside nodes that go when they are empty: enough to leave one
+of them empty where that costs nothing."""
 OTHERS = "others on"
 """How the names of slices begin that nobody here can move."""
 
@@ -99,8 +103,13 @@ def lay_out(
     needs: Sequence[NodeNeeds],
     inputs: Sequence[PoolInput],
     config: EngineConfig,
+    *,
+    sold_out: Collection[str] = (),
 ) -> Ground:
-    """Slice pools with the nodes that can be used, and the node pools that are none of them."""
+    """Slice pools with the nodes that can be used, and the node pools that are none of them.
+
+    Of those `sold_out` no node is to be had.
+    """
     ground, asked = Ground(), list(dict.fromkeys(needs))
     own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
     grown = {
@@ -117,9 +126,10 @@ def lay_out(
         _add_pool(ground, name, there, asked, allowed, config, priced=known)
     sizes = [pool.gpus_per_node for pool in config.slices.pools.values()]
     ground.gpu_price = max(1, min(cell.price for cell in ground.cells.values()) // max(sizes))
+    fixed = tuple(ground.cells)
     for name, pool in grown.items():
         seen = next((item for item in inputs if item.pool == name), None)
-        cell = _grown_cell(name, pool, seen, known=known)
+        cell = _grown_cell(name, pool, seen, sold_out, known=known)
         if cell is None or seen is None:
             continue
         ground.cells[name], ground.pools[name] = cell, name
@@ -127,6 +137,11 @@ def lay_out(
             if name in choice_of(one, {name: pool}, [seen]):
                 allowed[one].add(name)
     ground.grown = frozenset(grown) & ground.cells.keys()
+    if ground.grown:
+        # They are there whether they are used or not, and the others go when they are empty.
+        for name in fixed:
+            cell = ground.cells[name]
+            ground.cells[name] = replace(cell, price=max(1, round(cell.price * SUNK_RATIO)))
     ground.open = {one: frozenset(names) for one, names in allowed.items()}
     return ground
 
@@ -171,7 +186,12 @@ def _add_pool(
 
 
 def _grown_cell(
-    name: str, pool: PoolSettings, seen: PoolInput | None, *, known: bool
+    name: str,
+    pool: PoolSettings,
+    seen: PoolInput | None,
+    sold_out: Collection[str],
+    *,
+    known: bool,
 ) -> Cell | None:
     """A pool of one geometry: whole GPUs one by one, slices by the node."""
     profile = profile_of(pool.resource)
@@ -180,13 +200,17 @@ def _grown_cell(
     there = sum(node.units or 0 for node in seen.nodes if not node.leaving) - (
         seen.foreign_units or 0
     )
-    units = max(0, there) + pool.max_headroom
+    units = max(0, there)
+    if seen.pool not in sold_out:
+        units += pool.max_headroom
+    if pool.max_nodes is not None:
+        units = min(units, max(there, pool.max_nodes * pool.units_per_node))
     hourly = pool.price_per_hour if known else None
     if profile is None:
         price = hourly / pool.units_per_node if hourly is not None else 1.0
         geometry, gpus = Geometry.of([WHOLE_GPU]), units
     else:
-        price = hourly if hourly is not None else pool.units_per_node / 7.0
+        price = hourly if hourly is not None else gpus_of(profile, pool.units_per_node)
         geometry = Geometry(((profile, pool.units_per_node),))
         gpus = -(-units // pool.units_per_node)
     return Cell(

@@ -98,7 +98,13 @@ def question(
     kept = {item.name: item.amount for item in record.result.slices.kept} if keeps else {}
     usable = [node for node in given.nodes if _usable(node, config)]
     needs = [item.spec.node_needs for item in record.input.workloads]
-    ground = lay_out(usable, [one for one in needs if one is not None], record.input.pools, config)
+    ground = lay_out(
+        usable,
+        [one for one in needs if one is not None],
+        record.input.pools,
+        config,
+        sold_out={one.pool for one in record.result.pools if not one.available},
+    )
     draft = _Draft(config=config, ground=ground, growth_ratio=growth_ratio, kept=kept)
     _add_workloads(draft, record)
     owners = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoscaler.core.mig.catalogue import gpus_of
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import Placement, Requirement, Taint, Toleration
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
@@ -241,6 +242,49 @@ def test_a_pod_on_a_grown_node_that_was_tainted_since_holds_its_gpu() -> None:
     (held,) = asked.problem.held
     assert (held.name, held.replicas) == ("w1/other-0", (("others on whole with gpu", 1),))
     assert solve(asked, START_S).infeasible is not None
+
+
+def test_a_grown_node_costs_its_gpus_however_they_are_cut_and_a_fixed_one_next_to_nothing() -> None:
+    """Nodes of four GPUs: 28 sevenths, 12 of two sevenths, 8 halves. What is there anyway is filled first."""
+    units = {"1g.10gb": 28, "2g.20gb": 12, "3g.40gb": 8}
+    pools = {
+        shape: PoolSettings(
+            labels={"pool": shape},
+            max_headroom=0,
+            resource=f"nvidia.com/mig-{shape}",
+            units_per_node=count,
+        )
+        for shape, count in units.items()
+    }
+    config = replace(CONFIG, nodes=NodeSettings(pools=pools))
+    seen = tuple(
+        PoolInput(pool=one, nodes=(NodeStatus(name=f"{one}-0", units=units[one]),), foreign_units=0)
+        for one in pools
+    )
+    alone = ask([node("n1")], workload("bert", 1, asks()))
+    assert [cell.price for cell in alone.problem.cells] == [1000]
+    asked = ask([node("n1")], workload("bert", 1, asks()), pools=seen, config=config)
+    prices = {cell.name: cell.price for cell in asked.problem.cells}
+    assert prices == {"mig": 10, "1g.10gb": 4000, "2g.20gb": 4000, "3g.40gb": 4000}
+    # A move is still weighed against a GPU.
+    assert asked.gpu_price == alone.gpu_price == 1000
+
+
+@pytest.mark.parametrize(
+    ("profile", "slices", "gpus"),
+    [
+        ("1g.10gb", 28, 4),
+        ("2g.20gb", 12, 4),
+        ("3g.40gb", 8, 4),
+        ("7g.80gb", 4, 4),
+        ("1g.6gb", 16, 4),  # an A30 has four
+        ("1g.20gb", 4, 1),  # the seventh with twice the memory
+        ("3g.999gb", 8, 4),  # of a GPU that is not known
+        ("1g.10gb", 29, 5),
+    ],
+)
+def test_slices_are_on_as_many_gpus_as_they_need(profile: str, slices: int, gpus: int) -> None:
+    assert gpus_of(profile, slices) == gpus
 
 
 KEYS = ("dedicated", "spot")
