@@ -26,6 +26,8 @@ from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInpu
 # A backlog is to be gone within this time. Replicas that are added for it come a start-up later and can only take new
 # requests off those that hold it, so haste buys little.
 DRAIN_S = 60.0
+# Of a replica, in which a member of a group says what it needs: its whole numbers are the group's to find.
+PARTS = 16
 
 
 @computed
@@ -78,6 +80,10 @@ class Need:
     """The same demand on the other slices that it may have."""
     backlog_rps: float = 0.0
     """The part of `fast_rps` that works off what waits."""
+    parts: float | None = None
+    """`wanted` before it was rounded up to whole replicas; None: not asked, for only a group's sum needs it,"""
+    parts_kept: float | None = None
+    """and `kept` before that."""
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:
@@ -107,6 +113,17 @@ class Offer:
             return 1.0
         fewer = size.limit_of_fewer(self.carried, self.objective, replicas=replicas)
         return fewer / self.carried.utilization_limit_ratio
+
+    def in_parts(self, price: float, need: Need) -> Need:
+        """`need` with the same numbers in parts of a replica."""
+        fine = choices(
+            self.outlook,
+            replica_rps=self.replica_rps / PARTS,
+            ratio_of=lambda parts: self.ratio_of(math.ceil(parts / PARTS)),
+        )
+        parts = fine.at_price(price) / PARTS + need.backlog_rps / self.replica_rps
+        kept = max(parts, fine.kept_at(price) / PARTS)
+        return replace(need, parts=parts + need.sick, parts_kept=kept + need.sick)
 
     def at_price(self, price: float, options: Choices, need: Need) -> Need:
         """`need` with the number worth its price, and what works off a backlog; beside it what is worth keeping."""
@@ -186,6 +203,8 @@ def assess(
         _elsewhere(shape, priors, given, state, offer, present, price)
         for shape, priors in sorted(context.elsewhere.items())
     )
+    if given.spec.variant_group is not None:
+        need = offer.in_parts(price, need)
     return replace(need, others=others) if others else need, spread, state
 
 

@@ -221,10 +221,22 @@ def _needed(
     """The memory, what is needed at the highest of the down-window, and what is needed now."""
     leads_s = [member.decision.facts.lead_time_s or config.startup_time_s for member in members]
     window_s = down_window_s(config.behavior.scale_down, lead_s=max(leads_s))
-    now = sum(member.wanted * member.mrps for member in members)
+    now = sum(member.needed_mrps for member in members)
+    parts = tuple((member.name, member.parts) for member in members)
     recent = tuple(item for item in state.needed if now_s - window_s <= item.at_s < now_s)
-    recent = (*recent, Needed(at_s=now_s, mrps=now))
-    return replace(state, needed=recent), max(item.mrps for item in recent), now
+    recent = (*recent, Needed(at_s=now_s, mrps=now, parts=parts))
+    highest = max(_today(item, members) for item in recent)
+    running = sum(member.mrps * member.decision.current for member in members)
+    kept = sum(member.kept_mrps for member in members)
+    return replace(state, needed=recent), max(highest, min(running, kept)), now
+
+
+def _today(needed: Needed, members: Sequence[Member]) -> int:
+    """With what a replica of each carries as of now."""
+    parts = dict(needed.parts)
+    if parts.keys() != {member.name for member in members}:
+        return needed.mrps
+    return sum(math.ceil(parts[member.name] * member.sized_mrps) for member in members)
 
 
 def _cost(members: Sequence[Member], counts: Mapping[str, int]) -> int:
@@ -246,27 +258,44 @@ def _mix(
     """Replicas of each: its floor, what is needed of the packing's, and for what these do not carry those that find a
     spare slice, then the cheapest.
 
-    What would go beyond a member's own limit goes to the others.
+    What would go beyond a member's own limit goes to the others. Without a packing's it rests on what runs, unless a
+    tenth is saved by the cheapest of all.
     """
+    if planned:
+        return _filled(members, needed_mrps, planned, spare)
+    running = {m.name: m.decision.current for m in members}
+    rest = _filled(members, needed_mrps, running, {})
+    best = _filled(members, needed_mrps, {}, {})
+    return best if _cost(members, best) <= WORTH_RATIO * _cost(members, rest) else rest
+
+
+def _filled(
+    members: Sequence[Member],
+    needed_mrps: int,
+    planned: Mapping[str, int],
+    spare: Mapping[str, int],
+) -> dict[str, int]:
     options = [Option(shape=m.name, capacity_mrps=m.mrps, price=m.price) for m in members]
     limits = {m.name: m.limit for m in members}
     least = {m.name: min(m.limit, m.floor) for m in members}
     room = {m.name: min(m.limit, max(m.floor, planned.get(m.name, 0))) for m in members}
     counts = part_of(options, room, needed_mrps, least=least)
-    for member in sorted(members, key=lambda m: (m.price / m.mrps, m.name)):
+    for member in sorted((m for m in members if m.mrps), key=lambda m: (m.cost, m.name)):
         left = max(0, needed_mrps - sum(m.mrps * counts[m.name] for m in members))
         free = min(spare.get(member.name, 0), limits[member.name] - counts[member.name])
         counts[member.name] += max(0, min(free, math.ceil(left / member.mrps)))
     for _ in members:
         left = needed_mrps - sum(m.mrps * counts[m.name] for m in members)
-        open_ = [one for one in options if counts[one.shape] < limits[one.shape]]
+        open_ = [
+            one for one in options if one.capacity_mrps and counts[one.shape] < limits[one.shape]
+        ]
         if left <= 0 or not open_:
             break
         for name, count in cheapest_mix(open_, left).replicas:
             counts[name] = min(limits[name], counts[name] + count)
     if not any(counts.values()):
         # Somebody has to show when requests come again.
-        watch = min(members, key=lambda m: (m.decision.current == 0, m.price, m.name))
+        watch = min(members, key=lambda m: (not m.mrps, m.decision.current == 0, m.price, m.name))
         counts[watch.name] = 1
     return counts
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.need import Need
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.observed import GroupDecision
 from autoscaler.core.slices.prices import prices
 from autoscaler.core.types import Decision, Mode, Pause, TickInput, WorkloadId, WorkloadInput
 
@@ -19,10 +21,16 @@ class Member:
     decision: Decision
     need: Need
     mrps: int
-    """What one replica carries."""
+    """What one replica carries; 0 where it meets the objective under no load at all, and others do."""
     price: int
     wanted: int
     """What sizing found, or what its own decision raises it to: a panic, a queue that grows."""
+    sized_mrps: int
+    """What sizing counted on for each of those."""
+    parts: float
+    """`wanted` before it was rounded up to whole replicas,"""
+    parts_kept: float
+    """and what of them is not given back, so that noise moves nothing."""
     floor: int
     """What a person or a schedule asks for at least,"""
     limit: int
@@ -31,6 +39,21 @@ class Member:
     @property
     def name(self) -> str:
         return str(self.given.spec.id)
+
+    @property
+    def needed_mrps(self) -> int:
+        """What it needs now."""
+        return math.ceil(self.parts * self.sized_mrps)
+
+    @property
+    def kept_mrps(self) -> int:
+        """What it keeps."""
+        return math.ceil(self.parts_kept * self.sized_mrps)
+
+    @property
+    def cost(self) -> float:
+        """Of what it carries."""
+        return self.price / self.mrps if self.mrps else math.inf
 
     @property
     def settled(self) -> bool:
@@ -56,6 +79,24 @@ def grouped(tick_input: TickInput) -> frozenset[WorkloadId]:
         return frozenset()
     groups = formed(tick_input.workloads).values()
     return frozenset(given.spec.id for members in groups for given in members)
+
+
+def resting(
+    groups: Iterable[GroupDecision], inputs: Iterable[WorkloadInput], config: EngineConfig
+) -> frozenset[str]:
+    """Members that do not take what their group grows by: it goes to the cheapest that is below its own limit."""
+    limits = {str(g.spec.id): config.most_replicas(g.spec.max_replicas) for g in inputs}
+    found: set[str] = set()
+    for group in groups:
+        open_ = [
+            one
+            for one in group.members
+            if one.replica_mrps and one.replicas < limits.get(one.workload, 0)
+        ]
+        if open_:
+            grows = min(open_, key=lambda one: (one.price / one.replica_mrps, one.workload))
+            found |= {one.workload for one in group.members if one is not grows}
+    return frozenset(found)
 
 
 def formed(inputs: Sequence[WorkloadInput]) -> dict[str, list[WorkloadInput]]:
@@ -99,6 +140,8 @@ def members_of(
         if need is None or need.wanted is None or mrps < 1:
             return None
         floor = floors.get(given.spec.id, given.spec.min_replicas)
+        raised = decision.target if decision.target > decision.current else 0
+        parts = _parts(need, raised)
         members.append(
             Member(
                 given=given,
@@ -106,14 +149,31 @@ def members_of(
                 need=need,
                 mrps=mrps,
                 price=price,
-                wanted=max(
-                    need.wanted, decision.target if decision.target > decision.current else 0
-                ),
+                wanted=max(need.wanted, raised),
+                sized_mrps=mrps,
+                parts=parts,
+                parts_kept=max(parts, need.parts_kept or 0.0),
                 floor=floor,
                 limit=_limit(given, decision, floor, config),
             )
         )
-    return members if len(members) > 1 else None
+    return _attaining(members) if len(members) > 1 else None
+
+
+def _parts(need: Need, raised: int) -> float:
+    """Rounded up member by member it would be up to a replica of each too much: six a second on three shapes are 30."""
+    wanted = need.wanted or 0
+    if raised > wanted or need.parts is None:
+        return max(wanted, raised)
+    return min(wanted, need.parts)
+
+
+def _attaining(members: list[Member]) -> list[Member]:
+    """Those on which even a request alone is too late carry nothing, as long as there are others."""
+    late = [m for m in members if m.need.carried is not None and not m.need.carried.attainable]
+    if len(late) == len(members):
+        return members
+    return [replace(m, mrps=0) if m in late else m for m in members]
 
 
 def _limit(given: WorkloadInput, decision: Decision, floor: int, config: EngineConfig) -> int:

@@ -19,15 +19,20 @@ def targets_of(
     first = dict(plan.first or ()) if plan is not None and plan.infeasible is None else {}
     targets = _grown(members, counts, needed_mrps, first)
     for member in members:
-        if member.need.suffering:
+        if member.need.suffering and member.mrps:
             targets[member.name] = max(targets[member.name], member.decision.target)
     if not all(member.settled for member in members):
         return targets
-    for member in sorted(members, key=lambda m: (-m.price / m.mrps, m.name)):
-        if counts[member.name] >= member.decision.current or member.need.suffering:
+    for member in sorted(members, key=lambda m: (-m.cost, m.name)):
+        if counts[member.name] >= member.decision.current:
+            continue
+        if member.need.suffering and member.mrps:
             continue
         others = sum(m.carried(targets[m.name]) for m in members if m is not member)
-        keep = math.ceil(max(0, needed_mrps - others) / member.mrps)
+        lacking = max(0, needed_mrps - others)
+        if not member.mrps and lacking:
+            continue
+        keep = math.ceil(lacking / member.mrps) if lacking else 0
         targets[member.name] = min(member.decision.current, max(counts[member.name], keep))
     return targets
 
@@ -47,8 +52,8 @@ def _grown(
         for m in members
     }
     lacking = needed_mrps - sum(m.mrps * targets[m.name] for m in members)
-    for member in sorted(members, key=lambda m: (m.price / m.mrps, m.name)):
-        if lacking <= 0:
+    for member in sorted(members, key=lambda m: (m.cost, m.name)):
+        if lacking <= 0 or not member.mrps:
             break
         more = min(counts[member.name] - targets[member.name], math.ceil(lacking / member.mrps))
         if more > 0:

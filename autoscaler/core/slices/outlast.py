@@ -36,7 +36,7 @@ def outlasting(
     """
     after = dict(counts)
     while sum(m.left(after[m.name]) for m in members) < needed_mrps:
-        able = [m for m in members if after[m.name] < m.limit]
+        able = [m for m in members if m.mrps and after[m.name] < m.limit]
         if not able:
             break
         best = min(able, key=lambda m: (not _gains(m, after[m.name]), m.price / m.mrps, m.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
 from autoscaler.core.nodes.plan import choice_of
@@ -36,6 +36,26 @@ def free(
     here = _on_nodes(needs, tick_input.slices, plan, config)
     grown = _on_pools(needs, tick_input.pools, config)
     return max(0, here + grown - _promised(needs, own, tick_input, decisions))
+
+
+def beside(
+    needs: Iterable[NodeNeeds],
+    given: SlicesInput | None,
+    plan: SlicePlan | None,
+    *,
+    config: EngineConfig,
+) -> dict[NodeNeeds, int]:
+    """Slices that are free for such pods on nodes that no autoscaler grows: for those no node need be brought.
+
+    Left out are pods that a spread may keep away from those that are free.
+    """
+    if given is None or given.stale is not None:
+        return {}
+    return {
+        one: _on_nodes(one, given, plan, config)
+        for one in dict.fromkeys(needs)
+        if not one.placement.spreads and not one.placement.alone
+    }
 
 
 def _on_nodes(

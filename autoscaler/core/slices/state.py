@@ -74,6 +74,8 @@ class Needed:
 
     at_s: float
     mrps: int
+    parts: tuple[tuple[str, float], ...] = ()
+    """In replicas of each member (`namespace/name`): what one is found to carry wavers, and they do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,13 +154,13 @@ def test_a_new_leader_keeps_the_room_that_the_old_one_kept() -> None:
     assert needed is not None
     assert needed < high
     (kept,) = fallen.kept
-    assert (kept.name, kept.at_s) == ("group team/bert", START_S + 780.0)
+    assert (kept.name, kept.at_s) == ("group team/bert", START_S + 900.0)
     assert kept.amount >= high
     routed.engine, before = DecisionEngine(CONFIG), routed.engine
     routed.engine.restore(decode(encode(before.snapshot()), EngineState))
     # Ten minutes of being empty, and five until there is a node again.
-    assert routed.run(470.0, 50.0).slices.kept == (kept,)
-    assert routed.whole.now_s == START_S + 1670.0
+    assert routed.run(590.0, 50.0).slices.kept == (kept,)
+    assert routed.whole.now_s == START_S + 1790.0
     assert routed.run(10.0, 50.0).slices.kept[0].amount < kept.amount
     assert routed.run(290.0, 50.0).slices.kept == ()
 

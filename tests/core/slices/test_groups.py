@@ -13,6 +13,7 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.size import Capacity
 from autoscaler.core.slices.groups import Joined, join
+from autoscaler.core.slices.members import resting
 from autoscaler.core.slices.observed import Front, SlicePlan
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import GroupState
@@ -57,6 +58,11 @@ class Variant:
     rollout: bool = False
     instances: int | None = None
     """Of the model in one pod; None: not known."""
+    parts: float | None = None
+    """`wanted` before it was rounded up."""
+    parts_kept: float | None = None
+    late: bool = False
+    """Even a request alone is too late there."""
     changes: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -97,17 +103,19 @@ class Variant:
             level_rps=1.0,
             upper_rps=1.0,
             fast_rps=1.0,
-            carried=None if self.instances is None else self.carried(self.instances),
+            carried=self.carried(self.instances or 1) if self.instances or self.late else None,
             wanted=self.wanted,
             suffering=self.suffering,
             replica_rps=self.replica_rps,
+            parts=self.parts,
+            parts_kept=self.parts_kept,
         )
 
     def carried(self, instances: int) -> Capacity:
         return Capacity(
             utilization_limit_ratio=0.7,
             work_s_per_inference=0.7 / (self.replica_rps or 1.0),
-            attainable=True,
+            attainable=not self.late,
             service_s=0.05,
             variability=1.0,
             known_from="h1",
@@ -226,6 +234,84 @@ def test_each_step_says_why() -> None:
 def test_what_is_not_worth_a_tenth_is_not_moved() -> None:
     # A seventh that carries 8.5 a second: a GPU of 60 costs 7 for 60, sevenths 7.06 for 60.
     assert Group([whole(), ones(replica_rps=8.5)]).targets() == {"whole": 4, "ones": 1}
+
+
+def test_what_members_need_is_added_up_before_it_is_rounded() -> None:
+    """Six a second on both shapes: each rounds its own part up to one replica, and one seventh carries all of it."""
+    asleep = {"may_sleep": True}
+    quiet = [
+        whole(wanted=1, parts=0.0625, current=1, changes=asleep),
+        ones(parts=0.1875, current=1),
+    ]
+    group = Group(quiet, floors=NONE)
+    assert group.targets() == {"whole": 0, "ones": 1}
+    assert group.join().groups[0].needed_mrps == 3_750 + 3_750
+    # Whole numbers, where parts are not told: 80 a second.
+    group = Group([whole(wanted=1, current=1, changes=asleep), ones(current=1)], floors=NONE)
+    assert group.join().groups[0].needed_mrps == 80_000
+    assert group.targets() == {"whole": 1, "ones": 4}
+
+
+def test_a_capacity_that_wavers_moves_nothing() -> None:
+    """Six sevenths of 20.0 a second are needed in one tick, and carry 19.9 each in the next."""
+    asleep = {"may_sleep": True}
+    gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
+    group = Group([gone, ones(wanted=6, parts=6.0, current=6)], floors=NONE)
+    assert group.targets() == {"whole": 0, "ones": 6}
+    group.members = [gone, ones(replica_rps=19.9, wanted=6, parts=6.0, current=6)]
+    assert group.targets() == {"whole": 0, "ones": 6}
+
+
+def test_what_is_worth_keeping_is_kept_once_the_down_window_is_over() -> None:
+    gone = Variant("whole", 60.0, wanted=None, current=0, changes={"may_sleep": True})
+    group = Group([gone, ones(wanted=6, parts=5.5, parts_kept=6.2, current=7)], floors=NONE)
+    assert group.targets(3600.0) == {"whole": 0, "ones": 7}
+    group.members = [gone, ones(wanted=6, parts=5.5, parts_kept=5.9, current=7)]
+    assert group.targets(3600.0) == {"whole": 0, "ones": 6}
+    # What is kept starts nothing.
+    group.members = [gone, ones(wanted=6, parts=5.5, parts_kept=6.2, current=6)]
+    assert group.targets(3600.0) == {"whole": 0, "ones": 6}
+
+
+def test_without_a_plan_a_group_rests_on_what_runs_unless_a_tenth_is_saved() -> None:
+    """70 a second: four sevenths cost 4/7, and a GPU that runs and is ready carries them as well, at 7/7."""
+    asleep = {"may_sleep": True}
+    floors = dict.fromkeys(NONE, 0)
+    # A GPU at a price that is 5 % more than that of the sevenths in its stead: 62 a second are 3.1 of 20.
+    even = Group(
+        [
+            whole(replica_rps=139.0, wanted=1, parts=1.0, current=1, changes=asleep),
+            ones(wanted=0, parts=0.0, current=0, changes=asleep),
+        ],
+        floors=floors,
+        states=(GroupState(group="team/bert", moving=True),),
+    )
+    assert even.targets() == {"whole": 1, "ones": 0}
+    even.members[0] = whole(replica_rps=80.0, wanted=1, parts=0.8, current=1, changes=asleep)
+    assert even.targets() == {"whole": 1, "ones": 4}
+
+
+def test_a_shape_that_is_late_under_no_load_carries_nothing() -> None:
+    """A seventh takes longer for one request than the objective allows: its share goes to GPUs, and it goes with it."""
+    asleep = {"may_sleep": True}
+    late = ones(
+        wanted=18,
+        parts=17.2,
+        current=18,
+        replica_rps=0.5,
+        late=True,
+        suffering=True,
+        changes=asleep,
+    )
+    floors = dict.fromkeys(NONE, 0)
+    group = Group([whole(wanted=1, parts=0.9, current=1), late], floors=floors)
+    # 54 a second on the GPU and 8.6 on the sevenths are two GPUs.
+    assert group.targets() == {"whole": 2, "ones": 18}
+    group.members = [whole(wanted=1, parts=0.9, current=2), late]
+    assert group.targets() == {"whole": 2, "ones": 0}
+    # Where no shape can, all do what they can.
+    group = Group([whole(wanted=1, parts=0.9, current=1, late=True), late], floors=floors)
+    assert group.targets()["ones"] >= 1
 
 
 def test_a_need_that_falls_is_kept_for_the_down_window() -> None:
@@ -453,3 +539,15 @@ def test_recommend_only_says() -> None:
 def test_a_member_that_is_not_ours_is_left_out() -> None:
     shown = whole(changes={"mode": Mode.RECOMMEND})
     assert Group([shown, ones()]).targets() == {"whole": 4, "ones": 1}
+
+
+def test_a_group_grows_by_its_cheapest_member_below_its_limit() -> None:
+    """Twenty a second for a seventh of a GPU's price beside sixty for all of it: no node is brought ahead for GPUs."""
+    group = Group([whole(), ones()])
+    inputs = [m.given() for m in group.members]
+    assert resting(group.join().groups, inputs, AUTO) == {"team/whole"}
+    full = Group(
+        [whole(current=3, wanted=3), ones(wanted=2, current=5, changes={"max_replicas": 5})]
+    )
+    inputs = [m.given() for m in full.members]
+    assert resting(full.join().groups, inputs, AUTO) == {"team/ones"}
