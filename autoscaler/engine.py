@@ -29,11 +29,12 @@ from autoscaler.core.nodes.claims import Candidate, pod_time_s
 from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.nodes.plan import Planned
 from autoscaler.core.nodes.plan import plan as plan_nodes
+from autoscaler.core.nodes.supply import nodes_that_stay
 from autoscaler.core.nodes.wait import node_wait
 from autoscaler.core.profile import ModelPrior
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices import demanded, members, offers, rollout
+from autoscaler.core.slices import demanded, members, offers, rollout, room
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, WorkloadState
@@ -112,7 +113,12 @@ class DecisionEngine:
             now_s=now_s,
             decisions=tuple(decided),
             plan=ScalingPlan(
-                actions=plan.actions(tick_input.workloads, decided, emptied=self._emptied())
+                actions=plan.actions(
+                    tick_input.workloads,
+                    decided,
+                    emptied=self._emptied(),
+                    staying=() if broken else nodes_that_stay(tick_input, self._config),
+                )
             ),
             slices=slices,
             fleet=(*broken, *held, *fleet),
@@ -367,6 +373,14 @@ class DecisionEngine:
         node_lead_s = lead.longest_s(
             self._state.nodes.pools, {name: pool.lead_time_s for name, pool in pools.items()}
         )
+        needs = [given.spec.node_needs for given in tick_input.workloads]
+        free = room.beside(
+            [one for one in needs if one is not None],
+            tick_input.slices,
+            self._state.slices.plan,
+            config=self._config,
+        )
+        rests = members.resting(result.slices.groups, tick_input.workloads, self._config)
         candidates = []
         for given, decision in zip(tick_input.workloads, result.decisions, strict=True):
             if decision.mode is not Mode.AUTO or given.spec.node_needs is None:
@@ -380,6 +394,8 @@ class DecisionEngine:
                     forecast=self._forecasts.get(key),
                     growth=state.growth if state else demand.Growth(),
                     skew_ratio=state.skew_ratio if state else 1.0,
+                    free_slices=free.get(given.spec.node_needs, 0),
+                    rests=str(key) in rests,
                     floor_ahead=floor_ahead(
                         given.spec.schedule,
                         tick_input.now_s,

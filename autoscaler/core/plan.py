@@ -36,9 +36,15 @@ def acknowledged(state: WorkloadState, result: ActionResult, now_s: float) -> Wo
 
 
 def actions(
-    inputs: Sequence[WorkloadInput], decided: Sequence[Decision], *, emptied: Collection[str] = ()
+    inputs: Sequence[WorkloadInput],
+    decided: Sequence[Decision],
+    *,
+    emptied: Collection[str] = (),
+    staying: Collection[str] = (),
 ) -> tuple[SetReplicas, ...]:
-    """One write for each number that is to change and is forescale's to write; `emptied` are nodes to be emptied."""
+    """One write for each number that is to change and is forescale's to write; `emptied` are nodes to be emptied,
+    `staying` those that no autoscaler takes.
+    """
     given = {item.spec.id: item for item in inputs}
     steered = any(item.spec.steer_victims for item in inputs)
     load = victims.loads(inputs) if steered else {}
@@ -51,7 +57,7 @@ def actions(
             reason=d.reason,
             message=d.message,
             victims=victims.victims(
-                given[d.workload], d.target, load, emptied, {item.pod for item in d.sick}
+                given[d.workload], d.target, load, emptied, {item.pod for item in d.sick}, staying
             )
             if d.target < d.current
             else (),

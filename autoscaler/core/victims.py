@@ -1,5 +1,5 @@
 """Which pods go when replicas are lowered, so that nodes empty: sick ones, then from nodes to be emptied, then from
-the emptiest.
+the emptiest that go when they are empty.
 
 Kubernetes takes pods that are not ready first, whatever is asked; of ready ones those with the lowest
 `controller.kubernetes.io/pod-deletion-cost`, before its own order, which spreads what is left.
@@ -33,8 +33,12 @@ def victims(
     load: Mapping[str, int],
     emptied: Collection[str],
     sick: Collection[str] = (),
+    staying: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Names of the ready pods that should go for `replicas` to be left; empty where it is not ours to say."""
+    """Names of the ready pods that should go for `replicas` to be left; empty where it is not ours to say.
+
+    Nodes of `staying` are there whether they are empty or not, so pods on others go first.
+    """
     if not given.spec.steer_victims or not given.pods_known:
         return ()
     alive = [pod for pod in given.pods if pod.deleted_s is None]
@@ -46,6 +50,7 @@ def victims(
         key=lambda pod: (
             pod.name not in sick,
             pod.node not in emptied,
+            pod.node in staying,
             load.get(pod.node or "", 0),
             pod.node or "",
             -pod.created_s,

@@ -73,3 +73,11 @@ def test_an_action_names_them(target: int, going: tuple[str, ...]) -> None:
     steady = replace(decision, workload=OTHER.spec.id, current=2, target=2)
     (action,) = plan.actions([BERT, OTHER], [decision, steady])
     assert action.victims == going
+
+
+def test_pods_on_a_node_that_stays_go_last() -> None:
+    # n3 is the emptiest, and is there whether it is empty or not; the packing's own word goes before.
+    assert victims(BERT, 4, LOAD, (), staying=("n3",)) == ("a",)
+    assert victims(BERT, 4, LOAD, ("n3",), staying=("n3",)) == ("e",)
+    everywhere = ("n1", "n2", "n3")
+    assert victims(BERT, 4, LOAD, (), staying=everywhere) == ("e",)

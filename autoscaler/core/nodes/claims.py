@@ -12,6 +12,7 @@ and 25 a replica, six carry it and sizing, at its price of a miss, may ask for e
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,10 @@ class Candidate:
     skew_ratio: float
     floor_ahead: int | None
     """The highest scheduled floor until the end of the horizon; None: no schedule names one."""
+    free_slices: int = 0
+    """That its pods find on nodes which no autoscaler grows."""
+    rests: bool = False
+    """What its group grows by goes to another member, so nothing is asked for beyond its own target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,34 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
         floor=floor * count,
         limit=limit * count,
     )
+
+
+def short_of_target(candidate: Candidate) -> int:
+    """Units that one which rests has no pods for yet."""
+    needs = candidate.given.spec.node_needs
+    pods = sum(1 for pod in candidate.given.pods if pod.deleted_s is None)
+    asked = max(candidate.decision.target, candidate.floor_ahead or 0)
+    return max(0, asked - pods) * (needs.count if needs is not None else 0)
+
+
+def on_free_slices(members: Sequence[Candidate], lacking: int, taken: Counter[str]) -> int:
+    """Of the units that workloads of one choice lack, those for which a slice is free on nodes that nobody grows.
+
+    Pods that wait for a place take theirs first, and `taken` by resource are another choice's.
+    """
+    needs = members[0].given.spec.node_needs
+    if needs is None:
+        return 0
+    waiting = sum(
+        1
+        for one in members
+        for pod in one.given.pods
+        if pod.deleted_s is None and pod.node is None and pod.ready_s is None
+    )
+    free = min(one.free_slices for one in members) - waiting - taken[needs.resource]
+    found = max(0, min(lacking, free))
+    taken[needs.resource] += found
+    return found
 
 
 def pod_time_s(decision: Decision, config: EngineConfig) -> float:

@@ -9,6 +9,7 @@ patience otherwise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,8 +18,10 @@ from autoscaler.core.nodes import backend, demand, lead, stock, supply
 from autoscaler.core.nodes.claims import (
     Candidate,
     claim,
+    on_free_slices,
     pod_time_s,
     quantile_of,
+    short_of_target,
     summed_demand,
 )
 from autoscaler.core.nodes.observed import (
@@ -125,9 +128,10 @@ def plan(
     asked = {name: _Asked() for name in pools}
     known = {item.choice: item for item in state.choices}
     kept: list[ChoiceState] = []
+    taken: Counter[str] = Counter()
     for choice in sorted(choices):
         before = known.get(choice) or ChoiceState(choice=choice)
-        kept.append(_ask(before, choices[choice], pools, asked, config=config, now_s=now_s))
+        kept.append(_ask(before, choices[choice], pools, asked, taken, config=config, now_s=now_s))
     return _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen, stuck=state.stuck)
 
 
@@ -160,15 +164,17 @@ def _ask(
     members: Sequence[Candidate],
     pools: Mapping[str, _Pool],
     asked: Mapping[str, _Asked],
+    taken: Counter[str],
     *,
     config: EngineConfig,
     now_s: float,
 ) -> ChoiceState:
     """Adds what the workloads of one choice need to the pools that should bring it."""
     target = _target(before.choice, pools)
-    claims = [claim(one, node_lead_s=target.lead_s, config=config, now_s=now_s) for one in members]
+    growing = [one for one in members if not one.rests]
+    claims = [claim(one, node_lead_s=target.lead_s, config=config, now_s=now_s) for one in growing]
     known = [one.level for one in claims if one.level is not None]
-    level = sum(known) if len(known) == len(claims) else None
+    level = sum(known) if claims and len(known) == len(claims) else None
     horizon_s = target.lead_s + max(pod_time_s(one.decision, config) for one in members)
     after = demand.add_level(before, level, now_s=now_s, lead_s=horizon_s)
     quantile = max(quantile_of(one.given.spec.slo.objectives[0], config) for one in members)
@@ -176,7 +182,7 @@ def _ask(
     (then_units,) = growth.highest_rps(
         after.growth, level_rps=now_units, levels=(quantile,), lead_s=horizon_s
     )
-    expected = summed_demand(claims, rise_units=then_units - now_units)
+    expected = summed_demand(claims, rise_units=then_units - now_units) if claims else 0
     leads_s = [pools[name].lead_s for name in before.choice]
     after, highest = demand.keep_highest(
         after,
@@ -193,7 +199,10 @@ def _ask(
     share.kept = share.kept or highest > expected
     share.hold = share.hold or _unknown(members)
     spare = sum(_spare(pools[name]) for name in before.choice)
-    _place(max(0, highest - held - spare), before.choice, target, pools, asked)
+    lacking = max(0, highest - held - spare)
+    lacking += sum(short_of_target(one) for one in members if one.rests)
+    lacking -= on_free_slices(members, lacking, taken)
+    _place(lacking, before.choice, target, pools, asked)
     return after
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from autoscaler.core.nodes.observed import NodeStatus, PoolInput
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.nodes.state import StockState
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import TickInput
 
 
 def units(pool: PoolSettings, given: PoolInput, stock: StockState) -> int | None:
@@ -36,3 +38,16 @@ def _of_node(node: NodeStatus, pool: PoolSettings) -> int:
         return node.used_units
     shown = pool.units_per_node if node.units is None else node.units
     return max(shown, node.used_units)
+
+
+def nodes_that_stay(tick_input: TickInput, config: EngineConfig) -> frozenset[str]:
+    """Names of the nodes that no autoscaler takes when they are empty."""
+    fixed = {name for name, pool in config.nodes.pools.items() if pool.fixed}
+    found = {
+        node.node or node.name
+        for given in tick_input.pools
+        if given.pool in fixed
+        for node in given.nodes
+    }
+    sliced = tick_input.slices.nodes if tick_input.slices is not None else ()
+    return frozenset(found | {node.name for node in sliced})

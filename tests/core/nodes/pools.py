@@ -64,6 +64,12 @@ class Workload:
     price: float | None = None
     """Of a miss, at which sizing works."""
     growth: Growth = Growth()
+    free_slices: int = 0
+    """On nodes that no autoscaler grows."""
+    rests: bool = False
+    """Its group grows by another member."""
+    waiting: int = 0
+    """Of its pods, those that have no node yet."""
     for_a_loss: int = 0
     """So many more than the demand asks for run, that a loss leaves these."""
 
@@ -75,7 +81,12 @@ class Workload:
             spec=workload,
             replicas=ReplicaStatus(desired=target),
             pods=tuple(
-                PodStatus(name=f"{self.name}-{i}", created_s=START_S) for i in range(self.pods)
+                PodStatus(
+                    name=f"{self.name}-{i}",
+                    created_s=START_S,
+                    node=None if i < self.waiting else "n",
+                )
+                for i in range(self.pods)
             ),
             pods_known=self.pods_known,
         )
@@ -101,6 +112,8 @@ class Workload:
             growth=self.growth,
             skew_ratio=1.0,
             floor_ahead=self.floor_ahead,
+            free_slices=self.free_slices,
+            rests=self.rests,
         )
 
     def _steps(self, target: int) -> tuple[DecisionStep, ...]:

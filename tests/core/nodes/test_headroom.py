@@ -272,3 +272,46 @@ def test_a_fixed_pool_is_asked_for_nothing_and_its_free_units_are_used_first() -
     assert (decided(answer, "a").headroom, decided(answer).headroom) == (0, 2)
     assert decided(answer, "a").facts.supply == 8
     assert "a" not in world.written
+
+
+def test_slices_that_are_free_on_nodes_that_nobody_grows_are_used_first() -> None:
+    # 7 sevenths are expected, 2 held: 5 are free on nodes that are there anyway, and no node is brought for them.
+    seventh = NodeNeeds(resource="nvidia.com/mig-1g.10gb", count=1)
+    bert = Workload(ahead_rps=(60.0, 70.0), needs=seventh)
+    world = World(workloads=[bert], pools={"sevenths": pool("sevenths", resource=seventh.resource)})
+    assert world.headroom("sevenths") == 5
+    bert.free_slices = 5
+    assert world.headroom("sevenths") == 0
+    bert.free_slices = 4
+    assert world.headroom("sevenths") == 1
+    # A pod that waits for a place will hold one of them.
+    bert.waiting = 1
+    assert world.headroom("sevenths") == 2
+
+
+def test_a_free_slice_is_counted_for_one_choice_of_pools() -> None:
+    # Each lacks five, and the same six slices are free for both: five and one.
+    pools = {
+        name: pool(name, resource="nvidia.com/mig-1g.10gb", labels={"zone": name})
+        for name in ("a", "b")
+    }
+    workloads = [
+        Workload(
+            name=name,
+            ahead_rps=(60.0, 70.0),
+            needs=NodeNeeds(resource="nvidia.com/mig-1g.10gb", count=1, selector=(("zone", name),)),
+            free_slices=6,
+        )
+        for name in ("a", "b")
+    ]
+    answer = World(workloads=workloads, pools=pools).run()
+    assert [decided(answer, name).headroom for name in ("a", "b")] == [0, 4]
+
+
+def test_what_its_group_does_not_grow_by_is_not_asked_for_ahead() -> None:
+    # 7 are expected, but they go to a cheaper shape: two have pods, and the one that is wanted now has none yet.
+    bert = Workload(ahead_rps=(60.0, 70.0), rests=True)
+    world = World(workloads=[bert])
+    assert world.headroom() == 0
+    bert.target = 3
+    assert world.headroom() == 1
