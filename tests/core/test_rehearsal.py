@@ -111,6 +111,35 @@ def test_exact_measurements_correct_imagination_within_bounds(
     assert rehearsal.correction(after, 0.7 * ALLOWED) == pytest.approx(correction)
 
 
+@pytest.mark.parametrize(
+    ("measured", "missed", "told"),
+    [
+        pytest.param(
+            3000.0, 1000.0, 2986.1, id="as much as the chosen one: about what was measured"
+        ),
+        pytest.param(3000.0, 250.0, 746.5, id="less: a part in proportion"),
+        pytest.param(
+            3000.0, 10_000.0, 12_000.0, id="more: so many more, and not three times as many"
+        ),
+        pytest.param(250.0, 10_000.0, 2552.1, id="less than imagined: a part in proportion"),
+        pytest.param(9000.0, 10_000.0, 18_000.0, id="far more than imagined"),
+    ],
+)
+def test_what_missed_beyond_imagination_is_told_of_the_chosen_price(
+    measured: float, missed: float, told: float
+) -> None:
+    """A million requests, of which 1,000 missed in imagination; 7, a tenth of what is aimed at, are added to both."""
+    known = Rehearsal(
+        fleets=(Fleet(ready=5, missed=missed),) * (len(PRICES) + 1),
+        at_s=0.0,
+        requests=1e6,
+        measured=measured,
+        imagined=1000.0,
+    )
+    ratios = rehearsal.missed_ratios(known, 0.00007)
+    assert ratios[0] * 1e6 == pytest.approx(told, rel=0.001)
+
+
 def test_more_that_missed_than_imagined_makes_a_miss_dearer() -> None:
     usual = spike_each_hour(12)
     worse = spike_each_hour(12, moment=replace(MOMENT, missed_ratio=0.05))
