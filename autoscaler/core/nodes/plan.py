@@ -348,6 +348,8 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
 def _sold_out(pool: _Pool, now_s: float) -> str:
     stock_state = pool.state.stock
     left_s = (stock_state.until_s or now_s) - now_s
+    if left_s <= 0.0:
+        return f"{stock_state.message}; asked again once that is told no more"
     return f"{stock_state.message}; asked again in {left_s:.0f} s"
 
 

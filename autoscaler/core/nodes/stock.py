@@ -13,6 +13,8 @@ from autoscaler.core.nodes.observed import NodeStatus, StockOut
 from autoscaler.core.nodes.settings import NodeSettings
 from autoscaler.core.nodes.state import StockState
 
+MOST_DOUBLINGS = 30
+
 
 def judge(
     state: StockState,
@@ -34,7 +36,9 @@ def judge(
     # A node that came after the last refusal proves that there are some again.
     if state.failures and newest_s > state.seen_s:
         return StockState(seen_s=state.seen_s)
-    if state.until_s is not None and now_s >= state.until_s:
+    longest_s = settings.stock_out_max_backoff_s
+    if state.until_s is not None and not 0.0 < state.until_s - now_s <= longest_s:
+        # Over; or farther off than it was ever set: the clock was set back, and the pool is not left alone for as long.
         return replace(state, until_s=None, probing=True)
     return state
 
@@ -45,7 +49,7 @@ def _refused(
     state = replace(state, seen_s=evidence.at_s, message=f"{evidence.source}: {evidence.message}")
     if state.until_s is not None:
         return state  # one and the same stock-out, told again
-    wait_s = min(
-        settings.stock_out_backoff_s * 2.0**state.failures, settings.stock_out_max_backoff_s
-    )
+    # Three weeks without a node are a thousand failures, and 2.0 ** 1024 is no number.
+    doubled = 2.0 ** min(state.failures, MOST_DOUBLINGS)
+    wait_s = min(settings.stock_out_backoff_s * doubled, settings.stock_out_max_backoff_s)
     return replace(state, failures=state.failures + 1, until_s=now_s + wait_s, probing=False)

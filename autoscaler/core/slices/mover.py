@@ -33,6 +33,8 @@ SEEN_WITHIN_S = 60.0
 HEARSAY_S = 60.0
 """Until the MIG manager was seen at work, what its label says may be about the change before."""
 LONGEST_BACKOFF_S = 86400.0
+MOST_DOUBLINGS = 30
+"""2.0 ** 1024 is no number."""
 AT_WORK = (MigState.PENDING, MigState.REBOOTING)
 AT_REST = (MigState.SUCCESS, MigState.UNTOLD)
 
@@ -323,13 +325,16 @@ def _empty(node: SliceNode) -> bool | None:
 
 
 def _lasts(backoff: Backoff, now_s: float) -> bool:
-    """Failures are remembered for a day after the time is over, so that the next one waits longer."""
-    return now_s < backoff.until_s + LONGEST_BACKOFF_S
+    """Failures are remembered for a day after the time is over, so that the next one waits longer.
+
+    One that is to last longer than any does was written before the clock was set back.
+    """
+    return -LONGEST_BACKOFF_S <= now_s - backoff.until_s < LONGEST_BACKOFF_S
 
 
 def _backed_off(state: PoolMoves, node: str, settings: SliceSettings, now_s: float) -> PoolMoves:
     failures = next((b.failures for b in state.backoffs if b.node == node), 0)
-    wait_s = min(settings.backoff_s * 2.0**failures, LONGEST_BACKOFF_S)
+    wait_s = min(settings.backoff_s * 2.0 ** min(failures, MOST_DOUBLINGS), LONGEST_BACKOFF_S)
     others = tuple(b for b in state.backoffs if b.node != node)
     new = Backoff(node=node, until_s=now_s + wait_s, failures=failures + 1)
     return replace(state, backoffs=(*others, new))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from autoscaler.core.nodes import stock
 from autoscaler.core.nodes.observed import Backend, StockOut
-from autoscaler.core.nodes.settings import BackendChoice
+from autoscaler.core.nodes.settings import BackendChoice, NodeSettings
+from autoscaler.core.nodes.state import StockState
 from autoscaler.core.reasons import Reason
 from tests.core.nodes.pools import Workload, World, decided, node, pool, under_way
 
@@ -65,6 +67,33 @@ def test_each_refusal_doubles_the_wait_up_to_half_an_hour() -> None:
             pass
         waits.append(world.now_s - refused_s)
     assert waits == [300.0, 600.0, 1200.0, 1800.0, 1800.0]
+
+
+def test_a_pool_that_is_sold_out_for_months_is_asked_every_half_hour() -> None:
+    """A thousand refusals in a row, three weeks of them, ended the step: 2.0 ** 1024 is no number."""
+    evidence = StockOut(at_s=5000.0, source="Event", message="sold out")
+    state = StockState(failures=1024, probing=True)
+    judged = stock.judge(state, evidence, (), now_s=5000.0, settings=NodeSettings())
+    assert (judged.failures, judged.until_s) == (1025, 6800.0)
+
+
+def test_a_clock_that_was_ahead_leaves_no_pool_alone_for_longer_than_the_longest_wait() -> None:
+    ahead = StockState(failures=1, until_s=5000.0 + 86400.0)
+    judged = stock.judge(ahead, None, (), now_s=5000.0, settings=NodeSettings())
+    assert (judged.until_s, judged.probing) == (None, True)
+
+
+def test_a_stock_out_that_is_told_beyond_its_time_is_not_asked_again_in_minus_so_many_seconds() -> (
+    None
+):
+    world = two_pools()
+    headrooms(world)
+    for _ in range(40):  # the cluster-autoscaler's status is written anew while it lasts
+        refuse(world)
+        answer = world.run()
+    assert decided(answer, "cheap").findings == (
+        (Reason.NODE_STOCK_OUT, "NodeClaim: sold out; asked again once that is told no more"),
+    )
 
 
 def test_a_refusal_that_a_node_has_outlived_says_nothing() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import Mark, MigState
 from autoscaler.core.slices.settings import SlicesMode
-from autoscaler.core.slices.state import Phase, PoolMoves
+from autoscaler.core.slices.state import Backoff, Phase, PoolMoves
 from tests.core.slices.machines import ONES, SETTINGS, THREES, Machine, Site
 
 
@@ -57,6 +57,22 @@ def test_a_failure_brings_the_old_geometry_back_and_the_node_is_left_alone() -> 
     assert site.applies == 2  # 15 minutes are not over
     site.step(12)
     assert site.applies == 3
+
+
+@pytest.mark.parametrize(
+    ("backoff", "begins"),
+    [
+        pytest.param(Backoff(node="n1", until_s=1_000_100.0, failures=1024), False, id="months of it"),
+        pytest.param(Backoff(node="n1", until_s=1_900_000.0, failures=1), True, id="a clock ahead"),
+    ],
+)
+def test_a_node_is_left_alone_for_a_day_at_most(backoff: Backoff, begins: bool) -> None:
+    """2.0 ** 1024 is no number; and what was written before the clock was set back is no wait of ten days."""
+    site = Site(state=PoolMoves(pool="mig", backoffs=(backoff,)), manager_fails=True)
+    site.step(10)
+    assert (site.applies > 0) is begins
+    site.step(200)
+    assert site.applies > 0
 
 
 def test_a_manager_that_never_ends_is_not_waited_for() -> None:
