@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.begin import Kept, empty, first, noted, shows
 from autoscaler.core.slices.observed import (
+    CONFIG_LABEL,
     MigAction,
     MigState,
     MigStep,
@@ -24,7 +26,7 @@ from autoscaler.core.slices.observed import (
     SlicePoolDecision,
 )
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
-from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves, WantedConfig
+from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves
 
 EMPTY_WITHIN_S = 300.0
 """A node that is not confirmed to be empty by then goes back: it holds capacity that nobody can use."""
@@ -71,7 +73,7 @@ def move(
     pool = settings.pools[name]
     configs = tuple(sorted(Counter(node.config for node in nodes).items()))
     known = {node.name: node for node in nodes}
-    state = _wanted(state, wanted, known, now_s)
+    state = noted(state, wanted, known, now_s)
     state = replace(state, backoffs=tuple(b for b in state.backoffs if _lasts(b, now_s)))
     if hold is not None:
         return Moved(
@@ -84,11 +86,11 @@ def move(
             ),
             state=state,
         )
-    change = state.change or _found(nodes, now_s)
+    change, kept = state.change or _found(nodes, now_s), tuple[Kept, ...]()
     if change is None and settings.mode is SlicesMode.AUTO:
-        change = _begun(nodes, state, pool, settings, now_s)
+        change, kept = first(known, state, pool, settings, now_s)
     if change is None:
-        return Moved(decision=_at_rest(name, state, settings, configs), state=state)
+        return Moved(decision=_at_rest(name, state, kept, configs), state=state)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(
@@ -98,6 +100,7 @@ def move(
             configs=configs,
         )
         return Moved(decision=gone, state=replace(state, change=None))
+    change = _reconsidered(change, wanted, settings, now_s)
     after = _advanced(change, node, pool, settings, now_s)
     if after.change is None and change.failed is not None:
         state = _backed_off(state, change.node, settings, now_s)
@@ -120,21 +123,7 @@ def move(
     )
 
 
-# ---------------------------------------------------------------- when a change begins
-
-
-def _wanted(
-    state: PoolMoves, wanted: Mapping[str, str], nodes: Mapping[str, SliceNode], now_s: float
-) -> PoolMoves:
-    since = {(item.node, item.config): item.since_s for item in state.wanted}
-    return replace(
-        state,
-        wanted=tuple(
-            WantedConfig(node=node, config=config, since_s=since.get((node, config), now_s))
-            for node, config in sorted(wanted.items())
-            if node in nodes and nodes[node].config != config
-        ),
-    )
+# ---------------------------------------------------------------- what was begun before
 
 
 def _found(nodes: Iterable[SliceNode], now_s: float) -> NodeChange | None:
@@ -157,39 +146,18 @@ def _found(nodes: Iterable[SliceNode], now_s: float) -> NodeChange | None:
     return None
 
 
-def _begun(
-    nodes: Sequence[SliceNode],
-    state: PoolMoves,
-    pool: SlicePoolSettings,
-    settings: SliceSettings,
-    now_s: float,
-) -> NodeChange | None:
-    """The first node that has been wanted otherwise for long enough, is at rest and idle."""
-    known = {node.name: node for node in nodes}
-    alone = {item.node for item in state.backoffs if now_s < item.until_s}
-    for item in state.wanted:
-        node = known[item.node]
-        if (
-            now_s - item.since_s >= settings.patience_s
-            and item.node not in alone
-            and item.config in pool.configs
-            # Without a geometry to go back to, no node is touched.
-            and node.config in pool.configs
-            and node.ready
-            and not node.leaving
-            and not node.cordoned
-            # Without a MIG manager nobody would answer.
-            and node.state is MigState.SUCCESS
-            and _empty(node) is True
-        ):
-            return NodeChange(
-                node=node.name,
-                before=node.config,
-                after=item.config,
-                phase=Phase.EMPTYING,
-                since_s=now_s,
-            )
-    return None
+def _reconsidered(
+    change: NodeChange, wanted: Mapping[str, str], settings: SliceSettings, now_s: float
+) -> NodeChange:
+    """A node whose label is not written yet goes back where it is not to be cut any more."""
+    if change.phase is not Phase.EMPTYING:
+        return change
+    if settings.mode is not SlicesMode.AUTO:
+        return _back(change, now_s, f"engine.slices.mode is {settings.mode.value} by now")
+    # The plan counts it as what it will be: only one that changed its mind names it.
+    if wanted.get(change.node) == change.before:
+        return _back(change, now_s, "it is needed as it is by now")
+    return change
 
 
 # ---------------------------------------------------------------- how it goes on
@@ -203,13 +171,13 @@ def _advanced(
     now_s: float,
 ) -> _Next:
     if change.phase is Phase.RETURNING:
-        return _returned(change, node, now_s)
+        return _returned(change, node, settings, now_s)
     change = replace(change, cordon_seen=change.cordon_seen or node.cordoned)
     if change.cordon_seen and not node.cordoned:
-        return _returned(_back(change, now_s, "somebody uncordoned it"), node, now_s)
+        return _returned(_back(change, now_s, "somebody uncordoned it"), node, settings, now_s)
     if node.config not in (change.before, change.after):
         why = f"somebody set {node.config or 'no config'} by hand"
-        return _returned(_back(change, now_s, why), node, now_s)
+        return _returned(_relabelled(change, now_s, why), node, settings, now_s)
     change = replace(change, pending_seen=change.pending_seen or node.state in AT_WORK)
     if change.phase is Phase.EMPTYING:
         return _emptied(change, node, settings, now_s)
@@ -218,8 +186,9 @@ def _advanced(
     if change.phase is Phase.RESTORING:
         return _restored(change, node, pool, settings, now_s)
     # Stuck: somebody has repaired it, or not yet.
-    if node.mark is None or _shows(node, node.config, pool):
-        return _returned(_back(change, now_s, change.failed or "it was stuck"), node, now_s)
+    if node.mark is None or shows(node, node.config, pool):
+        why = change.failed or "it was stuck"
+        return _returned(_back(change, now_s, why), node, settings, now_s)
     return _Next(change=change)
 
 
@@ -227,15 +196,16 @@ def _emptied(change: NodeChange, node: SliceNode, settings: SliceSettings, now_s
     if node.config == change.after:
         begun = replace(change, phase=Phase.APPLYING, since_s=now_s, pending_seen=False)
         return _Next(change=replace(begun, pending_seen=node.state in AT_WORK))
-    empty = _empty(node)
-    if empty is False:
-        return _returned(_back(change, now_s, "a pod came to it"), node, now_s)
+    free = empty(node)
+    if free is False:
+        return _returned(_back(change, now_s, "a pod came to it"), node, settings, now_s)
+    if node.leaving:
+        return _returned(_back(change, now_s, "it is being removed"), node, settings, now_s)
     if now_s - change.since_s >= EMPTY_WITHIN_S:
-        why = "two sources did not confirm that it is empty"
-        return _returned(_back(change, now_s, why), node, now_s)
+        return _returned(_back(change, now_s, _not_in_time(node, free)), node, settings, now_s)
     if not node.cordoned or node.mark is None:
         return _Next(change=change, step=MigStep.CORDON, config=change.after)
-    if empty is None:
+    if free is None or not node.ready or node.state is not MigState.SUCCESS:
         return _Next(change=replace(change, empty_since_s=None))
     since_s = now_s if change.empty_since_s is None else change.empty_since_s
     change = replace(change, empty_since_s=since_s)
@@ -252,9 +222,10 @@ def _applied(
     now_s: float,
 ) -> _Next:
     if node.config == change.before:
-        return _returned(_back(change, now_s, f"somebody set {change.before} again"), node, now_s)
-    if _shows(node, change.after, pool):
-        return _returned(_back(change, now_s, change.failed), node, now_s)
+        why = f"somebody set {change.before} again"
+        return _returned(_relabelled(change, now_s, why), node, settings, now_s)
+    if shows(node, change.after, pool):
+        return _returned(_back(change, now_s, change.failed), node, settings, now_s)
     waited_s = now_s - change.since_s
     if _failed(change, node, now_s):
         why = f"the MIG manager could not apply {change.after}"
@@ -281,44 +252,55 @@ def _restored(
         if node.mark is None or node.holders != () or node.devices:
             return _Next(change=change)
         return _Next(change=change, step=MigStep.APPLY, config=change.before)
-    if _shows(node, change.before, pool):
-        return _returned(_back(change, now_s, change.failed), node, now_s)
+    if shows(node, change.before, pool):
+        return _returned(_back(change, now_s, change.failed), node, settings, now_s)
     return _Next(change=stuck if _failed(change, node, now_s) else change)
 
 
-def _returned(change: NodeChange, node: SliceNode, now_s: float) -> _Next:
+def _returned(change: NodeChange, node: SliceNode, settings: SliceSettings, now_s: float) -> _Next:
     if node.mark is not None:
-        seen = replace(change, cordon_seen=True)
+        at_work = node.state in AT_WORK
+        seen = replace(change, cordon_seen=True, pending_seen=change.pending_seen or at_work)
+        if node.cordoned and _unsettled(seen, at_work, settings, now_s):
+            return _Next(change=seen)
         return _Next(change=seen, step=MigStep.UNCORDON, config=node.config)
     if not change.cordon_seen and now_s - change.since_s < SEEN_WITHIN_S:
         return _Next(change=change)
     return _Next(change=None)
 
 
+def _unsettled(change: NodeChange, at_work: bool, settings: SliceSettings, now_s: float) -> bool:
+    """Whether the slices of a pod that came now might be rebuilt under it."""
+    waited_s = now_s - change.since_s
+    if at_work:
+        return waited_s < settings.watchdog_s
+    # What its label says may be about the config before, until the MIG manager was seen at work.
+    return change.relabelled and not change.pending_seen and waited_s < HEARSAY_S
+
+
 def _back(change: NodeChange, now_s: float, failed: str | None) -> NodeChange:
     return replace(change, phase=Phase.RETURNING, since_s=now_s, failed=failed)
+
+
+def _relabelled(change: NodeChange, now_s: float, failed: str) -> NodeChange:
+    return replace(_back(change, now_s, failed), relabelled=True, pending_seen=False)
+
+
+def _not_in_time(node: SliceNode, free: bool | None) -> str:
+    if not node.cordoned or node.mark is None:
+        return "it could not be cordoned, see MigRefused"
+    if not node.ready:
+        return "it is not ready"
+    if node.state is not MigState.SUCCESS:
+        return f"its MIG manager says {node.state or 'nothing'} before its label was written"
+    if free is None:
+        return "two sources did not confirm that it is empty"
+    return "its label could not be written, see MigRefused"
 
 
 def _failed(change: NodeChange, node: SliceNode, now_s: float) -> bool:
     told = change.pending_seen or now_s - change.since_s >= HEARSAY_S
     return node.state is MigState.FAILED and told
-
-
-def _shows(node: SliceNode, config: str, pool: SlicePoolSettings) -> bool:
-    """Whether the MIG manager is done with it and the device plugin offers its slices."""
-    return (
-        node.config == config
-        and node.state is MigState.SUCCESS
-        and config in pool.configs
-        and node.slices == pool.slices_of(config)
-    )
-
-
-def _empty(node: SliceNode) -> bool | None:
-    """Whether both sources say that no pod holds any of it; None: one of them does not tell."""
-    if node.holders or node.devices:
-        return False
-    return True if node.holders is not None and node.devices is not None else None
 
 
 # ---------------------------------------------------------------- what is left alone, and in which words
@@ -347,7 +329,9 @@ def _words(change: NodeChange) -> str:
         Phase.APPLYING: f"{way}: the MIG manager is at work",
         Phase.RESTORING: f"{way}: back to {change.before}, because {change.failed}",
         Phase.RETURNING: f"{way}: {change.failed or 'done'}",
-        Phase.STUCK: f"{way}: {change.failed}, and {change.before} did not come back either; it stays cordoned",
+        Phase.STUCK: f"{way}: {change.failed}, and {change.before} did not come back either; it stays cordoned "
+        f"until its MIG manager has done what {CONFIG_LABEL} says (see its log, then set another value), or somebody "
+        "uncordons it",
     }[change.phase]
 
 
@@ -377,7 +361,7 @@ def _decision(
 def _at_rest(
     name: str,
     state: PoolMoves,
-    settings: SliceSettings,
+    kept: tuple[Kept, ...],
     configs: tuple[tuple[str, int], ...],
 ) -> SlicePoolDecision:
     if not state.wanted:
@@ -385,8 +369,23 @@ def _at_rest(
         return SlicePoolDecision(
             pool=name, reason=Reason.MIG_STEADY, message=message, configs=configs
         )
-    told = ", ".join(f"{item.node} as {item.config}" for item in state.wanted[:3])
-    message = f"wanted: {told}"
-    if settings.mode is not SlicesMode.AUTO:
+    if kept:
+        message = "; ".join(f"{_wish(k.node, k.config)}: {k.why}" for k in kept[:3])
+    else:
+        message = ", ".join(_wish(item.node, item.config) for item in state.wanted[:3])
         message += "; engine.slices.mode is recommend, so nothing is written"
-    return SlicePoolDecision(pool=name, reason=Reason.MIG_WANTED, message=message, configs=configs)
+    return SlicePoolDecision(
+        pool=name,
+        reason=Reason.MIG_WANTED,
+        message=message,
+        configs=configs,
+        findings=tuple(
+            (Reason.MIG_HELD, k.node, f"{_wish(k.node, k.config)}, and not touched: {k.why}")
+            for k in kept
+            if k.person
+        ),
+    )
+
+
+def _wish(node: str, config: str) -> str:
+    return f"{node} is wanted as {config}"

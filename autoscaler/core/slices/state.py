@@ -38,6 +38,8 @@ class NodeChange:
     """The MIG manager has begun: from then on what it says is about this change, and not about one before."""
     failed: str | None = None
     """Why it comes back without its new geometry."""
+    relabelled: bool = False
+    """Somebody else wrote its label meanwhile, and the MIG manager may be about to do what it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,17 +39,26 @@ class Machine:
     """Steps that the MIG manager still takes; None: it does nothing."""
     fails: bool = False
     exporter: bool = True
+    ready: bool = True
+    leaving: bool = False
+    offers: Geometry | None = None
+    """Slices that its device plugin offers, whatever was applied; None: those that were."""
     touched_in_use: bool = False
     """Its slices were rebuilt, or asked to be by forescale, while a pod held one."""
 
     def seen(self) -> SliceNode:
         busy = self.work_left is not None
+        shown = self.offers or (
+            POOL.slices_of(self.applied) if self.applied in POOL.configs else None
+        )
         return SliceNode(
             name=self.name,
             pool="mig",
             config=self.label,
             state=self.state,
-            slices=Geometry(()) if busy else POOL.slices_of(self.applied),
+            slices=Geometry(()) if busy or shown is None else shown,
+            ready=self.ready,
+            leaving=self.leaving,
             cordoned=self.cordoned,
             mark=self.mark,
             holders=tuple(Holder(pod=f"team/p{i}", shape="1g.10gb") for i in range(self.pods)),
@@ -92,6 +101,8 @@ class Site:
     manager_steps: int = 3
     manager_fails: bool = False
     hold: str | None = None
+    refused: bool = False
+    """The API server takes no write of ours."""
     now_s: float = 1_000_000.0
     applies: int = 0
 
@@ -122,7 +133,7 @@ class Site:
     def write(self, action: MigAction) -> None:
         """The API server's side of an action, with the tests that its patch carries."""
         machine = self.machines.get(action.node)
-        if machine is None or machine.label != action.expected:
+        if machine is None or self.refused or machine.label != action.expected:
             return
         if action.step is MigStep.CORDON:
             machine.cordoned = True

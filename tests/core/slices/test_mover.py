@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import Mark, MigState
 from autoscaler.core.slices.settings import SlicesMode
@@ -62,7 +63,9 @@ def test_a_failure_brings_the_old_geometry_back_and_the_node_is_left_alone() -> 
 @pytest.mark.parametrize(
     ("backoff", "begins"),
     [
-        pytest.param(Backoff(node="n1", until_s=1_000_100.0, failures=1024), False, id="months of it"),
+        pytest.param(
+            Backoff(node="n1", until_s=1_000_100.0, failures=1024), False, id="months of it"
+        ),
         pytest.param(Backoff(node="n1", until_s=1_900_000.0, failures=1), True, id="a clock ahead"),
     ],
 )
@@ -113,26 +116,100 @@ def test_one_node_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        pytest.param({"pods": 1}, "in use", id="a pod holds a slice"),
-        pytest.param({"exporter": False}, "not confirmed", id="the second source does not tell"),
-        pytest.param({"cordoned": True}, "somebody else's", id="cordoned by somebody"),
-        pytest.param({"label": "by-hand"}, "nothing to go back to", id="an unknown config"),
+        pytest.param({"pods": 1}, "team/p0 hold slices of it", id="a pod holds a slice"),
+        pytest.param(
+            {"exporter": False}, "no GPU exporter tells", id="the second source is silent"
+        ),
+        pytest.param({"cordoned": True}, "somebody has cordoned", id="cordoned by somebody"),
+        pytest.param(
+            {"label": "by-hand"}, "which the policy's configs do not name", id="an unknown config"
+        ),
         pytest.param({"state": MigState.PENDING}, "at work", id="the manager is at work"),
-        pytest.param({"state": MigState.FAILED}, "broken", id="it failed before"),
+        pytest.param({"state": MigState.FAILED}, "could not apply", id="it failed before"),
+        pytest.param({"state": MigState.UNTOLD}, "no MIG manager", id="nobody tells its state"),
+        pytest.param({"ready": False}, "not ready", id="it is not ready"),
+        pytest.param({"leaving": True}, "being removed", id="it is leaving"),
+        # The policy says another number of GPUs, slices are shared in time, or the strategy is single: what is to
+        # come would not be recognised either, and the node would stay cordoned.
+        pytest.param(
+            {"offers": Geometry((("1g.10gb", 14),))},
+            "it offers 14x1g.10gb, and as all-1g.10gb it is to have 7x1g.10gb",
+            id="it offers other slices than the policy says",
+        ),
     ],
 )
-def test_such_a_node_is_not_touched(change: dict[str, object], why: str) -> None:
+def test_such_a_node_is_not_touched_and_it_is_said_why(change: dict[str, object], why: str) -> None:
     site = Site(machines={"n1": replace(Machine("n1"), **change)})  # type: ignore[arg-type]
-    site.step(50)
-    assert site.machines["n1"].mark is None, why
+    moved = site.step(50)
+    assert site.machines["n1"].mark is None
     assert site.applies == 0
+    assert moved.decision.reason is Reason.MIG_WANTED
+    assert moved.decision.message.startswith(f"n1 is wanted as {THREES}: ")
+    assert why in moved.decision.message
+
+
+def test_what_only_a_person_can_mend_is_told_at_the_node() -> None:
+    site = Site(machines={"n1": Machine("n1", exporter=False)})
+    ((reason, node, message),) = site.step(5).decision.findings
+    assert (reason, node) == (Reason.MIG_HELD, "n1")
+    assert message.startswith(f"n1 is wanted as {THREES}, and not touched: no GPU exporter tells")
+    site.machines["n1"] = Machine("n1", pods=1)
+    assert site.step().decision.findings == ()
+
+
+def test_a_change_that_the_plan_takes_back_before_the_label_is_written_is_ended() -> None:
+    """A surge needs the slices that are there: its pods wait for them while the node is cordoned."""
+    site = Site()
+    site.step(4)
+    assert phase(site) is Phase.EMPTYING
+    site.wanted = {"n1": ONES}
+    moved = site.step(2)
+    assert (site.machines["n1"].cordoned, site.applies) == (False, 0)
+    assert "it is needed as it is by now" in moved.decision.message
+
+
+def test_in_recommend_mode_what_was_begun_is_given_back_and_no_label_is_written() -> None:
+    site = Site()
+    site.step(4)
+    site.settings = replace(SETTINGS, mode=SlicesMode.RECOMMEND)
+    site.step(20)
+    node = site.machines["n1"]
+    assert (node.label, node.cordoned, node.mark, site.applies) == (ONES, False, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param({"leaving": True}, "it is being removed", id="leaving"),
+        pytest.param({"ready": False}, "it is not ready", id="not ready"),
+        pytest.param({"exporter": False}, "two sources did not confirm", id="an exporter gone"),
+    ],
+)
+def test_a_node_that_goes_while_it_is_watched_gets_no_label(
+    change: dict[str, object], why: str
+) -> None:
+    site = Site()
+    site.step(4)
+    site.machines["n1"] = replace(site.machines["n1"], **change)  # type: ignore[arg-type]
+    told = {site.step().decision.message for _ in range(35)}
+    assert (site.applies, site.machines["n1"].cordoned) == (0, False)
+    assert any(why in message for message in told)
+
+
+def test_a_cordon_that_can_not_be_written_is_named_as_what_it_is() -> None:
+    site = Site(refused=True)
+    told = {site.step().decision.message for _ in range(60)}
+    assert any("it could not be cordoned, see MigRefused" in message for message in told)
+    assert not any("two sources" in message for message in told)
 
 
 def test_in_recommend_mode_it_is_only_said() -> None:
     site = Site(settings=replace(SETTINGS, mode=SlicesMode.RECOMMEND))
     moved = site.step(20)
     assert moved.decision.reason is Reason.MIG_WANTED
-    assert moved.decision.message.startswith(f"wanted: n1 as {THREES}; engine.slices.mode is rec")
+    assert moved.decision.message == (
+        f"n1 is wanted as {THREES}; engine.slices.mode is recommend, so nothing is written"
+    )
     assert site.machines["n1"].mark is None
 
 
@@ -159,10 +236,37 @@ def test_a_pod_that_comes_before_the_label_ends_it() -> None:
 def test_what_a_person_does_meanwhile_is_left(steps: int) -> None:
     site = Site()
     site.step(steps)
-    site.machines["n1"].relabel("all-balanced", steps=50)
-    site.step(3)
     node = site.machines["n1"]
-    assert (node.label, node.mark, phase(site)) == ("all-balanced", None, None)
+    node.relabel("all-balanced", steps=8)
+    site.step(5)
+    # The MIG manager is at work for them: a pod that came now would have its slice rebuilt under it.
+    assert (node.state, node.cordoned) == (MigState.PENDING, True)
+    site.step(5)
+    assert (node.label, node.cordoned, node.mark) == ("all-balanced", False, None)
+    assert phase(site) is None
+
+
+def test_a_label_that_a_person_sets_back_is_waited_for_too() -> None:
+    """Before the MIG manager has noticed it the node still shows success, of the config before."""
+    site = Site()
+    site.step(8)
+    node = site.machines["n1"]
+    assert (node.label, phase(site)) == (THREES, Phase.APPLYING)
+    node.label, node.state, node.work_left = ONES, MigState.SUCCESS, None
+    site.step(5)
+    assert node.cordoned
+    site.step(3)
+    assert (node.label, node.cordoned, node.mark) == (ONES, False, None)
+
+
+def test_a_manager_that_never_ends_what_a_person_asked_for_is_the_persons() -> None:
+    site = Site()
+    site.step(4)
+    site.machines["n1"].relabel("all-balanced", steps=1000)
+    site.step(55)
+    assert site.machines["n1"].cordoned
+    site.step(10)
+    assert (site.machines["n1"].cordoned, site.machines["n1"].mark) == (False, None)
 
 
 @pytest.mark.parametrize("steps", [4, 6, 8])
