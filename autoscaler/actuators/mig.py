@@ -13,7 +13,7 @@ from typing import Any
 
 from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
-from autoscaler.clients.objects import holder, mark_of
+from autoscaler.clients.objects import holders, mark_of
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, CONFIG_LABEL, MigAction, MigStep
 from autoscaler.core.types import MigResult, Outcome
 from autoscaler.errors import AutoscalerError
@@ -60,13 +60,11 @@ class MigActuator:
         """The pods that hold any of it now, read past every cache."""
         if action.step is not MigStep.APPLY:
             return None
-        held = []
+        held: list[str] = []
         path = f"/api/v1/pods?fieldSelector=spec.nodeName%3D{action.node}"
         async for page, _ in self._client.pages(path):
-            held += [found for found in map(holder, page) if found is not None]
-        if not held:
-            return None
-        return f"in use: {', '.join(item.pod for item in held[:3])}"
+            held += [found[0].pod for found in map(holders, page) if found]
+        return f"in use: {', '.join(held[:3])}" if held else None
 
 
 def _patch(action: MigAction, node: Object) -> list[dict[str, Any]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,12 @@ from autoscaler.core.mig.choice import WHOLE_GPU, WHOLE_GPU_RESOURCE
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, Holder, Mark, profile_of
 
 Object = Mapping[str, Any]
+_THOUSANDS = ("", "k", "M", "G", "T", "P", "E")
+_WHOLE = re.compile(f"([0-9]+)({'|'.join(_THOUSANDS)})")
+SHARED = ".shared"
+"""The device plugin's suffix where several pods share one device in time, or by MPS."""
+CLAIM = "resource claim"
+"""Whatever a pod holds by dynamic resource allocation: which devices these are is not read."""
 
 
 def requests(spec: Object) -> dict[str, int]:
@@ -34,7 +41,14 @@ def requests(spec: Object) -> dict[str, int]:
 def _asked(container: Object) -> Counter[str]:
     resources = container.get("resources") or {}
     both = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return Counter({str(k): int(v) for k, v in both.items() if str(v).isdigit()})
+    counts = ((str(k), whole(v)) for k, v in both.items())
+    return Counter({name: count for name, count in counts if count is not None})
+
+
+def whole(quantity: object) -> int | None:
+    """A quantity as the API server writes whole numbers: 1000 of a thing are `1k`. None: it is a fraction, or bytes."""
+    match = _WHOLE.fullmatch(str(quantity))
+    return None if match is None else int(match[1]) * 1000 ** _THOUSANDS.index(match[2])
 
 
 def mark_of(raw: Object) -> Mark | None:
@@ -49,13 +63,32 @@ def mark_of(raw: Object) -> Mark | None:
         return Mark(before="", after="")
 
 
-def holder(raw: Object) -> Holder | None:
-    """A pod that holds a GPU or a slice; None: it holds none, or has ended."""
+def holders(raw: Object) -> tuple[Holder, ...]:
+    """What a pod holds of GPUs, one for each kind; empty: nothing, or it has ended.
+
+    A resource of NVIDIA's that is neither a GPU nor a profile, such as `nvidia.com/gpu.shared`, is a part of one.
+    """
     if (raw.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-        return None
-    metadata = raw["metadata"]
-    for resource, count in sorted(requests(raw.get("spec") or {}).items()):
-        shape = WHOLE_GPU if resource == WHOLE_GPU_RESOURCE else profile_of(resource)
-        if count and shape is not None:
-            return Holder(pod=f"{metadata['namespace']}/{metadata['name']}", shape=shape)
-    return None
+        return ()
+    metadata, spec = raw["metadata"], raw.get("spec") or {}
+    pod = f"{metadata['namespace']}/{metadata['name']}"
+    found = [
+        Holder(pod=pod, shape=_shape(resource), count=count)
+        for resource, count in sorted(requests(spec).items())
+        if count and _is_gpu(resource)
+    ]
+    if spec.get("resourceClaims"):
+        found.append(Holder(pod=pod, shape=CLAIM))
+    return tuple(found)
+
+
+def _is_gpu(resource: str) -> bool:
+    domain, _, name = resource.rpartition("/")
+    return domain == "nvidia.com" or (domain != "" and "gpu" in name)
+
+
+def _shape(resource: str) -> str:
+    if resource == WHOLE_GPU_RESOURCE:
+        return WHOLE_GPU
+    profile = None if resource.endswith(SHARED) else profile_of(resource)
+    return profile or resource

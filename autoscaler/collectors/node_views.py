@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.clients.objects import requests
+from autoscaler.clients.objects import requests, whole
 from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.projection import seconds
 from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
@@ -170,11 +170,8 @@ def headroom(raw: Object) -> HeadroomView | None:
 
 def extended(resources: Mapping[str, Any] | None) -> dict[str, int]:
     """Resources with a domain, such as nvidia.com/gpu."""
-    return {
-        name: int(amount)
-        for name, amount in (resources or {}).items()
-        if "/" in name and str(amount).isdigit()
-    }
+    counts = ((name, whole(amount)) for name, amount in (resources or {}).items() if "/" in name)
+    return {name: count for name, count in counts if count is not None}
 
 
 def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

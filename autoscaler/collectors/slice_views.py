@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.clients.objects import holder, mark_of
+from autoscaler.clients.objects import CLAIM, holders, mark_of
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.node_views import LEAVING_TAINTS, extended
@@ -59,6 +59,11 @@ class PlacedHolder:
     node: str
     holders: tuple[Holder, ...]
 
+    @property
+    def shows(self) -> bool:
+        """Whether an exporter is to show it: what a claim holds may be no GPU."""
+        return any(item.shape != CLAIM for item in self.holders)
+
 
 def node(raw: Object) -> SliceNodeView:
     """Of any node; whose pool it is in is told by its labels."""
@@ -91,10 +96,8 @@ def node(raw: Object) -> SliceNodeView:
 
 def placed(raw: Object) -> PlacedHolder | None:
     """None: it holds nothing of a node."""
-    where, held = (raw.get("spec") or {}).get("nodeName"), holder(raw)
-    if not where or held is None:
-        return None
-    return PlacedHolder(node=str(where), holders=(held,))
+    where, held = (raw.get("spec") or {}).get("nodeName"), holders(raw)
+    return PlacedHolder(node=str(where), holders=held) if where and held else None
 
 
 def service(raw: Object) -> ServiceView | None:

@@ -119,11 +119,32 @@ async def test_a_node_that_is_not_what_was_seen_is_left(
     assert api.writes == []
 
 
-@pytest.mark.parametrize("resource", ["nvidia.com/mig-1g.10gb", "nvidia.com/gpu"])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "nvidia.com/mig-1g.10gb",
+        "nvidia.com/gpu",
+        # Shared in time or by MPS, and by HAMi: parts of a GPU are in use like all of it.
+        "nvidia.com/gpu.shared",
+        "nvidia.com/mig-1g.10gb.shared",
+        "volcano.sh/vgpu-number",
+    ],
+)
 async def test_the_label_is_not_written_while_a_pod_holds_any_of_it(resource: str) -> None:
     api = ClusterApi()
     api.put(NODE, node(cordoned=True, marked=True))
     api.put("/api/v1/namespaces/team/pods/a", pod("a", resource=resource))
+    result = await applied(api, action(MigStep.APPLY))
+    assert (result.outcome, result.message) == (Outcome.CONFLICT, "in use: team/a")
+    assert api.writes == []
+
+
+async def test_a_pod_that_holds_devices_by_a_resource_claim_is_in_the_way_too() -> None:
+    api = ClusterApi()
+    api.put(NODE, node(cordoned=True, marked=True))
+    claiming = pod("a", resource="cpu")
+    claiming["spec"]["resourceClaims"] = [{"name": "slice", "resourceClaimTemplateName": "mig-1g"}]
+    api.put("/api/v1/namespaces/team/pods/a", claiming)
     result = await applied(api, action(MigStep.APPLY))
     assert (result.outcome, result.message) == (Outcome.CONFLICT, "in use: team/a")
     assert api.writes == []

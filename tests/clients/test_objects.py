@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.clients.objects import holder, requests
+from autoscaler.clients.objects import holders, requests, whole
 
 GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 
@@ -48,6 +48,24 @@ def test_a_node_is_not_empty_while_an_init_container_holds_a_slice() -> None:
         "metadata": {"namespace": "team", "name": "build"},
         "spec": {"containers": [asks()], "initContainers": [asks(slice=1)]},
     }
-    found = holder(pod)
-    assert found is not None
-    assert (found.pod, found.shape) == ("team/build", "1g.10gb")
+    (found,) = holders(pod)
+    assert (found.pod, found.shape, found.count) == ("team/build", "1g.10gb", 1)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "count"),
+    [
+        (2, 2),
+        ("8", 8),
+        ("1k", 1000),
+        ("2M", 2_000_000),
+        ("500m", None),
+        ("16Gi", None),
+        ("", None),
+        (None, None),
+        ("-1", None),
+    ],
+)
+def test_a_whole_number_as_the_api_server_writes_it(quantity: object, count: int | None) -> None:
+    """A GPU that is shared in time by a thousand pods is offered as `1k`."""
+    assert whole(quantity) == count

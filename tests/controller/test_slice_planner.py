@@ -288,6 +288,29 @@ def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, object
     assert planned(tick).infeasible is not None
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(node("odd", "their/p:1g.10gb", config=THREES), id="a label by hand"),
+        pytest.param(node("odd", "their/p:gpu"), id="a whole GPU in use"),
+        pytest.param(node("odd", "their/p:nvidia.com/gpu.shared"), id="a part of a GPU in use"),
+        pytest.param(node("odd", "their/p:resource claim"), id="who knows what in use"),
+    ],
+)
+def test_one_node_that_is_not_cut_as_its_label_says_does_not_end_the_packing_of_all(
+    odd: SliceNode,
+) -> None:
+    plan = planned(record([odd, node("n2")], workload("a", "3g.40gb", 3)))
+    assert (plan.infeasible, plan.nodes) == (None, (("n2", THREES),))
+
+
+def test_a_pod_that_holds_several_slices_takes_as_many() -> None:
+    """Nine of the node's fourteen are left, and ten are asked for."""
+    theirs = node("n1", holders=(Holder(pod="their/p", shape="1g.10gb", count=5),))
+    assert planned(record([theirs], workload("a", "1g.10gb", 9))).infeasible is None
+    assert planned(record([theirs], workload("a", "1g.10gb", 10))).infeasible is not None
+
+
 def test_a_node_that_is_being_cut_counts_as_what_it_will_be() -> None:
     moving = node("n1", cordoned=True, mark=Mark(before=ONES, after=THREES))
     tick = record([moving, node("n2")], workload("a", "3g.40gb", 3))

@@ -38,12 +38,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """A pod on a node that holds a GPU or a slice."""
+    """A pod on a node that holds GPUs or slices of one kind."""
 
     pod: str
     """`namespace/name`."""
     shape: str
-    """A MIG profile, or `gpu`."""
+    """A MIG profile, or `gpu`; else what it asks for, such as `nvidia.com/gpu.shared`."""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, spare, wanted
 from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
+from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.core.slices.spread import (
     EVERYTHING,
     Honour,
@@ -196,7 +197,18 @@ def _usable(node: SliceNode, config: EngineConfig) -> bool:
         and node.holders is not None
         # One that is being cut anew counts as what it will be; one that a person cordoned is theirs.
         and (not node.cordoned or node.mark is not None)
+        and _is_as_told(node, pool)
     )
+
+
+def _is_as_told(node: SliceNode, pool: SlicePoolSettings) -> bool:
+    """Whether its config has the slices that its pods hold: after a label by hand, or with a whole GPU in use, it is
+    cut in a way that nobody told. One such node would make the question of all of them contradict itself."""
+    held: Counter[str] = Counter()
+    for holder in node.holders or ():
+        held[holder.shape] += holder.count
+    slices = pool.slices_of(node.config)
+    return all(count <= slices.count(shape) for shape, count in held.items())
 
 
 def _cut(node: SliceNode, configs: Mapping[Geometry, str]) -> Geometry:
@@ -289,9 +301,10 @@ def _add_node(draft: _Draft, node: SliceNode, owners: Mapping[str, str]) -> None
     if not node.holders:
         return
     cell = draft.ground.of_node[node.name]
-    replicas = Counter(
-        _holder(draft, owners.get(holder.pod), holder.shape, cell) for holder in node.holders
-    )
+    replicas: Counter[str] = Counter()
+    for holder in node.holders:
+        owner = owners.get(holder.pod)
+        replicas[_holder(draft, owner, holder.shape, cell, holder.count)] += holder.count
     geometry = draft.config.slices.pools[node.pool].slices_of(node.config)
     draft.held.append(
         HeldGpu(
@@ -303,14 +316,14 @@ def _add_node(draft: _Draft, node: SliceNode, owners: Mapping[str, str]) -> None
     )
 
 
-def _holder(draft: _Draft, owner: str | None, shape: str, cell: str) -> str:
-    """Who holds a slice, by the name of the variant that is counted for it."""
+def _holder(draft: _Draft, owner: str | None, shape: str, cell: str, count: int = 1) -> str:
+    """Who holds so many slices, by the name of the variant that is counted for them."""
     variant = draft.variants.get(owner) if owner is not None else None
     if variant is not None and variant.shape == shape:
         if cell in variant.cells:
             return variant.name
-        draft.misplaced[variant.name] += 1
-    draft.others[cell, shape] += 1
+        draft.misplaced[variant.name] += count
+    draft.others[cell, shape] += count
     return others_on(cell, shape)
 
 

@@ -76,7 +76,8 @@ def _on_nodes(
 def _free_on(node: SliceNode, shape: str) -> int:
     if not node.ready or node.leaving or node.cordoned or node.mark or node.holders is None:
         return 0
-    return max(0, node.slices.count(shape) - sum(1 for item in node.holders if item.shape == shape))
+    held = sum(item.count for item in node.holders if item.shape == shape)
+    return max(0, node.slices.count(shape) - held)
 
 
 def _on_pools(needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfig) -> int:
