@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 EXPORTER_PERIOD_S = 10.0
 EXPORTER_LASTS_S = 40.0
 """What the exporter told longer ago is not known any more."""
+BLIND_AFTER_S = 120.0
+"""A pod that is bound shows at an exporter by then, collected every 30 s and scraped as often."""
 
 Groups = Mapping[tuple[str, str], Mapping[str, Mapping[str, str]]]
 """By (namespace, group): the labels of each member's pods, by `namespace/name`."""
@@ -50,6 +52,8 @@ class SliceCollector:
         self._pools, self._groups, self._labels = pools, groups, labels
         self._devices: Mapping[str, int] = {}
         self._told_s: float | None = None
+        self._unseen_s: dict[str, float] = {}
+        self._telling: set[str] = set()
         self._nodes: Mirror[SliceNodeView] = Mirror(
             client, "/api/v1/nodes", lambda raw, _: slice_views.node(raw), clock
         )
@@ -108,7 +112,7 @@ class SliceCollector:
                 holders=None
                 if stale is not None
                 else tuple(sorted(held.get(view.name, ()), key=lambda item: item.pod)),
-                devices=told.get(view.name),
+                devices=None if self._blind(view.name) else told.get(view.name),
             )
             for pool, view in self._members()
         ]
@@ -174,3 +178,29 @@ class SliceCollector:
             return
         self._devices = slice_views.held_devices(series)
         self._told_s = self._clock.monotonic_s()
+        self._compare(names, self._told_s)
+
+    def _compare(self, names: Collection[str], now_s: float) -> None:
+        """Which exporters tell of pods at all: some show a slice and never who holds it (NVIDIA/dcgm-exporter#577)."""
+        used = {pod.node for pod in self._pods.objects.values() if pod.shows}
+        for gone in self._unseen_s.keys() - set(names):
+            del self._unseen_s[gone]
+        for name in names:
+            if self._devices.get(name):
+                self._telling.add(name)
+                self._unseen_s.pop(name, None)
+            elif name in used and name in self._devices:
+                self._unseen_s.setdefault(name, now_s)
+            elif not self._found_blind(name, now_s):
+                self._unseen_s.pop(name, None)
+
+    def _found_blind(self, name: str, now_s: float) -> bool:
+        since_s = self._unseen_s.get(name)
+        return since_s is not None and now_s - since_s >= BLIND_AFTER_S
+
+    def _blind(self, name: str) -> bool:
+        """Whether an exporter's "no pod" says nothing. Where one is blind and none was seen to tell, all are."""
+        now_s = self._clock.monotonic_s()
+        if name in self._telling:
+            return self._found_blind(name, now_s)
+        return any(self._found_blind(other, now_s) for other in self._unseen_s)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -81,6 +82,21 @@ async def seen(
     later_s: float = 0.0,
     labels: frozenset[str] = frozenset(),
 ) -> SlicesInput:
+    async with watching(api, prometheus, clock=clock, labels=labels) as (collector, now):
+        await collector.read_once()
+    if later_s:
+        await now.sleep(later_s)
+    return collector.observe()
+
+
+@asynccontextmanager
+async def watching(
+    api: ClusterApi,
+    prometheus: FakePrometheus,
+    *,
+    clock: FakeClock | None = None,
+    labels: frozenset[str] = frozenset(),
+) -> AsyncIterator[tuple[SliceCollector, FakeClock]]:
     clock = clock or FakeClock()
     async with api.serving():
         client = KubernetesClient(
@@ -95,12 +111,9 @@ async def seen(
             labels=lambda: labels,
         )
         try:
-            await collector.read_once()
+            yield collector, clock
         finally:
             await client.close()
-    if later_s:
-        await clock.sleep(later_s)
-    return collector.observe()
 
 
 async def test_a_node_tells_whom_it_is_for_and_only_labels_that_matter() -> None:
@@ -151,6 +164,30 @@ async def test_a_node_that_the_exporter_does_not_show_is_not_known_to_be_empty(
     api.put("/api/v1/nodes/n1", node())
     (found,) = (await seen(api, FakePrometheus(labels))).nodes
     assert (found.holders, found.devices) == ((), devices)
+
+
+async def test_an_exporter_that_never_tells_of_pods_does_not_confirm_that_a_node_is_empty() -> None:
+    """It shows each slice, and of none who holds it: n1 is in use, so that its word on n2 is worth nothing."""
+    api = ClusterApi()
+    for name in ("n1", "n2"):
+        api.put(f"/api/v1/nodes/{name}", node(name))
+    api.put("/api/v1/namespaces/team/pods/p", pod("n1"))
+    prometheus = FakePrometheus({"Hostname": "n1"}, {"Hostname": "n2"})
+    async with watching(api, prometheus) as (collector, clock):
+        await collector.read_once()
+        # The pod may be new: it does not show at once.
+        assert [one.devices for one in collector.observe().nodes] == [0, 0]
+        await clock.sleep(120.0)
+        await collector.read_once()
+        assert [one.devices for one in collector.observe().nodes] == [None, None]
+        # Nor when the pod has gone.
+        del api.objects["/api/v1/namespaces/team/pods/p"]
+        await collector.read_once()
+        assert [one.devices for one in collector.observe().nodes] == [None, None]
+        # One that tells is believed, and the other is not for that.
+        prometheus.labels = ({"Hostname": "n1"}, {"Hostname": "n2", "exported_pod": "p"})
+        await collector.read_once()
+        assert [one.devices for one in collector.observe().nodes] == [None, 1]
 
 
 async def test_what_the_exporter_told_goes_stale() -> None:
@@ -205,6 +242,19 @@ def test_a_mark_that_can_not_be_read_is_one_nevertheless(text: str, mark: Mark) 
 def test_a_state_that_is_not_known_is_no_success() -> None:
     assert slice_views.node(node(labels={"nvidia.com/mig.config.state": "new"})).state is (
         MigState.PENDING
+    )
+
+
+def test_a_pod_that_holds_several_kinds_holds_all_of_them() -> None:
+    asks = {"nvidia.com/mig-3g.40gb": "1", "nvidia.com/mig-1g.10gb.me": 1}
+    raw = pod("n1", resource="nvidia.com/mig-1g.10gb")
+    raw["spec"]["containers"][0]["resources"]["limits"] = asks
+    raw["spec"]["initContainers"] = [{"resources": {"limits": {"nvidia.com/mig-3g.40gb": 2}}}]
+    placed = slice_views.placed(raw)
+    assert placed is not None
+    assert placed.holders == (
+        Holder(pod="team/p", shape="1g.10gb+me"),
+        Holder(pod="team/p", shape="3g.40gb", count=2),
     )
 
 
