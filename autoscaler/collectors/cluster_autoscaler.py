@@ -30,6 +30,8 @@ class GroupStatus:
     name: str
     healthy: bool | None = None
     ready: int | None = None
+    registered: int | None = None
+    """Nodes that Kubernetes knows, ready or not."""
     target: int | None = None
     """Nodes that the cloud was asked for."""
     backoff: str | None = None
@@ -39,8 +41,9 @@ class GroupStatus:
 
     @property
     def coming(self) -> int:
-        """Nodes that were asked for and are not ready."""
-        return max(0, (self.target or 0) - (self.ready or 0))
+        """Nodes that were asked for and that Kubernetes does not know yet: the others tell of themselves."""
+        known = self.ready if self.registered is None else self.registered
+        return max(0, (self.target or 0) - (known or 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +64,9 @@ class AutoscalerStatus:
         return None
 
     def group(self, name: str) -> GroupStatus | None:
-        """By its name or the end of it; None: there is none or more than one."""
-        found = [group for group in self.groups if group.name.endswith(name)]
+        """By its name, else the end of it; None: there is none or more than one."""
+        found = [group for group in self.groups if group.name == name]
+        found = found or [group for group in self.groups if group.name.endswith(name)]
         return found[0] if len(found) == 1 else None
 
 
@@ -121,6 +125,7 @@ def _group(item: Mapping[str, Any]) -> GroupStatus:
         healthy=_healthy(health.get("status")),
         # An empty group has no counts and a target: what is not there is not ready.
         ready=_int(counts.get("ready")),
+        registered=_int(counts.get("total")),
         target=_int(health.get("cloudProviderTarget")),
         backoff=backoff,
         changed_s=time_s(scale_up.get("lastTransitionTime")),
@@ -162,6 +167,7 @@ def _text_group(block: str) -> GroupStatus:
         name=block.strip().splitlines()[0].strip(),
         healthy=_healthy(health[1]) if health else None,
         ready=int(numbers["ready"]) if "ready" in numbers else None,
+        registered=int(numbers["registered"]) if "registered" in numbers else None,
         target=int(numbers["cloudProviderTarget"]) if "cloudProviderTarget" in numbers else None,
         backoff="Backoff" if scale_up and scale_up[1] == "Backoff" else None,
         changed_s=time_s(changed[1]) if changed else None,

@@ -32,11 +32,11 @@ class NodeView:
     first_ready_s: float | None
     allocatable: Mapping[str, int]
     """Extended resources only."""
-    usable_s: float | None
-    """When it was first seen ready with extended resources."""
+    usable_s: Mapping[str, float]
+    """By extended resource, when the node was first seen ready with any of it."""
     taints: tuple[Taint, ...]
-    found_usable: bool
-    """It was when first seen: since when is not known."""
+    found: frozenset[str]
+    """Resources of which it was of use when first seen: since when is not known."""
     leaving: bool
 
 
@@ -91,11 +91,9 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
         return None
     ready_s = _since(status, "Ready")
     allocatable = extended(status.get("allocatable"))
-    usable = ready_s is not None and any(allocatable.values())
-    usable_s = before.usable_s if before else None
-    found = before.found_usable if before else usable
-    if usable_s is None and usable:
-        usable_s = now_s if before is not None else ready_s
+    usable = {name for name, count in allocatable.items() if count and ready_s is not None}
+    known = before.usable_s if before else {}
+    seen_s = now_s if before else ready_s or now_s
     keys = {str(taint.get("key")) for taint in spec.get("taints") or ()}
     return NodeView(
         name=metadata["name"],
@@ -104,9 +102,10 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
         ready_s=ready_s,
         first_ready_s=(before.first_ready_s if before else None) or ready_s,
         allocatable=allocatable,
-        usable_s=usable_s,
+        # Other device plugins, of network cards for one, are there before the GPU's: each resource has its own time.
+        usable_s={**dict.fromkeys(usable, seen_s), **known},
         taints=taints(spec),
-        found_usable=found,
+        found=before.found if before else frozenset(usable),
         leaving=bool(
             metadata.get("deletionTimestamp") or spec.get("unschedulable") or keys & LEAVING_TAINTS
         ),

@@ -39,6 +39,8 @@ from autoscaler.errors import SourceError, SourceMissing
 log = logging.getLogger(__name__)
 
 STATUS_PERIOD_S = 10.0
+STARTING_S = 3600.0
+"""A node that is there for longer and of no use is not starting; node autoscalers give one up after 15 minutes."""
 DIFFERS = -1
 """Headroom that an object of another form asks for: whatever is wanted, it has to be written."""
 
@@ -131,7 +133,7 @@ class NodeCollector:
         used, foreign = self._held(pool, {node.name for node in nodes})
         return PoolInput(
             pool=name,
-            nodes=self._statuses(pool, nodes, used),
+            nodes=self._statuses(pool, nodes, used, now_s),
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
@@ -150,7 +152,7 @@ class NodeCollector:
         )
 
     def _statuses(
-        self, pool: PoolSettings, nodes: list[NodeView], used: Mapping[str, int]
+        self, pool: PoolSettings, nodes: list[NodeView], used: Mapping[str, int], now_s: float
     ) -> tuple[NodeStatus, ...]:
         claims = [
             claim
@@ -160,23 +162,7 @@ class NodeCollector:
         by_node = {claim.node: claim for claim in claims if claim.node}
         found = []
         for node in nodes:
-            claim = by_node.get(node.name)
-            units = node.allocatable.get(pool.resource, 0)
-            found.append(
-                NodeStatus(
-                    name=claim.name if claim else node.name,
-                    # Of a node that was of use when first seen, it is not known since when.
-                    requested_s=claim.requested_s if claim and not node.found_usable else None,
-                    registered_s=node.created_s,
-                    ready_s=node.first_ready_s,
-                    allocatable_s=node.usable_s if units and node.ready_s is not None else None,
-                    units=units,
-                    used_units=used.get(node.name, 0),
-                    leaving=node.leaving or (claim is not None and claim.leaving),
-                    node=node.name if claim else None,
-                    zone=node.labels.get(ZONE_LABEL),
-                )
-            )
+            found.append(_status(node, by_node.get(node.name), pool.resource, used, now_s))
         present = {node.name for node in nodes}
         found += [
             NodeStatus(name=claim.name, requested_s=claim.requested_s, leaving=claim.leaving)
@@ -277,6 +263,34 @@ class NodeCollector:
             # What was read last goes stale by its own time.
             self._status_error = str(error)
             log.warning("cluster-autoscaler status: %s", error)
+
+
+def _status(
+    node: NodeView,
+    claim: ClaimView | None,
+    resource: str,
+    used: Mapping[str, int],
+    now_s: float,
+) -> NodeStatus:
+    """A node that is there, with the request for it where there is one."""
+    units, usable_s = node.allocatable.get(resource, 0), node.usable_s.get(resource)
+    usable = units > 0 and node.ready_s is not None
+    broken = not usable and (usable_s is not None or now_s - node.created_s > STARTING_S)
+    # Of a node that was of use when first seen, it is not known since when; one that is broken has no lead time.
+    timed = claim is not None and resource not in node.found and not broken
+    return NodeStatus(
+        name=claim.name if claim else node.name,
+        requested_s=claim.requested_s if claim is not None and timed else None,
+        registered_s=node.created_s,
+        ready_s=node.first_ready_s,
+        allocatable_s=usable_s if usable else None,
+        units=units,
+        used_units=used.get(node.name, 0),
+        leaving=node.leaving or (claim is not None and claim.leaving),
+        broken=broken,
+        node=node.name if claim else None,
+        zone=node.labels.get(ZONE_LABEL),
+    )
 
 
 def _common_taints(nodes: Collection[NodeView]) -> tuple[Taint, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from autoscaler.core.allocate import Claim, Gate, Stuck, allocate, ceiling
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.need import Need, objective_of
-from autoscaler.core.nodes import lead, supply
+from autoscaler.core.nodes import backend, lead, supply
 from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
@@ -158,7 +158,7 @@ def _stuck(seat: _Seat, seen: Mapping[str, PoolInput]) -> tuple[Gate, int] | Non
         return Gate.QUOTA, gated
     pending = sum(1 for pod in alive if pod.unschedulable)
     inputs = [seen[name] for name in seat.pools if name in seen]
-    coming = any(node.allocatable_s is None for item in inputs for node in item.nodes)
+    coming = any(backend.coming(item.nodes) for item in inputs)
     blind = any(item.stale is not None for item in inputs)
     if not pending or not inputs or coming or blind:
         return None

@@ -46,6 +46,26 @@ def test_an_end_that_fits_two_groups_names_none() -> None:
     assert of("autoscaler-status.yaml").group("") is None
 
 
+def test_a_node_that_is_registered_and_not_ready_is_not_on_its_way_a_second_time() -> None:
+    """It is in the list of nodes; and one whose GPUs never show would be on its way for ever."""
+    counts = "registered: {total: 4, ready: 1, unready: {total: 3, resourceUnready: 3}}"
+    text = (
+        "nodeGroups:\n- name: pool\n  health:\n    cloudProviderTarget: 5\n"
+        f"    nodeCounts: {{{counts}}}\n"
+    )
+    group = read({"data": {"status": text}}).group("pool")
+    assert group is not None
+    assert group.coming == 1
+
+
+def test_a_group_of_that_very_name_goes_before_one_that_ends_with_it() -> None:
+    text = "nodeGroups: [{name: eks-gpu}, {name: gpu}, {name: big-gpu}]"
+    status = read({"data": {"status": text}})
+    group = status.group("gpu")
+    assert group is not None
+    assert (group.name, status.group("-gpu")) == ("gpu", None)
+
+
 def test_it_is_stale_after_three_minutes_and_without_a_time() -> None:
     status = of("autoscaler-status.yaml")
     assert status.stale(NOON_S + 180.0) is None

@@ -155,6 +155,49 @@ async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None
     assert (status.requested_s, status.allocatable_s, status.units) == (None, T0 + 80.0, 8)
 
 
+@pytest.mark.parametrize("change", [{"ready": False}, {"gpus": 0}])
+async def test_a_node_that_was_of_use_and_is_not_is_not_starting(change: dict[str, Any]) -> None:
+    """It was asked for days ago, and would pass for a node that takes days to come."""
+    api = ClusterApi()
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
+    api.put("/api/v1/nodes/n1", node(gpus=0))
+    async with looking(api) as collector:
+        for shown in (node(gpus=0), node(), node(**change)):
+            api.put("/api/v1/nodes/n1", shown)
+            await collector.read_once()
+        (status,) = collector.observe()[0].nodes
+    assert (status.requested_s, status.allocatable_s, status.broken) == (None, None, True)
+
+
+async def test_a_node_of_no_use_is_starting_for_an_hour() -> None:
+    api = ClusterApi()
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
+    api.put("/api/v1/nodes/n1", node(ready=False))
+    async with looking(api) as collector:
+        await collector.read_once()
+        (status,) = collector.observe()[0].nodes
+        assert (status.requested_s, status.broken) == (T0 + 10.0, False)
+        await collector._clock.sleep(3600.0)
+        (status,) = collector.observe()[0].nodes
+        assert (status.requested_s, status.broken) == (None, True)
+
+
+async def test_another_device_plugin_makes_a_node_of_no_use_for_gpus() -> None:
+    """A network card's is there at once; the lead time counts until the GPUs can be allocated."""
+    api = ClusterApi()
+    api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
+    async with looking(api) as collector:
+        for gpus in (0, 8):
+            shown = node(gpus=gpus)
+            shown["status"]["allocatable"]["vpc.amazonaws.com/efa"] = "4"
+            api.put("/api/v1/nodes/n1", shown)
+            await collector.read_once()
+            (status,) = collector.observe()[0].nodes
+            assert not status.broken
+            assert status.requested_s == T0 + 10.0
+    assert status.allocatable_s == T0 + 300.0
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -237,6 +237,14 @@ def test_nodes_on_their_way_are_waited_for() -> None:
     assert fleet.targets(5000.0) == {"a": 12}
 
 
+def test_broken_nodes_are_not_waited_for() -> None:
+    broken = replace(under_way("n", since_s=START_S), broken=True)
+    there = replace(EIGHT, nodes=(*EIGHT.nodes, broken))
+    fleet = Fleet([(workload("a", pods=4, pending=1), 12)], pool=GROWS, given=there)
+    fleet.step()
+    assert fleet.targets(5000.0) == {"a": 4}
+
+
 def test_a_quota_and_a_gate_are_not_chased_either() -> None:
     given = workload("a", pods=2)
     refused = replace(given, replicas=ReplicaStatus(desired=9, blocked="exceeded quota: gpus"))

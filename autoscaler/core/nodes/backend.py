@@ -107,7 +107,9 @@ def free_units(nodes: Sequence[NodeStatus]) -> int:
 
 def coming(nodes: Sequence[NodeStatus]) -> int:
     """Nodes that were asked for and whose units can't be allocated yet."""
-    return sum(1 for node in nodes if node.allocatable_s is None and not node.leaving)
+    return sum(
+        1 for node in nodes if node.allocatable_s is None and not node.leaving and not node.broken
+    )
 
 
 def _missing(settings: PoolSettings) -> str:

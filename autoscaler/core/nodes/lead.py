@@ -30,7 +30,10 @@ def lead_time_s(
     waiting = [
         now_s - node.requested_s
         for node in nodes
-        if node.requested_s is not None and node.allocatable_s is None and not node.leaving
+        if node.requested_s is not None
+        and node.allocatable_s is None
+        and not node.leaving
+        and not node.broken
     ]
     return lead_time.p90_s(state.allocatable, seed_s=seed_s, waiting_s=waiting)
 

@@ -61,6 +61,8 @@ class NodeStatus:
     """Held by pods that are bound to it, placeholders left out."""
     leaving: bool = False
     """Being deleted or cordoned: its units are not for new pods."""
+    broken: bool = False
+    """It was of use, or should be by now, and is not: nobody should wait for it."""
     node: str | None = None
     """Its name, where `name` is that of a request."""
     zone: str | None = None

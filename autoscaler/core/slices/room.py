@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from autoscaler.core.nodes.backend import free_units
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
 from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import PoolSettings
@@ -95,7 +96,7 @@ def _on_pools(needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfi
 
 def _units(pool: PoolSettings, seen: PoolInput) -> int:
     there = [node for node in seen.nodes if not node.leaving]
-    now = sum(max(0, node.units - node.used_units) for node in there if node.units is not None)
+    now = free_units(seen.nodes)
     if pool.fixed or seen.stock_out is not None:
         return now
     more = pool.max_headroom

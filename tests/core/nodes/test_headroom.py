@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -174,6 +175,15 @@ def test_lead_times_are_learned_from_the_request_on_and_nodes_under_way_count() 
     late = NodeStatus(name="late", requested_s=world.now_s - 900.0)
     world.nodes["h100"] += [late, NodeStatus(name="later", requested_s=world.now_s - 800.0)]
     assert decided(world.run()).facts.lead_time_s == 910.0
+
+
+def test_a_node_that_broke_after_days_is_none_that_takes_days() -> None:
+    """Its device plugin stops once, and headroom looked five days ahead."""
+    world = World(nodes={"h100": [node(f"n{i}", took_s=100.0) for i in range(5)]})
+    world.run()
+    old = replace(world.nodes["h100"][0], allocatable_s=None, units=0, broken=True)
+    world.nodes["h100"][0] = replace(old, requested_s=world.now_s - 432_000.0)
+    assert decided(world.run()).facts.lead_time_s == 100.0
 
 
 def test_a_node_of_which_no_request_was_seen_teaches_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoscaler.core.nodes import stock
 from autoscaler.core.nodes.observed import Backend, StockOut
 from autoscaler.core.nodes.settings import BackendChoice, NodeSettings
@@ -128,6 +130,13 @@ def test_a_node_on_its_way_is_proof_enough() -> None:
         nodes={"h100": [under_way("n", since_s=0.0)]},
     )
     assert decided(world.run(7200.0)).backend is Backend.CAPACITY_BUFFER
+
+
+def test_a_node_that_is_broken_is_no_proof() -> None:
+    """One GPU node whose device plugin failed last week, and no other back-end would ever have been tried."""
+    broken = replace(under_way("n", since_s=0.0), requested_s=None, broken=True)
+    world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))], nodes={"h100": [broken]})
+    assert decided(world.run(7200.0)).backend is Backend.PLACEHOLDER
 
 
 def test_free_units_are_proof_enough() -> None:

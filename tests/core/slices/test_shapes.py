@@ -297,6 +297,7 @@ def test_what_others_wait_for_is_not_free() -> None:
             {}, {"stock_out": StockOut(at_s=START_S, source="event", message="")}, 2, id="stock-out"
         ),
         pytest.param({}, {"stale": "watch broken"}, 0, id="not known"),
+        pytest.param({}, {"nodes": (NodeStatus(name="g1", units=7),)}, 7, id="a node not ready"),
     ],
 )
 def test_nodes_that_a_pool_can_bring_are_room(
@@ -307,7 +308,8 @@ def test_nodes_that_a_pool_can_bring_are_room(
     )
     pool = replace(pool, **changes)  # type: ignore[arg-type]
     config = replace(AUTO, nodes=NodeSettings(pools={"ones": pool}))
-    theirs = PoolInput(pool="ones", nodes=(NodeStatus(name="g1", units=7, used_units=5),))
+    there = NodeStatus(name="g1", units=7, used_units=5, allocatable_s=START_S)
+    theirs = PoolInput(pool="ones", nodes=(there,))
     theirs = replace(theirs, **seen)  # type: ignore[arg-type]
     others = (Alternative(shape=ONE, replica_rps=1.0, wanted=10),)
     world = World(config=config, others=others, wanted=10, desired=10, nodes=(), pools=(theirs,))
