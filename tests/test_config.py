@@ -224,6 +224,10 @@ def test_node_pools_are_read(tmp_path: Path) -> None:
     ("more", "said"),
     [
         (", unit: 9", "h100.unit: 9, must be at most units_per_node, 8: no node could hold it"),
+        (
+            ", units_per_node: 32, unit: 20",
+            "h100.max_headroom: 16, must be 0, or at least unit, 20: that much is asked for at once",
+        ),
         (", price_per_hr: 3", "h100.price_per_hr: is not a setting, did you mean price_per_hour?"),
         (", resource: gpu", "h100.resource: 'gpu', must be an extended resource such as"),
         (", labels: {}", "h100.labels: empty, must name the labels of the pool's nodes"),

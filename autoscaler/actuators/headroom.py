@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from autoscaler.actuators.outcomes import outcome_of
-from autoscaler.clients.kubernetes import APPLY, KubernetesClient
+from autoscaler.clients.kubernetes import APPLY, MERGE_PATCH, KubernetesClient
 from autoscaler.core.nodes.observed import (
     BUFFER_API,
     DIGEST_ANNOTATION,
@@ -23,7 +23,7 @@ from autoscaler.core.nodes.observed import (
 )
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.types import HeadroomResult, Outcome
-from autoscaler.errors import ActuationRejected, AutoscalerError
+from autoscaler.errors import ActuationError, ActuationRejected, AutoscalerError
 
 Object = dict[str, Any]
 MANAGER = "fieldManager=forescale&force=true"
@@ -52,16 +52,30 @@ class HeadroomActuator:
 
     async def apply(self, action: SetHeadroom) -> HeadroomResult:
         """Up to two writes; what became of them is the result, not an exception."""
+        try:
+            if action.pool in self._pools:
+                await self._ask(action)
+            else:
+                # Its form is not known any more: the number is all that is changed.
+                path = f"{self._folder(action.backend)}/{action.pool}"
+                body = {"spec": {"replicas": action.units}}
+                await self._client.write("PATCH", path, body, content=MERGE_PATCH)
+        except AutoscalerError as error:
+            return HeadroomResult(action=action, outcome=outcome_of(error), message=str(error))
+        return HeadroomResult(action=action, outcome=Outcome.APPLIED)
+
+    async def _ask(self, action: SetHeadroom) -> None:
         make: Callable[[str, int], list[tuple[str, Object]]] = (
             self.placeholder if action.backend is Backend.PLACEHOLDER else self.buffer
         )
         unit = self._pools[action.pool].unit
-        try:
-            for path, body in make(action.pool, -(-action.units // unit)):
-                await self._client.write("PATCH", f"{path}?{MANAGER}", body, content=APPLY)
-        except AutoscalerError as error:
-            return HeadroomResult(action=action, outcome=outcome_of(error), message=str(error))
-        return HeadroomResult(action=action, outcome=Outcome.APPLIED)
+        for path, body in make(action.pool, -(-action.units // unit)):
+            await self._client.write("PATCH", f"{path}?{MANAGER}", body, content=APPLY)
+
+    def _folder(self, backend: Backend) -> str:
+        if backend is Backend.PLACEHOLDER:
+            return f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
+        return f"/apis/{BUFFER_API}/namespaces/{self._namespace}/capacitybuffers"
 
     def placeholder(self, pool: str, replicas: int) -> list[tuple[str, Object]]:
         """(path, object) of a Deployment whose pods hold the room and give it to whoever asks."""
@@ -78,7 +92,7 @@ class HeadroomActuator:
                 "template": self._pod(pool),
             },
         }
-        return [(f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{pool}", body)]
+        return [(f"{self._folder(Backend.PLACEHOLDER)}/{pool}", body)]
 
     def buffer(self, pool: str, replicas: int) -> list[tuple[str, Object]]:
         """(path, object) of a PodTemplate and the CapacityBuffer of it; the template first."""
@@ -98,10 +112,9 @@ class HeadroomActuator:
                 "replicas": replicas,
             },
         }
-        folder = f"/apis/{BUFFER_API}/namespaces/{self._namespace}/capacitybuffers"
         return [
             (f"/api/v1/namespaces/{self._namespace}/podtemplates/{pool}", template),
-            (f"{folder}/{pool}", buffer),
+            (f"{self._folder(Backend.CAPACITY_BUFFER)}/{pool}", buffer),
         ]
 
     def _metadata(self, pool: str) -> Object:
@@ -157,7 +170,7 @@ async def sweep(client: KubernetesClient, namespace: str) -> int:
         ActuationError: what was there may be there still. A kind that the cluster does not know is none.
     """
     label = f"labelSelector={HEADROOM_LABEL.replace('/', '%2F')}"
-    emptied = 0
+    emptied, failed = 0, None
     for folder in (
         f"/apis/{BUFFER_API}/namespaces/{namespace}/capacitybuffers",
         f"/apis/apps/v1/namespaces/{namespace}/deployments",
@@ -166,7 +179,10 @@ async def sweep(client: KubernetesClient, namespace: str) -> int:
         try:
             await client.write("DELETE", f"{folder}?{label}", None)
             emptied += 1
-        except ActuationRejected as error:
-            if "status 404" not in str(error):
-                raise
+        except ActuationError as error:
+            # A webhook of one kind that is down leaves none of the others.
+            if not (isinstance(error, ActuationRejected) and "status 404" in str(error)):
+                failed = failed or error
+    if failed is not None:
+        raise failed
     return emptied

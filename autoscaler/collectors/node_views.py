@@ -78,6 +78,7 @@ class RefusalView:
 class HeadroomView:
     """One of our own objects: how much it asks for, and of what form."""
 
+    name: str
     pool: str
     replicas: int
     digest: str
@@ -161,6 +162,7 @@ def headroom(raw: Object) -> HeadroomView | None:
     if not pool:
         return None
     return HeadroomView(
+        name=metadata["name"],
         pool=pool,
         replicas=int((raw.get("spec") or {}).get("replicas") or 0),
         digest=str((metadata.get("annotations") or {}).get(DIGEST_ANNOTATION, "")),

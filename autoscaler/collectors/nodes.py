@@ -120,9 +120,19 @@ class NodeCollector:
         await self._read_status()
 
     def observe(self) -> tuple[PoolInput, ...]:
-        """Every configured pool, by name; no I/O."""
+        """Every configured pool, by name, and what is left of others; no I/O."""
         now_s = self._clock.now_s()
-        return tuple(self._pool(name, self._pools[name], now_s) for name in sorted(self._pools))
+        pools = [self._pool(name, self._pools[name], now_s) for name in sorted(self._pools)]
+        return (*pools, *self._left())
+
+    def _left(self) -> list[PoolInput]:
+        """Pools that the policy does not name any more, and whose objects still ask for nodes."""
+        asking: dict[str, list[tuple[Backend, int]]] = {}
+        for backend, mirror in self._objects.items():
+            for own in mirror.objects.values():
+                if own.pool not in self._pools and own.name == own.pool and own.replicas:
+                    asking.setdefault(own.pool, []).append((backend, own.replicas))
+        return [PoolInput(pool=name, headroom=tuple(asking[name])) for name in sorted(asking)]
 
     def _pool(self, name: str, pool: PoolSettings, now_s: float) -> PoolInput:
         nodes = [

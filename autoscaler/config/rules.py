@@ -276,6 +276,12 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
             str(pool.unit),
             f"must be at most units_per_node, {pool.units_per_node}: no node could hold it",
         )
+    if 0 < pool.max_headroom < pool.unit:
+        yield Problem(
+            f"{where}.max_headroom",
+            str(pool.max_headroom),
+            f"must be 0, or at least unit, {pool.unit}: that much is asked for at once",
+        )
     if pool.node_group is not None and not pool.node_group.strip():
         yield Problem(
             f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, Configuration
@@ -17,7 +18,7 @@ from autoscaler.core.nodes.observed import Backend, SetHeadroom
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome
-from autoscaler.errors import ActuationRejected
+from autoscaler.errors import ActuationRejected, ActuationUnknown
 from tests.fakes.clock import FakeClock
 from tests.fakes.http import FakeServer, serving
 
@@ -116,10 +117,40 @@ async def test_a_sweep_removes_all_kinds_and_minds_none_that_is_not_there() -> N
     assert {r.query["labelSelector"] for r in server.asked} == {"forescale.io/headroom"}
 
 
-async def test_a_sweep_that_may_not_says_so() -> None:
-    async with talking((403, "{}")) as (client, _):
-        with pytest.raises(ActuationRejected):
+@pytest.mark.parametrize(("code", "raised"), [(403, ActuationRejected), (500, ActuationUnknown)])
+async def test_a_sweep_that_may_not_says_so_and_removes_the_rest(
+    code: int, raised: type[Exception]
+) -> None:
+    """A CapacityBuffer's webhook is down: the placeholders hold nodes all the same."""
+    async with talking((code, "{}"), CREATED, CREATED) as (client, server):
+        with pytest.raises(raised):
             await sweep(client, OWN)
+    assert [r.path.rpartition("/")[2] for r in server.asked] == [
+        "capacitybuffers",
+        "deployments",
+        "podtemplates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("backend", "path"),
+    [
+        (Backend.PLACEHOLDER, f"/apis/apps/v1/namespaces/{OWN}/deployments/gone"),
+        (
+            Backend.CAPACITY_BUFFER,
+            f"/apis/autoscaling.x-k8s.io/v1beta1/namespaces/{OWN}/capacitybuffers/gone",
+        ),
+    ],
+)
+async def test_of_a_pool_that_is_gone_from_the_policy_only_the_number_is_written(
+    backend: Backend, path: str
+) -> None:
+    async with talking(CREATED) as (client, server):
+        result = await actuator(client).apply(replace(ask(backend, 0), pool="gone"))
+    assert result.outcome is Outcome.APPLIED
+    (request,) = server.asked
+    assert (request.method, request.path) == ("PATCH", path)
+    assert json.loads(request.body) == {"spec": {"replicas": 0}}
 
 
 def lease(renewed: str | None) -> tuple[int, str]:

@@ -331,6 +331,23 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
     assert (await seen(api)).headroom[0] == (Backend.PLACEHOLDER, DIFFERS)
 
 
+async def test_headroom_of_a_pool_that_the_policy_does_not_name_is_seen() -> None:
+    api = ClusterApi()
+    for name, replicas, object_name in (
+        ("gone", 3, "gone"),
+        ("empty", 0, "empty"),
+        ("odd", 2, "by-hand"),
+    ):
+        path = f"/apis/apps/v1/namespaces/{OWN}/deployments/{object_name}"
+        labels = {"forescale.io/headroom": name}
+        made = {"metadata": {"name": object_name, "labels": labels}, "spec": {"replicas": replicas}}
+        api.put(path, made)
+    async with looking(api) as collector:
+        await collector.read_once()
+        _, *left = collector.observe()
+    assert left == [PoolInput(pool="gone", headroom=((Backend.PLACEHOLDER, 3),))]
+
+
 @pytest.mark.parametrize(
     ("spec", "needs"),
     [

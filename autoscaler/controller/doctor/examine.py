@@ -12,6 +12,7 @@ from autoscaler.controller.doctor import (
     autoscalers,
     cluster,
     gpus,
+    leftovers,
     metrics,
     rights,
     slices,
@@ -68,6 +69,7 @@ async def _all(
     found += autoscalers.check(looked, settings)
     found += gpus.check(looked, settings)
     found += slices.check(looked, settings)
+    found += leftovers.check(looked, settings)
     found += templates.check(settings, seen.workloads)
     of_templates = rights.of_templates(settings, [item.spec for item in seen.workloads])
     found += await rights.check(client, of_templates | rights.of_services(writes), account)

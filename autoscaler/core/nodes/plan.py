@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core import demand as growth
-from autoscaler.core.nodes import backend, demand, lead, stock, supply
+from autoscaler.core.nodes import backend, demand, lead, left, stock, supply
 from autoscaler.core.nodes.claims import (
     Candidate,
     claim,
@@ -132,7 +132,15 @@ def plan(
     for choice in sorted(choices):
         before = known.get(choice) or ChoiceState(choice=choice)
         kept.append(_ask(before, choices[choice], pools, asked, taken, config=config, now_s=now_s))
-    return _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen, stuck=state.stuck)
+    answer = _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen, stuck=state.stuck)
+    if frozen is not None or settings.mode is not HeadroomMode.AUTO:
+        return answer
+    decisions, actions = left.let_go(inputs, settings)
+    return replace(
+        answer,
+        decisions=(*answer.decisions, *decisions),
+        actions=(*answer.actions, *actions),
+    )
 
 
 def _observe(
@@ -333,6 +341,8 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
     if ask.instead_of:
         what += f"; instead of {', '.join(ask.instead_of)}, which can't be had"
     if ask.units > cap:
+        # Whole placeholders: what is not divided by them would be written anew in each tick.
+        cap -= cap % pool.settings.unit
         return cap, Reason.NODE_HEADROOM_CAPPED, f"{what}; at most {cap} are asked for beyond that"
     if ask.probe:
         return ask.units, Reason.NODE_STOCK_PROBE, "tried again after a stock-out"
@@ -369,11 +379,12 @@ def _without_foreign(
     eaten = foreign - base
     if eaten <= allowance or units == 0:
         return state, units, None
-    left = max(0, units - (eaten - allowance))
+    unit = pool.settings.unit
+    rest = min(units, -(-max(0, units - (eaten - allowance)) // unit) * unit)
     return (
         state,
-        left,
-        f"other tenants took {eaten} units while headroom was asked for; {allowance} are replaced, so {left} of "
+        rest,
+        f"other tenants took {eaten} units while headroom was asked for; {allowance} are replaced, so {rest} of "
         f"{units} are asked for",
     )
 

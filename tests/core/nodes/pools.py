@@ -154,6 +154,8 @@ class World:
     stock_outs: dict[str, StockOut] = field(default_factory=dict)
     foreign: dict[str, int | None] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    left: list[PoolInput] = field(default_factory=list)
+    """Of pools that the policy does not name."""
     served: tuple[tuple[Backend, int], ...] = BOTH
     state: NodesState = field(default_factory=NodesState)
     now_s: float = START_S
@@ -183,6 +185,7 @@ class World:
             )
             for name in self.pools
         ]
+        inputs += self.left
         answer = plan(
             [workload.candidate(self.now_s) for workload in self.workloads],
             inputs,

@@ -124,6 +124,47 @@ def test_a_schedule_raises_where_nothing_else_is_known() -> None:
     assert world.headroom() == 8
 
 
+def test_the_cap_is_whole_placeholders_too() -> None:
+    """Ten units are three placeholders of four: twelve were asked for, and written anew in every tick."""
+    world = World(
+        workloads=[Workload(ahead_rps=(300.0, 400.0))],
+        pools={"h100": pool(max_headroom=10, unit=4)},
+    )
+    world.run()
+    answer = world.run()
+    assert (decided(answer).headroom, decided(answer).reason) == (8, Reason.NODE_HEADROOM_CAPPED)
+    assert answer.actions == ()
+
+
+def test_what_other_tenants_took_leaves_whole_placeholders() -> None:
+    world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))], pools={"h100": pool(unit=4)})
+    assert world.headroom() == 8
+    world.foreign["h100"] = 11  # three more than are replaced
+    assert world.headroom() == 8
+    world.foreign["h100"] = 12
+    assert world.headroom() == 4
+
+
+def test_a_pool_that_the_policy_does_not_name_any_more_is_let_go() -> None:
+    """Its objects would ask for nodes for ever: the controller lives, so that nothing sweeps them."""
+    world = World(pools={"h100": pool()})
+    left = PoolInput(pool="h200", headroom=((Backend.PLACEHOLDER, 3),))
+    world.left = [left]
+    answer = world.run()
+    decision = decided(answer, "h200")
+    assert (decision.headroom, decision.message) == (
+        0,
+        "the policy does not name this pool any more",
+    )
+    (action,) = [one for one in answer.actions if one.pool == "h200"]
+    assert (action.backend, action.observed, action.units) == (Backend.PLACEHOLDER, 3, 0)
+    world.frozen = "an incident"
+    assert [one for one in world.run().actions if one.pool == "h200"] == []
+    world.frozen = None
+    world.settings = NodeSettings(mode=HeadroomMode.RECOMMEND)
+    assert world.run().actions == ()
+
+
 def test_units_round_up_to_whole_placeholders() -> None:
     world = World(
         workloads=[Workload(ahead_rps=(60.0, 70.0), needs=NodeNeeds(resource=GPU, count=4))],

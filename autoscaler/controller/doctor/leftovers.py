@@ -1,0 +1,60 @@
+"""What forescale began or asked for and that nobody ends any more: headroom of no pool, nodes that stay cordoned."""
+
+from __future__ import annotations
+
+from autoscaler.clients.objects import mark_of
+from autoscaler.collectors import node_views
+from autoscaler.collectors.node_views import carries
+from autoscaler.config import Settings
+from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.diagnosis import Diagnosis, warning
+from autoscaler.core.nodes.observed import HEADROOM_LABEL
+from autoscaler.core.nodes.settings import HeadroomMode
+from autoscaler.core.slices.observed import CHANGE_ANNOTATION
+from autoscaler.core.slices.settings import SlicesMode
+
+HEADROOM, CORDONED = "headroom left over", "nodes left cordoned"
+KINDS = {"deployments": "deployment", "capacity buffers": "capacitybuffer"}
+
+
+def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    """Nothing where nothing is left."""
+    return [*_headroom(cluster, settings), *_cordoned(cluster, settings)]
+
+
+def _headroom(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    nodes, found = settings.engine.nodes, []
+    for kind, name in KINDS.items():
+        for raw in cluster.all(kind):
+            own = node_views.headroom(raw)
+            if own is None or not own.replicas:
+                continue
+            if own.pool not in nodes.pools:
+                why = f"engine.nodes.pools does not name {own.pool}"
+            elif nodes.mode is not HeadroomMode.AUTO:
+                why = f"engine.nodes.mode is {nodes.mode.value}"
+            else:
+                continue
+            where = raw["metadata"].get("namespace")
+            text = f"{name} {own.name} asks for {own.replicas} placeholders, and {why}: nobody lowers it"
+            remedy = f"kubectl delete {name} -n {where} {own.name}, if no other forescale looks after {HEADROOM_LABEL}"
+            found.append(warning(HEADROOM, text, remedy))
+    return found
+
+
+def _cordoned(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    slices, found = settings.engine.slices, []
+    pools = () if slices.mode is SlicesMode.OFF else slices.pools.values()
+    for node in cluster.all("nodes"):
+        metadata = node["metadata"]
+        mark, labels = mark_of(node), metadata.get("labels") or {}
+        if mark is None or any(carries(labels, pool.labels) for pool in pools):
+            continue
+        name = metadata["name"]
+        text = (
+            f"node {name} was being cut from {mark.before or 'something'} to {mark.after or 'something else'}, and is "
+            "in no pool of engine.slices.pools by now: nobody ends that"
+        )
+        ended = f"kubectl annotate node {name} {CHANGE_ANNOTATION}- and kubectl uncordon {name}"
+        found.append(warning(CORDONED, text, f"{ended}, if its slices are sound"))
+    return found
