@@ -40,9 +40,12 @@ class HeadroomWriter:
         """In their order, which asks before it lets go: what is let go waits for what is to come."""
         results: list[HeadroomResult] = []
         for action in actions:
-            failed = any(r.outcome is not Outcome.APPLIED for r in results)
-            if failed and action.units < action.observed:
-                text = "not sent: what should replace it could not be asked for"
+            unasked = {r.action.pool for r in results if r.outcome is not Outcome.APPLIED}
+            instead = sorted(unasked & {action.pool, *action.beside})
+            if instead and action.units < action.observed:
+                text = (
+                    f"not sent: what may replace it could not be asked for ({', '.join(instead)})"
+                )
                 results.append(_result(action, Outcome.REJECTED, text))
                 continue
             results.append(await self._send(action, until_s))

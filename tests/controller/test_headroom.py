@@ -26,9 +26,10 @@ from tests.fakes.controller import FakeLeadership
 NAMESPACE = "forescale-headroom"
 
 
-def change(pool: str, before: int, after: int) -> SetHeadroom:
+def change(pool: str, before: int, after: int, *beside: str) -> SetHeadroom:
     return SetHeadroom(
         pool=pool,
+        beside=beside,
         backend=Backend.PLACEHOLDER,
         observed=before,
         units=after,
@@ -63,10 +64,26 @@ def writer(hands: Hands, *, leading: bool = True) -> HeadroomWriter:
 
 async def test_nothing_is_let_go_where_what_replaces_it_could_not_be_asked_for() -> None:
     hands = Hands(refuses={"dear"})
-    actions = (change("dear", 0, 5), change("cheap", 5, 0), change("third", 0, 1))
+    actions = (change("dear", 0, 5), change("cheap", 5, 0, "dear"), change("third", 0, 1))
     results = await writer(hands).carry_out(actions, until_s=9.0)
     assert hands.sent == [("dear", 5), ("third", 1)]
     assert [r.outcome for r in results] == [Outcome.REJECTED, Outcome.REJECTED, Outcome.APPLIED]
+    assert results[1].message == "not sent: what may replace it could not be asked for (dear)"
+
+
+async def test_a_pool_whose_object_is_refused_for_ever_holds_no_other_teams_headroom() -> None:
+    """An admission policy refuses one pool's buffer; another's headroom was kept, and paid, until somebody noticed."""
+    hands = Hands(refuses={"theirs"})
+    actions = (change("theirs", 0, 5), change("ours", 5, 0, "spare"))
+    results = await writer(hands).carry_out(actions, until_s=9.0)
+    assert [r.outcome for r in results] == [Outcome.REJECTED, Outcome.APPLIED]
+
+
+async def test_another_back_end_of_the_same_pool_is_kept_until_the_next_one_is_asked() -> None:
+    hands = Hands(refuses={"h100"})
+    actions = (change("h100", 0, 5), change("h100", 5, 0))
+    results = await writer(hands).carry_out(actions, until_s=9.0)
+    assert [r.outcome for r in results] == [Outcome.REJECTED, Outcome.REJECTED]
 
 
 async def test_a_process_that_leads_no_more_writes_nothing() -> None:

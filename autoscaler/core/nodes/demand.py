@@ -59,3 +59,9 @@ def patience_s(given_s: float | None, lead_s: Sequence[float]) -> float:
     if given_s is not None:
         return given_s
     return min(1800.0, max(300.0, max(lead_s, default=0.0)))
+
+
+def beside(pool: str, choices: Sequence[ChoiceState]) -> tuple[str, ...]:
+    """The other pools that workloads of this one may use."""
+    others = {name for one in choices if pool in one.choice for name in one.choice}
+    return tuple(sorted(others - {pool}))

@@ -108,6 +108,8 @@ class SetHeadroom:
     units: int
     reason: Reason
     message: str
+    beside: tuple[str, ...] = ()
+    """Pools that the same workloads may use: what is let go here may be asked for there in its stead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

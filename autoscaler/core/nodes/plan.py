@@ -282,6 +282,7 @@ def _answer(
         states.append(state)
         if frozen is None and settings.mode is HeadroomMode.AUTO and pool.given.stale is None:
             actions += backend.actions(pool.given, decision)
+    actions = [replace(one, beside=demand.beside(one.pool, choices)) for one in actions]
     return Planned(
         decisions=tuple(decisions),
         # What is to come is asked for before anything is let go.

@@ -42,7 +42,10 @@ def test_the_next_pool_takes_over_in_the_same_tick() -> None:
     assert cheap.findings == ((Reason.NODE_STOCK_OUT, "NodeClaim: sold out; asked again in 300 s"),)
     assert "instead of cheap, which can't be had" in dear.message
     # What is asked for now is written before what is not any more.
-    assert [(a.pool, a.units) for a in answer.actions] == [("dear", 5), ("cheap", 0)]
+    assert [(a.pool, a.units, a.beside) for a in answer.actions] == [
+        ("dear", 5, ("cheap",)),
+        ("cheap", 0, ("dear",)),
+    ]
 
 
 def test_after_its_time_it_is_tried_with_one_unit_and_taken_back_when_a_node_comes() -> None:
