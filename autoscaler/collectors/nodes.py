@@ -246,6 +246,10 @@ class NodeCollector:
                 return f"{mirror.path}: {mirror.error}"
             if not mirror.synced:
                 return f"{mirror.path}: not listed yet"
+        for own in self._objects.values():
+            # Else it would pass for a back-end that is missing. One that can't be listed is missing indeed.
+            if not own.synced and own.error is None:
+                return f"{own.path}: not listed yet"
         if pool.node_group is None:
             return None
         if self._status is None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from autoscaler.clock import Clock
+from autoscaler.controller.deadline import within
 from autoscaler.controller.forecast_worker import WorkerLost
 from autoscaler.controller.forecasting import Worker
 from autoscaler.core.settings import EngineConfig
@@ -20,6 +21,8 @@ from autoscaler.solver.slices import solve
 log = logging.getLogger(__name__)
 
 PERIOD_S = 60.0
+SOLVED_WITHIN_S = 180.0
+"""Of one question, which takes seconds. The worker is ended then, and begun anew with the next."""
 FIRST_S = 15.0
 """Until the first question: a tick or two have been by then."""
 
@@ -60,10 +63,16 @@ class SlicePlanner:
         if record is None:
             return
         for attempt, asked in questions(record, self._config):
+            work = self._worker.call(solve, asked, self._clock.now_s())
             try:
-                self._ready = await self._worker.call(solve, asked, self._clock.now_s())
+                self._ready = await within(self._clock, SOLVED_WITHIN_S, work)
             except WorkerLost as error:
                 log.warning("packing failed", extra={"error": str(error)})
+                return
+            except TimeoutError:
+                # The solver is bounded by nodes and gap; what is stuck nevertheless would be waited for for ever.
+                log.warning("packing failed: no answer", extra={"after_s": SOLVED_WITHIN_S})
+                self._worker.close()
                 return
             if self._ready.infeasible is None:
                 return

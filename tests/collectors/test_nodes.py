@@ -331,6 +331,19 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
     assert (await seen(api)).headroom[0] == (Backend.PLACEHOLDER, DIFFERS)
 
 
+async def test_headroom_that_is_not_listed_yet_is_no_missing_back_end() -> None:
+    """At a start it comes a moment after the nodes: NodeBackendMissing was told each time."""
+    async with looking(ClusterApi()) as collector:
+        for mirror in collector.mirrors[:4]:
+            await mirror.try_relist()
+        stale = collector.observe()[0].stale
+        assert stale is not None
+        assert "/deployments" in stale
+        assert stale.endswith("not listed yet")
+        await collector.read_once()
+        assert collector.observe()[0].stale is None
+
+
 async def test_headroom_of_a_pool_that_the_policy_does_not_name_is_seen() -> None:
     api = ClusterApi()
     for name, replicas, object_name in (

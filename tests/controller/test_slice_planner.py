@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -40,7 +41,7 @@ from autoscaler.core.types import (
 from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.story import START_S, spec
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, SteppedClock
 
 T = TypeVar("T")
 ONES, THREES = "all-1g.10gb", "all-3g.40gb"
@@ -363,11 +364,14 @@ class Inline:
 
     def __init__(self) -> None:
         self.lost = False
+        self.hangs = False
         self.closed = False
 
     async def call(self, work: Callable[..., T], *given: object) -> T:
         if self.lost:
             raise WorkerLost("gone")
+        if self.hangs:
+            await asyncio.Event().wait()
         return work(*given)
 
     def close(self) -> None:
@@ -389,6 +393,21 @@ async def test_a_plan_is_handed_out_once_and_a_lost_worker_leaves_none() -> None
     assert planner.take() is None
 
 
+async def test_a_worker_that_does_not_answer_is_ended_and_the_next_minute_asks_anew() -> None:
+    """It would be waited for for ever: no plan, no node cut anew, and nothing said."""
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 3))
+    worker = Inline()
+    worker.hangs = True
+    planner = SlicePlanner(worker, lambda: tick, FakeClock(now_s=START_S), CONFIG)
+    await planner.minute()
+    assert (planner.take(), worker.closed) == (None, True)
+    worker.hangs = False
+    await planner.minute()
+    plan = planner.take()
+    assert plan is not None
+    assert plan.nodes == (("n1", THREES),)
+
+
 async def test_nothing_is_asked_before_the_first_tick() -> None:
     planner = SlicePlanner(Inline(), lambda: None, FakeClock(now_s=START_S), CONFIG)
     await planner.minute()
@@ -399,7 +418,7 @@ async def test_it_is_solved_in_a_process_of_its_own() -> None:
     tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 3))
     worker = ProcessWorker(follow)
     try:
-        planner = SlicePlanner(worker, lambda: tick, FakeClock(now_s=START_S), CONFIG)
+        planner = SlicePlanner(worker, lambda: tick, SteppedClock(now_s=START_S), CONFIG)
         await planner.minute()
         plan = planner.take()
     finally:
