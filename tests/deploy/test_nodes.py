@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from autoscaler.cli import build_parser
 from autoscaler.config import load
 from autoscaler.config.settings import HeadroomSettings
 from tests.deploy.test_base import config_map, rights
-from tests.deploy.test_helm import DEPLOY, chart, helm, without_labels
+from tests.deploy.test_helm import CHART, DEPLOY, chart, helm, run, without_labels
 
 COMPONENT = DEPLOY / "kustomize" / "components" / "nodes"
 ON = ("--set", "nodes.enabled=true")
@@ -87,6 +88,28 @@ def test_the_chart_has_the_same_and_only_when_asked(helm: Path, tmp_path: Path) 
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(theirs, "forescale-policy")["policy.yaml"])
     assert load(path, {}, {}).headroom == HeadroomSettings()
+
+
+def test_the_sweep_is_pulled_and_scheduled_as_the_controller_is(helm: Path) -> None:
+    """Where it can't be, headroom outlives a dead controller, and nobody notices."""
+    given = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+    }
+    options = [f"--set-json={key}={json.dumps(value)}" for key, value in given.items()]
+    job = named(chart(helm, *ON, *options), "CronJob", "forescale-sweep", "forescale")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {key: pod[key] for key in given} == given
+
+
+def test_a_controller_that_renews_no_lease_can_not_have_headroom(helm: Path) -> None:
+    """The sweep would take away every five minutes what the controller asks for in each tick."""
+    given = ["template", "forescale", str(CHART), "--kube-version=1.35.0", *ON]
+    given += ["--set", "policy.leader.enabled=false"]
+    done = run(helm, *given)
+    assert done.returncode != 0
+    assert "policy.leader.enabled: false, must be true with nodes.enabled" in done.stderr
 
 
 def test_two_releases_share_no_headroom(helm: Path, tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- else if not (hasPrefix "/var/lib/forescale/" (dig "journal" "path" "" $policy)) }}
 {{- fail (printf "policy.journal.path: %q, must be a folder below /var/lib/forescale/, where the volume is; or set journal.enabled=false" (dig "journal" "path" "" $policy)) }}
 {{- end }}
+{{- if and .Values.nodes.enabled (not (dig "leader" "enabled" true $policy)) }}
+{{- fail "policy.leader.enabled: false, must be true with nodes.enabled: without a Lease that is renewed the CronJob takes all headroom away every five minutes" }}
+{{- end }}
 {{- toYaml $policy }}
 {{- end }}
 
