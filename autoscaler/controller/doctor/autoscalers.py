@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autoscaler.collectors import cluster_autoscaler
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.nodes.settings import BackendChoice, PoolSettings
+from autoscaler.errors import SourceInvalid
 
 CHECK = "node autoscaler"
 BUFFER_FLAGS = ("capacity-buffer-controller-enabled", "capacity-buffer-pod-injection-enabled")
@@ -104,6 +106,7 @@ def _cluster_autoscaler(
                     "set node_group, or stock-outs are noticed by nothing",
                 )
             )
+    found += _groups(cluster, settings)
     if arguments is None:
         found.append(
             unknown(
@@ -132,6 +135,31 @@ def _cluster_autoscaler(
             )
         )
     return found
+
+
+def _groups(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    """Whether each `node_group` names one group of the status: else no stock-out and no node on its way is seen."""
+    named = {
+        name: pool.node_group
+        for name, pool in settings.engine.nodes.pools.items()
+        if pool.node_group is not None
+    }
+    if not named or not cluster.all("status"):
+        return []
+    try:
+        status = cluster_autoscaler.read(cluster.all("status")[0])
+    except SourceInvalid as failed:
+        return [error(f"{CHECK}'s status", str(failed), "look at the ConfigMap")]
+    known = ", ".join(group.name for group in status.groups[:8]) or "none"
+    return [
+        error(
+            f"pool {name}",
+            f"node_group {group} names no group of the cluster-autoscaler's, or several",
+            f"set it to one of {known}, or to an end that only one has",
+        )
+        for name, group in named.items()
+        if status.group(group) is None
+    ]
 
 
 def cutoff(cluster: Cluster) -> int:

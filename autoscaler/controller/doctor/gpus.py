@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.node_views import extended
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
+from autoscaler.core.nodes.settings import PoolSettings
 
 OPERATOR, MIG, POOLS = "GPU Operator", "MIG", "GPUs on nodes"
 MIG_STATE = "nvidia.com/mig.config.state"
@@ -54,7 +59,8 @@ def _mig(cluster: Cluster) -> list[Diagnosis]:
                 error(
                     MIG,
                     f"node {name}: its geometry could not be applied",
-                    f"kubectl label node {name} nvidia.com/mig.config again after the log of its MIG manager",
+                    "see the log of its MIG manager, then set the label nvidia.com/mig.config to another config and "
+                    "back: the same value is not tried again",
                 )
             )
         held = extended((node.get("status") or {}).get("allocatable"))
@@ -84,6 +90,7 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
             for node in own
         ]
         shown = set(held)
+        found += _tolerated(f"pool {name}", own, pool)
         if not own:
             found.append(ok(f"pool {name}", "no node now"))
         elif shown == {0}:
@@ -113,3 +120,20 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
         else:
             found.append(ok(f"pool {name}", f"{len(own)} nodes of {max(shown)} {pool.resource}"))
     return found
+
+
+def _tolerated(about: str, nodes: list[Mapping[str, Any]], pool: PoolSettings) -> list[Diagnosis]:
+    """Taints that keep placeholders away: headroom for such nodes brings none."""
+    if pool.fixed:
+        return []
+    sets = [{taint.key for taint in taints(node.get("spec") or {})} for node in nodes]
+    # One that only some have may be from a node that starts.
+    keys = set.intersection(*sets) - set(pool.taints) if sets else set()
+    return [
+        warning(
+            about,
+            f"its nodes have the taint {key}, which placeholders do not tolerate",
+            f"add {key} to engine.nodes.pools.{about.removeprefix('pool ')}.taints",
+        )
+        for key in sorted(keys)
+    ]

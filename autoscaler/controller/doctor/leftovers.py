@@ -19,7 +19,15 @@ KINDS = {"deployments": "deployment", "capacity buffers": "capacitybuffer"}
 
 def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     """Nothing where nothing is left."""
-    return [*_headroom(cluster, settings), *_cordoned(cluster, settings)]
+    return [*_unled(settings), *_headroom(cluster, settings), *_cordoned(cluster, settings)]
+
+
+def _unled(settings: Settings) -> list[Diagnosis]:
+    nodes = settings.engine.nodes
+    if settings.leader.enabled or not nodes.pools or nodes.mode is not HeadroomMode.AUTO:
+        return []
+    text = "leader.enabled is false: the CronJob forescale-sweep takes headroom away while no Lease is renewed"
+    return [warning(HEADROOM, text, "leave leader.enabled out, or the CronJob")]
 
 
 def _headroom(cluster: Cluster, settings: Settings) -> list[Diagnosis]:

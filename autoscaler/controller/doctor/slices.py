@@ -13,6 +13,7 @@ from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.mig.catalogue import find_gpu
+from autoscaler.core.mig.geometry import Geometry, parse_geometry
 from autoscaler.core.slices.observed import CONFIG_LABEL, PRODUCT_LABEL, STATE_LABEL
 from autoscaler.core.slices.settings import SlicePoolSettings, SlicesMode
 from autoscaler.errors import UnknownGpu
@@ -71,29 +72,60 @@ def _manager(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
                     "set spec.mig.strategy of the ClusterPolicy to mixed",
                 )
             )
-    wanted = {name for pool in settings.engine.slices.pools.values() for name in pool.configs}
+    pools = settings.engine.slices.pools
+    wanted = {name for pool in pools.values() for name in pool.configs}
     maps = cluster.all("mig configs")
     if not maps or not wanted:
         remedy = "compare engine.slices.pools.*.configs with the ConfigMap that it reads, by hand"
         return [*found, unknown(MANAGER, "which ConfigMap it reads is not known", remedy)]
     for item in maps:
         where = f"ConfigMap {item['metadata'].get('namespace')}/{item['metadata']['name']}"
-        lacking = sorted(wanted - _configs(item))
+        told = _configs(item)
+        wrong = []
+        lacking = sorted(wanted - told.keys())
         if lacking:
             remedy = f"add them to {where}, or leave them out of engine.slices.pools"
-            found.append(error(MANAGER, f"{where} has no {', '.join(lacking)}", remedy))
-        else:
-            found.append(ok(MANAGER, f"{where} has all {len(wanted)} configs"))
+            wrong.append(error(MANAGER, f"{where} has no {', '.join(lacking)}", remedy))
+        for name, pool in pools.items():
+            wrong += _cut_otherwise(f"slice pool {name}", where, pool, told)
+        found += wrong or [ok(MANAGER, f"{where} has all {len(wanted)} configs")]
     return found
 
 
-def _configs(item: Object) -> set[str]:
-    """Names in the MIG manager's ConfigMap; none where it can't be read."""
+def _cut_otherwise(
+    about: str, where: str, pool: SlicePoolSettings, told: Mapping[str, tuple[Geometry, ...]]
+) -> list[Diagnosis]:
+    """Configs whose entries cut no GPU as the policy says: forescale would wait for slices that never come."""
+    found = []
+    for config, text in pool.configs.items():
+        cuts = told.get(config, ())
+        if cuts and parse_geometry(text) not in cuts:
+            ways = ", ".join(sorted({str(cut) for cut in cuts}))
+            said = f"{config} cuts a GPU into {ways} by {where}, and into {text} by the policy"
+            remedy = (
+                "correct configs, or give the entry another name and the cut that the policy says"
+            )
+            found.append(error(about, said, remedy))
+    return found
+
+
+def _configs(item: Object) -> dict[str, tuple[Geometry, ...]]:
+    """By name in the MIG manager's ConfigMap, how GPUs are cut, as far as it can be read."""
     try:
         document = yaml.safe_load((item.get("data") or {}).get("config.yaml") or "")
-        return set((document or {}).get("mig-configs") or {})
-    except (yaml.YAMLError, AttributeError, TypeError):
-        return set()
+        configs = dict((document or {}).get("mig-configs") or {})
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError):
+        return {}
+    return {str(name): _geometries(entries) for name, entries in configs.items()}
+
+
+def _geometries(entries: object) -> tuple[Geometry, ...]:
+    found = []
+    for entry in entries if isinstance(entries, list) else ():
+        devices = entry.get("mig-devices") if isinstance(entry, dict) else None
+        if isinstance(devices, dict) and all(isinstance(n, int) for n in devices.values()):
+            found.append(Geometry.of({str(name): count for name, count in devices.items()}))
+    return tuple(found)
 
 
 def _pool(cluster: Cluster, about: str, pool: SlicePoolSettings) -> list[Diagnosis]:

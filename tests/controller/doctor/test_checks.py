@@ -44,6 +44,11 @@ def program(image: str, *args: str, **env: str) -> dict[str, Any]:
     }
 
 
+def status(*groups: str) -> dict[str, Any]:
+    told = ", ".join(f"{{name: {name}}}" for name in groups)
+    return {"data": {"status": f"nodeGroups: [{told}]"}}
+
+
 def node_pool(name: str, after: str = "300s") -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"disruption": {"consolidateAfter": after}}}
 
@@ -143,9 +148,41 @@ def worst(found: list[Diagnosis]) -> list[tuple[str, str]]:
         ),
         pytest.param(
             GROUPED,
-            Cluster(found={"status": ({},)}),
+            Cluster(found={"status": (status("gke-h100"),)}),
             [("unknown", "it runs where its flags can't be seen, as a cloud's own does")],
             id="a cloud's own",
+        ),
+        pytest.param(
+            GROUPED,
+            Cluster(
+                found={
+                    "deployments": (program(CA, "--bypassed-scheduler-names=x", *BOTH_FLAGS),),
+                    "status": (status("a-h100", "b-h100"),),
+                }
+            ),
+            [
+                (
+                    "error",
+                    "node_group h100 names no group of the cluster-autoscaler's, or several",
+                )
+            ],
+            id="a group that can't be told",
+        ),
+        pytest.param(
+            GROUPED,
+            Cluster(
+                found={
+                    "deployments": (program(CA, "--bypassed-scheduler-names=x", *BOTH_FLAGS),),
+                    "status": ({"data": {"status": "hello"}},),
+                }
+            ),
+            [
+                (
+                    "error",
+                    "kube-system/cluster-autoscaler-status: neither YAML nor the older text",
+                )
+            ],
+            id="a status that can't be read",
         ),
     ],
 )
@@ -188,6 +225,25 @@ OWN = {"karpenter.sh/nodepool": "h100"}
 )
 def test_gpus_on_nodes(nodes: tuple[dict[str, Any], ...], wrong: list[tuple[str, str]]) -> None:
     assert worst(gpus.check(Cluster(found={"nodes": nodes}), POOLED)) == wrong
+
+
+def test_taints_that_placeholders_do_not_tolerate() -> None:
+    """Headroom for such nodes brings none. One that only some have may be of a node that starts."""
+    nodes = [node(name, OWN, nvidia_com__gpu="8") for name in ("a", "b")]
+    for made, more in zip(nodes, ((), ("starting",)), strict=True):
+        keys = ("nvidia.com/gpu", "dedicated", *more)
+        made["spec"] = {"taints": [{"key": key, "effect": "NoSchedule"} for key in keys]}
+    found = [
+        item
+        for item in gpus.check(Cluster(found={"nodes": tuple(nodes)}), POOLED)
+        if item.level is not Level.OK
+    ]
+    assert [(item.found, item.remedy) for item in found] == [
+        (
+            "its nodes have the taint dedicated, which placeholders do not tolerate",
+            "add dedicated to engine.nodes.pools.h100.taints",
+        )
+    ]
 
 
 def test_slices_behind_a_gpu_label_are_taken_for_a_broken_node() -> None:

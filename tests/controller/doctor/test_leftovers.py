@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from autoscaler.config import Settings
+from autoscaler.config.settings import LeaderSettings
 from autoscaler.controller.doctor import leftovers
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
@@ -75,3 +77,10 @@ def test_headroom_that_nobody_lowers(
 def test_a_node_that_stays_cordoned(text: str | None, settings: Settings, told: bool) -> None:
     found = worst(leftovers.check(Cluster(found={"nodes": (node(text),)}), settings))
     assert bool(found) == told
+
+
+def test_headroom_without_a_lease_is_swept_away() -> None:
+    alone = replace(policy(), leader=LeaderSettings(enabled=False))
+    ((level, said),) = worst(leftovers.check(Cluster(), alone))
+    assert (level, "while no Lease is renewed" in said) == ("warning", True)
+    assert leftovers.check(Cluster(), replace(Settings(), leader=alone.leader)) == []

@@ -29,6 +29,12 @@ MAP = {
 }
 
 
+def cuts(*devices: str) -> dict[str, Any]:
+    """The ConfigMap, with these `mig-devices` under the policy's only name."""
+    entries = ", ".join(f"{{devices: all, mig-enabled: true, mig-devices: {d}}}" for d in devices)
+    return {**MAP, "data": {"config.yaml": f"{{version: v1, mig-configs: {{ones: [{entries}]}}}}"}}
+
+
 def node(slices_: int = 14, **labels: str) -> dict[str, Any]:
     return {
         "metadata": {"name": "n1", "labels": {**GOOD, **labels}},
@@ -47,8 +53,20 @@ def seen(
     return Cluster(found=found)
 
 
-def test_a_pool_as_it_should_be() -> None:
-    assert worst(slices.check(seen(node()), ON)) == []
+@pytest.mark.parametrize(
+    "config",
+    [
+        MAP,
+        cuts("{1g.10gb: 7}"),
+        # One name for several kinds of GPU, as the operator's own all-balanced is.
+        cuts("{1g.10gb: 7}", "{1g.5gb: 7}"),
+        # What can't be read is not wrong.
+        cuts("[1g.10gb]"),
+        cuts("{1g.10gb: many}"),
+    ],
+)
+def test_a_pool_as_it_should_be(config: dict[str, Any]) -> None:
+    assert worst(slices.check(seen(node(), maps=(config,)), ON)) == []
 
 
 @pytest.mark.parametrize(
@@ -57,6 +75,10 @@ def test_a_pool_as_it_should_be() -> None:
         pytest.param(seen(), "warning", "no node has its labels", id="none"),
         pytest.param(seen(node(strategy="x"), strategy="single"), "error", "strategy is single", id="single"),
         pytest.param(seen(node(), maps=({**MAP, "data": {}},)), "error", "has no ones", id="configs"),
+        pytest.param(
+            seen(node(), maps=(cuts("{3g.40gb: 2}"),)), "error",
+            "ones cuts a GPU into 2x3g.40gb by ConfigMap gpu-operator/mine, and into 7x1g.10gb by", id="cut otherwise",
+        ),
         pytest.param(seen(node(), maps=()), "unknown", "is not known", id="no ConfigMap"),
         pytest.param(
             seen(node(**{"karpenter.sh/nodepool": "mig"})), "error", "a node autoscaler copies it", id="grown"
