@@ -267,3 +267,36 @@ def test_templates_go_no_further_than_slices(tmp_path: Path, slices: str, said: 
     with pytest.raises(ConfigError) as refused:
         load(path)
     assert said in str(refused.value.problems[0])
+
+
+MIG_POOL = "{labels: {pool: mig}, gpu: A100-80GB, configs: {ones: 7x1g.10gb}}"
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (
+            f"slices: {{pools: {{a: {MIG_POOL}, b: {MIG_POOL}}}}}",
+            "slices.pools.b.labels: the same as those of a, must tell its nodes from every other",
+        ),
+        (
+            f"slices: {{pools: {{a: {MIG_POOL}}}}}, "
+            "nodes: {pools: {n: {labels: {pool: mig}, max_headroom: 8}}}",
+            "slices.pools.a.labels: those of engine.nodes.pools.n, which a node autoscaler grows",
+        ),
+    ],
+)
+def test_slice_pools_are_told_apart_and_grown_by_nobody(
+    tmp_path: Path, engine: str, said: str
+) -> None:
+    (problem,) = problems(tmp_path, f"engine: {{{engine}}}")
+    assert problem.startswith(f"policy.yaml: engine.{said}")
+
+
+def test_a_fixed_node_pool_may_be_a_slice_pool(tmp_path: Path) -> None:
+    pools = "{n: {labels: {pool: mig}, max_headroom: 0, fixed: true}}"
+    load(
+        write(
+            tmp_path, f"engine: {{slices: {{pools: {{a: {MIG_POOL}}}}}, nodes: {{pools: {pools}}}}}"
+        )
+    )

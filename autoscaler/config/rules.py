@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from urllib.parse import urlsplit
 
+from autoscaler.config.pool_rules import grown_by_nobody, told_apart
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.geometry import parse_geometry, realise
@@ -171,6 +172,7 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
     yield from _positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
     yield from _nodes(engine.nodes)
     yield from slice_problems(engine.slices)
+    yield from grown_by_nobody(engine)
     yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
     yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
     yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
@@ -192,17 +194,9 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
         )
     if nodes.foreign_allowance is not None:
         yield from _whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
-    alike: dict[tuple[object, ...], str] = {}
     for name, pool in nodes.pools.items():
         yield from _pool(f"{where}.pools.{name}", name, pool)
-        key = (pool.resource, *sorted(pool.labels.items()))
-        if key in alike:
-            yield Problem(
-                f"{where}.pools.{name}.labels",
-                f"the same as those of {alike[key]}",
-                "must tell its nodes from every other pool's",
-            )
-        alike[key] = name
+    yield from told_apart(where, {name: (p.resource, p.labels) for name, p in nodes.pools.items()})
 
 
 def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
@@ -228,6 +222,7 @@ def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
         )
     for name, pool in slices.pools.items():
         yield from _slice_pool(f"{where}.pools.{name}", name, pool)
+    yield from told_apart(where, {name: ("", pool.labels) for name, pool in slices.pools.items()})
 
 
 def _slice_pool(where: str, name: str, pool: SlicePoolSettings) -> Iterator[Problem]:
