@@ -15,6 +15,10 @@ from autoscaler.core.nodes.placement import Taint
 Object = Mapping[str, Any]
 INSUFFICIENT = "InsufficientCapacityError"
 LEAVING_TAINTS = frozenset({"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"})
+TROUBLES = frozenset(
+    {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}
+)
+"""Conditions of a CapacityBuffer or a Deployment that brings no node: a quota, a webhook, a template that is wrong."""
 # What cloud providers call it in a NodeClaim's condition: InsufficientCapacity, InsufficientInstanceCapacity,
 # QuotaExceeded, ZonalAllocationFailed ...
 REFUSALS = ("insufficient", "quota", "outofcapacity", "allocationfailed", "limitexceeded")
@@ -82,6 +86,8 @@ class HeadroomView:
     pool: str
     replicas: int
     digest: str
+    trouble: str | None = None
+    """Why it asks for nothing, as its status says; None: it says nothing of the kind."""
 
 
 def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
@@ -166,6 +172,7 @@ def headroom(raw: Object) -> HeadroomView | None:
         pool=pool,
         replicas=int((raw.get("spec") or {}).get("replicas") or 0),
         digest=str((metadata.get("annotations") or {}).get(DIGEST_ANNOTATION, "")),
+        trouble=_trouble(raw.get("status") or {}),
     )
 
 
@@ -178,6 +185,15 @@ def extended(resources: Mapping[str, Any] | None) -> dict[str, int]:
 def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """All of `wanted` are there."""
     return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _trouble(status: Object) -> str | None:
+    for condition in status.get("conditions") or ():
+        kind = str(condition.get("type"))
+        if (kind, condition.get("status")) in TROUBLES:
+            told = [str(condition[key]) for key in ("reason", "message") if condition.get(key)]
+            return ": ".join([kind, *told])
+    return None
 
 
 def _since(status: Object, kind: str) -> float | None:

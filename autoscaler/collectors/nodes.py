@@ -149,6 +149,12 @@ class NodeCollector:
             other_units=self._elsewhere(pool.resource),
             taints=_common_taints(nodes),
             headroom=self._headroom(name, pool),
+            trouble=tuple(
+                (backend, own.trouble)
+                for backend, mirror in self._objects.items()
+                for own in mirror.objects.values()
+                if own.pool == name and own.trouble is not None
+            ),
             stale=self._stale(pool, now_s),
         )
 

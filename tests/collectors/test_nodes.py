@@ -331,6 +331,29 @@ async def test_headroom_is_what_our_objects_ask_for_and_a_buffer_needs_its_api()
     assert (await seen(api)).headroom[0] == (Backend.PLACEHOLDER, DIFFERS)
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "told"),
+    [
+        ("ReadyForProvisioning", "False", True),
+        ("ReadyForProvisioning", "True", False),
+        ("LimitedByQuotas", "True", True),
+        ("LimitedByQuotas", "False", False),
+        ("ReplicaFailure", "True", True),
+        ("Available", "False", False),
+    ],
+)
+def test_an_object_that_asks_for_nothing_says_why(kind: str, status: str, told: bool) -> None:
+    condition = {"type": kind, "status": status, "reason": "Because", "message": "of a quota"}
+    raw = {
+        "metadata": {"name": "h100", "labels": {"forescale.io/headroom": "h100"}},
+        "spec": {"replicas": 2},
+        "status": {"conditions": [condition]},
+    }
+    seen = node_views.headroom(raw)
+    assert seen is not None
+    assert seen.trouble == (f"{kind}: Because: of a quota" if told else None)
+
+
 async def test_headroom_that_is_not_listed_yet_is_no_missing_back_end() -> None:
     """At a start it comes a moment after the nodes: NodeBackendMissing was told each time."""
     async with looking(ClusterApi()) as collector:

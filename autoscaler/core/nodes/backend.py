@@ -61,9 +61,15 @@ def choose(
     since_s = now_s if state.unmet_since_s is None else state.unmet_since_s
     state = replace(state, unmet_since_s=since_s)
     waited_s = now_s - since_s
+    trouble = dict(given.trouble).get(current)
     if waited_s < max(SHORTEST_PROOF_S, PROOF_LEADS * lead_s):
-        return Chosen(state=state)
+        if trouble is None:
+            return Chosen(state=state)
+        text = f"the {current.value} of {units} units asks for nothing: {trouble}"
+        return Chosen(state=state, findings=((Reason.NODE_BACKEND_UNPROVEN, text),))
     text = f"{units} units were asked for {waited_s:.0f} s ago through {current.value} and no node is on its way"
+    if trouble is not None:
+        text += f" ({trouble})"
     if len(untried) > 1:
         state = replace(
             state,

@@ -94,6 +94,8 @@ class PoolInput:
     """On each of its nodes, as far as there are any."""
     headroom: tuple[tuple[Backend, int], ...] = ()
     """Units that each back-end's object asks for now; a back-end that is missing here is not served by this cluster."""
+    trouble: tuple[tuple[Backend, str], ...] = ()
+    """By back-end, why its object asks for nothing, as its status says."""
     stale: str | None = None
     """Why this is not to be trusted, as a sentence; None: it is up to date."""
 

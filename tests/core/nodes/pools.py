@@ -154,6 +154,7 @@ class World:
     stock_outs: dict[str, StockOut] = field(default_factory=dict)
     foreign: dict[str, int | None] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    trouble: tuple[tuple[Backend, str], ...] = ()
     left: list[PoolInput] = field(default_factory=list)
     """Of pools that the policy does not name."""
     served: tuple[tuple[Backend, int], ...] = BOTH
@@ -181,6 +182,7 @@ class World:
                 stock_out=self.stock_outs.get(name),
                 foreign_units=self.foreign.get(name, 0),
                 headroom=self.written.get(name, self.served),
+                trouble=self.trouble,
                 stale=self.stale.get(name),
             )
             for name in self.pools

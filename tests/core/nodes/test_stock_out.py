@@ -127,6 +127,24 @@ def test_a_back_end_that_brings_no_node_gives_way_to_the_next() -> None:
     assert decided(world.run(3600.0)).backend is Backend.PLACEHOLDER
 
 
+def test_what_the_object_says_of_itself_is_told_at_once() -> None:
+    """A quota, a webhook: nobody has to wait for ten minutes to hear of it."""
+    why = "ReplicaFailure: FailedCreate: exceeded quota"
+    world = World(
+        workloads=[Workload(ahead_rps=(60.0, 70.0))],
+        served=((Backend.PLACEHOLDER, 0),),
+        trouble=((Backend.PLACEHOLDER, why),),
+    )
+    assert decided(world.run()).findings == (
+        (
+            Reason.NODE_BACKEND_UNPROVEN,
+            f"the placeholder of 5 units asks for nothing: {why}",
+        ),
+    )
+    ((_, message),) = decided(world.run(1200.0)).findings
+    assert message.endswith(f"through placeholder and no node is on its way ({why})")
+
+
 def test_a_node_on_its_way_is_proof_enough() -> None:
     world = World(
         workloads=[Workload(ahead_rps=(60.0, 70.0))],
