@@ -37,6 +37,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import demanded, members, offers, rollout, room
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
+from autoscaler.core.slices.step import in_force
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, WorkloadState
 from autoscaler.core.survival import Loss
@@ -121,7 +122,7 @@ class DecisionEngine:
                 actions=plan.actions(
                     tick_input.workloads,
                     decided,
-                    emptied=self._emptied(),
+                    emptied=self._emptied(now_s),
                     staying=() if broken else nodes_that_stay(tick_input, self._config),
                 )
             ),
@@ -318,9 +319,9 @@ class DecisionEngine:
         self._state = replace(self._state, slices=replace(self._state.slices, demands=asked.states))
         return replace(slices, kept=asked.kept), ()
 
-    def _emptied(self) -> tuple[str, ...]:
-        """Nodes that the packing would have empty."""
-        found = self._state.slices.plan
+    def _emptied(self, now_s: float) -> tuple[str, ...]:
+        """Nodes that the packing would have empty; a plan from before slices were turned off is still remembered."""
+        found = in_force(self._state.slices.plan, now_s)
         return found.emptied if found is not None else ()
 
     def _floor(self, given: WorkloadInput, now_s: float) -> int:

@@ -45,7 +45,7 @@ def step(
     given, now_s = tick_input.slices, tick_input.now_s
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
-    plan = _kept(tick_input.slice_plan or state.plan, now_s)
+    plan = in_force(tick_input.slice_plan or state.plan, now_s)
     joined = join(
         tick_input.workloads,
         decisions,
@@ -146,5 +146,6 @@ def _pools(
     ), tuple(item.state for item in moved)
 
 
-def _kept(plan: SlicePlan | None, now_s: float) -> SlicePlan | None:
-    return plan if plan is not None and now_s - plan.made_at_s < PLAN_LASTS_S else None
+def in_force(plan: SlicePlan | None, now_s: float) -> SlicePlan | None:
+    """A plan that still says something; one from after now is from before the clock was set back."""
+    return plan if plan is not None and abs(now_s - plan.made_at_s) < PLAN_LASTS_S else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from autoscaler.codec import decode, encode
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.reasons import Reason
@@ -18,6 +20,8 @@ from autoscaler.core.slices.observed import (
     SlicesInput,
 )
 from autoscaler.core.slices.settings import SliceSettings, SlicesMode
+from autoscaler.core.slices.state import SlicesState
+from autoscaler.core.slices.step import in_force
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import ActionResult, Outcome, TickInput, TickRecord, TickResult
 from autoscaler.engine import DecisionEngine
@@ -132,6 +136,25 @@ def test_a_node_is_cut_as_a_plan_wants_it() -> None:
     frozen = replace(given, now_s=given.now_s + 30.0, frozen="an incident")
     held = routed.engine.tick(frozen).slices
     assert (held.actions, held.pools[0].reason) == ((), Reason.MIG_HELD)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "counts"),
+    [(0.0, True), (899.0, True), (900.0, False), (-60.0, True), (-7200.0, False)],
+)
+def test_a_plan_says_something_for_a_quarter_of_an_hour(age_s: float, counts: bool) -> None:
+    plan = SlicePlan(made_at_s=START_S - age_s)
+    assert in_force(plan, START_S) == (plan if counts else None)
+
+
+def test_a_plan_from_before_slices_were_turned_off_steers_no_pods() -> None:
+    """It is in the checkpoint; weeks later its nodes are others' or gone."""
+    engine = DecisionEngine(EngineConfig())
+    for age_s, emptied in ((0.0, ("n2",)), (1e6, ())):
+        plan = SlicePlan(made_at_s=START_S - age_s, emptied=("n2",))
+        engine.restore(EngineState(slices=SlicesState(plan=plan)))
+        engine.tick(TickInput(now_s=START_S, workloads=()))
+        assert engine._emptied(START_S) == emptied
 
 
 def test_a_journal_and_a_checkpoint_hold_all_of_it() -> None:
