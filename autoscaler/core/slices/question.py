@@ -334,8 +334,13 @@ def _less_misplaced(draft: _Draft, workload: Workload) -> Workload:
 
 
 def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[PoolInput]) -> None:
-    """Pods on nodes of pools with one geometry; nodes are known by the names that the pods have."""
-    where = {node.name: item.pool for item in pools for node in item.nodes}
+    """Pods on nodes of pools with one geometry. Those on a node that leaves are asked for elsewhere."""
+    where = {
+        node.node or node.name: item.pool
+        for item in pools
+        for node in item.nodes
+        if not node.leaving
+    }
     by_node: dict[tuple[str, str], Counter[str]] = {}
     for given in inputs:
         name, needs = str(given.spec.id), given.spec.node_needs
@@ -359,3 +364,7 @@ def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[P
                 replicas=tuple(sorted(replicas.items())),
             )
         )
+    for cell, count in Counter(cell for _, cell in by_node).items():
+        # What is in use is there, also while a device plugin that starts anew shows nothing.
+        known = draft.ground.cells[cell]
+        draft.ground.cells[cell] = replace(known, gpus=max(known.gpus, count))
