@@ -24,6 +24,7 @@ from autoscaler.core.slices.observed import (
     MigState,
     SliceNode,
     SlicePlan,
+    SlicePoolDecision,
     SlicesInput,
 )
 from autoscaler.core.slices.question import question
@@ -282,6 +283,8 @@ def test_a_workload_that_is_only_recommended_for_keeps_its_pods() -> None:
         {"leaving": True},
         {"config": "by-hand"},
         {"holders": None},
+        {"state": MigState.FAILED},
+        {"state": MigState.FAILED, "cordoned": True, "mark": Mark(before=ONES, after=THREES)},
     ],
 )
 def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, object]) -> None:
@@ -310,6 +313,22 @@ def test_a_pod_that_holds_several_slices_takes_as_many() -> None:
     theirs = node("n1", holders=(Holder(pod="their/p", shape="1g.10gb", count=5),))
     assert planned(record([theirs], workload("a", "1g.10gb", 9))).infeasible is None
     assert planned(record([theirs], workload("a", "1g.10gb", 10))).infeasible is not None
+
+
+def test_a_node_that_is_stuck_is_not_counted_on() -> None:
+    """It stays cordoned until a person has looked: replicas that are planned on it would wait for as long."""
+    moving = node("n1", cordoned=True, mark=Mark(before=ONES, after=THREES))
+    tick = record([moving], workload("a", "3g.40gb", 3))
+    assert planned(tick).infeasible is None
+    pool = SlicePoolDecision(pool="mig", reason=Reason.MIG_STUCK, message="", node="n1")
+    slices = replace(tick.result.slices, pools=(pool,))
+    stuck = replace(tick, result=replace(tick.result, slices=slices))
+    assert planned(stuck).infeasible is not None
+
+
+def test_pods_that_run_on_a_node_whose_change_failed_keep_their_slices() -> None:
+    failed = node("n1", "team/a-0:1g.10gb", state=MigState.FAILED)
+    assert planned(record([failed], workload("a", "1g.10gb", 1, pods=1))).infeasible is None
 
 
 def test_a_node_that_is_being_cut_counts_as_what_it_will_be() -> None:

@@ -17,10 +17,11 @@ from autoscaler.core.packing.nodes import IdleGpu, recuts
 from autoscaler.core.packing.plan import PackingPlan
 from autoscaler.core.packing.problem import HeldGpu, PackingProblem, Variant, Workload
 from autoscaler.core.packing.turns import first_turn
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, spare, wanted
-from autoscaler.core.slices.observed import GroupDecision, SliceNode, SlicePlan
+from autoscaler.core.slices.observed import GroupDecision, MigState, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.core.slices.spread import (
@@ -97,7 +98,8 @@ def question(
     if any(not item.pods_known for item in record.input.workloads):
         return None
     kept = {item.name: item.amount for item in record.result.slices.kept} if keeps else {}
-    usable = [node for node in given.nodes if _usable(node, config)]
+    stuck = {one.node for one in record.result.slices.pools if one.reason is Reason.MIG_STUCK}
+    usable = [node for node in given.nodes if node.name not in stuck and _usable(node, config)]
     needs = [item.spec.node_needs for item in record.input.workloads]
     ground = lay_out(
         usable,
@@ -197,6 +199,8 @@ def _usable(node: SliceNode, config: EngineConfig) -> bool:
         and node.holders is not None
         # One that is being cut anew counts as what it will be; one that a person cordoned is theirs.
         and (not node.cordoned or node.mark is not None)
+        # Where it failed there may be no slice at all; pods that run on one keep it.
+        and (node.state is not MigState.FAILED or bool(node.holders))
         and _is_as_told(node, pool)
     )
 
