@@ -11,6 +11,7 @@ from autoscaler.core.types import Severity, WorkloadId
 
 COMPONENT = "forescale"
 LONGEST_MESSAGE = 1000
+LONGEST_NAME = 240
 
 
 class EventWriter:
@@ -64,7 +65,7 @@ def event(
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{workload.name}.{digest}", "namespace": workload.namespace},
+        "metadata": {"name": f"{_short(workload.name)}.{digest}", "namespace": workload.namespace},
         "involvedObject": {
             "apiVersion": api_version,
             "kind": workload.kind,
@@ -82,3 +83,8 @@ def event(
         "reportingComponent": COMPONENT,
         "reportingInstance": instance,
     }
+
+
+def _short(name: str) -> str:
+    """A node may be called as long as an Event may."""
+    return name[:LONGEST_NAME].rstrip("-.")

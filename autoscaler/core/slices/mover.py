@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.begin import Kept, empty, first, noted, shows
 from autoscaler.core.slices.observed import (
-    CONFIG_LABEL,
     MigAction,
     MigState,
     MigStep,
@@ -27,6 +26,7 @@ from autoscaler.core.slices.observed import (
 )
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves
+from autoscaler.core.slices.told import at_rest, decision, held, words
 
 EMPTY_WITHIN_S = 300.0
 """A node that is not confirmed to be empty by then goes back: it holds capacity that nobody can use."""
@@ -76,21 +76,12 @@ def move(
     state = noted(state, wanted, known, now_s)
     state = replace(state, backoffs=tuple(b for b in state.backoffs if _lasts(b, now_s)))
     if hold is not None:
-        return Moved(
-            decision=SlicePoolDecision(
-                pool=name,
-                reason=Reason.MIG_HELD,
-                message=f"held: {hold}",
-                node=state.change.node if state.change else None,
-                configs=configs,
-            ),
-            state=state,
-        )
+        return Moved(decision=held(name, state.change, hold, configs), state=state)
     change, kept = state.change or _found(nodes, now_s), tuple[Kept, ...]()
     if change is None and settings.mode is SlicesMode.AUTO:
         change, kept = first(known, state, pool, settings, now_s)
     if change is None:
-        return Moved(decision=_at_rest(name, state, kept, configs), state=state)
+        return Moved(decision=at_rest(name, state, kept, configs), state=state)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(
@@ -114,10 +105,10 @@ def move(
             expected=node.config,
             config=after.config,
             reason=Reason.MIG_CHANGING,
-            message=_words(shown),
+            message=words(shown),
         )
     return Moved(
-        decision=_decision(name, shown, after.change is None, configs),
+        decision=decision(name, shown, after.change is None, configs),
         state=replace(state, change=after.change),
         action=action,
     )
@@ -303,7 +294,7 @@ def _failed(change: NodeChange, node: SliceNode, now_s: float) -> bool:
     return node.state is MigState.FAILED and told
 
 
-# ---------------------------------------------------------------- what is left alone, and in which words
+# ---------------------------------------------------------------- what is left alone
 
 
 def _lasts(backoff: Backoff, now_s: float) -> bool:
@@ -320,72 +311,3 @@ def _backed_off(state: PoolMoves, node: str, settings: SliceSettings, now_s: flo
     others = tuple(b for b in state.backoffs if b.node != node)
     new = Backoff(node=node, until_s=now_s + wait_s, failures=failures + 1)
     return replace(state, backoffs=(*others, new))
-
-
-def _words(change: NodeChange) -> str:
-    way = f"{change.node} from {change.before} to {change.after}"
-    return {
-        Phase.EMPTYING: f"{way}: cordoned, to be confirmed as empty",
-        Phase.APPLYING: f"{way}: the MIG manager is at work",
-        Phase.RESTORING: f"{way}: back to {change.before}, because {change.failed}",
-        Phase.RETURNING: f"{way}: {change.failed or 'done'}",
-        Phase.STUCK: f"{way}: {change.failed}, and {change.before} did not come back either; it stays cordoned "
-        f"until its MIG manager has done what {CONFIG_LABEL} says (see its log, then set another value), or somebody "
-        "uncordons it",
-    }[change.phase]
-
-
-def _decision(
-    name: str, change: NodeChange, over: bool, configs: tuple[tuple[str, int], ...]
-) -> SlicePoolDecision:
-    reason, message = Reason.MIG_CHANGING, _words(change)
-    findings: tuple[tuple[Reason, str, str], ...] = ()
-    if change.phase is Phase.STUCK:
-        reason = Reason.MIG_STUCK
-        findings = ((reason, change.node, message),)
-    elif change.phase is Phase.RETURNING and change.failed is None:
-        reason = Reason.MIG_CHANGED
-    elif change.failed is not None:
-        reason = Reason.MIG_FAILED
-        findings = ((reason, change.node, message),)
-    return SlicePoolDecision(
-        pool=name,
-        reason=reason,
-        message=message,
-        node=None if over else change.node,
-        configs=configs,
-        findings=findings,
-    )
-
-
-def _at_rest(
-    name: str,
-    state: PoolMoves,
-    kept: tuple[Kept, ...],
-    configs: tuple[tuple[str, int], ...],
-) -> SlicePoolDecision:
-    if not state.wanted:
-        message = "its nodes are cut as they are needed"
-        return SlicePoolDecision(
-            pool=name, reason=Reason.MIG_STEADY, message=message, configs=configs
-        )
-    if kept:
-        message = "; ".join(f"{_wish(k.node, k.config)}: {k.why}" for k in kept[:3])
-    else:
-        message = ", ".join(_wish(item.node, item.config) for item in state.wanted[:3])
-        message += "; engine.slices.mode is recommend, so nothing is written"
-    return SlicePoolDecision(
-        pool=name,
-        reason=Reason.MIG_WANTED,
-        message=message,
-        configs=configs,
-        findings=tuple(
-            (Reason.MIG_HELD, k.node, f"{_wish(k.node, k.config)}, and not touched: {k.why}")
-            for k in kept
-            if k.person
-        ),
-    )
-
-
-def _wish(node: str, config: str) -> str:
-    return f"{node} is wanted as {config}"

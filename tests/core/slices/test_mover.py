@@ -219,6 +219,10 @@ def test_what_holds_stops_a_change_where_it_is() -> None:
     site.hold = "all scaling is frozen: an incident"
     moved = site.step(30)
     assert (moved.decision.reason, site.applies) == (Reason.MIG_HELD, 0)
+    # It stays cordoned meanwhile, and somebody should know.
+    ((reason, node, message),) = moved.decision.findings
+    assert (reason, node) == (Reason.MIG_HELD, "n1")
+    assert message.endswith("to be confirmed as empty; held: all scaling is frozen: an incident")
     site.hold = None
     site.step(8)
     assert site.machines["n1"].mark is None or site.applies <= 1
