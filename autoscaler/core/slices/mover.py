@@ -162,6 +162,8 @@ def _advanced(
     now_s: float,
 ) -> _Next:
     if change.phase is Phase.RETURNING:
+        if not change.relabelled and node.config not in (change.before, change.after):
+            change = replace(change, since_s=now_s, relabelled=True, pending_seen=False)
         return _returned(change, node, settings, now_s)
     change = replace(change, cordon_seen=change.cordon_seen or node.cordoned)
     if change.cordon_seen and not node.cordoned:

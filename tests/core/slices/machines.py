@@ -43,6 +43,8 @@ class Machine:
     leaving: bool = False
     offers: Geometry | None = None
     """Slices that its device plugin offers, whatever was applied; None: those that were."""
+    opened_at_work: bool = False
+    """It was uncordoned by forescale while the MIG manager was rebuilding its slices."""
     touched_in_use: bool = False
     """Its slices were rebuilt, or asked to be by forescale, while a pod held one."""
 
@@ -139,6 +141,7 @@ class Site:
             machine.cordoned = True
             machine.mark = Mark(before=action.expected, after=action.config)
         elif action.step is MigStep.UNCORDON:
+            machine.opened_at_work |= machine.cordoned and machine.work_left is not None
             machine.cordoned, machine.mark = False, None
         else:
             if self.checked and (not machine.cordoned or machine.mark is None or machine.pods):
