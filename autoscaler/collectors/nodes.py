@@ -296,8 +296,9 @@ def _status(
     units, usable_s = node.allocatable.get(resource, 0), node.usable_s.get(resource)
     usable = units > 0 and node.ready_s is not None
     broken = not usable and (usable_s is not None or now_s - node.created_s > STARTING_S)
-    # Of a node that was of use when first seen, it is not known since when; one that is broken has no lead time.
-    timed = claim is not None and resource not in node.found and not broken
+    # Of a node that was of use when first seen, it is not known since when; one that is or was broken has no lead time.
+    late = usable_s is not None and usable_s - node.created_s > STARTING_S
+    timed = claim is not None and resource not in node.found and not broken and not late
     return NodeStatus(
         name=claim.name if claim else node.name,
         requested_s=claim.requested_s if claim is not None and timed else None,

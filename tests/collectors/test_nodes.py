@@ -180,6 +180,11 @@ async def test_a_node_of_no_use_is_starting_for_an_hour() -> None:
         await collector._clock.sleep(3600.0)
         (status,) = collector.observe()[0].nodes
         assert (status.requested_s, status.broken) == (None, True)
+        # Somebody mends it: that took an hour, the node did not.
+        api.put("/api/v1/nodes/n1", node())
+        await collector.read_once()
+        (status,) = collector.observe()[0].nodes
+        assert (status.requested_s, status.broken, status.units) == (None, False, 8)
 
 
 async def test_another_device_plugin_makes_a_node_of_no_use_for_gpus() -> None:
