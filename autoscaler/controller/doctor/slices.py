@@ -21,6 +21,8 @@ from autoscaler.errors import UnknownGpu
 Object = Mapping[str, Any]
 MANAGER = "MIG manager"
 DRA_DRIVER = "gpu.nvidia.com"
+STRATEGY_LABEL = "nvidia.com/mig.strategy"
+SHARING_SUFFIX = ".sharing-strategy"
 # By which a node autoscaler's nodes are known: it copies a node as the template for new ones.
 GROWN_LABELS = (
     "karpenter.sh/nodepool",
@@ -160,6 +162,7 @@ def _node(about: str, node: Object, pool: SlicePoolSettings) -> list[Diagnosis]:
     if not labels.get(STATE_LABEL):
         remedy = "install the GPU Operator's MIG manager there"
         found.append(error(about, f"node {name}: no MIG manager tells its state", remedy))
+    found += _offered_otherwise(about, name, labels)
     config = str(labels.get(CONFIG_LABEL, ""))
     if config not in pool.configs:
         text = (
@@ -171,6 +174,25 @@ def _node(about: str, node: Object, pool: SlicePoolSettings) -> list[Diagnosis]:
     if view.slices != pool.slices_of(config):
         text = f"node {name} is {config} and offers {view.slices}, the policy says {pool.slices_of(config)}"
         remedy = "correct configs or gpus_per_node, or look at the node's device plugin"
+        found.append(error(about, text, remedy))
+    return found
+
+
+def _offered_otherwise(about: str, name: str, labels: Mapping[str, Any]) -> list[Diagnosis]:
+    """What GPU feature discovery tells of the device plugin there: slices must have names and pods of their own."""
+    found = []
+    strategy = labels.get(STRATEGY_LABEL, "mixed")
+    if strategy != "mixed":
+        text = f"node {name}: its MIG strategy is {strategy} ({STRATEGY_LABEL})"
+        found.append(error(about, text, "set the strategy of its device plugin to mixed"))
+    shared = {
+        str(value)
+        for key, value in labels.items()
+        if key.startswith("nvidia.com/") and key.endswith(SHARING_SUFFIX) and value != "none"
+    }
+    if shared:
+        text = f"node {name}: its device plugin lets several pods share one device ({', '.join(sorted(shared))})"
+        remedy = "leave sharing out of its device plugin's config: a slice is of one pod here"
         found.append(error(about, text, remedy))
     return found
 

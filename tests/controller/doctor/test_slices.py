@@ -22,6 +22,8 @@ GOOD = {
     "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB",
     "nvidia.com/mig.config": "ones",
     "nvidia.com/mig.config.state": "success",
+    "nvidia.com/mig.strategy": "mixed",
+    "nvidia.com/gpu.sharing-strategy": "none",
 }
 MAP = {
     "metadata": {"namespace": "gpu-operator", "name": "mine"},
@@ -91,6 +93,13 @@ def test_a_pool_as_it_should_be(config: dict[str, Any]) -> None:
         ),
         pytest.param(
             seen(node(**{"nvidia.com/mig.config": "hand"})), "warning", "is hand, which configs", id="unnamed"
+        ),
+        pytest.param(
+            seen(node(**{"nvidia.com/mig-1g.10gb.sharing-strategy": "time-slicing"})), "error",
+            "lets several pods share one device (time-slicing)", id="shared",
+        ),
+        pytest.param(
+            seen(node(**{"nvidia.com/mig.strategy": "single"})), "error", "strategy is single (nvidia", id="its own"
         ),
         pytest.param(seen(node(7)), "error", "offers 7x1g.10gb, the policy says 14x1g.10gb", id="fewer"),
     ],
