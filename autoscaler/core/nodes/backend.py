@@ -58,7 +58,7 @@ def choose(
     met = free_units(given.nodes) >= units or coming(given.nodes) > 0
     if met or units == 0 or state.stock.until_s is not None:
         return Chosen(state=replace(state, unmet_since_s=None))
-    since_s = now_s if state.unmet_since_s is None else state.unmet_since_s
+    since_s = now_s if state.unmet_since_s is None else min(state.unmet_since_s, now_s)
     state = replace(state, unmet_since_s=since_s)
     waited_s = now_s - since_s
     trouble = dict(given.trouble).get(current)

@@ -26,7 +26,8 @@ def noted(
     state: PoolMoves, wanted: Mapping[str, str], nodes: Mapping[str, SliceNode], now_s: float
 ) -> PoolMoves:
     """With what is wanted now, and since when."""
-    since = {(item.node, item.config): item.since_s for item in state.wanted}
+    # Never after now: the clock may have been set back.
+    since = {(item.node, item.config): min(item.since_s, now_s) for item in state.wanted}
     return replace(
         state,
         wanted=tuple(

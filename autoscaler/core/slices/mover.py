@@ -141,6 +141,10 @@ def _reconsidered(
     change: NodeChange, wanted: Mapping[str, str], settings: SliceSettings, now_s: float
 ) -> NodeChange:
     """A node whose label is not written yet goes back where it is not to be cut any more."""
+    # Where the clock was set back, no phase began after now: it would last as much longer.
+    change = replace(change, since_s=min(change.since_s, now_s))
+    if change.empty_since_s is not None:
+        change = replace(change, empty_since_s=min(change.empty_since_s, now_s))
     if change.phase is not Phase.EMPTYING:
         return change
     if settings.mode is not SlicesMode.AUTO:

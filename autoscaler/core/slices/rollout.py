@@ -59,7 +59,9 @@ def follow(
     if status.image != mark.image:
         why = f"somebody has changed its image to {status.image} meanwhile"
         return _settle(given, mark, _end(mark), why, now_s, hold)
-    passed_s = max(0.0, now_s - mark.at_s)
+    passed_s = now_s - mark.at_s
+    # Written before the clock was set back: neither new nor overdue.
+    passed_s = SETTLE_S if passed_s < -SETTLE_S else max(0.0, passed_s)
     if _finished(given) and passed_s >= SETTLE_S:
         why = mark.why or f"all {given.replicas.desired} replicas are ready on {status.shape}"
         return _settle(given, mark, _end(mark), why, now_s, hold)

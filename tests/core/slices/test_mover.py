@@ -105,6 +105,18 @@ def test_a_node_that_comes_back_in_neither_geometry_waits_for_a_person() -> None
     assert (node.mark, node.cordoned) == (None, False)
 
 
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_a_clock_that_is_set_back_by_a_day_holds_nothing_up(steps: int) -> None:
+    site = Site(manager_steps=1000)
+    site.step(steps)
+    site.now_s -= 86400.0
+    site.step(10)
+    assert site.machines["n1"].label == THREES
+    site.manager_steps = 3
+    site.step(70)  # the watchdog
+    assert (site.machines["n1"].label, site.machines["n1"].cordoned) == (ONES, False)
+
+
 def test_one_node_at_a_time() -> None:
     site = Site(wanted={"n1": THREES, "n2": THREES})
     for _ in range(40):

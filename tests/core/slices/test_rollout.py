@@ -66,6 +66,9 @@ def after(given: WorkloadInput, seconds: float, hold: str | None = None) -> Foll
             "from 2g.20gb to 1g.10gb: done, all 4 replicas are ready on 1g.10gb",
             id="done",
         ),
+        pytest.param(
+            rolling(4), -7200.0, ShapeStep.SETTLE, ShapePhase.DONE, "done", id="a clock set back"
+        ),
         pytest.param(rolling(3), 1700.0, None, None, "rolling for 28 min", id="one is missing"),
         pytest.param(
             rolling(3),
