@@ -68,8 +68,10 @@ def move(
     settings: SliceSettings,
     now_s: float,
     hold: str | None = None,
+    unplanned: str | None = None,
 ) -> Moved:
-    """One pool, one tick. `wanted` names the nodes that are to be cut otherwise; `hold` is why nothing may be done."""
+    """One pool, one tick. `wanted` names the nodes that are to be cut otherwise; `hold` is why nothing may be done, and
+    `unplanned` why it is not known what is wanted."""
     pool = settings.pools[name]
     configs = tuple(sorted(Counter(node.config for node in nodes).items()))
     known = {node.name: node for node in nodes}
@@ -81,7 +83,7 @@ def move(
     if change is None and settings.mode is SlicesMode.AUTO:
         change, kept = first(known, state, pool, settings, now_s)
     if change is None:
-        return Moved(decision=at_rest(name, state, kept, configs), state=state)
+        return Moved(decision=at_rest(name, state, kept, configs, unplanned), state=state)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(

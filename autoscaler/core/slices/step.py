@@ -137,6 +137,7 @@ def _pools(
             settings=config.slices,
             now_s=now_s,
             hold=hold,
+            unplanned=_unplanned(plan),
         )
         for name in sorted(config.slices.pools)
     ]
@@ -149,3 +150,9 @@ def _pools(
 def in_force(plan: SlicePlan | None, now_s: float) -> SlicePlan | None:
     """A plan that still says something; one from after now is from before the clock was set back."""
     return plan if plan is not None and abs(now_s - plan.made_at_s) < PLAN_LASTS_S else None
+
+
+def _unplanned(plan: SlicePlan | None) -> str | None:
+    if plan is None:
+        return f"no packing was made within the last {PLAN_LASTS_S / 60:.0f} minutes"
+    return None if plan.infeasible is None else f"the packing finds no plan: {plan.infeasible}"

@@ -67,7 +67,15 @@ def at_rest(
     state: PoolMoves,
     kept: tuple[Kept, ...],
     configs: tuple[tuple[str, int], ...],
+    unplanned: str | None,
 ) -> SlicePoolDecision:
+    if not state.wanted and unplanned is not None:
+        return SlicePoolDecision(
+            pool=name,
+            reason=Reason.MIG_HELD,
+            message=f"nothing is known to be wanted: {unplanned}",
+            configs=configs,
+        )
     if not state.wanted:
         message = "its nodes are cut as they are needed"
         return SlicePoolDecision(

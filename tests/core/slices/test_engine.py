@@ -138,6 +138,21 @@ def test_a_node_is_cut_as_a_plan_wants_it() -> None:
     assert (held.actions, held.pools[0].reason) == ((), Reason.MIG_HELD)
 
 
+def test_a_pool_without_a_plan_is_not_said_to_be_as_it_is_needed() -> None:
+    routed = Routed(slices=SlicesInput(nodes=(NODE,), fronts=()))
+    (pool,) = routed.run(10.0, 50.0).slices.pools
+    assert pool.reason is Reason.MIG_HELD
+    assert pool.message.endswith("no packing was made within the last 15 minutes")
+    given = routed.record.input
+    for plan, reason in (
+        (SlicePlan(made_at_s=given.now_s), Reason.MIG_STEADY),
+        (SlicePlan(made_at_s=given.now_s, infeasible="too few slices"), Reason.MIG_HELD),
+    ):
+        (pool,) = routed.engine.tick(replace(given, slice_plan=plan)).slices.pools
+        assert pool.reason is reason
+    assert pool.message.endswith("the packing finds no plan: too few slices")
+
+
 @pytest.mark.parametrize(
     ("age_s", "counts"),
     [(0.0, True), (899.0, True), (900.0, False), (-60.0, True), (-7200.0, False)],
