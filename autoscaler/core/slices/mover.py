@@ -200,6 +200,9 @@ def _emptied(change: NodeChange, node: SliceNode, settings: SliceSettings, now_s
         return _returned(_back(change, now_s, "a pod came to it"), node, settings, now_s)
     if node.leaving:
         return _returned(_back(change, now_s, "it is being removed"), node, settings, now_s)
+    if node.cordoned and node.mark is None:
+        # Both are written at once.
+        return _returned(_back(change, now_s, "somebody else cordoned it"), node, settings, now_s)
     if now_s - change.since_s >= EMPTY_WITHIN_S:
         return _returned(_back(change, now_s, _not_in_time(node, free)), node, settings, now_s)
     if not node.cordoned or node.mark is None:

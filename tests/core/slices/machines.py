@@ -138,6 +138,8 @@ class Site:
         if machine is None or self.refused or machine.label != action.expected:
             return
         if action.step is MigStep.CORDON:
+            if machine.cordoned and machine.mark is None:
+                return
             machine.cordoned = True
             machine.mark = Mark(before=action.expected, after=action.config)
         elif action.step is MigStep.UNCORDON:

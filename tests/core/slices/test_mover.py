@@ -275,6 +275,17 @@ def test_a_label_that_a_person_sets_back_is_waited_for_too() -> None:
     assert (node.label, node.cordoned, node.mark) == (ONES, False, None)
 
 
+@pytest.mark.parametrize("steps", [4, 8])
+def test_a_node_whose_annotation_a_person_removes_is_theirs_and_stays_cordoned(steps: int) -> None:
+    """`kubectl drain` on a node that is cordoned already leaves no trace: this is how to take one over."""
+    site = Site()
+    site.step(steps)
+    node = site.machines["n1"]
+    node.mark = None
+    site.step(120)
+    assert (node.cordoned, node.mark, phase(site)) == (True, None, None)
+
+
 def test_a_manager_that_never_ends_what_a_person_asked_for_is_the_persons() -> None:
     site = Site()
     site.step(4)
