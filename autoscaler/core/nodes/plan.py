@@ -318,7 +318,7 @@ def _decide(
     units, reason, message = _wanted(pool, ask)
     state, findings = pool.state, []
     if not pool.can_be_had:
-        findings.append((Reason.NODE_STOCK_OUT, _sold_out(pool, now_s)))
+        findings.append((Reason.NODE_STOCK_OUT, stock.told(pool.state.stock, now_s)))
     state, units, eaten = _without_foreign(pool, units, settings)
     if eaten is not None:
         findings.append((Reason.NODE_HEADROOM_EATEN, eaten))
@@ -354,14 +354,6 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
     if ask.kept:
         return ask.units, Reason.NODE_HEADROOM_KEPT, f"{what}; kept from a higher expectation"
     return ask.units, Reason.NODE_DEMAND_AHEAD, what
-
-
-def _sold_out(pool: _Pool, now_s: float) -> str:
-    stock_state = pool.state.stock
-    left_s = (stock_state.until_s or now_s) - now_s
-    if left_s <= 0.0:
-        return f"{stock_state.message}; asked again once that is told no more"
-    return f"{stock_state.message}; asked again in {left_s:.0f} s"
 
 
 def _without_foreign(

@@ -53,3 +53,11 @@ def _refused(
     doubled = 2.0 ** min(state.failures, MOST_DOUBLINGS)
     wait_s = min(settings.stock_out_backoff_s * doubled, settings.stock_out_max_backoff_s)
     return replace(state, failures=state.failures + 1, until_s=now_s + wait_s, probing=False)
+
+
+def told(state: StockState, now_s: float) -> str:
+    """Why the pool can't be had, and when it is asked again."""
+    left_s = (state.until_s or now_s) - now_s
+    if left_s <= 0.0:
+        return f"{state.message}; asked again once that is told no more"
+    return f"{state.message}; asked again in {left_s:.0f} s"
