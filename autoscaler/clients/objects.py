@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoscaler.core.mig.choice import WHOLE_GPU, WHOLE_GPU_RESOURCE
+from autoscaler.core.mig.geometry import RESOURCE_PREFIX
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, Holder, Mark, profile_of
 
 Object = Mapping[str, Any]
@@ -66,25 +67,26 @@ def mark_of(raw: Object) -> Mark | None:
 def holders(raw: Object) -> tuple[Holder, ...]:
     """What a pod holds of GPUs, one for each kind; empty: nothing, or it has ended.
 
-    A resource of NVIDIA's that is neither a GPU nor a profile, such as `nvidia.com/gpu.shared`, is a part of one.
+    `nvidia.com/gpu.shared` is a part of one. Of another resource of NVIDIA's it is not known what it is: its network
+    cards are called `nvidia.com/hostdev`.
     """
     if (raw.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return ()
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     pod = f"{metadata['namespace']}/{metadata['name']}"
     found = [
-        Holder(pod=pod, shape=_shape(resource), count=count)
+        Holder(pod=pod, shape=_shape(resource), count=count, sure=_is_gpu(resource))
         for resource, count in sorted(requests(spec).items())
-        if count and _is_gpu(resource)
+        if count and (_is_gpu(resource) or resource.startswith("nvidia.com/"))
     ]
     if spec.get("resourceClaims"):
-        found.append(Holder(pod=pod, shape=CLAIM))
+        found.append(Holder(pod=pod, shape=CLAIM, sure=False))
     return tuple(found)
 
 
 def _is_gpu(resource: str) -> bool:
     domain, _, name = resource.rpartition("/")
-    return domain == "nvidia.com" or (domain != "" and "gpu" in name)
+    return resource.startswith(RESOURCE_PREFIX) or (domain != "" and "gpu" in name)
 
 
 def _shape(resource: str) -> str:

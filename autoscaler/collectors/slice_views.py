@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.clients.objects import CLAIM, holders, mark_of
+from autoscaler.clients.objects import holders, mark_of
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.node_views import LEAVING_TAINTS, extended
@@ -61,8 +61,8 @@ class PlacedHolder:
 
     @property
     def shows(self) -> bool:
-        """Whether an exporter is to show it: what a claim holds may be no GPU."""
-        return any(item.shape != CLAIM for item in self.holders)
+        """Whether an exporter is to show it."""
+        return any(item.sure for item in self.holders)
 
 
 def node(raw: Object) -> SliceNodeView:

@@ -128,6 +128,8 @@ async def test_a_node_that_is_not_what_was_seen_is_left(
         "nvidia.com/gpu.shared",
         "nvidia.com/mig-1g.10gb.shared",
         "volcano.sh/vgpu-number",
+        # Whatever it is.
+        "nvidia.com/hostdev",
     ],
 )
 async def test_the_label_is_not_written_while_a_pod_holds_any_of_it(resource: str) -> None:

@@ -69,3 +69,26 @@ def test_a_node_is_not_empty_while_an_init_container_holds_a_slice() -> None:
 def test_a_whole_number_as_the_api_server_writes_it(quantity: object, count: int | None) -> None:
     """A GPU that is shared in time by a thousand pods is offered as `1k`."""
     assert whole(quantity) == count
+
+
+@pytest.mark.parametrize(
+    ("resource", "shape", "sure"),
+    [
+        ("nvidia.com/gpu", "gpu", True),
+        ("nvidia.com/mig-1g.10gb.me", "1g.10gb+me", True),
+        ("nvidia.com/mig-1g.10gb.shared", "nvidia.com/mig-1g.10gb.shared", True),
+        ("nvidia.com/gpu.shared", "nvidia.com/gpu.shared", True),
+        ("volcano.sh/vgpu-number", "volcano.sh/vgpu-number", True),
+        ("nvidia.com/hostdev", "nvidia.com/hostdev", False),
+        ("rdma/hca", None, None),
+        ("cpu", None, None),
+    ],
+)
+def test_what_counts_as_holding_a_gpu(resource: str, shape: str | None, sure: bool | None) -> None:
+    pod = {
+        "metadata": {"namespace": "team", "name": "p"},
+        "spec": {"containers": [{"resources": {"limits": {resource: "1"}}}]},
+    }
+    assert [(item.shape, item.sure) for item in holders(pod)] == (
+        [] if shape is None else [(shape, sure)]
+    )

@@ -298,7 +298,10 @@ def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, object
         pytest.param(node("odd", "their/p:1g.10gb", config=THREES), id="a label by hand"),
         pytest.param(node("odd", "their/p:gpu"), id="a whole GPU in use"),
         pytest.param(node("odd", "their/p:nvidia.com/gpu.shared"), id="a part of a GPU in use"),
-        pytest.param(node("odd", "their/p:resource claim"), id="who knows what in use"),
+        pytest.param(
+            node("odd", holders=(Holder(pod="their/p", shape="resource claim", sure=False),)),
+            id="who knows what in use",
+        ),
     ],
 )
 def test_one_node_that_is_not_cut_as_its_label_says_does_not_end_the_packing_of_all(
@@ -313,6 +316,15 @@ def test_a_pod_that_holds_several_slices_takes_as_many() -> None:
     theirs = node("n1", holders=(Holder(pod="their/p", shape="1g.10gb", count=5),))
     assert planned(record([theirs], workload("a", "1g.10gb", 9))).infeasible is None
     assert planned(record([theirs], workload("a", "1g.10gb", 10))).infeasible is not None
+
+
+def test_a_network_card_beside_a_slice_takes_none() -> None:
+    """NVIDIA's are called nvidia.com/hostdev."""
+    slice_ = Holder(pod="team/a-0", shape="1g.10gb")
+    card = Holder(pod="team/a-0", shape="nvidia.com/hostdev", sure=False)
+    both = node("n1", holders=(slice_, card))
+    assert planned(record([both], workload("a", "1g.10gb", 14, pods=1))).infeasible is None
+    assert planned(record([both], workload("a", "1g.10gb", 15, pods=1))).infeasible is not None
 
 
 def test_a_node_that_is_stuck_is_not_counted_on() -> None:

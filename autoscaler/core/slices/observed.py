@@ -45,6 +45,8 @@ class Holder:
     shape: str
     """A MIG profile, or `gpu`; else what it asks for, such as `nvidia.com/gpu.shared`."""
     count: int = 1
+    sure: bool = True
+    """Else it may be no GPU at all: the node is in use for all that is known, and nothing of its slices is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import Ground, lay_out, others_on
 from autoscaler.core.slices.demanded import group_name, spare, wanted
-from autoscaler.core.slices.observed import GroupDecision, MigState, SliceNode, SlicePlan
+from autoscaler.core.slices.observed import GroupDecision, Holder, MigState, SliceNode, SlicePlan
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.core.slices.spread import (
@@ -209,10 +209,16 @@ def _is_as_told(node: SliceNode, pool: SlicePoolSettings) -> bool:
     """Whether its config has the slices that its pods hold: after a label by hand, or with a whole GPU in use, it is
     cut in a way that nobody told. One such node would make the question of all of them contradict itself."""
     held: Counter[str] = Counter()
-    for holder in node.holders or ():
+    for holder in _sure(node):
         held[holder.shape] += holder.count
+    if node.holders and not held:
+        return False
     slices = pool.slices_of(node.config)
     return all(count <= slices.count(shape) for shape, count in held.items())
+
+
+def _sure(node: SliceNode) -> list[Holder]:
+    return [holder for holder in node.holders or () if holder.sure]
 
 
 def _cut(node: SliceNode, configs: Mapping[Geometry, str]) -> Geometry:
@@ -306,7 +312,7 @@ def _add_node(draft: _Draft, node: SliceNode, owners: Mapping[str, str]) -> None
         return
     cell = draft.ground.of_node[node.name]
     replicas: Counter[str] = Counter()
-    for holder in node.holders:
+    for holder in _sure(node):
         owner = owners.get(holder.pod)
         replicas[_holder(draft, owner, holder.shape, cell, holder.count)] += holder.count
     geometry = draft.config.slices.pools[node.pool].slices_of(node.config)
