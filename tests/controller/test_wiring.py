@@ -85,10 +85,17 @@ async def test_a_workload_is_scaled_told_about_and_what_was_learned_taken_over(
 ) -> None:
     api = ClusterApi()
     api.put(BERT, deployment("bert", 2, {"slo": "99% < 300ms", "min-replicas": "4"}))
+
+    def told() -> bool:
+        return any(
+            o.get("message") == "Scaled from 2 to 4 replicas: min-replicas is 4"
+            for o in api.objects.values()
+        )
+
     async with api.serving():
         settings = settings_for(tmp_path, api)
         async with controller(settings, "first"):
-            await api.until(lambda: any("/events/" in path for _, path in api.writes))
+            await api.until(told)
             assert api.objects[BERT]["spec"]["replicas"] == 4
             assert api.objects[LEASE]["spec"]["holderIdentity"] == "first"
         assert api.objects[LEASE]["spec"]["holderIdentity"] is None
@@ -100,8 +107,6 @@ async def test_a_workload_is_scaled_told_about_and_what_was_learned_taken_over(
         assert [str(w.id) for w in unpack(saved).state.workloads] == ["team/bert"]
         async with controller(settings, "second"):
             await api.until(lambda: api.objects[LEASE]["spec"]["holderIdentity"] == "second")
-    messages = [o["message"] for path, o in api.objects.items() if "/events/" in path]
-    assert "Scaled from 2 to 4 replicas: min-replicas is 4" in messages
     assert [write for write in api.writes if write[1] == BERT] == [("PATCH", BERT)]
 
 
