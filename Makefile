@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-joint bench-fleets bench-policies bench-shapes bench-nodes bench-first-ten-minutes
+           bench-packing bench-joint bench-fleets bench-odd-fleets bench-policies bench-shapes bench-nodes bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator validate-gpu bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -122,6 +122,9 @@ bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA
 
 bench-fleets: $(STAMP) ## six models on MIG slices and nodes, request by request, beside KEDA on one shape (3 minutes)
 	@$(BIN)/python -m loadtests.bench.fleets
+
+bench-odd-fleets: $(STAMP) ## ten small fleets that stop, step, sell out or are late on a slice, beside KEDA (20 minutes)
+	@$(BIN)/python -m loadtests.bench.odd_fleets $(ARGS)
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)
 	@$(BIN)/python -m loadtests.validate $(ARGS)

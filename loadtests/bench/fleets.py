@@ -91,14 +91,18 @@ def main() -> None:
 
 def outcome(run: Run, *, hours: float = HOURS, models: int = MODELS) -> Outcome:
     """Of one run."""
-    scenario = fleet(SEED, hours=hours, models=models)
+    return played(run, fleet(SEED, hours=hours, models=models), SEED)
+
+
+def played(run: Run, scenario: FleetScenario, seed: int) -> Outcome:
+    """What one policy comes to on a fleet."""
     policy: FleetForescale | FleetPeer
     if run.shape is None:
         policy = FleetForescale(scenario, EngineConfig())
     else:
         scenario = on_one_shape(scenario, run.shape)
         policy = FleetPeer(scenario, RULES[PEER], run.target, shape=run.shape)
-    score = run_fleet(policy, FleetCluster(scenario, SEED))
+    score = run_fleet(policy, FleetCluster(scenario, seed))
     return Outcome(
         attained_ratio=min(one.attainment_ratio for _, one in score.workloads),
         gpu_hours=sum(one.gpu_hours for _, one in score.workloads),
