@@ -149,7 +149,7 @@ def advance(
         measured=known.measured * fade + (moment.missed_ratio or 0.0) * arrived,
         imagined=known.imagined * fade + (imagined if exact else 0.0),
     )
-    return replace(after, price=price_of(after, allowed_ratio))
+    return replace(after, price=_price(after, AIM_RATIO * allowed_ratio))
 
 
 def _stepped(
@@ -204,13 +204,12 @@ def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:
     )
 
 
-def price_of(known: Rehearsal, allowed_ratio: float) -> float:
+def _price(known: Rehearsal, aimed_ratio: float) -> float:
     """The cheapest price that keeps to the budget; if none does, the one above which little more is saved.
 
     Cold, between the prior and that one, as a ratio: after an hour in which 0.5 would have done, it is
     8 x (0.5 / 8)^0.12 = 5.8.
     """
-    aimed_ratio = AIM_RATIO * allowed_ratio
     ratios = missed_ratios(known, aimed_ratio)
     enough = max(aimed_ratio, (1.0 + WORTHWHILE_RATIO) * min(ratios))
     found = next(price for price, ratio in zip(PRICES, ratios, strict=True) if ratio <= enough)

@@ -20,26 +20,15 @@ from statistics import NormalDist
 
 from autoscaler.core.computed import computed
 from autoscaler.core.price import Choices
-from autoscaler.core.rehearsal import (
-    DAY_S,
-    GOLDEN,
-    PRIOR_PRICE,
-    Moment,
-    Rehearsal,
-    advance,
-    begin,
-    price_of,
-)
+from autoscaler.core.rehearsal import DAY_S, GOLDEN, PRIOR_PRICE, Moment, Rehearsal, advance, begin
 
 MINUTE_S = 60.0
 # Capacity and start-up times are to be measured before the past is gone through with them.
 SETTLED_S = 600.0
 # A past that is not much longer than what was seen live tells nothing new.
-LONGER_RATIO = 4.0
+LONGER_RATIO = 2.0
 # Demands that are closer to each other get the same choices: a day has some hundred levels then, and not 1,440.
 LEVEL_STEP = 0.02
-# A past that was told proves less than one that was lived through: half of it counts against the prior.
-BELIEVED_RATIO = 0.5
 # In a minute.
 MOST_STEPS = 6
 # A scrape and a tick: what came then is what is known now.
@@ -90,14 +79,7 @@ def looked_back(known: Rehearsal, past: Past, moment: Moment, *, allowed_ratio: 
         after = advance(after, met, levels[level], allowed_ratio=allowed_ratio)
     if after is None or after.price >= PRIOR_PRICE:
         return replace(known, looked_back=True)
-    found = replace(
-        after,
-        seen_s=BELIEVED_RATIO * after.seen_s,
-        measured=known.measured,
-        imagined=known.imagined,
-        looked_back=True,
-    )
-    return replace(found, price=price_of(found, allowed_ratio))
+    return replace(after, measured=known.measured, imagined=known.imagined, looked_back=True)
 
 
 def _step_s(moment: Moment) -> float:

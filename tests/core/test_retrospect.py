@@ -63,9 +63,9 @@ def looked_back(told: Past, known: Rehearsal | None = None) -> Rehearsal:
 
 def test_after_a_day_that_asked_for_nothing_a_replica_is_cheap() -> None:
     after = looked_back(past(*[50.0] * 1440))
-    assert after.seen_s == pytest.approx(27_300.0, rel=0.01)
-    # 0.0625 was enough for a day that counts as half of one, and weighs 58 %: 8^0.42 x 0.0625^0.58.
-    assert after.price == pytest.approx(0.476, abs=0.005)
+    # 0.0625 was enough for a day, and weighs 84 %: 8^0.16 x 0.0625^0.84.
+    assert after.price == pytest.approx(0.137, abs=0.001)
+    assert after.seen_s == pytest.approx(54_600.0, rel=0.01)
     assert after.looked_back
 
 
@@ -84,16 +84,16 @@ def test_a_day_that_asks_for_a_higher_price_than_is_supposed_without_it_teaches_
 def test_minutes_that_are_not_known_prove_nothing() -> None:
     nan = math.nan
     after = looked_back(past(*[nan] * 700, *[50.0] * 40, *[nan] * 699, 50.0))
-    assert after.seen_s == pytest.approx(1200.0 * math.exp(-42_000.0 / DAY_S), rel=0.02)
+    assert after.seen_s == pytest.approx(2400.0 * math.exp(-42_000.0 / DAY_S), rel=0.02)
     assert looked_back(past(*[nan] * 1440)) == replace(live(), looked_back=True)
 
 
 def test_a_rate_beyond_all_numbers_is_not_known() -> None:
-    assert looked_back(past(*[50.0] * 720, math.inf, *[50.0] * 719)).price < 0.5
+    assert looked_back(past(*[50.0] * 720, math.inf, *[50.0] * 719)).price < 0.2
 
 
 def test_a_past_that_is_hardly_longer_than_what_was_seen_is_left_alone() -> None:
-    known = live(seen_s=3 * 3600.0)
+    known = live(seen_s=6 * 3600.0)
     assert looked_back(past(*[50.0] * 720), known) == replace(known, looked_back=True)
     assert looked_back(past(*[50.0] * 721), known).seen_s > known.seen_s
 
@@ -104,8 +104,8 @@ def test_a_past_that_is_hardly_longer_than_what_was_seen_is_left_alone() -> None
         (None, False),
         (live(599.0), False),
         (live(600.0), True),
-        (live(21_599.0), True),
-        (live(21_600.0), False),
+        (live(43_199.0), True),
+        (live(43_200.0), False),
         (live(600.0, looked_back=True), False),
     ],
 )
