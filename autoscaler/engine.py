@@ -17,7 +17,6 @@ from autoscaler.core import (
     plan,
     prior,
     proof,
-    retrospect,
     scarcity,
     survival,
     unresponsive,
@@ -72,9 +71,6 @@ class DecisionEngine:
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
         self._needs: dict[WorkloadId, Need] = {}
         """What sizing worked with in this tick."""
-        self._looked_back = False
-        """One workload's past was gone through in this tick: that takes as long as some hundred decisions, and a
-        thousand where starts take seconds."""
 
     @property
     def config(self) -> EngineConfig:
@@ -91,7 +87,6 @@ class DecisionEngine:
         stepped_back = last_s is not None and now_s < last_s
         self._keep_forecasts(tick_input)
         self._needs = {}
-        self._looked_back = False
         losses = survival.losses(tick_input)
         # A group survives a loss together.
         alone = losses.keys() - members.grouped(tick_input)
@@ -194,7 +189,6 @@ class DecisionEngine:
                 config=self._config,
                 forecast=forecast,
                 usual_rps=self._histories.usual_rps(key),
-                past=self._past(state),
                 scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
                 clock_stepped_back=stepped_back,
                 common_cause=common_cause,
@@ -220,9 +214,6 @@ class DecisionEngine:
             self._memory[key] = state
             return plan.failed(given, error)
         self._memory[key] = answer.state
-        self._looked_back |= retrospect.due(state.rehearsal) and not retrospect.due(
-            answer.state.rehearsal
-        )
         if answer.need is not None:
             self._needs[key] = answer.need
         if answer.finished is not None:
@@ -232,20 +223,10 @@ class DecisionEngine:
         unused = prior.unused(given, profiles)
         return replace(decision, findings=(*decision.findings, unused)) if unused else decision
 
-    def _past(self, state: WorkloadState) -> tuple[float, array[float]] | None:
-        """The last day, for one workload a tick that has not gone through it yet."""
-        if self._looked_back or not retrospect.due(state.rehearsal):
-            return None
-        return self._histories.last_day(state.id)
-
     def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
         self._histories.begin(state.id, points)
         lead_s = self._config.startup_time_s + self._config.tick_s
-        return replace(
-            state,
-            growth=demand.taught(state.growth, points, lead_s=lead_s),
-            rehearsal=retrospect.told_anew(state.rehearsal),
-        )
+        return replace(state, growth=demand.taught(state.growth, points, lead_s=lead_s))
 
     def _forget(self, present: set[WorkloadId], now_s: float) -> None:
         gone = [key for key in self._memory if key not in present]

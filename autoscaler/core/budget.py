@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from autoscaler.core import rehearsal, retrospect
+from autoscaler.core import rehearsal
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.lead_time import LeadTimes, starts_s
 from autoscaler.core.observe import View
 from autoscaler.core.price import Choices
 from autoscaler.core.rehearsal import Moment, Rehearsal
-from autoscaler.core.retrospect import Past
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.size import Capacity
 from autoscaler.core.state import WorkloadState
@@ -48,12 +45,10 @@ def rehearse(
     now_s: float,
     starts: LeadTimes,
     down_s: float,
-    past: Past | None = None,
 ) -> Rehearsal:
     """The rehearsal one tick further. An objective that no number of replicas meets teaches no price.
 
     `floor` holds for the imagined fleets as it does for the real one: what a schedule provides for needs no price.
-    `past` is gone through before, where it is given.
     """
     known = state.rehearsal or rehearsal.begin(max(view.ready, 1), now_s)
     if not carried.attainable:
@@ -75,12 +70,12 @@ def rehearse(
         missed_ratio=_missed_ratio(view),
         minute_ratio=1.0 - objective.ratio if objective.form is SloForm.MINUTES else None,
     )
-    allowed = allowed_ratio(objective, given.spec.slo.compliance_ratio, config)
-    if past is not None:
-        # No schedule's floor: which one held then is not known.
-        met = replace(moment, least=min(given.spec.min_replicas, most))
-        known = retrospect.looked_back(known, past, met, allowed_ratio=allowed)
-    return rehearsal.advance(known, moment, options, allowed_ratio=allowed)
+    return rehearsal.advance(
+        known,
+        moment,
+        options,
+        allowed_ratio=allowed_ratio(objective, given.spec.slo.compliance_ratio, config),
+    )
 
 
 def _missed_ratio(view: View) -> float | None:

@@ -51,12 +51,6 @@ class DemandHistory:
         first_s = (self._start_s // MINUTE_S - size + 1) * MINUTE_S
         return first_s, self._values[head:] + self._values[:head]
 
-    def newest(self, minutes: int) -> tuple[float, array[float]]:
-        """As `series`, the newest `minutes` of it."""
-        first_s, values = self.series()
-        left_out = max(0, len(values) - minutes)
-        return first_s + MINUTE_S * left_out, values[left_out:]
-
     def mean_rps(self, minutes: int) -> float | None:
         """Mean of the known among the newest `minutes`; None: less than an hour of them is known."""
         if self._start_s is None:
@@ -83,11 +77,6 @@ class Histories:
         """As of DemandHistory; empty where nothing is known."""
         history = self._kept.get(workload)
         return history.series() if history else (0.0, array("f"))
-
-    def last_day(self, workload: WorkloadId) -> tuple[float, array[float]]:
-        """As `series`, of a day."""
-        history = self._kept.get(workload)
-        return history.newest(DAY_MINUTES) if history else (0.0, array("f"))
 
     def usual_rps(self, workload: WorkloadId) -> float | None:
         """None: less than an hour of the last day is known."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field, replace
 
-from autoscaler.core import budget, demand, learn, retrospect, size, skew
+from autoscaler.core import budget, demand, learn, size, skew
 from autoscaler.core.alternatives import Alternative, capacity_on
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.computed import computed
@@ -39,9 +39,6 @@ class Context:
     forecast: DemandForecast | None = None
     usual_rps: float | None = None
     """Mean demand of the last day; None: it is not known for an hour."""
-    past: tuple[float, Sequence[float]] | None = None
-    """(the first minute's start, inferences a second by the minute) of the last day; None: it is not gone through in
-    this tick."""
     scheduled_floor: int | None = None
     clock_stepped_back: bool = False
     loss: Loss | None = None
@@ -278,7 +275,6 @@ def _rehearsed(
         state,
         offer.view,
         options,
-        past=_past(state, offer, context, lead_s),
         carried=offer.carried,
         arrived_rps=present.fast_rps or 0.0,
         usual_rps=context.usual_rps,
@@ -289,27 +285,6 @@ def _rehearsed(
         starts=learn.starts(state, context.node_wait),
         down_s=down_window_s(config.behavior.scale_down, lead_s=lead_s),
     )
-
-
-def _past(
-    state: WorkloadState, offer: Offer, context: Context, lead_s: float
-) -> retrospect.Past | None:
-    """The last day with what the naive forecast of now would have said of each demand."""
-    if context.past is None:
-        return None
-
-    def options_at(rps: float) -> Choices:
-        ahead = look_ahead(
-            level_rps=rps,
-            growth=state.growth,
-            forecast=None,
-            now_s=context.now_s,
-            lead_s=lead_s + context.config.tick_s,
-        )
-        return replace(offer, outlook=ahead).choices
-
-    first_s, minutes_rps = context.past
-    return retrospect.Past(first_s=first_s, minutes_rps=minutes_rps, options_at=options_at)
 
 
 def _elsewhere(

@@ -79,8 +79,6 @@ class Rehearsal:
     """those of the chosen price's fleet in the same time."""
     usual_rps: float = 0.0
     price: float = PRIOR_PRICE
-    looked_back: bool = False
-    """The day before it began was gone through, or is not to be."""
 
     @property
     def budgeted(self) -> float:

@@ -32,12 +32,3 @@ def test_mean_of_the_newest_minutes(
         history.put(60.0 * minute, float(minute))
     told = history.mean_rps(minutes)
     assert told == (None if mean_rps is None else pytest.approx(mean_rps, abs=0.05))
-
-
-def test_the_newest_minutes_begin_where_they_do() -> None:
-    history = DemandHistory(1.0)
-    for minute in range(2000):
-        history.put(60.0 * minute, float(minute))
-    first_s, values = history.newest(3)
-    assert (first_s, values.tolist()) == (60.0 * 1997, [1997.0, 1998.0, 1999.0])
-    assert len(history.newest(5000)[1]) == 1440

@@ -371,30 +371,6 @@ def test_history_from_before_teaches_how_demand_rises(judged_until_s: float) -> 
     assert len(story.engine.history(story.spec.id)[1]) == 10080
 
 
-def test_one_past_is_gone_through_in_a_tick_and_one_that_cannot_be_keeps_no_other_back() -> None:
-    stories = [Story(spec=spec(name), replicas=2, rate_rps=20.0) for name in ("a", "b", "c")]
-    stories[0].metrics_up = False
-    engine = stories[0].engine
-    points = tuple(
-        HistoryPoint(minute_s=START_S - 86_400.0 + 60.0 * i, offered_rps=20.0) for i in range(1440)
-    )
-
-    def tick(backfill: tuple[HistoryPoint, ...] = ()) -> tuple[float | None, ...]:
-        for story in stories:
-            story._pass(10.0)
-        given = tuple(replace(story.given(), backfill=backfill) for story in stories)
-        result = engine.tick(TickInput(now_s=stories[0].now_s, workloads=given))
-        return tuple(decision.facts.price for decision in result.decisions)
-
-    tick(points)
-    prices = [tick() for _ in range(100)]
-    cheap = [[i for i, row in enumerate(prices) if (row[at] or 8.0) < 1.0] for at in range(3)]
-    assert cheap[0] == []
-    # Ten minutes after the first tick that could be sized; until then a price of 8 and what little was seen.
-    assert min(cheap[2]) == min(cheap[1]) + 1
-    assert prices[min(cheap[1]) - 1][1] == pytest.approx(7.4, abs=0.2)
-
-
 def forecast(story: Story, highest_rps: float, *, skill: float, cutoff_s: float) -> DemandForecast:
     """`highest_rps` over the next quarter of an hour, at any quantile."""
     return DemandForecast(
