@@ -196,8 +196,7 @@ def missed_ratios(known: Rehearsal, aimed_ratio: float) -> tuple[float, ...]:
     beyond = max(0.0, known.measured - known.imagined)
     requests = max(known.budgeted, 1e-9)
     return tuple(
-        (told * fleet.missed if told <= 1.0 else min(told * fleet.missed, fleet.missed + beyond))
-        / requests
+        min(told * fleet.missed, fleet.missed + beyond) / requests
         for fleet in known.fleets[: len(PRICES)]
     )
 
