@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autoscaler.core.backoff import doubled_s
 from autoscaler.core.nodes.observed import NodeStatus, StockOut
 from autoscaler.core.nodes.settings import NodeSettings
 from autoscaler.core.nodes.state import StockState
-
-MOST_DOUBLINGS = 30
 
 
 def judge(
@@ -49,9 +48,9 @@ def _refused(
     state = replace(state, seen_s=evidence.at_s, message=f"{evidence.source}: {evidence.message}")
     if state.until_s is not None:
         return state  # one and the same stock-out, told again
-    # Three weeks without a node are a thousand failures, and 2.0 ** 1024 is no number.
-    doubled = 2.0 ** min(state.failures, MOST_DOUBLINGS)
-    wait_s = min(settings.stock_out_backoff_s * doubled, settings.stock_out_max_backoff_s)
+    wait_s = doubled_s(
+        settings.stock_out_backoff_s, state.failures, settings.stock_out_max_backoff_s
+    )
     return replace(state, failures=state.failures + 1, until_s=now_s + wait_s, probing=False)
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from autoscaler.core.backoff import doubled_s
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.begin import Kept, empty, first, noted, shows
 from autoscaler.core.slices.observed import (
@@ -35,8 +36,6 @@ SEEN_WITHIN_S = 60.0
 HEARSAY_S = 60.0
 """Until the MIG manager was seen at work, what its label says may be about the change before."""
 LONGEST_BACKOFF_S = 86400.0
-MOST_DOUBLINGS = 30
-"""2.0 ** 1024 is no number."""
 AT_WORK = (MigState.PENDING, MigState.REBOOTING)
 AT_REST = (MigState.SUCCESS, MigState.UNTOLD)
 
@@ -318,7 +317,7 @@ def _lasts(backoff: Backoff, now_s: float) -> bool:
 
 def _backed_off(state: PoolMoves, node: str, settings: SliceSettings, now_s: float) -> PoolMoves:
     failures = next((b.failures for b in state.backoffs if b.node == node), 0)
-    wait_s = min(settings.backoff_s * 2.0 ** min(failures, MOST_DOUBLINGS), LONGEST_BACKOFF_S)
+    wait_s = doubled_s(settings.backoff_s, failures, LONGEST_BACKOFF_S)
     others = tuple(b for b in state.backoffs if b.node != node)
     new = Backoff(node=node, until_s=now_s + wait_s, failures=failures + 1)
     return replace(state, backoffs=(*others, new))
