@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.settings import EngineConfig
@@ -32,7 +30,7 @@ from autoscaler.simulation.scenario import Demand, Scenario
 from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
 from loadtests.bench.report import Figure, report
-from loadtests.bench.workers import worker_pool
+from loadtests.bench.workers import computed
 
 SEED, MODELS, HOURS = 5, 6, 3.0
 PARTS = {"1g.10gb": 1 / 7, "2g.20gb": 2 / 7, "3g.40gb": 1 / 2}
@@ -70,22 +68,7 @@ class Outcome:
 def main() -> None:
     """Runs every policy and reports."""
     runs = [Run(), *(Run(shape=s, target=t) for s in (WHOLE_GPU, *CUTS) for t in TARGETS)]
-    found: dict[Run, Outcome] = {}
-    columns = (
-        TextColumn("{task.description:24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with (
-        Progress(*columns) as progress,
-        worker_pool(WORKERS) as pool,
-    ):
-        task = progress.add_task("fleets", total=len(runs))
-        running = {pool.submit(outcome, run): run for run in runs}
-        for future in as_completed(running):
-            found[running[future]] = future.result()
-            progress.update(task, advance=1, description=running[future].name)
+    found = computed(runs, outcome, lambda run: run.name, workers=WORKERS, width=24)
     report("fleets", figures(found), unshown=_peers(found))
 
 

@@ -11,21 +11,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.simulation.fleet.file import read_fleet
 from autoscaler.simulation.fleet.scenario import FleetScenario
 from loadtests.bench.fleets import CUTS, PARTS, Outcome, Run, played
 from loadtests.bench.report import Figure, report
-from loadtests.bench.workers import worker_pool
+from loadtests.bench.workers import computed
 
 SEED, HOURS, HOUR_S = 1, 6.0, 3600.0
 TARGETS = (0.7, 0.9)
@@ -145,20 +143,13 @@ def main() -> None:
     names = parser.parse_args().fleet or list(FLEETS)
     peers = [Run(shape=s, target=t) for s in (WHOLE_GPU, *CUTS) for t in TARGETS]
     works = [Work(fleet=name, run=run) for name in names for run in (Run(), *peers)]
-    found: dict[Work, Outcome] = {}
-    columns = (
-        TextColumn("{task.description:40}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+    found = computed(
+        works,
+        outcome,
+        lambda work: f"{work.fleet}, {work.run.name}",
+        workers=WORKERS,
+        width=40,
     )
-    with Progress(*columns) as progress, worker_pool(WORKERS) as pool:
-        task = progress.add_task("odd fleets", total=len(works))
-        running = {pool.submit(outcome, work): work for work in works}
-        for future in as_completed(running):
-            work = running[future]
-            found[work] = future.result()
-            progress.update(task, advance=1, description=f"{work.fleet}, {work.run.name}")
     report("odd-fleets", figures(found))
 
 
