@@ -6,9 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import cast
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from autoscaler.clients.prometheus import PrometheusClient, Series
+from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.collectors.prometheus import PrometheusCollector
 from autoscaler.core.queueing import utilization_limit
 from autoscaler.core.service_time import ServiceTimes, service_times
@@ -28,8 +26,9 @@ from autoscaler.core.types import (
 from autoscaler.core.variability import Variability
 from autoscaler.engine import DecisionEngine
 from loadtests.validate.gpu.recording import LevelRecord, Look, since
+from loadtests.validate.gpu.scraped import NAMESPACE, POD, ScrapedText
 
-POD, NAMESPACE, TEMPLATE = "server-0", "validate", "t"
+TEMPLATE = "t"
 TICK_S = 10.0
 # The server was ready, and warm, long before the level.
 READY_FOR_S = 3600.0
@@ -102,7 +101,7 @@ def _input(level: LevelRecord, now_s: float, slo: str) -> TickInput:
 
 
 def _samples(look: Look, spec: WorkloadSpec, now_s: float) -> tuple[PodSample, ...]:
-    collector = PrometheusCollector(cast(PrometheusClient, _Scraped(look)))
+    collector = PrometheusCollector(cast(PrometheusClient, ScrapedText(look.metrics, look.at_s)))
     found = asyncio.run(collector.collect(now_s, (spec,)))
     return tuple(found.samples.values())
 
@@ -116,27 +115,3 @@ def _profile(look: Look, first: Look) -> ServerProfile:
         sampled_at_s=look.at_s,
         models=(replace(look.profile, batch_times=told),),
     )
-
-
-class _Scraped:
-    """Stands for a Prometheus that has scraped one text: answers plain selectors and their timestamps."""
-
-    def __init__(self, look: Look) -> None:
-        self._at_s = look.at_s
-        self._samples = [
-            sample
-            for family in text_string_to_metric_families(look.metrics)
-            for sample in family.samples
-        ]
-
-    async def query(self, promql: str, at_s: float) -> tuple[Series, ...]:
-        name = promql.removeprefix("timestamp(").removesuffix(")")
-        is_time = name != promql
-        return tuple(
-            Series(
-                labels={**sample.labels, "namespace": NAMESPACE, "pod": POD},
-                points=((at_s, self._at_s if is_time else sample.value),),
-            )
-            for sample in self._samples
-            if sample.name == name
-        )
