@@ -1,7 +1,8 @@
 """A stand-in for vLLM: continuous batching step by step, and vLLM's own metrics of it. Time is an argument.
 
-A step gives every running sequence a token. It takes `base_s`, `each_s` for each sequence and `prefill_s` for each
-token of the prompts that join in it. A sequence joins while fewer than `max_sequences` run and the cache has room.
+A step gives every running sequence whose prompt was read a token, and reads prompts with what is left of
+`step_tokens`. It takes `base_s`, `each_s` for each sequence and `prefill_s` for each token of prompts in it. A sequence
+joins while fewer than `max_sequences` run and the cache has room for it.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Speed:
     prefill_s: float = 0.00001
     max_sequences: int = 256
     cache_tokens: int = 200_000
+    step_tokens: int = 8192
+    """Most in a step, sequences that decode and prompts together."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,10 @@ class Sequence:
     arrived_s: float
     first_s: float | None = None
     last_s: float = 0.0
+    read: int = 0
+    """Tokens of the prompt that were read, and"""
+    reads: int = 0
+    """those that the step under way reads."""
     made: int = 0
     ended: bool = False
 
@@ -111,19 +118,31 @@ class Engine:
 
     def step(self, now_s: float) -> float | None:
         """Begins a step at `now_s`: seconds until it is done, for `finish`. None: nothing to do."""
-        joined = self._admit(now_s)
+        self.begin(now_s)
         if not self.running:
             return None
         speed = self.speed
         return (
             speed.base_s
             + speed.each_s * len(self.running)
-            + speed.prefill_s * sum(sequence.prompt for sequence in joined)
+            + speed.prefill_s * sum(sequence.reads for sequence in self.running)
         )
 
+    def begin(self, now_s: float) -> None:
+        """Says of each sequence what the step from `now_s` reads of its prompt, those that join included."""
+        left = self.speed.step_tokens - sum(s.read == s.prompt for s in self.running)
+        for sequence in self.running:
+            sequence.reads = min(left, sequence.prompt - sequence.read)
+            left -= sequence.reads
+        self._admit(now_s, left)
+
     def finish(self, now_s: float) -> None:
-        """The step is done: a token for each."""
+        """The step is done: a token for each whose prompt was read."""
         for sequence in list(self.running):
+            sequence.read += sequence.reads
+            sequence.reads = 0
+            if sequence.read < sequence.prompt:
+                continue
             if sequence.first_s is None:
                 sequence.first_s = now_s
                 self.metrics.ttft.observe(now_s - sequence.arrived_s)
@@ -136,19 +155,18 @@ class Engine:
                 self._end(sequence, now_s)
         self._show()
 
-    def _admit(self, now_s: float) -> list[Sequence]:
-        joined = []
+    def _admit(self, now_s: float, left: int) -> None:
         used = sum(sequence.held for sequence in self.running)
-        while self.waiting and len(self.running) < self.speed.max_sequences:
+        while self.waiting and len(self.running) < self.speed.max_sequences and left > 0:
             if self.running and used + self.waiting[0].prompt > self.speed.cache_tokens:
                 break
             sequence = self.waiting.popleft()
             used += sequence.prompt
             self.running.append(sequence)
-            joined.append(sequence)
+            sequence.reads = min(left, sequence.prompt)
+            left -= sequence.reads
             self.metrics.queue.observe(now_s - sequence.arrived_s)
             self.metrics.prompt_tokens.inc(sequence.prompt)
-        return joined
 
     def _end(self, sequence: Sequence, now_s: float) -> None:
         sequence.ended = True
