@@ -167,7 +167,8 @@ GPUS: tuple[GpuModel, ...] = (
         ("0x2335", "0x233B"),
         (18, 35, 71, 141),
         550,
-        observed=False,
+        observed=True,
+        mib=(16384, 33280, 71424, 143360),
     ),
     _sevenths(
         "GH200-144GB",

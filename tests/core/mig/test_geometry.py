@@ -102,8 +102,9 @@ def test_a_resource_has_dots_for_plus_signs() -> None:
     ("gpu", "profile", "mib"),
     [
         ("A100-80GB", "3g.40gb", 40192),
-        # Not observed: nine tenths of one eighth of 141 GB.
-        ("H200-141GB", "1g.18gb", 16243),
+        ("H200-141GB", "1g.18gb", 16384),
+        # Not observed: nine tenths of one eighth of 96 GB.
+        ("H100-96GB", "1g.12gb", 11059),
         ("H100-94GB", "1g.12gb", 11008),
     ],
 )
