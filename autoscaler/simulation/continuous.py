@@ -52,8 +52,7 @@ class ContinuousPool:
         require(signal in SIGNALS, "signal", signal, f"one of {', '.join(SIGNALS)}")
         self.model, self.signal = model, signal
         self.arrivals_s = checked_arrivals(arrivals_s)
-        most = model.blocks * model.block_tokens
-        prompts, answers = model.lengths.draw(self.arrivals_s.size, seed, most)
+        prompts, answers = model.lengths.draw(self.arrivals_s.size, seed, model.longest_tokens)
         self._kernel = compiled_module("continuous_kernel")
         self._setup = setup_of(model)
         self._state = empty_token_state(

@@ -127,12 +127,18 @@ def _begin_step(setup: Any, state: Any, server: Any, t: Any) -> None:
     if count == 0:
         state.step_end_s[server] = np.inf
         return
-    read = 0
+    read, held = 0, 0
     for place in range(count):
+        request = state.running[server, place]
         read += state.chunk[server, place]
+        held += state.prompt[request] + state.made[request] - state.to_read[request]
     state.step_start_s[server] = t
     state.step_end_s[server] = (
-        t + setup.base_step_s + setup.sequence_s * count + setup.prompt_token_s * read
+        t
+        + setup.base_step_s
+        + setup.sequence_s * count
+        + setup.prompt_token_s * read
+        + setup.context_token_s * held
     )
 
 

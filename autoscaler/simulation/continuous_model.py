@@ -56,23 +56,26 @@ def _lognormal(mean: float, cv: float, count: int, seed: tuple[int, int]) -> NDA
 class ContinuousModel:
     """How one engine serves: step by step, each running sequence a token. Raises ValueError where the numbers can't be.
 
-    A step takes `base_step_s`, `sequence_s` for each sequence in it and `prompt_token_s` for each token of prompts that
-    it takes in.
+    A step takes `base_step_s`, `sequence_s` for each sequence in it, `prompt_token_s` for each token of prompts that it
+    takes in and `context_token_s` for each token of its sequences that lies in the cache, which attention reads anew.
     """
 
     base_step_s: float
     sequence_s: float
     prompt_token_s: float
     lengths: Lengths
+    context_token_s: float = 0.0
     max_sequences: int = 256
     step_tokens: int = 2048
     """Most tokens of a step, sequences that decode and prompts together: longer prompts are taken in over several."""
     cache_tokens: int = 200_000
     block_tokens: int = 16
     """The key-value cache is given out in blocks of so many."""
+    max_model_tokens: int | None = None
+    """Prompt and answer together are no longer: vLLM's max_model_len. None: than the whole cache."""
 
     def __post_init__(self) -> None:
-        for name in ("base_step_s", "sequence_s", "prompt_token_s"):
+        for name in ("base_step_s", "sequence_s", "prompt_token_s", "context_token_s"):
             value = getattr(self, name)
             require(0.0 <= value < float("inf"), name, value, "0 or more")
         require(self.base_step_s > 0.0, "base_step_s", self.base_step_s, "more than 0")
@@ -80,6 +83,10 @@ class ContinuousModel:
         allowed = f"more than max_sequences ({self.max_sequences})"
         require(self.step_tokens > self.max_sequences, "step_tokens", self.step_tokens, allowed)
         require(self.block_tokens >= 1, "block_tokens", self.block_tokens, "at least 1")
+        if self.max_model_tokens is not None:
+            require(
+                self.max_model_tokens >= 2, "max_model_tokens", self.max_model_tokens, "at least 2"
+            )
         mean = self.lengths.prompt_tokens + self.lengths.answer_tokens
         allowed = f"at least a request of mean length ({mean:g})"
         require(self.cache_tokens >= mean, "cache_tokens", self.cache_tokens, allowed)
@@ -90,10 +97,15 @@ class ContinuousModel:
         return self.cache_tokens // self.block_tokens
 
     @property
+    def longest_tokens(self) -> int:
+        """Of a prompt and its answer together."""
+        cached = self.blocks * self.block_tokens
+        return cached if self.max_model_tokens is None else min(cached, self.max_model_tokens)
+
+    @property
     def sequences(self) -> float:
-        """How many of mean length run at most: a sequence holds its prompt and, on average, half its answer."""
-        held = self.lengths.prompt_tokens + self.lengths.answer_tokens / 2.0
-        return max(1.0, min(self.max_sequences, self.cache_tokens / held))
+        """How many of mean length run at most."""
+        return max(1.0, min(self.max_sequences, self.cache_tokens / self._held_tokens))
 
     @property
     def capacity_rps(self) -> float:
@@ -106,8 +118,14 @@ class ContinuousModel:
         A request that runs for A steps shares them with `sequences` / A new prompts a step.
         """
         lengths = self.lengths
-        steps = lengths.answer_tokens * (self.base_step_s + self.sequence_s * sequences)
-        return steps + sequences * lengths.prompt_tokens * self.prompt_token_s
+        each_s = self.sequence_s + self.context_token_s * self._held_tokens
+        steps_s = lengths.answer_tokens * (self.base_step_s + each_s * sequences)
+        return steps_s + sequences * lengths.prompt_tokens * self.prompt_token_s
+
+    @property
+    def _held_tokens(self) -> float:
+        """In the cache, of a sequence of mean length: its prompt and, on average, half its answer."""
+        return self.lengths.prompt_tokens + self.lengths.answer_tokens / 2.0
 
 
 class TokenScrape(NamedTuple):

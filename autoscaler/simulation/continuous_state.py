@@ -21,6 +21,7 @@ class TokenSetup(NamedTuple):
     base_step_s: float
     sequence_s: float
     prompt_token_s: float
+    context_token_s: float
     max_sequences: int
     step_tokens: int
     blocks: int
@@ -86,6 +87,7 @@ def setup_of(model: ContinuousModel) -> TokenSetup:
         base_step_s=model.base_step_s,
         sequence_s=model.sequence_s,
         prompt_token_s=model.prompt_token_s,
+        context_token_s=model.context_token_s,
         max_sequences=model.max_sequences,
         step_tokens=model.step_tokens,
         blocks=model.blocks,

@@ -74,10 +74,12 @@ class ContinuousSection:
     sequence_s: float
     prompt_token_s: float
     lengths: Lengths
+    context_token_s: float = 0.0
     max_sequences: int = 256
     step_tokens: int = 2048
     cache_tokens: int = 200_000
     block_tokens: int = 16
+    max_model_tokens: int | None = None
 
 
 @pydantic.with_config(STRICT)

@@ -70,6 +70,23 @@ def test_a_long_prompt_is_read_in_several_steps_beside_those_that_run() -> None:
     assert served(model, [0.0], signal="ttft").latencies_s.tolist() == pytest.approx([0.302])
 
 
+def test_a_step_takes_longer_the_more_lies_in_the_cache() -> None:
+    model = engine(context_token_s=0.002)
+    # Nothing lies there while the prompt of ten is read; then ten tokens and the first of the answer, then twelve.
+    first_s, then_s, last_s = 0.111, 0.101 + 0.022, 0.101 + 0.024
+    assert served(model, [0.0], signal="ttft").latencies_s.tolist() == pytest.approx([first_s])
+    assert served(model, [0.0]).latencies_s.tolist() == pytest.approx([first_s + then_s + last_s])
+    # Of mean length, a sequence holds eleven and a half.
+    assert model.service_s(2.0) == pytest.approx(3 * (0.1 + 2 * (0.001 + 0.002 * 11.5)) + 0.020)
+
+
+def test_no_request_is_longer_than_the_model_reads() -> None:
+    pool = served(engine(prompt_tokens=100.0, answer_tokens=50.0, max_model_tokens=120), [0.0])
+    assert pool.answer_tokens.tolist() == [20]
+    with pytest.raises(ValueError, match="max_model_tokens"):
+        engine(max_model_tokens=1)
+
+
 def test_a_full_batch_makes_others_wait() -> None:
     pool = served(engine(max_sequences=1), [0.0, 0.0], until_s=0.2)
     shown = pool.token_scrape([0])
