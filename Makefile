@@ -16,7 +16,7 @@ BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-f
            bench-packing bench-joint bench-fleets bench-odd-fleets bench-policies bench-shapes bench-nodes bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
-        bench $(BENCHES) validate-simulator validate-gpu bench-policies-quick bench-forecast-plot update-golden docs-reference \
+        bench $(BENCHES) validate-simulator validate-gpu validate-gpu-tokens bench-policies-quick bench-forecast-plot update-golden docs-reference \
         results-page clean
 
 help: ## list every target
@@ -131,6 +131,9 @@ validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same a
 
 validate-gpu: $(STAMP) ## a real network on this machine's GPU behind real Triton (15 minutes; wants PyTorch in .venv)
 	@$(BIN)/python -m loadtests.validate.gpu $(ARGS)
+
+validate-gpu-tokens: $(STAMP) ## a real decoder on this machine's GPU with continuous batching (12 minutes; wants PyTorch in .venv)
+	@$(BIN)/python -m loadtests.validate.gpu.tokens $(ARGS)
 
 bench-first-ten-minutes: $(STAMP) stack-tools ## the README's own lines in a fresh clone, timed (6 minutes; what is committed)
 	@$(BIN)/python -m loadtests.bench.first_ten_minutes

@@ -1,0 +1,121 @@
+"""Figures of a recording: what forescale takes such an engine for, beside what it was."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autoscaler.simulation.continuous_model import ContinuousModel
+from loadtests.bench.report import Figure, report
+from loadtests.validate.compare import QUANTILES, TARGET_PERCENT
+from loadtests.validate.gpu.tokens.learned import full_step_s
+from loadtests.validate.gpu.tokens.model import (
+    SIGNALS,
+    TERMS,
+    engine,
+    fit,
+    full_tokens_rps,
+    measured,
+    simulated,
+    with_scheduling,
+)
+from loadtests.validate.gpu.tokens.recording import (
+    Full,
+    LevelRecord,
+    Machine,
+    StepTime,
+    read,
+)
+
+
+def judge(path: Path) -> int:
+    """Prints and writes the report; the exit code."""
+    try:
+        parts = list(read(path))
+    except (OSError, ValueError) as error:
+        print(f"validate-gpu-tokens: {error}", file=sys.stderr)
+        return 1
+    machines = [part for part in parts if isinstance(part, Machine)]
+    steps = [part for part in parts if isinstance(part, StepTime)]
+    fulls = [part for part in parts if isinstance(part, Full)]
+    levels = [part for part in parts if isinstance(part, LevelRecord)]
+    if not machines or not fulls:
+        print(f"validate-gpu-tokens: {path} holds no engine; was it cut short?", file=sys.stderr)
+        return 1
+    print(f"{machines[0].date}: {machines[0].gpu}, PyTorch {machines[0].torch}")
+    told = list(_of_steps(steps))
+    for full in fulls:
+        told += _of_mix(steps, full, [level for level in levels if level.mix == full.mix])
+    report("validate-gpu-tokens", told)
+    return 0
+
+
+def _of_steps(steps: Sequence[StepTime]) -> Iterator[Figure]:
+    for name, terms in (("", TERMS), (" without its context", TERMS[:-1])):
+        found = fit(steps, terms)
+        worst = found.worst
+        yield Figure(
+            name=f"time of a step{name}, farthest off",
+            value=found.worst_ratio * 100.0,
+            unit="%",
+            note=f"{worst.decoding} sequences of {worst.context_tokens:,} tokens and a prompt of "
+            f"{worst.prompt_tokens:,}; root mean square {found.rms_ratio:.1%}",
+        )
+    for name, seconds in fit(steps).terms_s.items():
+        yield Figure(name=name, value=seconds * 1e6, unit="us")
+
+
+def _of_mix(
+    steps: Sequence[StepTime], full: Full, levels: Sequence[LevelRecord]
+) -> Iterator[Figure]:
+    mix = full.mix.name
+    alone = engine(fit(steps), full.mix)
+    found_rps = full_tokens_rps(alone)
+    yield Figure(
+        name=f"{mix}: full batch, tokens a second, of steps alone",
+        value=found_rps,
+        unit="/s",
+        note=f"{full.tokens_rps:.0f} measured",
+    )
+    model = with_scheduling(alone, full)
+    yield Figure(
+        name=f"{mix}: between steps, for each sequence",
+        value=(model.sequence_s - alone.sequence_s) * 1e6,
+        unit="us",
+        note="makes a full batch as fast as it was",
+    )
+    for level in levels:
+        yield from _of_level(model, level)
+    for seen in (*([level] for level in levels), levels):
+        yield from _learned(full, seen)
+
+
+def _of_level(model: ContinuousModel, level: LevelRecord) -> Iterator[Figure]:
+    for signal in SIGNALS:
+        real_s = np.quantile(measured(model, level, signal), QUANTILES)
+        taken_s = np.quantile(simulated(model, level, signal), QUANTILES)
+        for quantile, real, taken in zip(QUANTILES, real_s, taken_s, strict=True):
+            yield Figure(
+                name=f"{level.mix.name}, {level.load_ratio:.0%}: {signal} p{quantile * 100:g} off",
+                value=abs(taken / real - 1.0) * 100.0,
+                unit="%",
+                target=TARGET_PERCENT,
+                note=f"{taken * 1e3:.1f} for {real * 1e3:.1f} ms, {len(level.arrived_s)} requests",
+            )
+
+
+def _learned(full: Full, levels: Sequence[LevelRecord]) -> Iterator[Figure]:
+    real_s = full.mix.max_sequences / full.tokens_rps
+    learned_s = full_step_s(levels)
+    if learned_s is None:
+        return
+    seen = f"{levels[0].load_ratio:.0%}" if len(levels) == 1 else "one after the other"
+    yield Figure(
+        name=f"{full.mix.name}: step of a full batch, learned at {seen}, off",
+        value=(learned_s / real_s - 1.0) * 100.0,
+        unit="%",
+        note=f"{learned_s * 1e3:.1f} for {real_s * 1e3:.1f} ms",
+    )
