@@ -249,6 +249,7 @@ def _parsed(
             gpus_per_replica=1.0,
             engine=detected.engine if detected else None,
             engine_from=detected.by if detected else "",
+            max_sequences=detected.max_sequences if detected else None,
         ),
     )
     return with_readable_schedule(parsed)

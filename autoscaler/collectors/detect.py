@@ -1,13 +1,15 @@
 """Which serving engine a pod template holds, and what says so. Pure. Where it says nothing, what is scraped tells.
 
+vLLM's metrics do not tell how many sequences it runs at most; its arguments do, where somebody set it.
+
 In the order of how sure they are: the command, the image, a KServe runtime's or Helm chart's label, the ports.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -19,6 +21,8 @@ class Detected:
 
     engine: str
     by: str
+    max_sequences: int | None = None
+    """How many a replica runs at most, of all its data-parallel engines. None: its arguments do not tell."""
 
 
 _COMMANDS = (
@@ -38,6 +42,9 @@ _LABELS = (
     "app.kubernetes.io/component",
 )
 _NAMES = (("triton", "triton"), ("vllm", "vllm"), ("kserve", "sklearnserver"))
+# vLLM takes an option with dashes or underscores, and its value behind a space or `=`.
+_MAX_SEQUENCES = re.compile(r"(?:^|\s)--max[-_]num[-_]seqs[=\s]+(\d+)(?=\s|$)")
+_DATA_PARALLEL = re.compile(r"(?:^|\s)(?:--data[-_]parallel[-_]size|-dp)[=\s]+(\d+)(?=\s|$)")
 # HTTP, gRPC and metrics: no other server has all three.
 _TRITON_PORTS = frozenset({8000, 8001, 8002})
 
@@ -45,8 +52,16 @@ _TRITON_PORTS = frozenset({8000, 8001, 8002})
 def detect(template: Object) -> Detected | None:
     """From a pod template or a pod. None: nothing in it tells."""
     containers = (template.get("spec") or {}).get("containers") or ()
+    found = _engine(template, containers)
+    if found is None or found.engine != "vllm":
+        return found
+    told = [_most(_words(container)) for container in containers]
+    return replace(found, max_sequences=next((most for most in told if most is not None), None))
+
+
+def _engine(template: Object, containers: Sequence[Object]) -> Detected | None:
     for container in containers:
-        words = " ".join(str(w) for key in ("command", "args") for w in container.get(key) or ())
+        words = _words(container)
         for engine, pattern in _COMMANDS:
             if pattern.search(words):
                 return Detected(engine=engine, by="command")
@@ -63,6 +78,18 @@ def detect(template: Object) -> Detected | None:
     if ports >= _TRITON_PORTS:
         return Detected(engine="triton", by="ports 8000, 8001, 8002")
     return None
+
+
+def _words(container: Object) -> str:
+    return " ".join(str(w) for key in ("command", "args") for w in container.get(key) or ())
+
+
+def _most(words: str) -> int | None:
+    given = _MAX_SEQUENCES.findall(words)
+    if not given or int(given[-1]) < 1:
+        return None
+    engines = _DATA_PARALLEL.findall(words)
+    return int(given[-1]) * max(1, int(engines[-1]) if engines else 1)
 
 
 def _labels(template: Object) -> Iterator[tuple[str, str]]:

@@ -94,6 +94,7 @@ def seen_target(
             gpus_per_replica=view.gpus_per_replica,
             engine=view.engine.engine if view.engine else None,
             engine_from=view.engine.by if view.engine else "",
+            max_sequences=view.engine.max_sequences if view.engine else None,
         ),
     )
     spec, problems, reason = _judged(parsed, view.unusable, _other_shape(view, parsed))
@@ -203,6 +204,7 @@ def _shape(service: ServiceView, live: TargetView | None) -> Shape:
         gpus_per_replica=live.gpus_per_replica if live else 1.0,
         engine=engine.engine if engine else None,
         engine_from=engine.by if engine else "",
+        max_sequences=engine.max_sequences if engine else None,
         pods_of=live.name if live else None,
         max_replicas=service.max_replicas,
     )

@@ -131,6 +131,7 @@ class Shape:
     engine: str | None = None
     """As the pod template tells, and by what; None: it does not tell."""
     engine_from: str = ""
+    max_sequences: int | None = None
     pods_of: str | None = None
     max_replicas: int | None = None
     """The object's own ceiling, for workloads that name none; never above it."""
@@ -183,6 +184,7 @@ def parse_workload(
         max_replicas=highest,
         engine=engine,
         engine_from=engine_from,
+        max_sequences=shape.max_sequences,
         model=model,
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),

@@ -64,6 +64,8 @@ class View:
     notes: tuple[tuple[Reason, str], ...] = ()
     ready_pods: tuple[PodStatus, ...] = field(default=())
     slo: Slo | None = None
+    max_sequences: int | None = None
+    """Of a replica, as its arguments tell."""
     """What it is judged by."""
     failed: tuple[Scrape, ...] = ()
     """Ready pods' last scrapes that failed."""
@@ -155,6 +157,7 @@ def observe(
         notes=notes,
         ready_pods=ready,
         slo=given.spec.slo,
+        max_sequences=given.spec.max_sequences,
         failed=failed,
         judged=judged,
     )

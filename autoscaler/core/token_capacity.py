@@ -4,9 +4,10 @@ A step gives each of the B running sequences one token and takes the longer the 
 second. step(B) is learned from the tokens themselves - the mean time between tokens, and by Little's law the mean count
 of sequences that ran - and is continued as a straight line, no further than to twice what was seen.
 
-What limits B is the first of: the step that the objective on the time per token allows, the key-value cache, the batch
-that the engine was seen to fill while others waited, and what was learned. How many sequences run varies as a Poisson
-number, so that a mean of B - z sqrt(B) keeps below B for the objective's share of the time.
+What limits B is the first of: the step that the objective on the time per token allows, the key-value cache, the
+batch that the engine's arguments allow, or else that it was seen to fill while others waited, and what was learned.
+How many sequences run varies as a Poisson number, so that a mean of B - z sqrt(B) keeps below B for the objective's
+share of the time.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     steps = service_times(replace(known, max_batch_size=trusted))
     if steps is None:
         return None
-    limits = {"what was seen so far": trusted, **_limits(model.sequences)}
+    limits = {
+        "what was seen so far": trusted,
+        **_limits(model.sequences, max_sequences=view.max_sequences),
+    }
     attainable = True
     for objective in view.slo.objectives:
         allowed_s = _allowed_step_s(objective, model.sequences)
@@ -87,14 +91,17 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     )
 
 
-def _limits(shown: Sequences) -> dict[str, int]:
-    """What the replicas have shown of their own limits."""
+def _limits(shown: Sequences, *, max_sequences: int | None) -> dict[str, int]:
+    """What the replicas have shown of their own limits, and what their arguments say of them."""
     limits: dict[str, int] = {}
     if shown.cache_ratio_each is not None:
         limits["the key-value cache"] = max(
             1, math.floor(FULL_CACHE_RATIO / shown.cache_ratio_each)
         )
-    if shown.full_at is not None:
+    if max_sequences is not None:
+        # Told exactly; what was seen full is a mean just below it.
+        limits["--max-num-seqs"] = max_sequences
+    elif shown.full_at is not None:
         limits["the engine's batch"] = shown.full_at
     return limits
 

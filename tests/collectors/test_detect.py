@@ -62,3 +62,31 @@ RUNTIME = {"serving.kserve.io/servingruntime": "kserve-tritonserver"}
 def test_by_everything_else(given: dict[str, Any], told: str | None) -> None:
     found = detect(given)
     assert (None if found is None else f"{found.engine}, {found.by}") == told
+
+
+@pytest.mark.parametrize(
+    ("args", "most"),
+    [
+        (["--model=llama"], None),
+        (["--max-num-seqs", "64"], 64),
+        (["--max-num-seqs=64", "--dtype=auto"], 64),
+        (["--max_num_seqs=64"], 64),
+        (["sh", "-c", "exec vllm serve llama --max-num-seqs 64"], 64),
+        # The last one counts, as for vLLM's own parser.
+        (["--max-num-seqs=64", "--max-num-seqs=32"], 32),
+        # Each of four engines in one pod runs as many.
+        (["--max-num-seqs=64", "--data-parallel-size=4"], 256),
+        (["--max-num-seqs=$(MOST)"], None),
+        (["--max-num-seqs=0"], None),
+        (["--max-num-seqs-of-mine=3"], None),
+    ],
+)
+def test_how_many_sequences_run_at_most(args: list[str], most: int | None) -> None:
+    found = detect(template(image="vllm/vllm-openai:v0.11.0", args=args))
+    assert found is not None
+    assert found.max_sequences == most
+
+
+def test_another_engine_has_no_such_argument() -> None:
+    given = template(image="nvcr.io/nvidia/tritonserver:1", args=["--max-num-seqs=64"])
+    assert detect(given) == Detected(engine="triton", by="image nvcr.io/nvidia/tritonserver:1")

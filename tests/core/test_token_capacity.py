@@ -64,6 +64,14 @@ def test_more_tokens_need_more_replicas() -> None:
             id="24 run and others wait: the batch is full, a mean of 17",
         ),
         pytest.param(
+            TokenStory(tokens_rps=1500.0, max_sequences=24), 601.0,
+            id="24 run at most, as its arguments say: the same before anything waits",
+        ),
+        pytest.param(
+            TokenStory(tokens_rps=1500.0, max_sequences=256), 1095.0,
+            id="256 run at most: the objective is the limit, as without",
+        ),
+        pytest.param(
             TokenStory(slo="95% < 16s", tokens_rps=1500.0), 886.0,
             id="answers of 200 tokens, twice as long at times, in 16 s: 40 ms a token",
         ),

@@ -49,6 +49,8 @@ class TokenStory:
     cache_per_sequence: float | None = None
     waiting: float = 0.0
     most_running: float = 1000.0
+    max_sequences: int | None = None
+    """As the pod's arguments tell."""
     carries_out: bool = False
     counts: list[dict[str, float]] = field(default_factory=list)
 
@@ -102,7 +104,12 @@ class TokenStory:
         assert isinstance(slo, Slo)
         cache = None if self.cache_per_sequence is None else self.running * self.cache_per_sequence
         return WorkloadInput(
-            spec=WorkloadSpec(id=WorkloadId(namespace="team", name="llm"), slo=slo, engine="vllm"),
+            spec=WorkloadSpec(
+                id=WorkloadId(namespace="team", name="llm"),
+                slo=slo,
+                engine="vllm",
+                max_sequences=self.max_sequences,
+            ),
             replicas=ReplicaStatus(desired=self.replicas, template_hash="h"),
             pods=tuple(
                 PodStatus(

@@ -47,8 +47,8 @@ class ClusterApi:
                 queue.put_nowait({"type": kind, "object": stored})
         return stored
 
-    async def until(self, condition: Any, limit_s: float = 20.0) -> None:
-        """Waits for a write after which `condition()` holds."""
+    async def until(self, condition: Any, limit_s: float = 90.0) -> None:
+        """Waits for a write after which `condition()` holds; the limit is for what hangs, also on a busy machine."""
         async with asyncio.timeout(limit_s), self.changed:
             await self.changed.wait_for(condition)
 
