@@ -1,8 +1,8 @@
 """AIBrix's APA: the load of a pod over its target, with tolerances, and at most double or half.
 
-Source: aibrix.readthedocs.io and algorithm/apa.go of vllm-project/aibrix. Every 10 s; a metric averaged over 180 s;
-tolerances 0.1 up and down; rates 2 and 2; down only to the highest wish of 300 s. Its metric here is the number of
-requests in a pod.
+Source: aibrix.readthedocs.io; of vllm-project/aibrix algorithm/apa.go, and autoscaler.go for its guard (pull request
+2671). Every 10 s; a metric averaged over 180 s; tolerances 0.1 up and down; rates 2 and 2; down only to the highest wish
+of 300 s. Its metric here is the number of requests in a pod.
 """
 
 from __future__ import annotations
@@ -44,6 +44,22 @@ def apa_replicas(current: Any, use: Any, target: Any, up_rate: Any, down_rate: A
 
 
 @compilable
+def guarded(wanted: Any, current: Any, ready: Any, use: Any, target: Any) -> Any:
+    """APA's guard for pods that are not ready: idle on the way up and at the target on the way down.
+
+    It only brings what is wanted nearer to what is there.
+    """
+    pending = current - ready
+    if pending <= 0 or wanted == current:
+        return wanted
+    if wanted > current:
+        needed = int(math.ceil(use * ready / target - 1e-9))
+        return min(max(needed, current), wanted)
+    needed = int(math.ceil(use * ready / target + pending - 1e-9))
+    return max(min(needed, current), wanted)
+
+
+@compilable
 def _ongoing(
     now_s: Any,
     replicas: Any,
@@ -57,7 +73,9 @@ def _ongoing(
     if slow[POD_S] <= 0.0:
         return replicas
     use = slow[ONGOING_S] / slow[POD_S]
-    wanted = apa_replicas(max(ready, 1), use, settings[HEADROOM], MAX_UP_RATE, MAX_DOWN_RATE)
+    target = settings[HEADROOM]
+    wanted = apa_replicas(replicas, use, target, MAX_UP_RATE, MAX_DOWN_RATE)
+    wanted = guarded(wanted, replicas, ready, use, target)
     wanted = min(max(wanted, int(settings[MIN])), int(settings[MAX]))
     after = wanted
     if wanted < replicas:
@@ -77,6 +95,6 @@ APA = Rule(
     headroom="requests in a pod",
     default=0.7,
     sweep=geometric(0.05, 12.0),
-    sources="aibrix.readthedocs.io, PodAutoscaler; apa.go",
+    sources="aibrix.readthedocs.io, PodAutoscaler; apa.go, autoscaler.go",
     notes="the target has no default: 0.7 requests in a pod that serves one at a time",
 )

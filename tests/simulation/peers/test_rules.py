@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autoscaler.simulation.peers import dynamo
-from autoscaler.simulation.peers.aibrix import APA, apa_replicas
+from autoscaler.simulation.peers.aibrix import APA, apa_replicas, guarded
 from autoscaler.simulation.peers.catalog import RULES
 from autoscaler.simulation.peers.dynamo import LOAD, THROUGHPUT, load_replicas, predict
 from autoscaler.simulation.peers.ray_serve import RAY_SERVE
@@ -37,6 +37,33 @@ def test_apas_calculation(
     current: int, use: float, up_rate: float, down_rate: float, wanted: int
 ) -> None:
     assert apa_replicas(current, use, 30.0, up_rate, down_rate) == wanted
+
+
+@pytest.mark.parametrize(
+    ("use", "ready", "up_rate", "wanted"),
+    [
+        pytest.param(90.0, 2, 4.0, 4, id="its own test: those that start make up for the rise"),
+        pytest.param(10.0, 2, 4.0, 3, id="its own test: and hold back a fall"),
+        pytest.param(90.0, 4, 4.0, 8, id="its own test: all are ready, nothing is guarded"),
+        pytest.param(250.0, 2, 2.0, 8, id="a rise beyond them goes on, at most double"),
+        pytest.param(250.0, 1, 2.0, 5, id="counted from those that are ready"),
+        pytest.param(50.0, 2, 2.0, 4, id="on target: as many"),
+    ],
+)
+def test_apas_guard_for_pods_that_start(
+    use: float, ready: int, up_rate: float, wanted: int
+) -> None:
+    asked_for = apa_replicas(4, use, 50.0, up_rate, 2.0)
+    assert guarded(asked_for, 4, ready, use, 50.0) == wanted
+
+
+def test_apa_does_not_take_a_surge_for_a_fall_while_most_pods_start() -> None:
+    apa, seen = policy(APA, 1.0), Dashboard(8)
+    seen.starting = 6
+    # Two serve 12 requests, six times their target, for longer than any window: 12 are needed, and never fewer than 8.
+    seen.ongoing = 12.0
+    answers = asked(apa, seen, 60, obey=False)
+    assert set(answers) == {12}
 
 
 def test_apa_gives_back_after_a_cool_down_of_five_minutes() -> None:
