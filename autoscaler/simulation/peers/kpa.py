@@ -1,7 +1,8 @@
 """Knative's Pod Autoscaler on concurrency: stable window and panic window.
 
 Source: knative.dev/docs/serving/autoscaling (concurrency, kpa-specific) and its decision in knative/serving,
-pkg/autoscaler/scaling. Every 2 s; windows of 60 and 6 s; panic at twice what is ready; a target of 100 at 70 %.
+pkg/autoscaler/scaling. Every 2 s; windows of 60 and 6 s; panic at twice what is ready; a target of 100 at 70 %. Where it
+finds more than one pod it begins in panic, so that it lowers nothing before it has seen a window.
 Requests go straight to the pods: the activator's queue is not modelled.
 """
 
@@ -26,8 +27,8 @@ PANIC_WINDOW_S = 6.0
 PANIC_THRESHOLD = 2.0
 MAX_UP_RATE = 1000.0
 MAX_DOWN_RATE = 2.0
-# Places in its memory: since when it panics, and the most pods since.
-_PANIC_S, _PANIC_PODS = 0, 1
+# Places in its memory: since when it panics, the most pods since, and whether it has begun.
+_PANIC_S, _PANIC_PODS, _BEGUN = 0, 1, 2
 
 
 @compilable
@@ -42,6 +43,11 @@ def kpa_replicas(
     for_panic = math.ceil(panic / target - 1e-9)
     wanted_stable = min(max(for_stable, fewest), most)
     wanted_panic = min(max(for_panic, fewest), most)
+    if memory[_BEGUN] == 0.0:
+        memory[_BEGUN] = 1.0
+        if ready > 1:
+            memory[_PANIC_S] = now_s
+            memory[_PANIC_PODS] = ready
     if for_panic / pods >= PANIC_THRESHOLD:
         memory[_PANIC_S] = now_s
     elif memory[_PANIC_S] > 0.0 and memory[_PANIC_S] + STABLE_WINDOW_S < now_s:
@@ -81,7 +87,7 @@ KPA = Rule(
     scrape_s=2.0,
     slow_s=STABLE_WINDOW_S,
     fast_s=PANIC_WINDOW_S,
-    memory=2,
+    memory=3,
     headroom="requests in a pod",
     default=70.0,
     sweep=geometric(0.05, 12.0, 23) + (70.0,),

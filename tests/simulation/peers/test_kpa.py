@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from autoscaler.simulation.peers.kpa import KPA, kpa_replicas
 from tests.simulation.peers.dashboard import Dashboard, asked, policy
+
+
+def begun() -> NDArray[np.float64]:
+    """The memory of one that runs, and does not panic."""
+    return np.array([0.0, 0.0, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -26,16 +32,29 @@ from tests.simulation.peers.dashboard import Dashboard, asked, policy
 def test_kpas_calculation(
     ready: int, stable: float, panic: float, target: float, up_rate: float, wanted: int
 ) -> None:
-    assert kpa_replicas(100.0, ready, stable, panic, target, up_rate, np.zeros(2)) == wanted
+    assert kpa_replicas(100.0, ready, stable, panic, target, up_rate, begun()) == wanted
 
 
 def test_a_panic_never_lowers_and_lasts_a_stable_window() -> None:
-    memory = np.zeros(2)
+    memory = begun()
     assert kpa_replicas(100.0, 10, 50.0, 300.0, 10.0, 1000.0, memory) == 30
     # What is ready is not twice as much any more; for 60 s nothing is given back.
     assert kpa_replicas(102.0, 30, 50.0, 50.0, 10.0, 1000.0, memory) == 30
     assert kpa_replicas(160.0, 30, 50.0, 50.0, 10.0, 1000.0, memory) == 30
     assert kpa_replicas(161.0, 30, 50.0, 50.0, 10.0, 1000.0, memory) == 15
+
+
+@pytest.mark.parametrize(
+    ("ready", "answers"),
+    [
+        pytest.param(8, [8] * 30 + [8, 4], id="several are kept for a window"),
+        pytest.param(1, [1] * 32, id="one is the least anyhow"),
+    ],
+)
+def test_it_begins_in_panic_where_it_finds_several_pods(ready: int, answers: list[int]) -> None:
+    kpa, seen = policy(KPA), Dashboard(ready)
+    seen.ongoing = 8.0
+    assert asked(kpa, seen, 32) == answers
 
 
 def test_concurrency_is_averaged_over_60_and_6_seconds() -> None:
