@@ -59,6 +59,9 @@ def _latency(
     memory: Any,
     settings: Any,
 ) -> Any:
+    if memory[0] == 0.0:
+        # What HPA finds at its first sync is its first recommendation.
+        remember(memory, 0, _WISHES, now_s, replicas)
     signal = 0.0
     if slow[SEEN_S] > 0.0:
         signal = slow[LATENCY_S2] / slow[SEEN_S] / settings[THRESHOLD_S]

@@ -109,6 +109,13 @@ def test_slo_aware_doubles_in_a_minute_after_30_s_and_gives_back_one_in_two() ->
     assert asked(llmd, seen, 32) == [16] + [20] * 12 + [19] * 8 + [18] * 8 + [17] * 3
 
 
+def test_slo_aware_holds_what_it_found_for_its_window() -> None:
+    llmd, seen = policy(SLO_AWARE), Dashboard(4)
+    seen.latency_p90_s = 0.0
+    # The first sync is the recommendation that its window of 180 s remembers.
+    assert asked(llmd, seen, 14) == [4] * 12 + [3, 3]
+
+
 # ---------------------------------------------------------------- Dynamo
 
 
