@@ -162,8 +162,13 @@ class Trial:
 
     def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
         server, known = self.scenario.batching, self.known
-        at_once = replace(self.scenario.startup, median_s=0.0)
-        world = replace(self.scenario, startup=at_once)
+        # It waits for nothing, nodes included, and needs no metrics to know what is queued.
+        world = replace(
+            self.scenario,
+            startup=replace(self.scenario.startup, median_s=0.0),
+            nodes=replace(self.scenario.nodes, boot_s=0.0),
+            outages=(),
+        )
         policy = Clairvoyant(
             self.arrivals_s,
             factor=factor,

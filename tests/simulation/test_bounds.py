@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.simulation.bounds import gpu_hours_with_startups, least_factor
+from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.score import Minutes, Score, score
 from autoscaler.simulation.trial import Progress, Trial
 from tests.simulation.test_fluid import RISE
@@ -96,6 +99,23 @@ def test_the_clairvoyants_factor_is_the_smallest_that_holds_request_by_request(
         None if found is None else pytest.approx(found, abs=1e-4)
     )
     assert len(trial.tried) == runs
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"nodes": NodeSettings(boot_s=240.0)}, id="nodes that boot"),
+        pytest.param(
+            {"outages": (Span(start_s=1700.0, end_s=3000.0),)}, id="metrics that are gone"
+        ),
+    ],
+)
+def test_the_clairvoyant_waits_for_nothing_and_needs_no_metrics(told: dict[str, Any]) -> None:
+    plain = Trial(RISE, 1).clairvoyant()
+    found = Trial(replace(RISE, **told), 1).clairvoyant()
+    assert plain is not None
+    assert found is not None
+    assert (found.gpu_hours, found.attainment_ratio) == (plain.gpu_hours, plain.attainment_ratio)
 
 
 def test_the_clairvoyant_attains_the_goal_for_less_than_any_peer() -> None:

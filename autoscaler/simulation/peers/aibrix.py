@@ -1,8 +1,8 @@
 """AIBrix's APA: the load of a pod over its target, with tolerances, and at most double or half.
 
 Source: aibrix.readthedocs.io; of vllm-project/aibrix algorithm/apa.go, and autoscaler.go for its guard (pull request
-2671). Every 10 s; a metric averaged over 180 s; tolerances 0.1 up and down; rates 2 and 2; down only to the highest wish
-of 300 s. Its metric here is the number of requests in a pod.
+2671). Every 10 s; a metric averaged over 180 s; tolerances 0.1 up and down; rates 2 and 2; down only to the highest
+wish of 300 s. Its metric here is the number of requests in a pod.
 """
 
 from __future__ import annotations
@@ -96,5 +96,6 @@ APA = Rule(
     default=0.7,
     sweep=geometric(0.05, 12.0),
     sources="aibrix.readthedocs.io, PodAutoscaler; apa.go, autoscaler.go",
-    notes="the target has no default: 0.7 requests in a pod that serves one at a time",
+    notes="the target has no default: 0.7 requests in a pod that serves one at a time; the cool-down is as documented, "
+    "the code takes the lowest wish in place of the highest",
 )

@@ -143,5 +143,6 @@ LOAD = Rule(
     default=1.0,
     sweep=geometric(0.1, 2.0),
     sources="docs.nvidia.com/dynamo: planner design, planner guide",
-    notes="an engine's latency is estimated as a request's alone, and its share of a full batch for each in it",
+    notes="an engine's latency is estimated as a request's alone, and its share of a full batch for each in it; "
+    "the mean engine stands for all",
 )

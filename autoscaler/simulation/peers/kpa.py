@@ -1,9 +1,9 @@
 """Knative's Pod Autoscaler on concurrency: stable window and panic window.
 
 Source: knative.dev/docs/serving/autoscaling (concurrency, kpa-specific) and its decision in knative/serving,
-pkg/autoscaler/scaling. Every 2 s; windows of 60 and 6 s; panic at twice what is ready; a target of 100 at 70 %. Where it
-finds more than one pod it begins in panic, so that it lowers nothing before it has seen a window.
-Requests go straight to the pods: the activator's queue is not modelled.
+pkg/autoscaler/scaling. Every 2 s; windows of 60 and 6 s; panic at twice what is ready; a target of 100 at 70 %. Where
+it finds more than one pod it begins in panic, so that it lowers nothing before it has seen a window. Requests go
+straight to the pods: the activator's queue is not modelled.
 """
 
 from __future__ import annotations
