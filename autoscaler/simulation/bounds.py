@@ -50,15 +50,19 @@ class Clairvoyant:
 
     def replicas(self, seen: Seen) -> int:
         """As many as serve what waits and what comes within 30 s."""
-        span_s = min(AHEAD_S, self._end_s - seen.now_s)
-        if span_s <= 0.0:
+        if seen.now_s >= self._end_s:
             return seen.replicas
-        first, last = np.searchsorted(self._arrivals_s, (seen.now_s, seen.now_s + span_s))
         totals = seen.totals()
         # What is being served is no queue.
         waiting = (
             0.0 if totals is None else max(0.0, totals.ongoing - totals.scraped * self._at_once)
         )
+        return self.needed(seen.now_s, waiting)
+
+    def needed(self, now_s: float, waiting: float) -> int:
+        """For so many that wait, and what comes within 30 s of a time before the end."""
+        span_s = min(AHEAD_S, self._end_s - now_s)
+        first, last = np.searchsorted(self._arrivals_s, (now_s, now_s + span_s))
         due = float(last - first) + waiting
         wanted = int(np.ceil(self._factor * due / (span_s * self._replica_rps) - 1e-9))
         return min(max(wanted, self._bounds[0]), self._bounds[1])

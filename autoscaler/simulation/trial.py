@@ -178,7 +178,8 @@ class Trial:
             most=known.max_replicas,
             end_s=self.scenario.demand.duration_s,
         )
-        return self._run(policy, None, progress, world)
+        # It has seen the first half minute as well: nothing is queued, and it begins with what that needs.
+        return self._run(policy, policy.needed(0.0, 0.0), progress, world)
 
     def _peer(self, name: str, headroom: float | None) -> Policy:
         if name in OWN:

@@ -15,7 +15,7 @@ from autoscaler.simulation.bounds import gpu_hours_with_startups, least_factor
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.score import Minutes, Score, score
 from autoscaler.simulation.trial import Progress, Trial
-from tests.simulation.test_fluid import RISE
+from tests.simulation.test_fluid import RISE, world
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,14 @@ def test_the_clairvoyant_waits_for_nothing_and_needs_no_metrics(told: dict[str, 
     assert plain is not None
     assert found is not None
     assert (found.gpu_hours, found.attainment_ratio) == (plain.gpu_hours, plain.attainment_ratio)
+
+
+def test_the_clairvoyant_has_seen_the_first_half_minute_too() -> None:
+    told = replace(world((0.0, 100.0), hours=0.1), first_replicas=1)
+    found = Trial(told, 1).clairvoyant()
+    assert found is not None
+    assert found.attainment_ratio >= 0.99
+    assert found.replicas[0][1] >= 10
 
 
 def test_the_clairvoyant_attains_the_goal_for_less_than_any_peer() -> None:
