@@ -54,17 +54,19 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
     from autoscaler.errors import AutoscalerError
 
     try:
-        from autoscaler.simulation.trial import parse_policy
+        from autoscaler.simulation.trial import parse_policies
     except ModuleNotFoundError as error:
         raise AutoscalerError(
             f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
         ) from error
-    policies = [parse_policy(text) for text in args.policies.split(",")]
+    policies = parse_policies(args.policies)
     startups_s = _startups(args.startup) or [scenario.startup.median_s]
-    for name, given in (("--policies", args.policies), ("--startup", args.startup or "")):
-        parts = given.split(",")
-        if len(set(parts)) < len(parts):
-            raise refusal(name, given, "each once")
+    most = scenario.most_replicas
+    for name, headroom in policies:
+        if name == "static" and headroom is not None and headroom > most:
+            raise refusal(
+                "--policies", f"'static={headroom:g}'", f"at most {most}, workload.max_replicas"
+            )
     found = _compared(args, scenario, policies, startups_s)
     tell(args, found, _show)
     ours = [row for row in found.rows if row.policy == "forescale"]
@@ -79,7 +81,9 @@ def _startups(text: str | None) -> list[float]:
     except ValueError:
         values = [-1.0]
     if not all(0.0 <= value <= 7200.0 for value in values):
-        raise refusal("--startup", text, "seconds with commas, 0 to 7200")
+        raise refusal("--startup", repr(text), "seconds with commas, 0 to 7200")
+    if len(set(values)) < len(values):
+        raise refusal("--startup", repr(text), "each once")
     return values
 
 
@@ -140,7 +144,7 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
 def _compared(
     args: argparse.Namespace,
     scenario: Scenario,
-    policies: list[tuple[str, float | None]],
+    policies: tuple[tuple[str, float | None], ...],
     startups_s: list[float],
 ) -> Comparison:
     from autoscaler.simulation.comparison import compare

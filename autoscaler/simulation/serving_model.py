@@ -9,6 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+# Of a batch. What is faster has its unit wrong, and would ask for more requests than a machine holds.
+LEAST_SERVICE_S, MOST_SERVICE_S = 1e-5, 86400.0
+SERVICE_ALLOWED = "0.00001 to 86400 seconds"
+
 
 def require(holds: bool, where: str, given: object, allowed: str) -> None:
     """Raise ValueError unless `holds`."""
@@ -73,6 +77,12 @@ class ServingModel:
             "batch_service_s",
             times,
             f"{self.max_batch_size} positive times, one for each batch size",
+        )
+        require(
+            all(LEAST_SERVICE_S <= s <= MOST_SERVICE_S for s in times),
+            "batch_service_s",
+            times,
+            SERVICE_ALLOWED,
         )
         delay_s = self.max_queue_delay_s
         require(0.0 <= delay_s < float("inf"), "max_queue_delay_s", delay_s, "0 or more")

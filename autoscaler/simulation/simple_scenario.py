@@ -9,7 +9,12 @@ from autoscaler.core.types import Slo, WorkloadId, WorkloadSpec
 from autoscaler.errors import ConfigError, Problem
 from autoscaler.simulation.scenario import MOST_REPLICAS, Demand, Scenario
 from autoscaler.simulation.scenario_file import goal_of, of_tokens
-from autoscaler.simulation.serving import ServingModel
+from autoscaler.simulation.serving_model import (
+    LEAST_SERVICE_S,
+    MOST_SERVICE_S,
+    SERVICE_ALLOWED,
+    ServingModel,
+)
 from autoscaler.simulation.startup import Startup
 
 
@@ -23,8 +28,8 @@ def simple_scenario(demand: Demand, *, slo: str, service_s: float) -> Scenario:
         raise ConfigError(found)
     if said := of_tokens(found):
         raise ConfigError((Problem("--slo", said, "needs a scenario file with server.continuous"),))
-    if not 0.0 < service_s < math.inf:
-        raise ConfigError((Problem("--service-s", f"{service_s:g}", "seconds, more than 0"),))
+    if not LEAST_SERVICE_S <= service_s <= MOST_SERVICE_S:
+        raise ConfigError((Problem("--service-s", f"{service_s:g}", SERVICE_ALLOWED),))
     busy = float(demand.rates_rps.mean()) * service_s
     if busy > MOST_REPLICAS:
         raise ValueError(

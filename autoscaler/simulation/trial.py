@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -43,10 +44,39 @@ Progress = Callable[[float], None]
 
 def parse_policy(text: str) -> tuple[str, float | None]:
     """(name, headroom) of `keda` or `keda=0.6`. Raises ConfigError."""
+    found = _policy(text)
+    if isinstance(found, Problem):
+        raise ConfigError((found,))
+    return found
+
+
+def parse_policies(text: str) -> tuple[tuple[str, float | None], ...]:
+    """Those of a list with commas, each once. Raises ConfigError with everything that is wrong."""
+    found = [_policy(part) for part in text.split(",")]
+    problems = [item for item in found if isinstance(item, Problem)]
+    policies = [item for item in found if not isinstance(item, Problem)]
+    told = [(name, _headroom(name, headroom)) for name, headroom in policies]
+    twice = sorted({name for name, headroom in told if told.count((name, headroom)) > 1})
+    problems += [Problem("--policies", f"{name} is given twice", "each once") for name in twice]
+    if problems:
+        raise ConfigError(tuple(problems))
+    return tuple(policies)
+
+
+def _headroom(name: str, given: float | None) -> float | None:
+    """With its default written out; how many `static` needs is not known yet."""
+    return RULES[name].default if given is None and name in RULES and name != "static" else given
+
+
+def _policy(text: str) -> tuple[str, float | None] | Problem:
     name, given, value = text.strip().partition("=")
-    allowed = f"one of {', '.join((*OWN, *RULES))}, a peer's with =HEADROOM"
-    if name not in (*OWN, *RULES) or (name in OWN and given):
-        raise ConfigError((Problem("--policies", repr(text), allowed),))
+    known = (*OWN, *RULES)
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known, n=1)
+        nearest = f"did you mean {near[0]}? " if near else ""
+        return Problem("--policies", repr(text), f"{nearest}one of {', '.join(known)}")
+    if name in OWN and given:
+        return Problem("--policies", repr(text), f"{name} has no headroom to set")
     if not given:
         return name, None
     try:
@@ -54,7 +84,9 @@ def parse_policy(text: str) -> tuple[str, float | None]:
     except ValueError:
         headroom = float("nan")
     if not 0.0 < headroom < float("inf"):
-        raise ConfigError((Problem("--policies", repr(text), "a headroom is more than 0"),))
+        return Problem("--policies", repr(text), "a headroom is more than 0")
+    if name == "static" and not headroom.is_integer():
+        return Problem("--policies", repr(text), "a whole number of replicas")
     return name, headroom
 
 

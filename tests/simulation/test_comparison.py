@@ -13,7 +13,7 @@ from autoscaler.config.settings import ForecastSettings
 from autoscaler.errors import ConfigError
 from autoscaler.simulation.comparison import compare
 from autoscaler.simulation.forecasts import NoForecasts, forecasts_of
-from autoscaler.simulation.trial import Trial, parse_policy
+from autoscaler.simulation.trial import Trial, parse_policies, parse_policy
 from tests.simulation.test_fluid import RISE, world
 
 QUARTER = world((0.0, 40.0), (600.0, 90.0), hours=0.5, replicas=6)
@@ -35,6 +35,18 @@ def test_a_policy_as_people_write_it(text: str, parsed: tuple[str, float | None]
 def test_a_policy_that_can_not_be(text: str) -> None:
     with pytest.raises(ConfigError, match="--policies"):
         parse_policy(text)
+
+
+def test_all_that_is_wrong_with_a_list_of_policies_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as told:
+        parse_policies("KEDA,keda=0,forescal,kpa,kpa")
+    assert [line.partition("? ")[0] for line in str(told.value).splitlines()] == [
+        "--policies: 'KEDA', did you mean keda",
+        "--policies: 'keda=0', a headroom is more than 0",
+        "--policies: 'forescal', did you mean forescale",
+        "--policies: kpa is given twice, each once",
+    ]
+    assert parse_policies("keda, keda=0.6") == (("keda", None), ("keda", 0.6))
 
 
 def test_every_start_up_policy_and_seed_is_run_beside_one_clairvoyant() -> None:
@@ -141,22 +153,31 @@ startup: {median_s: 60}
         (["sine(3)"], "not a shape"),
         (
             ["constant(3)", "--policies", "keda,vpa"],
-            "--policies: 'vpa', one of forescale, forescale-no-forecast, static",
+            "--policies: 'vpa', did you mean kpa? one of forescale, forescale-no-forecast, static",
         ),
-        (["constant(3)", "--startup", "soon"], "--startup: soon, seconds with commas"),
-        (["constant(3)", "--startup", "4,60,4"], "--startup: 4,60,4, each once"),
-        (["constant(3)", "--policies", "kpa,kpa"], "--policies: kpa,kpa, each once"),
+        (["constant(3)", "--policies", "kdea=0.6"], "--policies: 'kdea=0.6', did you mean keda?"),
+        (["constant(3)", "--policies", "forescale=1"], "'forescale=1', forescale has no headroom"),
+        (["constant(3)", "--policies", "static=1.5"], "'static=1.5', a whole number of replicas"),
+        (["constant(3)", "--policies", "static=0.5"], "'static=0.5', a whole number of replicas"),
+        (
+            ["constant(3)", "--policies", "static=101"],
+            "'static=101', at most 100, workload.max_replicas",
+        ),
+        (["constant(3)", "--startup", "soon"], "--startup: 'soon', seconds with commas"),
+        (["constant(3)", "--startup", "4,60,4.0"], "--startup: '4,60,4.0', each once"),
+        (["constant(3)", "--policies", "kpa,kpa=70"], "--policies: kpa is given twice, each once"),
         (["constant(3)", "--seeds", "0"], "--seeds: 0, 1 to 100"),
         (["constant(3)", "--slo", "fast"], "--slo: "),
-        (["constant(3)", "--service-s", "-1"], "--service-s: -1, seconds, more than 0"),
-        (["constant(3)", "--service-s", "nan"], "--service-s: nan, seconds, more than 0"),
+        (["constant(3)", "--service-s", "-1"], "--service-s: -1, 0.00001 to 86400 seconds"),
+        (["constant(3)", "--service-s", "nan"], "--service-s: nan, 0.00001 to"),
+        (["constant(3)", "--service-s", "1e-9"], "--service-s: 1e-09, 0.00001 to"),
         (["x.yaml", "--slo", "99% < 1s"], "a scenario file says it itself"),
         (["constant(3)", "--slo", ""], "--slo: '' is no objective"),
         (
             ["constant(3)", "--slo", "p95 ttft < 1s"],
             "--slo: an objective on ttft, needs a scenario file",
         ),
-        (["constant(3)", "--service-s", "0"], "--service-s: 0, seconds, more than 0"),
+        (["constant(3)", "--service-s", "0"], "--service-s: 0, 0.00001 to"),
         (["constant(3)", "--column", "chat"], "--column: given, of a trace alone"),
         (["constant(3)", "--last-days", "1"], "--last-days: given, of a trace alone"),
         (["x.csv", "--hours", "3"], "--hours: given, of a shape alone"),
