@@ -79,6 +79,8 @@ def cut(
     """The end of a trace to be run, the rest as its past; see `demand_of_trace`."""
     if last_days is not None and not 0.0 < last_days < math.inf:
         raise ValueError(f"last_days: {last_days}, more than 0")
+    if last_days is not None and last_days * DAY_S < trace.step_s:
+        raise ValueError(f"last_days: {last_days}, at least a step of {trace.step_s:g} s")
     run = trace if last_days is None else trace.last(last_days * DAY_S)
     if peak_rps is not None and run.arrivals_s is not None:
         raise ValueError(f"peak_rps: {peak_rps}, single requests can't be scaled")

@@ -33,8 +33,9 @@ TIMES = ("minute", "t_s")
 MOST = 1e9
 # And what is longer tells its times in another unit.
 MOST_DAYS = 366.0
-# A file whose every line is wrong would bury what is wrong with it.
+# A file whose every line is wrong would bury what is wrong with it; so would one that is a single long line.
 MOST_PROBLEMS = 100
+SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,12 @@ class Trace:
         )
 
     def per_second(self) -> NDArray[np.float64]:
-        """The rate of every second."""
+        """The rate of every second; where steps are no whole seconds, what of them lies in it."""
+        if not float(self.step_s).is_integer():
+            edges_s = np.arange(math.ceil(self.duration_s) + 1)
+            ends_s = self.step_s * np.arange(self.rates_rps.size + 1)
+            requests = np.concatenate(([0.0], np.cumsum(self.rates_rps * self.step_s)))
+            return np.diff(np.interp(edges_s, ends_s, requests))
         steps = (np.arange(math.ceil(self.duration_s)) / self.step_s).astype(np.int64)
         return self.rates_rps[np.minimum(steps, self.rates_rps.size - 1)]
 
@@ -89,7 +95,8 @@ def read_trace(path: Path, column: str | None = None) -> Trace:
         if isinstance(error, UnicodeDecodeError):
             said = "not UTF-8 text"
         raise ConfigError((Problem(str(path), said, "name a CSV file, plain or gzip"),)) from error
-    rows = csv.reader(io.StringIO(text), strict=True)
+    # Also lines that end as on a Mac of old, which spreadsheets still offer.
+    rows = csv.reader(io.StringIO(text, newline=None), strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]
     except csv.Error as error:
@@ -114,8 +121,11 @@ def _column(path: Path, header: list[str], column: str | None) -> int | None:
     """Place of the series; None: each line is a request. Raises ConfigError where neither can be."""
     where = f"{path}:1"
     if header[0] not in TIMES:
-        problem = Problem(where, f"first column {header[0]!r}", "`minute` or `t_s` must be first")
-        raise ConfigError((problem,))
+        allowed = "`minute` or `t_s` must be first"
+        if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+            allowed += ", and a comma between columns"
+        shown = header[0] if len(header[0]) <= SHOWN else f"{header[0][:SHOWN]}..."
+        raise ConfigError((Problem(where, f"first column {shown!r}", allowed),))
     series = header[1:]
     if len(set(header)) < len(header):
         raise ConfigError((Problem(where, "two columns of one name", "each once"),))
@@ -220,11 +230,12 @@ def _steps(
         elif math.isnan(step) and at > last:
             step = 1.0 if in_minutes else at - last
         if not math.isnan(last) and at <= last:
-            lines.wrong(f"{unit} {at:g} after {last:g}", "times must ascend")
+            lines.wrong(f"{unit} {_told(at)} after {_told(last)}", "times must ascend")
             continue
         if not math.isnan(last) and abs(at - last - step) > 1e-6 * step:
             lines.wrong(
-                f"{unit} {at:g} after {last:g}: a gap", f"a line every {step:g}, 0 where none came"
+                f"{unit} {_told(at)} after {_told(last)}: a gap",
+                f"a line every {_told(step)}, 0 where none came",
             )
         last = at
         values.append(value)
@@ -235,13 +246,18 @@ def _steps(
     return Trace(name=name, step_s=step_s, rates_rps=rates)
 
 
+def _told(time: float) -> str:
+    """With all its digits: two times since 1970 look alike in six."""
+    return f"{time:.15g}"
+
+
 def _requests(path: Path, name: str, header: list[str], rows: Iterator[list[str]]) -> Trace:
     lines = _Lines(path, header, rows)
     last = 0.0
     times: list[float] = []
     for (at,) in lines.numbers((0,)):
         if at < last:
-            lines.wrong(f"t_s {at:g} after {last:g}", "times must ascend")
+            lines.wrong(f"t_s {_told(at)} after {_told(last)}", "times must ascend")
             continue
         last = at
         times.append(at)

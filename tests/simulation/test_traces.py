@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autoscaler.errors import ConfigError
+from autoscaler.simulation.demand import cut
 from autoscaler.simulation.scenario import past_of
 from autoscaler.simulation.traces import Trace, read_trace
 
@@ -33,6 +34,7 @@ def written(folder: Path, text: str, name: str = "demand.csv") -> Path:
             "t_s,requests\n1.7e9,5\n1700000010,20\n", None, 10.0, [0.5, 2.0], id="an epoch"
         ),
         pytest.param("minute,count\n7,60\n8,0\n", None, 60.0, [1.0, 0.0], id="begins later"),
+        pytest.param("minute,count\r0,60\r1,0\r", None, 60.0, [1.0, 0.0], id="an old Mac's lines"),
     ],
 )
 def test_what_is_read(
@@ -93,6 +95,21 @@ def test_one_line_a_request(tmp_path: Path) -> None:
         pytest.param(
             "t_s,requests\n0,1\n1e9,1\n", None, [":1: 23,148 days, at most 366"], id="steps"
         ),
+        pytest.param(
+            "t_s,requests\n1767225600,1\n1767225660,1\n1767225780,1\n",
+            None,
+            [":4: s 1767225780 after 1767225660: a gap, a line every 60, 0"],
+            id="times since 1970 are told with all their digits",
+        ),
+        pytest.param(
+            "minute;count\n0;1\n",
+            None,
+            [
+                ":1: first column 'minute;count', `minute` or `t_s` must be first, and a comma between"
+            ],
+            id="semicolons",
+        ),
+        pytest.param("x" * 9000, None, [f":1: first column '{'x' * 60}...', "], id="one long line"),
     ],
 )
 def test_every_problem_is_told_with_its_line(
@@ -128,6 +145,27 @@ def test_the_end_of_a_trace_by_second_and_scaled() -> None:
     assert last.per_second().tolist() == [2.0] * 60 + [3.0] * 60
     assert last.scaled(10.0).rates_rps.tolist() == [20.0, 30.0]
     assert trace.last(999.0).rates_rps.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_less_than_a_step_is_no_end() -> None:
+    trace = Trace(name="t", step_s=60.0, rates_rps=np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"last_days: 0.0001, at least a step of 60 s"):
+        cut(trace, last_days=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rates", "step_s", "seconds"),
+    [
+        pytest.param([20.0, 0.0, 20.0, 0.0], 0.5, [10.0, 10.0], id="halves: both count"),
+        pytest.param([3.0, 9.0], 1.5, [3.0, 6.0, 9.0], id="one and a half"),
+        pytest.param([4.0, 4.0, 4.0], 0.5, [4.0, 2.0], id="the last second is half over"),
+    ],
+)
+def test_steps_of_no_whole_seconds_keep_their_requests(
+    rates: list[float], step_s: float, seconds: list[float]
+) -> None:
+    trace = Trace(name="t", step_s=step_s, rates_rps=np.array(rates))
+    assert trace.per_second() == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
