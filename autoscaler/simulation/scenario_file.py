@@ -343,6 +343,8 @@ class Reader:
 def _serving_model(batch_service_s: tuple[float, ...] = (1.0,), **told: Any) -> ServingModel:
     """As many times as there are is the largest batch."""
     size = len(batch_service_s)
+    if not size:
+        raise ValueError("batch_service_s: none, a time for each batch size from 1 on")
     return ServingModel(max_batch_size=size, batch_service_s=batch_service_s, **told)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +58,7 @@ def document_of(path: Path, form: type[D], beside: Beside) -> tuple[D, dict[str,
     try:
         return pydantic.TypeAdapter(form).validate_python(content), lines
     except pydantic.ValidationError as error:
-        told = [problem_of(path, lines, item, form) for item in error.errors()]
+        told = [told for item in error.errors() for told in problems_of(path, lines, item, form)]
         raise ConfigError((*told, *beside(path, lines, content, error))) from error
 
 
@@ -81,16 +81,42 @@ def place_of(path: Path, lines: dict[str, int], key: str) -> str:
     return f"{path}:{line}: {key}"
 
 
-def problem_of(path: Path, lines: dict[str, int], item: Any, document: type) -> Problem:
-    """One of pydantic's errors, in our words."""
+def problems_of(path: Path, lines: dict[str, int], item: Any, document: type) -> list[Problem]:
+    """One of pydantic's errors, in our words; of a section whose values can't be all that are wrong in it."""
     key = ".".join(str(part) for part in item["loc"])
-    place = place_of(path, lines, key)
+    if item["type"] == "value_error":
+        said = [str(item["ctx"]["error"])]
+        made = _holder(item["loc"], document)
+        if made is not None and isinstance(item["input"], dict):
+            said = refusals(made, item["input"]) or said
+        return [_refused(path, lines, key, text) for text in said]
+    return [_problem(place_of(path, lines, key), item, document)]
+
+
+def _refused(path: Path, lines: dict[str, int], key: str, said: str) -> Problem:
+    """A section's own type says `name: given, allowed`."""
+    name, _, rest = said.partition(": ")
+    if f"{key}.{name}" in lines:
+        key, said = f"{key}.{name}", rest
+    return Problem(place_of(path, lines, key), said, "see docs/simulation.md")
+
+
+def _holder(loc: tuple[object, ...], document: type) -> type | None:
+    """The dataclass of a section all of whose values have defaults."""
+    if not loc:
+        return None
+    section: Any = document
+    for part in loc:
+        section = section if isinstance(part, int) else _section(section, str(part))
+    needed = [f for f in fields(section) if f.default is MISSING and f.default_factory is MISSING]
+    return None if needed else section
+
+
+def _problem(place: str, item: Any, document: type) -> Problem:
     if item["type"] in UNKNOWN:
         return Problem(place, "is not known", _nearest(item["loc"], document))
     if item["type"] in ("missing", "missing_keyword_only_argument", "missing_argument"):
         return Problem(place, "is missing", "must be given")
-    if item["type"] == "value_error":
-        return Problem(place, str(item["ctx"]["error"]), "see docs/simulation.md")
     given = repr(item["input"])
     shown = given if len(given) <= 60 else f"{given[:57]}..."
     if item["type"] in ("dataclass_type", "tuple_type"):

@@ -184,7 +184,7 @@ def test_the_shipped_example_can_be_read() -> None:
         ),
         pytest.param(
             ("gpu: A100-80GB", "gpu: A100-80GB\nmig: {failed_ratio: 2}"),
-            [":2: mig: failed_ratio: 2.0, 0 to 1"],
+            [":2: mig.failed_ratio: 2, 0 to 1"],
             id="a share",
         ),
     ],

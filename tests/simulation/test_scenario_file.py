@@ -230,6 +230,26 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
                 "server.service_cv: -1.0, 0 to 100",
             ],
         ),
+        (
+            ("batch_service_s: [0.1]", "batch_service_s: []"),
+            ["server.batch_service_s: none, a time"],
+        ),
+        (
+            ("{batch_service_s: [0.1]}", "{batch_service_s: [1.0e-9]}"),
+            ["server.batch_service_s: (1e-09,), 0.00001 to 86400 seconds"],
+        ),
+        (
+            (
+                "startup:",
+                "nodes: {gpus: 0, boot_s: -1, most: 0}\nfailures: {pod_mean_between_s: 0}\nstartup:",
+            ),
+            [
+                "nodes.gpus: 0, at least 1",
+                "nodes.boot_s: -1, 0 or more",
+                "nodes.most: 0, at least 1, or none",
+                "failures.pod_mean_between_s: 0, more than 0",
+            ],
+        ),
     ],
 )
 def test_every_problem_is_told_with_its_line(
