@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import zstandard
 
@@ -25,6 +26,7 @@ FORMAT = "forescale-journal"
 VERSION = 1
 # Ticks repeat most of the tick before: a window of 32 MiB lets zstd see it at 5,000 workloads too.
 WINDOW_LOG = 25
+CHUNK = 1 << 14
 NAMED = "name a journal file, or a folder with forescale.jsonl in it"
 
 
@@ -115,7 +117,7 @@ class JournalFile:
     def _next(self) -> bytes | None:
         try:
             text = next(self._lines, None)
-        except (OSError, EOFError, zstandard.ZstdError) as error:
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             raise JournalInvalid(
                 f"{self._name}:{self.line + 1}: can't be read: {error}, the lines before it are fine"
             ) from error
@@ -198,8 +200,47 @@ def _decompressed(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         with gzip.open(raw) as lines:
             yield io.BufferedReader(lines)
     elif magic == b"\x28\xb5\x2f\xfd":
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG).stream_reader(raw)
-        with io.BufferedReader(reader) as lines:
+        with io.BufferedReader(_Zstd(raw)) as lines:
             yield lines
     else:
         yield raw
+
+
+class _Zstd(io.RawIOBase):
+    """Frames of zstd one after the other. zstandard's own reader takes a file that is cut short for a whole one."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame = _frame()
+        self._read = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As in RawIOBase. Raises EOFError where a frame has no end."""
+        while not self._read:
+            packed = self._raw.read(CHUNK)
+            if not packed and not self._frame.eof:
+                raise EOFError("it is cut short")
+            if not packed:
+                return 0
+            self._read = memoryview(self._unpacked(packed))
+        size = min(len(buffer), len(self._read))
+        buffer[:size] = self._read[:size]
+        self._read = self._read[size:]
+        return size
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        parts = []
+        while packed:
+            if self._frame.eof:
+                self._frame = _frame()
+            parts.append(self._frame.decompress(packed))
+            packed = self._frame.unused_data
+        return b"".join(parts)
+
+
+def _frame() -> zstandard.ZstdDecompressionObj:
+    return zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG).decompressobj()

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+import zstandard
+
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import TickRecord
-from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from autoscaler.simulation.journal_file import (
+    JournalHeader,
+    JournalInvalid,
+    JournalTorn,
+    header_line,
+    record_line,
+    records_of,
+)
 from autoscaler.simulation.replay import replay
 from tests.fakes.recorded import RecordedStory
 
@@ -74,6 +86,53 @@ def test_a_torn_last_line_is_recognised(tmp_path: Path) -> None:
     assert report.broken is not None
     assert "j.jsonl:61:" in report.broken
     assert "the writer was stopped" in report.broken
+
+
+@pytest.mark.parametrize(
+    ("packed", "told"),
+    [
+        pytest.param(
+            lambda whole: zstd(whole)[:-20],
+            ":54: can.t be read: it is cut short",
+            id="zstd, in the last block",
+        ),
+        pytest.param(lambda whole: zstd(whole)[:200], ":1: can't be read", id="zstd, in the first"),
+        pytest.param(lambda whole: gzip.compress(whole)[:-20], ":[0-9]+: can.t be read", id="gzip"),
+        pytest.param(lambda whole: damaged(gzip.compress(whole)), "can't be read", id="damaged"),
+        pytest.param(lambda whole: damaged(zstd(whole)), "can't be read", id="damaged zstd"),
+    ],
+)
+def test_a_compressed_file_that_is_cut_short_or_damaged_is_never_taken_for_whole(
+    tmp_path: Path, packed: Callable[[bytes], bytes], told: str
+) -> None:
+    write(tmp_path / "j.jsonl")
+    path = tmp_path / "packed"
+    path.write_bytes(packed((tmp_path / "j.jsonl").read_bytes()))
+    with pytest.raises(JournalInvalid, match=told) as raised:
+        for _ in records_of([path]):
+            pass
+    assert not isinstance(raised.value, JournalTorn)
+
+
+def test_frames_of_zstd_one_after_the_other_are_one_journal(tmp_path: Path) -> None:
+    write(tmp_path / "j.jsonl")
+    whole = (tmp_path / "j.jsonl").read_bytes()
+    (tmp_path / "j.zst").write_bytes(zstd(whole[:9000]) + zstd(whole[9000:]))
+    assert replay(tmp_path / "j.zst").ticks == 60
+
+
+def zstd(whole: bytes) -> bytes:
+    """In blocks of some kilobytes, as of a journal of days."""
+    packer = zstandard.ZstdCompressor().compressobj()
+    parts = [whole[at : at + 40_000] for at in range(0, len(whole), 40_000)]
+    told = [packer.compress(p) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for p in parts]
+    return b"".join(told) + packer.flush()
+
+
+def damaged(packed: bytes) -> bytes:
+    """In its middle."""
+    half = len(packed) // 2
+    return packed[:half] + bytes(200) + packed[half + 200 :]
 
 
 def test_not_more_differences_are_kept_than_asked_for(tmp_path: Path) -> None:
