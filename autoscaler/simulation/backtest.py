@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from autoscaler.core.types import ModelProfile, TickRecord, WorkloadId, WorkloadInput
 from autoscaler.errors import ConfigError, Problem
+from autoscaler.simulation.demand import DAY_S
 from autoscaler.simulation.journal_file import records_of
 from autoscaler.simulation.scenario import Demand, Scenario
 from autoscaler.simulation.scenario_file import goal_of, of_tokens
 from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
+from autoscaler.simulation.traces import MOST_DAYS
 
 
 @dataclass
@@ -47,8 +49,10 @@ def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
         watch(seen, record)
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     known = {str(key): item for key, item in seen.items()}
+    if not known:
+        raise ConfigError((Problem(where, "holds no workload", "let the controller run on"),))
     if workload is None and len(known) != 1:
-        allowed = f"name one with --workload: {', '.join(sorted(known)[:20]) or 'there is none'}"
+        allowed = f"name one with --workload: {', '.join(sorted(known)[:20])}"
         raise ConfigError((Problem(where, f"{len(known)} workloads", allowed),))
     name = workload or next(iter(known))
     if name not in known:
@@ -87,6 +91,11 @@ def scenario_from(where: str, name: str, seen: Watched, seed_s: float) -> Scenar
     problems = []
     if len(seen.demand) < 2:
         problems.append(Problem(where, f"{name}: no demand was seen", "a journal with traffic"))
+    times_s = [at_s for at_s, _ in seen.demand]
+    days = (max(times_s, default=0.0) - min(times_s, default=0.0)) / DAY_S
+    if days > MOST_DAYS:
+        told = f"{name}: {days:,.0f} days from the first tick to the last"
+        problems.append(Problem(where, told, f"at most {MOST_DAYS:g} are run: name fewer files"))
     if seen.profile is None:
         problems.append(
             Problem(where, f"{name}: no service time was measured", "a journal with profiles")

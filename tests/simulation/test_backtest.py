@@ -66,13 +66,21 @@ def test_what_can_not_be_run(journal: Path, tmp_path: Path) -> None:
         scenario_of([journal], "team/none")
     empty = tmp_path / "empty.jsonl"
     empty.write_bytes(header_line(JournalHeader()))
-    with pytest.raises(ConfigError, match="0 workloads, name one with --workload: there is none"):
+    with pytest.raises(ConfigError, match="holds no workload, let the controller"):
         scenario_of([empty])
     lines = journal.read_bytes().splitlines(keepends=True)
     short = tmp_path / "short.jsonl"
     short.write_bytes(b"".join(lines[:2]))
     with pytest.raises(ConfigError, match="no demand was seen"):
         scenario_of([short])
+    lines = journal.read_bytes().splitlines(keepends=True)
+    jump = tmp_path / "jump.jsonl"
+    later = lines[-1].replace(b'"now_s":10', b'"now_s":18')
+    jump.write_bytes(b"".join([*lines, later]))
+    with pytest.raises(
+        ConfigError, match="9,259 days from the first tick to the last, at most 366"
+    ):
+        scenario_of([jump])
     tokens = tmp_path / "tokens.jsonl"
     tokens.write_bytes(journal.read_bytes().replace(b'"signal":"latency"', b'"signal":"ttft"'))
     with pytest.raises(ConfigError, match="an objective on ttft, one on latency is run again"):
