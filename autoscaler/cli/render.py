@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import StringIO
 
 from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
@@ -37,6 +38,9 @@ class _Console(Console):
 def console(*, stderr: bool = False) -> Console:
     """For stdout, or for notes beside it."""
     stream = sys.stderr if stderr else sys.stdout
+    if stream is None:
+        # Started with the output closed: nobody hears what is told.
+        stream = StringIO()
     width = None if stream.isatty() else PLAIN_WIDTH
     # What is printed holds names of others: "demand:office:" is no emoji, and "[a]" no style.
     return _Console(
@@ -247,9 +251,13 @@ def share(ratio: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """In milliseconds below a second, in seconds below two minutes, else in minutes."""
+    """In milliseconds below a second, in seconds below two minutes, then in minutes, hours and days."""
     if seconds is None:
         return UNKNOWN
     if seconds < 1.0:
         return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 120.0 else f"{seconds / 60:.3g} min"
+    if seconds < 120.0:
+        return f"{seconds:.3g} s"
+    if seconds < 120.0 * 60.0:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h" if seconds < 48.0 * 3600.0 else f"{seconds / 86400:,.0f} days"

@@ -42,6 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from autoscaler.simulation.recommended.node_hours import both_sides
 
     files = files_of(args.journal)
+    if args.html is not None:
+        from autoscaler.report.page import claim
+
+        claim(args.html)
     compared, where = _compared(files, args.workload, with_estimate=args.estimate)
     if not compared:
         raise AutoscalerError(_nothing(where, args.workload))

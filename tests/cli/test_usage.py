@@ -80,8 +80,9 @@ def test_a_full_disk_below_the_output_is_said_in_one_line() -> None:
     assert done.stderr == "forescale: output: no space is left where it goes, name another place\n"
 
 
-def test_a_closed_output_is_no_failure() -> None:
-    command = f"{sys.executable} -m autoscaler dashboard >&-"
+@pytest.mark.parametrize("command", ["dashboard", "slo --journal {journal}"])
+def test_a_closed_output_is_no_failure(command: str, journal: Path) -> None:
+    command = f"{sys.executable} -m autoscaler {command.format(journal=journal)} >&-"
     done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -156,6 +157,9 @@ def test_an_unreachable_api_server_is_named(
         (duration(0.0456), "45.6 ms"),
         (duration(1.5), "1.5 s"),
         (duration(300.0), "5 min"),
+        (duration(7199.0), "120 min"),
+        (duration(9000.0), "2.5 h"),
+        (duration(86400.0 * 12.3), "12 days"),
     ],
 )
 def test_numbers_have_units_and_unknown_is_a_dash(shown: str, expected: str) -> None:

@@ -35,6 +35,17 @@ def slo(text: str) -> Slo:
     return parsed
 
 
+def test_a_page_that_can_not_be_written_is_told_before_the_day_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ran(*_given: object, **_told: object) -> None:
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr("autoscaler.simulation.demo.command.run_days", ran)
+    with pytest.raises(IsADirectoryError):
+        demo.main(["--html", str(tmp_path)])
+
+
 def test_it_tells_its_figures_and_writes_its_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

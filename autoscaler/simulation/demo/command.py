@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from autoscaler.report.page import write
+from autoscaler.report.page import claim, write
 from autoscaler.simulation.demo.page import page_of
 from autoscaler.simulation.demo.parallel import run_days
 from autoscaler.simulation.demo.runs import Day
@@ -28,6 +28,8 @@ from autoscaler.simulation.score import Score
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs it; the exit code."""
     given = _parsed(argv)
+    if given.html is not None:
+        claim(given.html)
     console = Console(stderr=given.json)
     days = run_days(
         workloads(hours=given.hours, seed=given.seed),
