@@ -160,7 +160,10 @@ def _objective(text: str | None) -> LatencyObjective | None:
 
 
 def _whole(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, at least 1")
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +12,9 @@ from autoscaler.core.profile import BatchPrior, ModelPrior
 from autoscaler.errors import ConfigError, Problem
 
 VERSION = 1
+LARGEST_BATCH = 65536
+# Of a batch. What lies outside was measured in another unit.
+LEAST_S, MOST_S = 1e-6, 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +101,13 @@ def _model_problems(where: str, model: ModelPrior) -> list[Problem]:
         found.append(
             Problem(f"{where}.batches", f"batch sizes {sizes}", "from 1 on, ascending, each once")
         )
+    elif sizes[-1] > LARGEST_BATCH:
+        given = f"a batch of {sizes[-1]:.3g}"
+        found.append(Problem(f"{where}.batches", given, f"at most {LARGEST_BATCH}"))
     for index, item in enumerate(model.batches):
-        if not 0.0 < item.mean_s < math.inf:
-            found.append(
-                Problem(f"{where}.batches.{index}.mean_s", f"{item.mean_s:g}", "more than 0")
-            )
+        if not LEAST_S <= item.mean_s <= MOST_S:
+            allowed = f"{LEAST_S:g} to {MOST_S:g} seconds: is it in another unit?"
+            found.append(Problem(f"{where}.batches.{index}.mean_s", f"{item.mean_s:g}", allowed))
     largest = model.max_batch_size
     if largest is not None and sizes and largest < sizes[-1]:
         found.append(

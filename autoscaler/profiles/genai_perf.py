@@ -23,6 +23,9 @@ def read(path: str, text: str, *, model: str | None, problems: Problems) -> Meas
     except json.JSONDecodeError as error:
         problems.add(f"{path}:{error.lineno}", error.msg, "must be JSON")
         return None
+    except RecursionError:
+        problems.add(path, "is nested too deeply", "must be JSON")
+        return None
     if not isinstance(document, dict) or (STEP not in document and RATE not in document):
         problems.add(
             path,

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from autoscaler.config.profile_file import LARGEST_BATCH
 from autoscaler.core.profile import BatchPrior, ModelPrior
 from autoscaler.errors import Problem
 
-LARGEST_BATCH = 65536
 # A file whose every line is wrong would bury what is wrong with it.
 MOST_PROBLEMS = 100
 

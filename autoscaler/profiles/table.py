@@ -27,9 +27,9 @@ class Table:
 
     def __init__(self, path: str, text: str, problems: Problems) -> None:
         self.path, self._problems = path, problems
-        self._rows = csv.reader(io.StringIO(text))
-        self.columns = [name.strip() for name in next(self._rows, [])]
+        self._rows = csv.reader(io.StringIO(text), strict=True)
         self.where = f"{path}:1"
+        self.columns = [name.strip() for name in self._next() or []]
         doubled = {name for name in self.columns if self.columns.count(name) > 1}
         for name in sorted(doubled):
             problems.add(self.where, f"two columns {name!r}", "each once")
@@ -44,7 +44,7 @@ class Table:
     def rows(self) -> Iterator[Row]:
         """Those that have as many columns as the header; blank lines are passed over."""
         count = 0
-        for cells in self._rows:
+        while (cells := self._next()) is not None:
             if not any(cell.strip() for cell in cells):
                 continue
             count += 1
@@ -56,3 +56,11 @@ class Table:
             yield Row(where, dict(zip(self.columns, (c.strip() for c in cells), strict=True)))
         if not count:
             self._problems.add(self.where, "no line follows the header", "at least one")
+
+    def _next(self) -> list[str] | None:
+        """None: there is no further one, or it can't be taken apart, and an open quotation mark swallows the rest."""
+        try:
+            return next(self._rows, None)
+        except csv.Error as error:
+            self._problems.add(f"{self.path}:{self._rows.line_num}", str(error), "must be CSV")
+            return None

@@ -259,6 +259,41 @@ def test_a_file_that_is_wrong_throughout_tells_a_hundred_problems(tmp_path: Path
     assert said[-1] == ": 200 more problems, mend these"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(
+            "batch_size,service_ms\n1," + "5" * 140_000 + "\n",
+            ["file0:2: field larger than field limit (131072), must be CSV"],
+            id="a field of megabytes",
+        ),
+        pytest.param(
+            'batch_size,service_ms\n1,"50\n2,60\n',
+            ["file0:3: unexpected end of data, must be CSV"],
+            id="an open quotation mark",
+        ),
+        pytest.param(
+            "batch_size,service_ms\n1,1e9\n",
+            [
+                "profile import: models.0.batches.0.mean_s: 1e+06, 1e-06 to 3600 seconds: is it in another unit?"
+            ],
+            id="another unit",
+        ),
+        pytest.param("[" * 100_000, ["file0: is nested too deeply, must be JSON"], id="nested"),
+    ],
+)
+def test_what_no_measurement_is_is_told(tmp_path: Path, text: str, told: list[str]) -> None:
+    found = problems(tmp_path, text, told=Told(model="bert"))
+    assert found[: len(told)] == told
+
+
+def test_a_throughput_of_another_unit_is_no_batch(tmp_path: Path) -> None:
+    text = PERF_ANALYZER.replace("38.9", "38900000")
+    assert problems(tmp_path, text, told=Told(model="bert")) == [
+        "profile import: models.0.batches: a batch of 1.03e+06, at most 65536"
+    ]
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
 def test_what_can_not_be_read_is_told(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "file0"
