@@ -141,9 +141,14 @@ class History:
         self._rows: list[NDArray[np.float64]] = [np.zeros(SUMS)]
 
     def add(self, totals: Totals) -> None:
-        """One scrape. What a gauge shows stands for the time since the scrape before, unless that was over 15 s ago."""
+        """One scrape. What a gauge shows stands for the time since the scrape before, unless that was over 15 s ago.
+
+        After a hole that is longer than its windows it begins anew: a rate over a minute has nothing of before.
+        """
         last = self._rows[-1]
         span_s = max(0.0, totals.at_s - last[SECONDS])
+        if span_s > self._keeps_s:
+            self._rows.clear()
         seen_s = span_s if span_s <= 15.0 else 0.0
         row = np.empty(SUMS)
         row[SECONDS] = totals.at_s

@@ -100,6 +100,16 @@ def test_a_missing_metric_changes_nothing() -> None:
     assert sync(hpa, seen, 40, 9.0) == [4] * 40
 
 
+def test_after_an_outage_a_rate_is_of_what_came_since() -> None:
+    keda, seen = policy(KEDA_REQUESTS), Dashboard(4)
+    assert asked(keda, seen, 24, rps=28.0)[-1] == 4
+    seen.up = False
+    assert set(asked(keda, seen, 239, rps=28.0)) == {4}
+    seen.up = True
+    # One scrape tells no rate; the next sync sees 112 a second at 7 each, and not a mean over twenty minutes.
+    assert asked(keda, seen, 7, rps=112.0) == [4, 4, 4, 8, 8, 8, 16]
+
+
 def test_pods_that_start_count_at_the_target_on_the_way_down() -> None:
     hpa, seen = policy(QUEUE_COMPUTE), Dashboard(4)
     seen.starting = 2
