@@ -95,7 +95,7 @@ KNOWN = known_of(RISE, capacity_rps=22.0)
         ("hpa-queue", 0.3),
         ("kpa", 8.0),
         ("ray", 6.0),
-        ("aibrix", 6.0),
+        ("aibrix", 5.0),
         ("llm-d", 0.55),
         ("dynamo-throughput", 0.9),
         ("dynamo-load", 0.5),
