@@ -32,7 +32,7 @@ from loadtests.load.driver import MAX_LATENESS_S, Driver, lateness_p99_s
 from loadtests.load.pods import PodWatch
 from loadtests.load.request_log import Request
 from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
-from loadtests.load.thresholds import Verdict
+from loadtests.load.thresholds import Threshold, Verdict
 
 OK, FAILED, USAGE, MISSED, INTERRUPTED = 0, 1, 2, 99, 130
 # A run against nothing is a mistake in its arguments, found before its load is.
@@ -51,19 +51,41 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"load {given.load!r}: asks for no request, at least one is needed")
         if given.log is not None:
             # What can't be written is found before the load is sent, and not after it.
-            request_log.write(given.log, ())
+            request_log.claim(given.log)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE
+    requests: list[Request] = []
+    interrupted = False
     try:
-        requests = asyncio.run(_run(given, due_s))
+        asyncio.run(_run(given, due_s, requests))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        interrupted = True
+        print(f"interrupted: {len(requests)} of {len(due_s)} requests are over", file=sys.stderr)
     except (AutoscalerError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return FAILED
-    if given.log is not None:
-        request_log.write(given.log, requests)
+    logged = _log(given.log, requests)
+    code = _tell(given, limits, requests)
+    return INTERRUPTED if interrupted else code if logged else FAILED
+
+
+def _log(path: Path | None, requests: Sequence[Request]) -> bool:
+    """Whether it was written; a disk that is full must not take the figures along."""
+    if path is None:
+        return True
+    try:
+        request_log.write(path, requests)
+    except OSError as error:
+        print(f"load: {path}: {error.strerror}, the log is not whole", file=sys.stderr)
+        return False
+    return True
+
+
+def _tell(
+    given: argparse.Namespace, limits: Sequence[Threshold], requests: Sequence[Request]
+) -> int:
+    """What came of it, and the exit code."""
     if failed := Counter(one.outcome for one in requests if one.outcome != request_log.OK):
         outcome, count = failed.most_common(1)[0]
         print(f"{count} of {len(requests)} failed with: {outcome}", file=sys.stderr)
@@ -110,8 +132,10 @@ def _arguments() -> argparse.ArgumentParser:
 
 def _check(given: argparse.Namespace) -> None:
     """Raises ValueError for options that are no address, or no number of connections or seconds."""
-    if given.address is not None and not re.fullmatch(r"[^:/]+:\d{1,5}", given.address):
-        raise ValueError(f"--address {given.address!r}: must be HOST:PORT")
+    if given.address is not None:
+        told = re.fullmatch(r"[^:/\s]+:(\d{1,5})", given.address)
+        if told is None or not 1 <= int(told[1]) <= 65535:
+            raise ValueError(f"--address {given.address!r}: must be HOST:PORT")
     if given.connections < 1:
         raise ValueError(f"--connections {given.connections}: must be at least 1")
     if not given.max_age_s > 0.0:
@@ -120,12 +144,15 @@ def _check(given: argparse.Namespace) -> None:
         raise ValueError(f"--seed {given.seed}: must not be negative")
 
 
-async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Request]:
+async def _run(
+    given: argparse.Namespace, due_s: tuple[float, ...], requests: list[Request]
+) -> None:
+    """Adds to `requests` what is over, also where it is interrupted."""
     if given.address is not None:
         targets: Targets = PinnedConnections(
             given.address, connections=given.connections, max_age_s=given.max_age_s
         )
-        return await _drive(targets, given.model, due_s)
+        return await _drive(targets, given.model, due_s, requests)
     client = await KubernetesClient.connect(
         kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
     )
@@ -133,7 +160,7 @@ async def _run(given: argparse.Namespace, due_s: tuple[float, ...]) -> list[Requ
     watching = asyncio.create_task(watch.run())
     try:
         await _first_pod(watch, given.deployment)
-        return await _drive(ReadyPods(watch.ready), given.model, due_s)
+        await _drive(ReadyPods(watch.ready), given.model, due_s, requests)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -154,7 +181,9 @@ async def _first_pod(watch: PodWatch, deployment: str) -> None:
         ) from error
 
 
-async def _drive(targets: Targets, model: str, due_s: tuple[float, ...]) -> list[Request]:
+async def _drive(
+    targets: Targets, model: str, due_s: tuple[float, ...], requests: list[Request]
+) -> None:
     driver = Driver(targets, model=model)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -163,9 +192,9 @@ async def _drive(targets: Targets, model: str, due_s: tuple[float, ...]) -> list
         try:
             await driver.run(due_s)
         finally:
+            requests += driver.requests
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
-    return driver.requests
 
 
 async def _show(progress: Progress, task: TaskID, driver: Driver) -> None:

@@ -22,10 +22,21 @@ from loadtests.load.targets import Server, Targets
 TIMEOUT_S = 60.0
 # A client whose sends are later than this at the 99th percentile measures itself.
 MAX_LATENESS_S = 0.05
+# No connection, a refusal, or what the client can't take apart, such as a proxy's page: a request's failure, never the
+# run's.
+FAILURES = (
+    InferenceServerException,
+    aiohttp.ClientError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 
 class Driver:
-    """One run against one model."""
+    """One run against one model. `requests` are those that are over, also of a run that was interrupted."""
 
     def __init__(self, targets: Targets, *, model: str) -> None:
         self._targets = targets
@@ -33,35 +44,39 @@ class Driver:
         values = InferInput("IN", [1, 1], "FP32")
         values.set_data_from_numpy(np.ones((1, 1), dtype=np.float32))
         self._inputs = [values]
+        self._epoch_s = 0.0
         self.requests: list[Request] = []
 
     async def run(self, due_s: Sequence[float], *, started_s: float | None = None) -> None:
         """Sends them all and waits for the last answer. `due_s` counts from `started_s`, by default from now."""
-        start_s = time.time() if started_s is None else started_s
-        # Monotonic for waiting, wall time for the log: a stepped clock moves no request.
-        origin_s = time.monotonic() - (time.time() - start_s)
+        # Wall time for the log, by the monotonic clock from here on: a stepped clock moves no request and no latency.
+        self._epoch_s = time.time() - time.monotonic()
+        start_s = self._now_s() if started_s is None else started_s
         try:
             async with asyncio.TaskGroup() as group:
                 for due in due_s:
-                    wait_s = origin_s + due - time.monotonic()
+                    wait_s = start_s + due - self._now_s()
                     if wait_s > 0.0:
                         await asyncio.sleep(wait_s)
                     group.create_task(self._request(start_s + due))
         finally:
             await self._targets.close()
 
+    def _now_s(self) -> float:
+        return self._epoch_s + time.monotonic()
+
     async def _request(self, due_s: float) -> None:
         server = self._targets.pick()
         waited = server is None
         while server is None:
-            if time.time() - due_s > TIMEOUT_S:
+            if self._now_s() - due_s > TIMEOUT_S:
                 self.requests.append(Request(due_s, None, None, "", "no server", waited))
                 return
             await asyncio.sleep(0.05)
             server = self._targets.pick()
-        sent_s = time.time()
+        sent_s = self._now_s()
         outcome = await self._infer(server)
-        self.requests.append(Request(due_s, sent_s, time.time(), server.name, outcome, waited))
+        self.requests.append(Request(due_s, sent_s, self._now_s(), server.name, outcome, waited))
 
     async def _infer(self, server: Server) -> str:
         server.outstanding += 1
@@ -69,7 +84,7 @@ class Driver:
             await asyncio.wait_for(_call(server, self._model, self._inputs), TIMEOUT_S)
         except TimeoutError:
             return "no answer in time"
-        except (InferenceServerException, aiohttp.ClientError, OSError) as error:
+        except FAILURES as error:
             return f"{type(error).__name__}: {error}"[:200]
         finally:
             server.outstanding -= 1

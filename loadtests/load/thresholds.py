@@ -150,7 +150,8 @@ def _latencies_s(requests: Sequence[Request]) -> list[float]:
 
 def _nearest_rank(ordered: Sequence[float], percent: float) -> float:
     """Interpolating with an infinite neighbour would make a number of nothing."""
-    return ordered[math.ceil(percent / 100.0 * len(ordered)) - 1]
+    # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
+    return ordered[max(1, math.ceil(percent / 100.0 * len(ordered) - 1e-9)) - 1]
 
 
 def as_json(requests: Sequence[Request], verdicts: Sequence[Verdict]) -> dict[str, object]:

@@ -69,6 +69,29 @@ async def test_a_failure_is_recorded_and_not_tried_again() -> None:
     assert "unavailable" in request.outcome
 
 
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        pytest.param(FakeClient(ValueError("Parse error at offset 0")), "Parse error", id="a page"),
+        pytest.param(FakeClient(KeyError("outputs")), "KeyError", id="half an answer"),
+    ],
+)
+async def test_an_answer_that_can_not_be_read_is_one_failure_and_does_not_end_the_run(
+    client: FakeClient, told: str
+) -> None:
+    driver = Driver(FakeTargets(server("a", client)), model="m")
+    await driver.run([0.0, 0.0])
+    assert [told in request.outcome for request in driver.requests] == [True, True]
+
+
+async def test_a_clock_that_is_set_moves_no_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour_back = iter([1e9, *[1e9 - 3600.0] * 9])
+    monkeypatch.setattr("loadtests.load.driver.time.time", lambda: next(hour_back))
+    driver = Driver(FakeTargets(server("a")), model="m")
+    await driver.run([0.0, 0.0])
+    assert [0.0 <= (request.latency_s or -1.0) < 1.0 for request in driver.requests] == [True, True]
+
+
 async def test_a_request_waits_for_the_first_server() -> None:
     driver = Driver(FakeTargets(None, server("a")), model="m")
     await driver.run([0.0])

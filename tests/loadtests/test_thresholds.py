@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from loadtests.load import profile, thresholds
+from loadtests.load import profile, request_log, thresholds
 from loadtests.load.__main__ import exit_code, main
 from loadtests.load.request_log import OK, Request
 from loadtests.load.thresholds import ThresholdInvalid, summary
@@ -18,6 +20,7 @@ def took(*seconds: float | None) -> list[Request]:
     ]
 
 
+HUNDRED = took(*(float(n) for n in range(1, 101)))
 TEN = took(0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.9)
 
 
@@ -27,6 +30,7 @@ TEN = took(0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.9)
         pytest.param("latency: p(90) <= 200ms", TEN, 0.2, True, id="nine of ten"),
         pytest.param("latency: p(90) > 210ms", TEN, 0.2, False, id="the other way round"),
         pytest.param("latency: p(99) < 0.5s", TEN, 0.9, False, id="the slowest"),
+        pytest.param("latency: p(7) < 10s", HUNDRED, 7.0, True, id="7 of 100 is the seventh"),
         pytest.param("latency:p(99.9)<1s", TEN, 0.9, True, id="without spaces"),
         pytest.param("latency: med < 150ms", TEN, 0.1, True, id="median"),
         pytest.param("latency: avg < 230ms", TEN, 0.22, True, id="mean"),
@@ -94,6 +98,7 @@ def test_every_problem_at_once() -> None:
         pytest.param(["--load=5x1", "--max-age-s=-1"], id="no age"),
         pytest.param(["--load=5x1", "--seed=-1"], id="no seed"),
         pytest.param(["--load=5x1", "--address=http://127.0.0.1:9"], id="a scheme"),
+        pytest.param(["--load=5x1", "--address=127.0.0.1:99999"], id="no port"),
         pytest.param(["--load=5x1", f"--log={__file__}/log.csv.gz"], id="a log below a file"),
     ],
 )
@@ -150,3 +155,36 @@ def test_a_run_as_json() -> None:
         ],
     }
     assert thresholds.as_json([], ())["latency_p50_s"] is None
+
+
+def test_what_was_over_when_a_run_is_interrupted_is_told_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(_given: object, _due_s: object, requests: list[Request]) -> None:
+        requests += TEN
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loadtests.load.__main__._run", interrupted)
+    log = tmp_path / "log.csv.gz"
+    arguments = ["--address=127.0.0.1:9", "--model=m", "--load=5x4", f"--log={log}"]
+    assert main(arguments) == 130
+    shown = capsys.readouterr()
+    assert "interrupted: 10 of " in shown.err
+    assert shown.out.startswith("10 requests, 0 failed")
+    assert len(request_log.read(log)) == 10
+
+
+def test_a_log_that_can_not_be_written_takes_no_figures_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def ran(_given: object, _due_s: object, requests: list[Request]) -> None:
+        requests += TEN
+        (tmp_path / "log").mkdir()
+
+    monkeypatch.setattr("loadtests.load.__main__._run", ran)
+    monkeypatch.setattr("loadtests.load.request_log.claim", lambda _path: None)
+    arguments = ["--address=127.0.0.1:9", "--model=m", "--load=5x4", f"--log={tmp_path}/log"]
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert "log: Is a directory, the log is not whole" in shown.err
+    assert shown.out.startswith("10 requests, 0 failed")
