@@ -7,7 +7,7 @@ import gzip
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from autoscaler.codec import encode
 from autoscaler.controller.accounts import Accounts
 from autoscaler.controller.server import CompliancePage, page_of
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
+from loadtests.load import __main__ as load
 from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
 from tests.profiles.samples import PERF_ANALYZER
@@ -73,6 +74,11 @@ ELSEWHERE = {
     "--set policy.prometheus.url=http://prometheus-operated.monitoring.svc:9090": (
         "tests/deploy/test_helm.py",
         "def test_the_pages_values_are_taken",
+    ),
+    ".venv/bin/python -m loadtests.load --deployment bert --namespace team --model bert --load 20x60,80x120 "
+    "--threshold 'latency: p(95) < 200ms' --threshold 'failed: rate < 1%' --log build/load.csv.gz": (
+        HAND,
+        "three minutes of a real server; tests/loadtests/test_driver.py and test_thresholds.py",
     ),
     "make e2e-nodes": (CI, "make e2e-nodes"),
     "make e2e-sick": (HAND, "nine minutes of real Triton; tests/loadtests/test_sick_checks.py"),
@@ -241,3 +247,19 @@ def usage(command: str, given: list[str]) -> str:
 
 def test_there_are_commands_to_run() -> None:
     assert len(RUN_HERE) >= 10
+
+
+@pytest.mark.parametrize(
+    ("shown", "page"),
+    [
+        pytest.param(lambda: usage("simulate", []), "simulation.md", id="simulate"),
+        pytest.param(lambda: usage("backtest", []), "simulation.md", id="backtest"),
+        pytest.param(lambda: usage("demo", []), "simulation.md", id="demo"),
+        pytest.param(lambda: usage("profile", ["import"]), "profiles.md", id="profile import"),
+        pytest.param(lambda: load._arguments().format_help(), "load.md", id="load"),
+    ],
+)
+def test_every_option_is_on_the_page(shown: Callable[[], str], page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    options = set(re.findall(r"(?<!\w)--[a-z][a-z-]+", shown())) - {"--help"}
+    assert {option for option in options if option not in text} == set()
