@@ -80,6 +80,7 @@ class Reason(StrEnum):
 
     # slices
     VARIANT_MIX = "VariantMix"
+    VARIANT_TRIAL = "VariantTrial"
     NO_FREE_SLICE = "NoFreeSlice"
     MIG_STEADY = "MigSteady"
     MIG_WANTED = "MigWanted"

@@ -39,6 +39,29 @@ def free(
     return max(0, here + grown - _promised(needs, own, tick_input, decisions))
 
 
+def staying(
+    needs: NodeNeeds,
+    own: WorkloadId,
+    tick_input: TickInput,
+    decisions: Sequence[Decision],
+    plan: SlicePlan | None,
+    *,
+    config: EngineConfig,
+) -> int:
+    """Slices that are free for such a pod now, wanted by nobody else, and on nodes that it neither brings nor keeps:
+    those that no autoscaler grows, and those of a pool that grows which are in use and not to be emptied.
+    """
+    if tick_input.slices is None or needs.placement.spreads or needs.placement.alone:
+        return 0
+    here = _on_nodes(needs, tick_input.slices, plan, config)
+    emptied = frozenset(plan.emptied) if plan is not None else frozenset()
+    used = sum(
+        free_units([one for one in seen.nodes if one.used_units and one.node not in emptied])
+        for _, seen in _pools_for(needs, tick_input.pools, config)
+    )
+    return max(0, here + used - _promised(needs, own, tick_input, decisions))
+
+
 def beside(
     needs: Iterable[NodeNeeds],
     given: SlicesInput | None,
@@ -82,6 +105,13 @@ def _free_on(node: SliceNode, shape: str) -> int:
 
 
 def _on_pools(needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfig) -> int:
+    return sum(_units(pool, seen) for pool, seen in _pools_for(needs, inputs, config))
+
+
+def _pools_for(
+    needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfig
+) -> list[tuple[PoolSettings, PoolInput]]:
+    """Node pools that are no slice pools and may have such pods, as far as they are seen."""
     own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
     pools = {
         name: pool
@@ -89,9 +119,7 @@ def _on_pools(needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfi
         if tuple(sorted(pool.labels.items())) not in own
     }
     seen = {item.pool: item for item in inputs if item.stale is None}
-    return sum(
-        _units(pools[name], seen[name]) for name in choice_of(needs, pools, inputs) if name in seen
-    )
+    return [(pools[name], seen[name]) for name in choice_of(needs, pools, inputs) if name in seen]
 
 
 def _units(pool: PoolSettings, seen: PoolInput) -> int:

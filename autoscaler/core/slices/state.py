@@ -92,6 +92,21 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One replica of a group's member that never ran, so that what it carries is learned."""
+
+    workload: str
+    """`namespace/name`."""
+    began_s: float
+    ended_s: float | None = None
+    """When it failed; None: it is under way."""
+    failures: int = 0
+    """In a row, this one included once it has ended."""
+    why: str = ""
+    """It failed, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class High:
     """What one tick wanted of the packing, for as long as nothing as high has been wanted since."""
 
@@ -137,3 +152,4 @@ class SlicesState:
     pools: tuple[PoolMoves, ...] = ()
     demands: tuple[DemandState, ...] = ()
     shapes: tuple[ShapeState, ...] = ()
+    trials: tuple[Trial, ...] = ()

@@ -1,5 +1,5 @@
-"""Slices, one tick: variant groups share their demand, templates find a cheaper slice, and each slice pool's node is
-moved one step on."""
+"""Slices, one tick: variant groups share their demand and try what never ran, templates find a cheaper slice, and each
+slice pool's node is moved one step on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices import trials
 from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
@@ -46,9 +47,13 @@ def step(
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
     plan = in_force(tick_input.slice_plan or state.plan, now_s)
+    hold = given.stale or (
+        f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
+    )
+    followed = trials.follow(tick_input, decisions, needs, floors, state.trials, config=config)
     joined = join(
-        tick_input.workloads,
-        decisions,
+        [one for one in tick_input.workloads if one.spec.id not in followed.apart],
+        [one for one in decisions if one.workload not in followed.apart],
         needs,
         floors,
         given.fronts,
@@ -58,19 +63,20 @@ def step(
         config=config,
         now_s=now_s,
     )
-    hold = given.stale or (
-        f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
+    shared = tuple(joined.decisions.get(item.workload, item) for item in decisions)
+    tried = trials.apply(
+        tick_input, shared, needs, floors, plan, followed, config=config, hold=hold
     )
     moved = _pools(given, plan, state, config, now_s, hold)
     after = tuple(
         _with_remarks(
             workload,
-            joined.decisions.get(item.workload, item),
+            tried.decisions.get(item.workload, item),
             given,
             plan if workload.spec.id in losses else None,
             config,
         )
-        for workload, item in zip(tick_input.workloads, decisions, strict=True)
+        for workload, item in zip(tick_input.workloads, shared, strict=True)
     )
     reviewed = review(
         tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
@@ -89,6 +95,7 @@ def step(
             groups=tuple(joined.states),
             pools=moved[1],
             shapes=reviewed.states,
+            trials=tuple(tried.states),
         ),
     )
 
