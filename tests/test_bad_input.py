@@ -88,6 +88,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "engine.nodes.pools.NAME.price_per_hour": (-1, "must"),
     "engine.nodes.pools.NAME.lead_time_s": (-1, "must"),
     "engine.nodes.pools.NAME.node_group": ("", "must not be empty: leave it out"),
+    "engine.nodes.pools.NAME.node_groups": (["a", "a"], "must name each group once, and none"),
     "engine.nodes.pools.NAME.backend": ("karpenter", "must be 'auto', 'capacity-buffer' or"),
     "engine.nodes.pools.NAME.fixed": (True, "max_headroom must be 0 and the others left out"),
     "engine.nodes.pools.NAME.max_nodes": (-1, "must be at least 1"),

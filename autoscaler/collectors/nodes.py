@@ -15,7 +15,7 @@ from typing import Any
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import Clock
 from autoscaler.collectors import cluster_autoscaler, node_views
-from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus
+from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus, GroupStatus
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.node_views import (
     ClaimView,
@@ -188,11 +188,20 @@ class NodeCollector:
         found += self._coming(pool)
         return tuple(sorted(found, key=lambda status: status.name))
 
+    def _groups(self, pool: PoolSettings) -> list[GroupStatus]:
+        """Those of its groups that the status names."""
+        if self._status is None:
+            return []
+        found = (self._status.group(name) for name in pool.groups)
+        return list({group.name: group for group in found if group is not None}.values())
+
     def _coming(self, pool: PoolSettings) -> list[NodeStatus]:
         """What the cluster-autoscaler has asked for; since when is not known of each."""
-        group = self._status.group(pool.node_group) if self._status and pool.node_group else None
-        count = group.coming if group else 0
-        return [NodeStatus(name=f"{pool.node_group}/{number}") for number in range(count)]
+        return [
+            NodeStatus(name=f"{group.name}/{number}")
+            for group in self._groups(pool)
+            for number in range(group.coming)
+        ]
 
     def _held(self, pool: PoolSettings, nodes: set[str]) -> tuple[dict[str, int], int]:
         """Units in use by node, placeholders left out, and those of other tenants."""
@@ -217,13 +226,14 @@ class NodeCollector:
             if claim.refused is not None and node_views.carries(claim.labels, pool.labels):
                 at_s, message = claim.refused
                 found.append(StockOut(at_s=at_s, source=f"NodeClaim {claim.name}", message=message))
-        group = self._status.group(pool.node_group) if self._status and pool.node_group else None
-        if group is not None and group.backoff is not None and self._status is not None:
+        groups = self._groups(pool)
+        refused = [f"{group.backoff}" for group in groups if group.backoff is not None]
+        # One zone's group may be sold out while another's brings nodes.
+        if groups and len(refused) == len(groups) and self._status is not None:
             # It stands for as long as the status says so.
             at_s = self._status.at_s or 0.0
-            found.append(
-                StockOut(at_s=at_s, source="cluster-autoscaler status", message=group.backoff)
-            )
+            message = "; ".join(dict.fromkeys(refused))
+            found.append(StockOut(at_s=at_s, source="cluster-autoscaler status", message=message))
         return max(found, key=lambda item: item.at_s, default=None)
 
     @staticmethod
@@ -256,19 +266,19 @@ class NodeCollector:
             # Else it would pass for a back-end that is missing. One that can't be listed is missing indeed.
             if not own.synced and own.error is None:
                 return f"{own.path}: not listed yet"
-        if pool.node_group is None:
+        if not pool.groups:
             return None
         if self._status is None:
             return self._status_error or "the cluster-autoscaler's status was not read yet"
         return self._status.stale(now_s)
 
     async def _follow_status(self) -> None:
-        while any(pool.node_group for pool in self._pools.values()):
+        while any(pool.groups for pool in self._pools.values()):
             await self._read_status()
             await self._clock.sleep(STATUS_PERIOD_S)
 
     async def _read_status(self) -> None:
-        if not any(pool.node_group for pool in self._pools.values()):
+        if not any(pool.groups for pool in self._pools.values()):
             return
         where = f"{cluster_autoscaler.NAMESPACE}/configmaps/{cluster_autoscaler.NAME}"
         try:
@@ -277,7 +287,7 @@ class NodeCollector:
         except SourceMissing:
             self._status = None
             self._status_error = (
-                f"{where}: there is none, so no cluster-autoscaler runs; leave out node_group"
+                f"{where}: there is none, so no cluster-autoscaler runs; leave out node_groups"
             )
         except SourceError as error:
             # What was read last goes stale by its own time.

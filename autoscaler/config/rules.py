@@ -277,21 +277,34 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
             str(pool.max_headroom),
             f"must be 0, or at least unit, {pool.unit}: that much is asked for at once",
         )
-    if pool.node_group is not None and not pool.node_group.strip():
-        yield Problem(
-            f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
-        )
+    yield from _groups(where, pool)
     if pool.max_nodes is not None:
         yield from _whole(f"{where}.max_nodes", pool.max_nodes, 1)
-    if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.node_group):
+    if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.groups):
         yield Problem(
             f"{where}.fixed",
-            "True beside max_headroom, max_nodes or node_group",
+            "True beside max_headroom, max_nodes, node_group or node_groups",
             "max_headroom must be 0 and the others left out: no node autoscaler grows it",
         )
     if pool.price_per_hour is not None:
         yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
     yield from _positive(f"{where}.lead_time_s", pool.lead_time_s)
+
+
+def _groups(where: str, pool: PoolSettings) -> Iterator[Problem]:
+    if pool.node_group is not None and not pool.node_group.strip():
+        yield Problem(
+            f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
+        )
+    names = list(pool.node_groups)
+    if any(not name.strip() for name in names) or len(set(names)) < len(names):
+        yield Problem(
+            f"{where}.node_groups", repr(names), "must name each group once, and none empty"
+        )
+    if pool.node_group is not None and names:
+        yield Problem(
+            f"{where}.node_groups", repr(names), "must name all of them, and node_group be left out"
+        )
 
 
 def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:

@@ -292,7 +292,7 @@ async def test_the_cluster_autoscalers_status_tells_of_nodes_on_their_way_and_go
     api.put(where, {"data": {"status": text.replace("2026-11-26 12:00:00", "2023-11-14 22:04:00")}})
     found = await seen(api, pool)
     assert found.stale is None
-    assert [item.name for item in found.nodes] == ["pool-h100/0", "pool-h100/1"]
+    assert [item.name for item in found.nodes] == ["prod-pool-h100/0", "prod-pool-h100/1"]
     sold_out = PoolSettings(labels={"pool": "h200"}, max_headroom=8, node_group="pool-h200")
     assert (await seen(api, sold_out)).stock_out == StockOut(
         at_s=T0 + 240.0,
@@ -301,6 +301,44 @@ async def test_the_cluster_autoscalers_status_tells_of_nodes_on_their_way_and_go
     )
     api.put(where, {"data": {"status": text.replace("2026-11-26 12:00:00", "2023-11-14 22:01:00")}})
     assert (await seen(api, pool)).stale == "the cluster-autoscaler's status is 240 s old"
+
+
+PER_ZONE = """
+time: 2023-11-14 22:04:00.25 +0000 UTC
+nodeGroups:
+- name: asg-h100-a
+  health: {nodeCounts: {registered: {total: 2}}, cloudProviderTarget: 3}
+  scaleUp: {status: InProgress}
+- name: asg-h100-b
+  health: {nodeCounts: {registered: {total: 1}}, cloudProviderTarget: 1}
+  scaleUp: {status: Backoff, backoffInfo: {errorCode: OUT_OF_RESOURCES, errorMessage: none in b}}
+- name: asg-h100-c
+  health: {cloudProviderTarget: 2}
+  scaleUp: {status: NoActivity}
+"""
+
+
+async def test_a_pool_of_several_groups_is_all_of_them() -> None:
+    """One autoscaling group a zone: three nodes come in two of them, and one zone that is sold out is not the pool."""
+    api = ClusterApi()
+    where = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status"
+    pool = PoolSettings(
+        labels={"pool": "h100"},
+        max_headroom=8,
+        node_groups=("h100-a", "h100-b", "h100-c", "h100-d"),
+    )
+    api.put(where, {"data": {"status": PER_ZONE}})
+    found = await seen(api, pool)
+    assert [item.name for item in found.nodes] == ["asg-h100-a/0", "asg-h100-c/0", "asg-h100-c/1"]
+    assert (found.stock_out, found.stale) == (None, None)
+    refused = "Backoff, backoffInfo: {errorCode: QUOTA_EXCEEDED}"
+    sold_out = PER_ZONE.replace("NoActivity", refused).replace("InProgress", refused)
+    api.put(where, {"data": {"status": sold_out}})
+    assert (await seen(api, pool)).stock_out == StockOut(
+        at_s=T0 + 240.0,
+        source="cluster-autoscaler status",
+        message="QUOTA_EXCEEDED; OUT_OF_RESOURCES: none in b",
+    )
 
 
 async def test_what_can_not_be_listed_is_not_known() -> None:

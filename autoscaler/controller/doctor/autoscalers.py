@@ -98,12 +98,12 @@ def _cluster_autoscaler(
 ) -> list[Diagnosis]:
     found = [ok(CHECK, "a cluster-autoscaler")]
     for name, pool in settings.engine.nodes.pools.items():
-        if pool.node_group is None and NODEPOOL_LABEL not in pool.labels:
+        if not pool.groups and NODEPOOL_LABEL not in pool.labels:
             found.append(
                 warning(
                     f"pool {name}",
                     "it names no node_group",
-                    "set node_group, or stock-outs are noticed by nothing",
+                    "set node_group or node_groups, or stock-outs are noticed by nothing",
                 )
             )
     found += _groups(cluster, settings)
@@ -138,12 +138,10 @@ def _cluster_autoscaler(
 
 
 def _groups(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
-    """Whether each `node_group` names one group of the status: else no stock-out and no node on its way is seen."""
-    named = {
-        name: pool.node_group
-        for name, pool in settings.engine.nodes.pools.items()
-        if pool.node_group is not None
-    }
+    """Whether each of a pool's groups is one of the status: else no stock-out and no node on its way is seen."""
+    named = [
+        (name, group) for name, pool in settings.engine.nodes.pools.items() for group in pool.groups
+    ]
     if not named or not cluster.all("status"):
         return []
     try:
@@ -157,7 +155,7 @@ def _groups(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
             f"node_group {group} names no group of the cluster-autoscaler's, or several",
             f"set it to one of {known}, or to an end that only one has",
         )
-        for name, group in named.items()
+        for name, group in named
         if status.group(group) is None
     ]
 

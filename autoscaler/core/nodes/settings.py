@@ -43,6 +43,8 @@ class PoolSettings:
     """Seed for the time from the request for a node until its units can be allocated."""
     node_group: str | None = None
     """The cluster-autoscaler's name for it, as its status shows; its end is enough (`gpu-h100`)."""
+    node_groups: tuple[str, ...] = ()
+    """In place of `node_group`, where the pool has several, such as an autoscaling group for each zone."""
     backend: BackendChoice = BackendChoice.AUTO
     fixed: bool = False
     """No node autoscaler grows it: what its nodes have is all there is, and no headroom is asked for."""
@@ -50,6 +52,11 @@ class PoolSettings:
     """The node autoscaler's own limit for the pool; None: not told, so it counts as scarce in a stock-out only."""
     taints: tuple[str, ...] = ("nvidia.com/gpu",)
     """Keys of taints that placeholders tolerate."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The cluster-autoscaler's names for all that it is made of; none: no status tells of it."""
+        return self.node_groups if self.node_group is None else (self.node_group,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

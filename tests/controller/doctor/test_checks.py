@@ -29,6 +29,8 @@ GROUPED = Settings(
         )
     )
 )
+ZONES = PoolSettings(labels={"pool": "h"}, max_headroom=8, node_groups=("gpu-a", "gpu-b", "gpu-c"))
+ZONED = Settings(engine=EngineConfig(nodes=NodeSettings(pools={"h100": ZONES})))
 
 
 def program(image: str, *args: str, **env: str) -> dict[str, Any]:
@@ -167,6 +169,22 @@ def worst(found: list[Diagnosis]) -> list[tuple[str, str]]:
                 )
             ],
             id="a group that can't be told",
+        ),
+        pytest.param(
+            ZONED,
+            Cluster(
+                found={
+                    "deployments": (program(CA, "--bypassed-scheduler-names=x", *BOTH_FLAGS),),
+                    "status": (status("gpu-a", "gpu-c"),),
+                }
+            ),
+            [
+                (
+                    "error",
+                    "node_group gpu-b names no group of the cluster-autoscaler's, or several",
+                )
+            ],
+            id="one zone's group is not there",
         ),
         pytest.param(
             GROUPED,
