@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
@@ -24,6 +25,7 @@ from autoscaler.collectors.node_views import (
     NodeView,
     RefusalView,
 )
+from autoscaler.collectors.scale_ups import ScaleUps
 from autoscaler.core.nodes.observed import (
     BUFFER_API,
     HEADROOM_LABEL,
@@ -63,6 +65,7 @@ class NodeCollector:
         self._client, self._clock = client, clock
         self._pools, self._digest, self._managed = pools, digest, managed
         self._status: AutoscalerStatus | None = None
+        self._scale_ups = {name: ScaleUps() for name, pool in pools.items() if pool.groups}
         self._status_error: str | None = None
         resources = frozenset(pool.resource for pool in pools.values())
         self._nodes: Mirror[NodeView] = Mirror(
@@ -135,15 +138,11 @@ class NodeCollector:
         return [PoolInput(pool=name, headroom=tuple(asking[name])) for name in sorted(asking)]
 
     def _pool(self, name: str, pool: PoolSettings, now_s: float) -> PoolInput:
-        nodes = [
-            node
-            for node in self._nodes.objects.values()
-            if node_views.carries(node.labels, pool.labels)
-        ]
+        nodes = self._nodes_of(pool)
         used, foreign = self._held(pool, {node.name for node in nodes})
         return PoolInput(
             pool=name,
-            nodes=self._statuses(pool, nodes, used, now_s),
+            nodes=self._statuses(pool, nodes, used, self._asked(name, nodes), now_s),
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
@@ -167,8 +166,26 @@ class NodeCollector:
             if not any(node_views.carries(node.labels, labels) for labels in pools)
         )
 
+    def _nodes_of(self, pool: PoolSettings) -> list[NodeView]:
+        return [
+            node
+            for node in self._nodes.objects.values()
+            if node_views.carries(node.labels, pool.labels)
+        ]
+
+    def _asked(self, name: str, nodes: Collection[NodeView]) -> ScaleUps:
+        """What the cluster-autoscaler was seen to ask for; nothing where the pool names none of its groups."""
+        asked = self._scale_ups.get(name, ScaleUps())
+        asked.match(nodes)
+        return asked
+
     def _statuses(
-        self, pool: PoolSettings, nodes: list[NodeView], used: Mapping[str, int], now_s: float
+        self,
+        pool: PoolSettings,
+        nodes: list[NodeView],
+        used: Mapping[str, int],
+        asked: ScaleUps,
+        now_s: float,
     ) -> tuple[NodeStatus, ...]:
         claims = [
             claim
@@ -178,14 +195,17 @@ class NodeCollector:
         by_node = {claim.node: claim for claim in claims if claim.node}
         found = []
         for node in nodes:
-            found.append(_status(node, by_node.get(node.name), pool.resource, used, now_s))
+            requested_s = asked.requested_s(node)
+            found.append(
+                _status(node, by_node.get(node.name), requested_s, pool.resource, used, now_s)
+            )
         present = {node.name for node in nodes}
         found += [
             NodeStatus(name=claim.name, requested_s=claim.requested_s, leaving=claim.leaving)
             for claim in claims
             if claim.node not in present
         ]
-        found += self._coming(pool)
+        found += self._coming(pool, asked)
         return tuple(sorted(found, key=lambda status: status.name))
 
     def _groups(self, pool: PoolSettings) -> list[GroupStatus]:
@@ -195,12 +215,16 @@ class NodeCollector:
         found = (self._status.group(name) for name in pool.groups)
         return list({group.name: group for group in found if group is not None}.values())
 
-    def _coming(self, pool: PoolSettings) -> list[NodeStatus]:
-        """What the cluster-autoscaler has asked for; since when is not known of each."""
-        return [
-            NodeStatus(name=f"{group.name}/{number}")
+    def _coming(self, pool: PoolSettings, asked: ScaleUps) -> list[NodeStatus]:
+        """What the cluster-autoscaler has asked for."""
+        names = [
+            f"{group.name}/{number}"
             for group in self._groups(pool)
             for number in range(group.coming)
+        ]
+        return [
+            NodeStatus(name=name, requested_s=at_s)
+            for name, at_s in zip_longest(names, asked.asked_s[: len(names)])
         ]
 
     def _held(self, pool: PoolSettings, nodes: set[str]) -> tuple[dict[str, int], int]:
@@ -284,6 +308,7 @@ class NodeCollector:
         try:
             found = await self._client.read(f"/api/v1/namespaces/{where}")
             self._status, self._status_error = cluster_autoscaler.read(found), None
+            self._take_in(self._status)
         except SourceMissing:
             self._status = None
             self._status_error = (
@@ -294,24 +319,33 @@ class NodeCollector:
             self._status_error = str(error)
             log.warning("cluster-autoscaler status: %s", error)
 
+    def _take_in(self, status: AutoscalerStatus) -> None:
+        if not self._nodes.synced:
+            return
+        for name, asked in self._scale_ups.items():
+            pool = self._pools[name]
+            asked.read(status.at_s, self._groups(pool), self._nodes_of(pool))
+
 
 def _status(
     node: NodeView,
     claim: ClaimView | None,
+    requested_s: float | None,
     resource: str,
     used: Mapping[str, int],
     now_s: float,
 ) -> NodeStatus:
-    """A node that is there, with the request for it where there is one."""
+    """A node that is there, with the request for it where there is one, or else the time of it where that is known."""
+    requested_s = claim.requested_s if claim is not None else requested_s
     units, usable_s = node.allocatable.get(resource, 0), node.usable_s.get(resource)
     usable = units > 0 and node.ready_s is not None
     broken = not usable and (usable_s is not None or now_s - node.created_s > STARTING_S)
     # Of a node that was of use when first seen, it is not known since when; one that is or was broken has no lead time.
     late = usable_s is not None and usable_s - node.created_s > STARTING_S
-    timed = claim is not None and resource not in node.found and not broken and not late
+    timed = resource not in node.found and not broken and not late
     return NodeStatus(
         name=claim.name if claim else node.name,
-        requested_s=claim.requested_s if claim is not None and timed else None,
+        requested_s=requested_s if timed else None,
         registered_s=node.created_s,
         ready_s=node.first_ready_s,
         allocatable_s=usable_s if usable else None,

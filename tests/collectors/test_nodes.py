@@ -341,6 +341,35 @@ async def test_a_pool_of_several_groups_is_all_of_them() -> None:
     )
 
 
+async def test_the_cluster_autoscalers_nodes_have_lead_times() -> None:
+    """One is asked for between 22:00:00 and 22:00:10, registers a minute later, and has its GPUs at 22:05."""
+    api = ClusterApi()
+    where = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status"
+    pool = PoolSettings(labels=POOL.labels, max_headroom=8, node_group="h100")
+
+    def status(second: int, registered: int, target: int) -> None:
+        health = (
+            f"nodeCounts: {{registered: {{total: {registered}}}}}, cloudProviderTarget: {target}"
+        )
+        text = f"nodeGroups:\n- name: gke-h100\n  health: {{{health}}}"
+        api.put(where, {"data": {"status": f"time: {stamp(second)}\n{text}"}})
+
+    async with looking(api, pool) as collector:
+        for second, target in ((0, 0), (10, 1)):
+            status(second, 0, target)
+            await collector.read_once()
+        asked = NodeStatus(name="gke-h100/0", requested_s=T0)
+        assert collector.observe()[0].nodes == (asked,)
+        api.put("/api/v1/nodes/n1", node(gpus=0))
+        status(70, 1, 1)
+        await collector.read_once()
+        api.put("/api/v1/nodes/n1", node())
+        await collector.read_once()
+        (found,) = collector.observe()[0].nodes
+    times = (found.requested_s, found.registered_s, found.ready_s, found.allocatable_s)
+    assert times == (T0, T0 + 60.0, T0 + 80.0, T0 + 300.0)
+
+
 async def test_what_can_not_be_listed_is_not_known() -> None:
     api = ClusterApi()
     api.plurals -= {"nodes"}
