@@ -116,7 +116,9 @@ def _share(
     config: EngineConfig,
     now_s: float,
 ) -> None:
-    members = members_of(pairs, needs, floors, config)
+    last = state.needed[-1].parts if state.needed else ()
+    waking = {name for name, parts in last if not parts}
+    members = members_of(pairs, needs, floors, config, waking=waking)
     if members is None:
         _hold(joined, group, pairs, state, losses)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.need import Need
@@ -121,20 +121,25 @@ def members_of(
     needs: Mapping[WorkloadId, Need],
     floors: Mapping[WorkloadId, int],
     config: EngineConfig,
+    *,
+    waking: Collection[str] = (),
 ) -> list[Member] | None:
-    """As this tick sees them; None: demand or capacity of one is not known."""
+    """As this tick sees them; None: demand or capacity of one is not known.
+
+    `waking` were asleep and, as far as was seen since, had no ready replica.
+    """
     asked = [given.spec.node_needs for given, _ in pairs]
     costs = prices([item for item in asked if item is not None], config)
     members = []
     for (given, decision), price in zip(pairs, costs, strict=True):
-        need, asleep = needs.get(given.spec.id), given.replicas.desired == 0
+        need, asleep = needs.get(given.spec.id), _shows_nothing(given, waking)
         rps = None
         if need is not None:
             rps = need.replica_rps or (need.carried.rps if need.carried is not None else None)
         mrps = int(rps * 1000) if rps else 0
         if asleep and need is not None:
             # No pod, so no demand of its own; what it could carry is remembered, or it is left asleep.
-            if mrps < 1:
+            if mrps < 1 and given.replicas.desired == 0:
                 continue
             need = replace(need, wanted=0)
         if need is None or need.wanted is None or mrps < 1:
@@ -158,6 +163,20 @@ def members_of(
             )
         )
     return _attaining(members) if len(members) > 1 else None
+
+
+def _shows_nothing(given: WorkloadInput, waking: Collection[str]) -> bool:
+    """Asleep, or with its first pods on their way: no request can have come to it.
+
+    While it waits for a node its group has to go on.
+    """
+    if given.replicas.desired == 0:
+        return True
+    return (
+        str(given.spec.id) in waking
+        and given.pods_known
+        and not any(pod.ready_s is not None and pod.deleted_s is None for pod in given.pods)
+    )
 
 
 def _parts(need: Need, raised: int) -> float:

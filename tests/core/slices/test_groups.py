@@ -214,6 +214,26 @@ def test_a_member_that_may_sleep_goes_once_the_others_carry_it_all() -> None:
     assert group.targets() == {"whole": 1, "ones": 13}
 
 
+def test_a_member_that_wakes_and_has_no_node_yet_does_not_stop_its_group() -> None:
+    """A node takes five minutes, and in these a second GPU is needed: 380 a second are 13 sevenths and 120 more."""
+    asleep = {"may_sleep": True}
+    gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
+    limited = ones(wanted=15, current=13, changes={"max_replicas": 13})
+    moving = (GroupState(group="team/bert", moving=True),)
+    group = Group([gone, limited], floors=NONE, states=moving)
+    assert group.targets() == {"whole": 1, "ones": 13}
+    waiting = replace(gone, current=1, ready=0, pending=1)
+    more = replace(limited, wanted=19)
+    group.members = [waiting, more]
+    assert group.targets() == {"whole": 2, "ones": 13}
+    group.members = [replace(waiting, current=2), more]
+    assert group.targets() == {"whole": 2, "ones": 13}
+    # One that ran, or of which nobody saw that it slept, may hide what comes to it.
+    fresh = Group([waiting, more], floors=NONE, states=moving)
+    assert fresh.targets() == {"whole": 1, "ones": 19}
+    assert fresh.join().groups[0].message.startswith("held: ")
+
+
 def test_one_of_them_always_watches_for_requests() -> None:
     floors = dict.fromkeys(NONE, 0)
     quiet = [
