@@ -118,6 +118,13 @@ def claim(candidate: Candidate, *, node_lead_s: float, config: EngineConfig, now
     )
 
 
+def held_by(candidate: Candidate) -> int:
+    """Units of its pods."""
+    needs = candidate.given.spec.node_needs
+    pods = sum(1 for pod in candidate.given.pods if pod.deleted_s is None)
+    return pods * (needs.count if needs is not None else 0)
+
+
 def short_of_target(candidate: Candidate) -> int:
     """Units that one which rests has no pods for yet."""
     needs = candidate.given.spec.node_needs

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.core import demand
+from autoscaler.core.nodes.claims import Candidate, held_by
 from autoscaler.core.nodes.state import ChoiceState, Wanted
 
 MINUTE_S = 60.0
@@ -36,6 +37,18 @@ def add_level(
         sum_units=state.sum_units + level_units,
         highest_units=max(state.highest_units, level_units),
     )
+
+
+def with_resting(state: ChoiceState, members: Sequence[Candidate]) -> tuple[ChoiceState, int]:
+    """With what is held by workloads whose group grows elsewhere, and the sum of it.
+
+    It counts in what is expected and in what is held, so that one which begins to rest is not asked for anew. What
+    such pods leave is not expected back.
+    """
+    held = {str(one.given.spec.id): held_by(one) for one in members if one.rests}
+    left = sum(max(0, before - held[name]) for name, before in state.resting if name in held)
+    wanted = tuple(replace(one, units=max(0, one.units - left)) for one in state.wanted)
+    return replace(state, wanted=wanted, resting=tuple(sorted(held.items()))), sum(held.values())
 
 
 def keep_highest(

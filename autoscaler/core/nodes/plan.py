@@ -191,6 +191,8 @@ def _ask(
         after.growth, level_rps=now_units, levels=(quantile,), lead_s=horizon_s
     )
     expected = summed_demand(claims, rise_units=then_units - now_units) if claims else 0
+    after, resting = demand.with_resting(after, members)
+    expected += resting
     leads_s = [pools[name].lead_s for name in before.choice]
     after, highest = demand.keep_highest(
         after,
@@ -198,7 +200,7 @@ def _ask(
         now_s=now_s,
         patience_s=demand.patience_s(config.nodes.patience_s, leads_s),
     )
-    held = sum(one.held for one in claims)
+    held = sum(one.held for one in claims) + resting
     share = asked[target.name]
     share.held += held
     share.demand += highest

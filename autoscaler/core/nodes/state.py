@@ -32,6 +32,8 @@ class ChoiceState:
     highest_units: float = 0.0
     wanted: tuple[Wanted, ...] = ()
     """Of the last `patience_s`, oldest first."""
+    resting: tuple[tuple[str, int], ...] = ()
+    """Units that workloads hold whose group grows by another member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

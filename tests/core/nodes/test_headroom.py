@@ -366,3 +366,20 @@ def test_what_its_group_does_not_grow_by_is_not_asked_for_ahead() -> None:
     assert world.headroom() == 0
     bert.target = 3
     assert world.headroom() == 1
+
+
+def test_what_begins_to_rest_is_not_asked_for_anew() -> None:
+    # 7 are expected and six have pods, when its group begins to grow by another shape and takes three of them there.
+    bert = Workload(pods=6, rps=55.0, ahead_rps=(60.0, 70.0))
+    world = World(workloads=[bert])
+    assert world.headroom() == 1
+    bert.rests = True
+    assert world.headroom() == 1
+    bert.pods = 3
+    assert world.headroom() == 1
+    # For as long as what is expected no more is kept, and then none.
+    assert world.headroom(seconds=270.0) == 1
+    assert world.headroom(seconds=30.0) == 0
+    # It grows again: what is expected then, and nothing of before.
+    bert.rests = False
+    assert world.headroom() == 4
