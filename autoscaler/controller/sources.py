@@ -151,6 +151,12 @@ def slices_on(settings: Settings) -> bool:
     return settings.engine.slices.mode is not SlicesMode.OFF
 
 
+def packing_on(settings: Settings) -> bool:
+    """Whether there is anything to pack onto: how a group shares nodes that grow is planned too."""
+    engine = settings.engine
+    return slices_on(settings) and bool(engine.slices.pools or engine.nodes.pools)
+
+
 def slice_collector(
     settings: Settings,
     client: KubernetesClient,

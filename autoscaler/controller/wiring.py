@@ -126,7 +126,7 @@ def build(
     slices = sources.slice_collector(settings, client, prometheus, clock, collector)
     planner = (
         SlicePlanner(ProcessWorker(follow), lambda: loop.last, clock, settings.engine)
-        if settings.engine.slices.pools and slices
+        if slices and sources.packing_on(settings)
         else None
     )
     triton = TritonCollector(collector.endpoints, clock, sick=lambda: _sick(loop.last))

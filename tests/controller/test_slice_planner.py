@@ -379,6 +379,52 @@ def test_a_group_gets_the_shapes_that_cost_least_with_what_is_there() -> None:
     assert dict(plan.spare)["team/ones"] == 8
 
 
+def test_without_a_slice_pool_groups_share_the_nodes_that_grow() -> None:
+    """30 a second are two halves, the cheaper ones, on a node to be brought, or eight of the sevenths that lie free."""
+    shapes = {"ones": ("1g.10gb", 14), "halves": ("3g.40gb", 4)}
+    pools = {
+        name: PoolSettings(
+            labels={"pool": name},
+            resource=f"nvidia.com/mig-{profile}",
+            units_per_node=units,
+            max_headroom=units,
+        )
+        for name, (profile, units) in shapes.items()
+    }
+    config = EngineConfig(
+        nodes=NodeSettings(pools=pools), slices=SliceSettings(mode=SlicesMode.AUTO)
+    )
+    members = (
+        GroupMember(workload="team/ones", shape="1g.10gb", replica_mrps=4_000, price=143, replicas=0),
+        GroupMember(workload="team/halves", shape="3g.40gb", replica_mrps=15_000, price=500, replicas=0),
+    )  # fmt: skip
+    group = GroupDecision(group="team/bert", needed_mrps=30_000, members=members, message="")
+    given, decision = workload("other", "1g.10gb", 3, pods=3)
+    pods = tuple(replace(pod, node="o1") for pod in given.pods)
+    there = NodeStatus(name="o1", units=14, used_units=3)
+    seen = (
+        PoolInput(pool="ones", nodes=(there,), foreign_units=0),
+        PoolInput(pool="halves", foreign_units=0),
+    )
+    tick = record(
+        [],
+        (replace(given, pods=pods), decision),
+        workload("ones", "1g.10gb", 1, variant_group="bert"),
+        workload("halves", "3g.40gb", 2, variant_group="bert"),
+        groups=(group,),
+        pools=seen,
+    )
+    plan = planned(tick, config)
+    assert plan.replicas == (("team/halves", 0), ("team/ones", 8))
+    assert (plan.nodes, plan.infeasible) == ((), None)
+    # Where no pool is seen there is nothing to pack onto.
+    unseen = replace(tick.input, pools=tuple(replace(one, stale="403") for one in seen))
+    assert question(replace(tick, input=unseen), config) is None
+    assert question(tick, EngineConfig(slices=config.slices)) is None
+    # And without a group nothing to choose.
+    assert question(record([], workload("a", "1g.10gb", 3), pools=seen), config) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "held"),
     [

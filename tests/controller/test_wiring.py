@@ -19,6 +19,7 @@ from autoscaler.controller.freeze import FreezeSwitch
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.controller.wiring import build, own_namespace, store_of
+from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, CONFIG_LABEL, STATE_LABEL
 from autoscaler.core.slices.settings import (
@@ -33,6 +34,8 @@ from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
 
 BERT = "/apis/apps/v1/namespaces/team/deployments/bert"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/forescale"
+GROWS = PoolSettings(labels={"pool": "h100"}, max_headroom=8)
+CUT = SlicePoolSettings(labels={"pool": "mig"}, gpu="A100-80GB", configs={"all": "7x1g.10gb"})
 SMALL = "nvidia.com/mig-1g.10gb"
 STATE = "/api/v1/namespaces/default/configmaps/forescale-state"
 
@@ -301,3 +304,24 @@ def test_a_freeze_is_taken_from_a_file_that_is_wrong_otherwise(
     switch = FreezeSwitch(Settings(), path, lambda: load(path))
     path.write_text(text)
     assert switch() == why
+
+
+@pytest.mark.parametrize(
+    ("mode", "nodes", "slices", "asked"),
+    [
+        (SlicesMode.AUTO, {}, {}, False),
+        (SlicesMode.AUTO, {"h100": GROWS}, {}, True),
+        (SlicesMode.RECOMMEND, {}, {"mig": CUT}, True),
+        (SlicesMode.OFF, {"h100": GROWS}, {"mig": CUT}, False),
+    ],
+)
+def test_the_packing_is_asked_where_there_is_something_to_pack_onto(
+    mode: SlicesMode,
+    nodes: dict[str, PoolSettings],
+    slices: dict[str, SlicePoolSettings],
+    asked: bool,
+) -> None:
+    engine = EngineConfig(
+        nodes=NodeSettings(pools=nodes), slices=SliceSettings(mode=mode, pools=slices)
+    )
+    assert sources.packing_on(replace(Settings(), engine=engine)) is asked

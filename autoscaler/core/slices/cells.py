@@ -124,8 +124,6 @@ def lay_out(
     for name in config.slices.pools:
         there = [node for node in nodes if node.pool == name]
         _add_pool(ground, name, there, asked, allowed, config, priced=known)
-    sizes = [pool.gpus_per_node for pool in config.slices.pools.values()]
-    ground.gpu_price = max(1, min(cell.price for cell in ground.cells.values()) // max(sizes))
     fixed = tuple(ground.cells)
     for name, pool in grown.items():
         seen = next((item for item in inputs if item.pool == name), None)
@@ -137,6 +135,7 @@ def lay_out(
             if name in choice_of(one, {name: pool}, [seen]):
                 allowed[one].add(name)
     ground.grown = frozenset(grown) & ground.cells.keys()
+    ground.gpu_price = _gpu_price(ground, config)
     if ground.grown:
         # They are there whether they are used or not, and the others go when they are empty.
         for name in fixed:
@@ -144,6 +143,25 @@ def lay_out(
             ground.cells[name] = replace(cell, price=max(1, round(cell.price * SUNK_RATIO)))
     ground.open = {one: frozenset(names) for one, names in allowed.items()}
     return ground
+
+
+def _gpu_price(ground: Ground, config: EngineConfig) -> int:
+    """Of the cheapest GPU of a slice pool; where there is none, of a pool that grows."""
+    sizes = [pool.gpus_per_node for pool in config.slices.pools.values()]
+    if sizes:
+        cells = [cell for name, cell in ground.cells.items() if name not in ground.grown]
+        return max(1, min(cell.price for cell in cells) // max(sizes))
+    each = [
+        cell.price // max(1, _gpus_of_node(config.nodes.pools[name]))
+        for name, cell in ground.cells.items()
+    ]
+    return max(1, min(each, default=1))
+
+
+def _gpus_of_node(pool: PoolSettings) -> int:
+    """GPUs that one of a cell of the pool is: whole ones are counted one by one."""
+    profile = profile_of(pool.resource)
+    return 1 if profile is None else gpus_of(profile, pool.units_per_node)
 
 
 def _add_pool(

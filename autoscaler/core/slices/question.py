@@ -86,14 +86,18 @@ def question(
     growth_ratio: float = 1.0,
     honour: Honour = EVERYTHING,
 ) -> Question | None:
-    """None: there is no slice pool, or it is not known what is on it.
+    """None: there is nothing to choose - no node may be cut, and no group shares its demand -, no pool is seen, or it
+    is not known what is on one.
 
     `keeps` asks for the highest demand of the last minutes, and not for what is wanted now only.
     `growth_ratio` is how much of what is asked for beyond what runs is to find room: where all of it does not fit, a
     part of it may. `honour` is how much of spread and of what is to survive is asked for.
     """
     given = record.input.slices
-    if given is None or given.stale is not None or not config.slices.pools:
+    if given is None or given.stale is not None:
+        return None
+    if not config.slices.pools and not any(one.members for one in record.result.slices.groups):
+        # Nodes of one geometry, and nobody who may choose between two.
         return None
     if any(not item.pods_known for item in record.input.workloads):
         return None
@@ -108,6 +112,8 @@ def question(
         config,
         sold_out={one.pool for one in record.result.pools if not one.available},
     )
+    if not ground.cells:
+        return None
     draft = _Draft(config=config, ground=ground, growth_ratio=growth_ratio, kept=kept)
     _add_workloads(draft, record)
     owners = {
