@@ -338,6 +338,22 @@ def test_a_node_that_is_stuck_is_not_counted_on() -> None:
     assert planned(stuck).infeasible is not None
 
 
+def test_a_node_that_is_left_alone_after_a_failure_is_planned_with_as_it_is() -> None:
+    """Three halves take one node. The plan named the one that nobody may touch, for as long as that lasts."""
+    tick = record([node("n1"), node("n2")], workload("a", "3g.40gb", 3))
+    assert planned(tick).nodes == (("n1", THREES),)
+    pool = SlicePoolDecision(pool="mig", reason=Reason.MIG_WANTED, message="", left_alone=("n1",))
+    slices = replace(tick.result.slices, pools=(pool,))
+    alone = replace(tick, result=replace(tick.result, slices=slices))
+    assert planned(alone).nodes == (("n2", THREES),)
+    # Its sevenths are there for those who want them.
+    given = [workload("a", "3g.40gb", 3), workload("b", "1g.10gb", 14)]
+    both = record([node("n1"), node("n2")], *given)
+    assert planned(replace(both, result=replace(both.result, slices=slices))).nodes == (
+        ("n2", THREES),
+    )
+
+
 def test_pods_that_run_on_a_node_whose_change_failed_keep_their_slices() -> None:
     failed = node("n1", "team/a-0:1g.10gb", state=MigState.FAILED)
     assert planned(record([failed], workload("a", "1g.10gb", 1, pods=1))).infeasible is None

@@ -38,6 +38,11 @@ def noted(
     )
 
 
+def left_alone(state: PoolMoves, now_s: float) -> tuple[str, ...]:
+    """Nodes of which a change failed a short while ago."""
+    return tuple(sorted(one.node for one in state.backoffs if one.until_s > now_s))
+
+
 def first(
     nodes: Mapping[str, SliceNode],
     state: PoolMoves,

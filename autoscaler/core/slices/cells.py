@@ -105,10 +105,11 @@ def lay_out(
     config: EngineConfig,
     *,
     sold_out: Collection[str] = (),
+    as_it_is: Collection[str] = (),
 ) -> Ground:
     """Slice pools with the nodes that can be used, and the node pools that are none of them.
 
-    Of those `sold_out` no node is to be had.
+    Of those `sold_out` no node is to be had, and nodes `as_it_is` are not cut otherwise.
     """
     ground, asked = Ground(), list(dict.fromkeys(needs))
     own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
@@ -123,7 +124,7 @@ def lay_out(
     allowed: dict[NodeNeeds, set[str]] = {one: set() for one in asked}
     for name in config.slices.pools:
         there = [node for node in nodes if node.pool == name]
-        _add_pool(ground, name, there, asked, allowed, config, priced=known)
+        _add_pool(ground, name, there, asked, allowed, config, priced=known, as_it_is=as_it_is)
     fixed = tuple(ground.cells)
     for name, pool in grown.items():
         seen = next((item for item in inputs if item.pool == name), None)
@@ -173,26 +174,30 @@ def _add_pool(
     config: EngineConfig,
     *,
     priced: bool,
+    as_it_is: Collection[str],
 ) -> None:
-    """One cell for each zone and set of workloads that may use the same nodes; a pool without a node is one of none."""
+    """One cell for each zone and set of workloads that may use the same nodes, and for each config that is to stay; a
+    pool without a node is one of none."""
     sliced = config.slices.pools[pool]
     fits = [pool in slice_pools(one, config) for one in asked]
     zoned = any(one.placement.skew(ZONE_LABEL) is not None for one in asked)
-    alike: dict[tuple[str | None, tuple[bool, ...]], list[str]] = {}
+    alike: dict[tuple[str | None, tuple[bool, ...], str | None], list[str]] = {}
     for node in sorted(nodes, key=lambda node: node.name):
         may = tuple(
             fit and kept_away(one, node, config) is None
             for fit, one in zip(fits, asked, strict=True)
         )
-        alike.setdefault((node.zone if zoned else None, may), []).append(node.name)
+        stays = node.config if node.name in as_it_is else None
+        alike.setdefault((node.zone if zoned else None, may, stays), []).append(node.name)
     hourly = sliced.price_per_hour if priced else sliced.gpus_per_node
-    for (zone, may), names in (alike or {(None, tuple(fits)): []}).items():
+    for (zone, may, stays), names in (alike or {(None, tuple(fits), None): []}).items():
         # Where there are several, each is called after its first node.
         cell = pool if len(alike) < 2 else f"{pool}/{names[0]}"
+        configs = list(sliced.configs) if stays is None else [stays]
         ground.cells[cell] = Cell(
             name=cell,
             gpus=len(names),
-            geometries=tuple(sorted({sliced.slices_of(one) for one in sliced.configs})),
+            geometries=tuple(sorted({sliced.slices_of(one) for one in configs})),
             price=max(1, round((hourly or 0) * PRICE_SCALE)),
             zone=zone,
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core.backoff import doubled_s
 from autoscaler.core.reasons import Reason
-from autoscaler.core.slices.begin import Kept, empty, first, noted, shows
+from autoscaler.core.slices.begin import Kept, empty, first, left_alone, noted, shows
 from autoscaler.core.slices.observed import (
     MigAction,
     MigState,
@@ -82,7 +82,8 @@ def move(
     if change is None and settings.mode is SlicesMode.AUTO:
         change, kept = first(known, state, pool, settings, now_s)
     if change is None:
-        return Moved(decision=at_rest(name, state, kept, configs, unplanned), state=state)
+        alone = left_alone(state, now_s)
+        return Moved(decision=at_rest(name, state, kept, configs, unplanned, alone), state=state)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(

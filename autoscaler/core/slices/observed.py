@@ -180,6 +180,8 @@ class SlicePoolDecision:
     """How many nodes have which config."""
     findings: tuple[tuple[Reason, str, str], ...] = ()
     """(reason, node, message)."""
+    left_alone: tuple[str, ...] = ()
+    """Nodes that keep their config for a while, since the last change of it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

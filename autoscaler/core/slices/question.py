@@ -111,6 +111,7 @@ def question(
         record.input.pools,
         config,
         sold_out={one.pool for one in record.result.pools if not one.available},
+        as_it_is={name for one in record.result.slices.pools for name in one.left_alone},
     )
     if not ground.cells:
         return None

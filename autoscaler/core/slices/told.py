@@ -68,6 +68,7 @@ def at_rest(
     kept: tuple[Kept, ...],
     configs: tuple[tuple[str, int], ...],
     unplanned: str | None,
+    alone: tuple[str, ...] = (),
 ) -> SlicePoolDecision:
     if not state.wanted and unplanned is not None:
         return SlicePoolDecision(
@@ -78,6 +79,8 @@ def at_rest(
         )
     if not state.wanted:
         message = "its nodes are cut as they are needed"
+        if alone:
+            message += f", and {', '.join(alone[:3])} kept so for a while after a failure"
         return SlicePoolDecision(
             pool=name, reason=Reason.MIG_STEADY, message=message, configs=configs
         )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.reasons import Reason
+from autoscaler.core.slices.begin import left_alone
 from autoscaler.core.slices.observed import Mark, MigState
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import Backoff, Phase, PoolMoves
@@ -54,7 +55,13 @@ def test_a_failure_brings_the_old_geometry_back_and_the_node_is_left_alone() -> 
     told = {finding for decision in found for finding in decision.findings}
     assert {reason for reason, _, _ in told} == {Reason.MIG_FAILED}
     assert any(f"could not apply {THREES}" in message for _, _, message in told)
-    site.step(85)
+    assert left_alone(site.state, site.now_s) == ("n1",)
+    site.wanted = {}
+    assert site.step().decision.message == (
+        "its nodes are cut as they are needed, and n1 kept so for a while after a failure"
+    )
+    site.wanted = {"n1": THREES}
+    site.step(84)
     assert site.applies == 2  # 15 minutes are not over
     site.step(12)
     assert site.applies == 3
