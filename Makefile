@@ -123,7 +123,7 @@ bench-joint: $(STAMP) ## replicas, shapes and nodes planned together, beside HPA
 bench-fleets: $(STAMP) ## six models on MIG slices and nodes, request by request, beside KEDA on one shape (3 minutes)
 	@$(BIN)/python -m loadtests.bench.fleets
 
-bench-odd-fleets: $(STAMP) ## ten small fleets that stop, step, sell out or are late on a slice, beside KEDA (20 minutes)
+bench-odd-fleets: $(STAMP) ## small fleets that stop, step, sell out or are late on a slice, beside KEDA (20 minutes)
 	@$(BIN)/python -m loadtests.bench.odd_fleets $(ARGS)
 
 validate-simulator: $(STAMP) ## the simulator beside real Triton servers, same arrivals (16 minutes; ARGS=--quick: six)

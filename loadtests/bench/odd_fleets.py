@@ -1,9 +1,9 @@
 """`make bench-odd-fleets`: small fleets of what is not even, request by request, beside KEDA on one shape.
 
 A few models that may each run on a seventh, on two and on half of a GPU, some of which stop, grow fourfold, are late on
-a seventh or meet nodes that are not to be had; six hours each. forescale has its defaults and no past. KEDA is told
-what a replica carries, and of whole GPUs and each profile at two targets the cheapest is taken that attains 99 % of
-every model's requests, or, if none does, the one that attains most.
+a seventh, meet nodes that are not to be had, or get slices that never ran; six hours each. forescale has its defaults
+and no past. KEDA is told what a replica carries, and of whole GPUs and each profile at two targets the cheapest is
+taken that attains 99 % of every model's requests, or, if none does, the one that attains most.
 """
 
 from __future__ import annotations
@@ -62,6 +62,17 @@ def _model(
         "startup": {"median_s": 60},
         "shapes": shapes,
     }
+
+
+def _never_ran(name: str, shape: str) -> Section:
+    """One that has run on whole GPUs so far, and got a Deployment for each profile beside; all of them may sleep."""
+    section = _model(name, shape)
+    section["shapes"] = [
+        {**one, "first_replicas": 0, "min_replicas": 0} for one in section["shapes"]
+    ]
+    whole = {"profile": WHOLE_GPU, "slowdown_ratio": 1.0, "first_replicas": 1, "min_replicas": 0}
+    section["shapes"].append(whole)
+    return section
 
 
 def _swells(low_rps: float, high_rps: float, *, at_h: float, hours: float = 1.4) -> str:
@@ -127,6 +138,10 @@ FLEETS: Mapping[str, tuple[list[Section], Any]] = {
             _model("large", _swells(30, 200, at_h=3.0, hours=2.5), first=8),
             *(_model(f"tiny-{i}", f"constant({0.3 + 0.3 * i:g})", first=1) for i in range(8)),
         ],
+        _pools(),
+    ),
+    "slices that never ran": (
+        [_never_ran(f"m{i}", _swells(5, 70, at_h=2.0 + 0.6 * i)) for i in range(4)],
         _pools(),
     ),
     "next to nothing": (
