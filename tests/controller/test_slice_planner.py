@@ -444,17 +444,17 @@ def test_without_a_slice_pool_groups_share_the_nodes_that_grow() -> None:
 @pytest.mark.parametrize(
     ("changes", "held"),
     [
-        pytest.param({}, 3, id="as it should be"),
+        pytest.param({}, 1, id="as it should be"),
         # Karpenter's nodes are called after their claims; pods know the node's own name.
-        pytest.param({"name": "whole-x7k2l", "node": "w1"}, 3, id="a node of a claim"),
-        pytest.param({"units": 0}, 3, id="its device plugin starts anew"),
+        pytest.param({"name": "whole-x7k2l", "node": "w1"}, 1, id="a node of a claim"),
+        pytest.param({"units": 0}, 1, id="its device plugin starts anew"),
         pytest.param({"leaving": True}, 0, id="it is being removed"),
     ],
 )
 def test_a_grown_pools_node_in_use_does_not_end_the_packing(
     changes: dict[str, object], held: int
 ) -> None:
-    small = replace(GROWN, max_headroom=2, units_per_node=3)
+    small = replace(GROWN, max_headroom=0, units_per_node=3)
     config = EngineConfig(nodes=NodeSettings(pools={"whole": small}), slices=CONFIG.slices)
     there = NodeStatus(name="w1", units=3, used_units=3)
     seen = PoolInput(pool="whole", nodes=(replace(there, **changes),), foreign_units=0)  # type: ignore[arg-type]
@@ -469,10 +469,41 @@ def test_a_grown_pools_node_in_use_does_not_end_the_packing(
     asked = question(tick, config)
     assert asked is not None
     assert len(asked.problem.held) == held
-    # Where the node goes three are asked for and two may come: they don't fit, and that is no contradiction.
+    # Where the node goes three are asked for and none may come: they don't fit, and that is no contradiction.
     told = planned(tick, config).infeasible
     assert (told is None) == (held > 0)
     assert "in use" not in str(told)
+
+
+def test_a_whole_gpu_that_is_to_be_brought_costs_its_node() -> None:
+    """Seven a second more are one GPU of a node of four, or a node of sevenths that is there and idle."""
+    ones = PoolSettings(
+        labels={"pool": "ones"},
+        resource="nvidia.com/mig-1g.10gb",
+        units_per_node=28,
+        max_headroom=28,
+    )
+    whole = PoolSettings(labels={"pool": "whole"}, max_headroom=8, units_per_node=4)
+    config = EngineConfig(
+        nodes=NodeSettings(pools={"ones": ones, "whole": whole}), slices=CONFIG.slices
+    )
+    members = (
+        GroupMember(workload="team/whole", shape="gpu", replica_mrps=24_000, price=1000, replicas=0),
+        GroupMember(workload="team/ones", shape="1g.10gb", replica_mrps=6_000, price=143, replicas=14),
+    )  # fmt: skip
+    group = GroupDecision(group="team/bert", needed_mrps=91_000, members=members, message="")
+    idle = NodeStatus(name="o1", units=28)
+    tick = record(
+        [node("n1", *(f"team/ones-{i}:1g.10gb" for i in range(14)))],
+        workload("whole", "gpu", 0, variant_group="bert"),
+        workload("ones", "1g.10gb", 14, pods=14, variant_group="bert"),
+        groups=(group,),
+        pools=(
+            PoolInput(pool="ones", nodes=(idle,), foreign_units=0),
+            PoolInput(pool="whole", foreign_units=0),
+        ),
+    )
+    assert planned(tick, config).replicas == (("team/ones", 16), ("team/whole", 0))
 
 
 def test_what_is_not_known_asks_nothing() -> None:

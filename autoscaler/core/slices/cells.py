@@ -153,16 +153,14 @@ def _gpu_price(ground: Ground, config: EngineConfig) -> int:
         cells = [cell for name, cell in ground.cells.items() if name not in ground.grown]
         return max(1, min(cell.price for cell in cells) // max(sizes))
     each = [
-        cell.price // max(1, _gpus_of_node(config.nodes.pools[name]))
-        for name, cell in ground.cells.items()
+        cell.price // _gpus_of_node(config.nodes.pools[name]) for name, cell in ground.cells.items()
     ]
     return max(1, min(each, default=1))
 
 
 def _gpus_of_node(pool: PoolSettings) -> int:
-    """GPUs that one of a cell of the pool is: whole ones are counted one by one."""
     profile = profile_of(pool.resource)
-    return 1 if profile is None else gpus_of(profile, pool.units_per_node)
+    return pool.units_per_node if profile is None else gpus_of(profile, pool.units_per_node)
 
 
 def _add_pool(
@@ -216,7 +214,7 @@ def _grown_cell(
     *,
     known: bool,
 ) -> Cell | None:
-    """A pool of one geometry: whole GPUs one by one, slices by the node."""
+    """A pool of one geometry, by the node."""
     profile = profile_of(pool.resource)
     if seen is None or seen.stale is not None:
         return None
@@ -229,13 +227,10 @@ def _grown_cell(
     if pool.max_nodes is not None:
         units = min(units, max(there, pool.max_nodes * pool.units_per_node))
     hourly = pool.price_per_hour if known else None
-    if profile is None:
-        price = hourly / pool.units_per_node if hourly is not None else 1.0
-        geometry, gpus = Geometry.of([WHOLE_GPU]), units
-    else:
-        price = hourly if hourly is not None else gpus_of(profile, pool.units_per_node)
-        geometry = Geometry(((profile, pool.units_per_node),))
-        gpus = -(-units // pool.units_per_node)
+    # By the node, of whole GPUs too: the first of them brings all.
+    price = hourly if hourly is not None else _gpus_of_node(pool)
+    geometry = Geometry(((profile or WHOLE_GPU, pool.units_per_node),))
+    gpus = -(-units // pool.units_per_node)
     return Cell(
         name=name, gpus=gpus, geometries=(geometry,), price=max(1, round(price * PRICE_SCALE))
     )

@@ -1,7 +1,7 @@
 """What a tick asks of the packing, and what its answer means for nodes. Solved outside the tick.
 
 A node of a slice pool is one thing to be cut, for the MIG manager takes a config for a node: so what packing calls a
-GPU is here a node with all its slices. A pool that an autoscaler grows has one geometry; a whole GPU is one of itself.
+GPU is here a node with all its slices. A pool that an autoscaler grows has one geometry, whole GPUs or slices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.packing.nodes import IdleGpu, recuts
@@ -173,8 +172,7 @@ def answer(asked: Question, plan: PackingPlan, *, now_s: float) -> SlicePlan:
             if asked.of_node[node.name] == cell
         ]
         changes += [(cut.node, configs[cut.after]) for cut in recuts(idle, opened)]
-    # A whole GPU is named by its node and its pod.
-    drained = sorted({drain.gpu.partition("/")[0] for drain in plan.drained})
+    drained = sorted({drain.gpu for drain in plan.drained})
     message = f"{len(plan.kept)} nodes and GPUs stay in use"
     if changes:
         message += f", {len(changes)} are to be cut otherwise"
@@ -370,7 +368,7 @@ def _add_grown(draft: _Draft, inputs: Sequence[WorkloadInput], pools: Sequence[P
                 continue
             if not draft.ground.cells[cell].geometries[0].count(shape):
                 continue
-            key = (f"{pod.node}/{pod.name}" if shape == WHOLE_GPU else str(pod.node), cell)
+            key = (str(pod.node), cell)
             by_node.setdefault(key, Counter())[_holder(draft, name, shape, cell)] += 1
     for (name, cell), replicas in sorted(by_node.items()):
         draft.held.append(

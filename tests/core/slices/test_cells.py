@@ -240,7 +240,7 @@ def test_a_pod_on_a_grown_node_that_was_tainted_since_holds_its_gpu() -> None:
         config=config,
     )
     (held,) = asked.problem.held
-    assert (held.name, held.replicas) == ("w1/other-0", (("others on whole with gpu", 1),))
+    assert (held.name, held.replicas) == ("w1", (("others on whole with gpu", 1),))
     assert solve(asked, START_S).infeasible is not None
 
 
