@@ -280,6 +280,7 @@ def _take_loads(
                 mean_batch=load.mean_batch,
                 compute_s=load.compute_s,
                 executions=load.requests * load.items_per_request / load.mean_batch,
+                even=load.steady or not load.tokens,
             )
             if load.overhead_s is not None:
                 overheads_s.append(load.overhead_s)

@@ -47,6 +47,8 @@ class ServiceEvidence:
     max_queue_delay_s: float = 0.0
     exact: bool = False
     """Triton's own statistics were read: counters are no longer looked at."""
+    uneven: bool = False
+    """`evidence` is from readings while much changed, for want of others: the first even one takes its place."""
     overhead_s: float | None = None
     """Mean latency that is neither queue nor compute; None: not measured yet."""
     prior: tuple[BatchEvidence, ...] = ()

@@ -89,6 +89,16 @@ def test_a_request_that_waits_for_the_next_step_fills_no_batch() -> None:
     assert decision.facts.capacity_rps == pytest.approx(1095.0, rel=0.03)
 
 
+def test_a_backlog_that_is_gone_within_a_window_teaches_no_step() -> None:
+    """Ten seconds in which 49 run and twenty in which 13 do are a mean of 25, with the time of a token of 36."""
+    story = TokenStory(replicas=1, tokens_rps=500.0)
+    calm = story.run(600)
+    for tokens_rps in (1100.0, 500.0, 500.0):
+        story.tokens_rps = tokens_rps
+        decision = story.run(10)
+    assert decision.facts.capacity_rps == calm.facts.capacity_rps
+
+
 def test_a_token_that_takes_too_long_alone_is_no_question_of_replicas() -> None:
     decision = TokenStory(slo="p95 tpot < 10ms", tokens_rps=100.0).run(300)
     (finding,) = [f for f in decision.findings if f.reason is Reason.SLO_UNATTAINABLE]
