@@ -98,8 +98,17 @@ def test_a_torn_last_line_is_recognised(tmp_path: Path) -> None:
         ),
         pytest.param(lambda whole: zstd(whole)[:200], ":1: can't be read", id="zstd, in the first"),
         pytest.param(lambda whole: gzip.compress(whole)[:-20], ":[0-9]+: can.t be read", id="gzip"),
-        pytest.param(lambda whole: damaged(gzip.compress(whole)), "can't be read", id="damaged"),
-        pytest.param(lambda whole: damaged(zstd(whole)), "can't be read", id="damaged zstd"),
+        # A flipped bit may come out as another letter, which is no record, before its checksum is reached.
+        pytest.param(
+            lambda whole: damaged(gzip.compress(whole)),
+            ":[0-9]+: .*(can.t be read|must be one record)",
+            id="damaged",
+        ),
+        pytest.param(
+            lambda whole: damaged(zstd(whole)),
+            ":[0-9]+: .*(can.t be read|must be one record)",
+            id="damaged zstd",
+        ),
     ],
 )
 def test_a_compressed_file_that_is_cut_short_or_damaged_is_never_taken_for_whole(
