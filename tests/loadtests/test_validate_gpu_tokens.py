@@ -26,7 +26,7 @@ from loadtests.validate.gpu.tokens.recording import (
     Full,
     LevelRecord,
     Look,
-    Machine,
+    Measured,
     Mix,
     Part,
     StepTime,
@@ -168,7 +168,7 @@ def test_a_recording_is_judged(
     full = Full(
         mix=MIX, tokens_rps=full_tokens_rps(engine(fit(STEPS), MIX)) * 0.99, requests_rps=9.0
     )
-    machine = Machine(date="2026-11-28", gpu="one", torch="2.11", shape=SHAPES["cpu"])
+    machine = Measured(date="2026-11-28", gpu="one", torch="2.11", shape=SHAPES["cpu"])
     parts: tuple[Part, ...] = (machine, *STEPS, full, recorded())
     for part in parts:
         append(path, part)

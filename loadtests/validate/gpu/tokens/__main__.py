@@ -23,7 +23,7 @@ from loadtests.validate.gpu.tokens.recording import SHAPES
 
 RECORDING = Path("build/validate/gpu/tokens.jsonl")
 MISSING = 2
-LEVEL_S = 60.0
+LEVEL_S, SHORTEST_S = 60.0, 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path: Path = given.recording
     if given.judge is not None:
         return judge(given.judge)
-    lacks = missing(look(), given.device)
+    machine = look()
+    lacks = missing(machine, given.device)
     if lacks:
         for line in lacks:
             print(f"validate-gpu-tokens: {line}", file=sys.stderr)
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from loadtests.validate.gpu.tokens.record import record
 
     path.unlink(missing_ok=True)
-    record(given.device, path, level_s=given.level_s)
+    record(machine, given.device, path, level_s=given.level_s)
     return judge(path)
 
 
@@ -52,12 +53,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--device", choices=sorted(SHAPES), default="cuda")
-    parser.add_argument("--level-s", type=float, default=LEVEL_S, help="seconds (%(default)g)")
+    parser.add_argument(
+        "--level-s", type=_seconds, default=LEVEL_S, help="of each level (%(default)g)"
+    )
     parser.add_argument("--recording", type=Path, default=RECORDING, help=f"default: {RECORDING}")
     parser.add_argument(
         "--from", type=Path, dest="judge", metavar="FILE", help="judge this recording"
     )
     return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not SHORTEST_S <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}, at least {SHORTEST_S:g}")
+    return value
 
 
 if __name__ == "__main__":

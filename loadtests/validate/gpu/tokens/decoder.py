@@ -1,6 +1,6 @@
 """A decoder with random weights: what it writes is nothing, how long its steps take is what is measured.
 
-The only module that imports PyTorch, which is no dependency of the project.
+The only module that uses PyTorch, which is no dependency of the project.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from loadtests.validate.gpu.tokens.model import (
 from loadtests.validate.gpu.tokens.recording import (
     Full,
     LevelRecord,
-    Machine,
+    Measured,
     StepTime,
     read,
 )
@@ -38,7 +38,7 @@ def judge(path: Path) -> int:
     except (OSError, ValueError) as error:
         print(f"validate-gpu-tokens: {error}", file=sys.stderr)
         return 1
-    machines = [part for part in parts if isinstance(part, Machine)]
+    machines = [part for part in parts if isinstance(part, Measured)]
     steps = [part for part in parts if isinstance(part, StepTime)]
     fulls = [part for part in parts if isinstance(part, Full)]
     levels = [part for part in parts if isinstance(part, LevelRecord)]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from autoscaler.simulation.continuous import ContinuousPool
-from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
-from loadtests.validate.gpu.tokens.recording import CV, Full, LevelRecord, Mix, StepTime
+from autoscaler.simulation.continuous_model import ContinuousModel
+from loadtests.validate.gpu.tokens.recording import Full, LevelRecord, Mix, StepTime
 
 # Terms of a step: itself, sequences, tokens of prompts, tokens that lie in the cache.
 TERMS = ("base_step_s", "sequence_s", "prompt_token_s", "context_token_s")
@@ -66,12 +66,7 @@ def engine(found: Fit, mix: Mix) -> ContinuousModel:
         sequence_s=found.terms_s["sequence_s"],
         prompt_token_s=found.terms_s["prompt_token_s"],
         context_token_s=found.terms_s["context_token_s"],
-        lengths=Lengths(
-            prompt_tokens=mix.prompt_tokens,
-            answer_tokens=mix.answer_tokens,
-            prompt_cv=CV,
-            answer_cv=CV,
-        ),
+        lengths=mix.lengths,
         max_sequences=mix.max_sequences,
         step_tokens=mix.step_tokens,
         cache_tokens=mix.max_sequences * mix.slot_tokens,

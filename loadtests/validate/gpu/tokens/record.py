@@ -8,20 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from prometheus_client import generate_latest
 
-from autoscaler.simulation.continuous_model import Lengths
 from loadtests.engines.vllm import Engine
 from loadtests.engines.vllm import Sequence as Running
+from loadtests.validate.gpu.needs import Machine
 from loadtests.validate.gpu.tokens.decoder import Decoder
 from loadtests.validate.gpu.tokens.recording import (
-    CV,
     SHAPES,
     Full,
     LevelRecord,
     Look,
-    Machine,
+    Measured,
     Mix,
     StepTime,
     append,
@@ -68,15 +66,14 @@ SCRAPE_S = 5.0
 SATURATING = 100_000
 
 
-def record(device: str, path: Path, *, level_s: float, loads: Sequence[float] = LOADS) -> None:
+def record(machine: Machine, device: str, path: Path, *, level_s: float) -> None:
     """Everything, a line of `path` as soon as it is known."""
-    gpu = torch.cuda.get_device_name(0) if device == "cuda" else "none"
     append(
         path,
-        Machine(
+        Measured(
             date=datetime.now(UTC).date().isoformat(),
-            gpu=gpu,
-            torch=str(torch.__version__),
+            gpu=(machine.gpu or "none") if device == "cuda" else "none",
+            torch=machine.torch or "",
             shape=SHAPES[device],
         ),
     )
@@ -97,7 +94,7 @@ def record(device: str, path: Path, *, level_s: float, loads: Sequence[float] = 
         full = _saturate(decoder, mix, level_s)
         append(path, full)
         print(f"{mix.name}: {full.tokens_rps:.0f} tokens a second at most", flush=True)
-        for load in loads:
+        for load in LOADS:
             level = _level(decoder, mix, load, load * full.requests_rps, level_s)
             append(path, level)
             waits = np.array(level.first_s) - np.array(level.arrived_s)
@@ -145,13 +142,7 @@ def _warm(decoder: Decoder, mix: Mix) -> None:
 
 
 def _drawn(mix: Mix, count: int) -> list[tuple[int, int]]:
-    lengths = Lengths(
-        prompt_tokens=mix.prompt_tokens,
-        answer_tokens=mix.answer_tokens,
-        prompt_cv=CV,
-        answer_cv=CV,
-    )
-    prompts, answers = lengths.draw(count, mix.seed, mix.slot_tokens)
+    prompts, answers = mix.lengths.draw(count, mix.seed, mix.slot_tokens)
     return list(zip(prompts.tolist(), answers.tolist(), strict=True))
 
 

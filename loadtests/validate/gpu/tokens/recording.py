@@ -7,6 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from autoscaler.simulation.continuous_model import Lengths
+
+# Coefficient of variation of prompts and answers.
+CV = 1.0
+
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A decoder."""
@@ -21,10 +26,6 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int
 
 
-# Coefficient of variation of prompts and answers.
-CV = 1.0
-
-
 # Llama 3's of eight billion weights; and one for a processor.
 SHAPES = {
     "cuda": Shape(
@@ -36,7 +37,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-class Machine(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class Measured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What was measured on."""
 
     date: str
@@ -70,6 +71,16 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     step_tokens: int
     seed: int = 1
 
+    @property
+    def lengths(self) -> Lengths:
+        """Of prompts and answers."""
+        return Lengths(
+            prompt_tokens=self.prompt_tokens,
+            answer_tokens=self.answer_tokens,
+            prompt_cv=CV,
+            answer_cv=CV,
+        )
+
 
 class Full(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """An engine with more requests than fit."""
@@ -99,7 +110,7 @@ class LevelRecord(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     looks: tuple[Look, ...]
 
 
-Part = Machine | StepTime | Full | LevelRecord
+Part = Measured | StepTime | Full | LevelRecord
 
 
 def append(path: Path, part: Part) -> None:
