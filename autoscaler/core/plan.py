@@ -76,16 +76,7 @@ def cut_down(
         cut = cuts.get(decision.workload)
         if cut is not None:
             target, reason, message = cut
-            step = DecisionStep(
-                stage="fleet", before=decision.target, after=target, reason=reason, message=message
-            )
-            decision = replace(
-                decision,
-                target=target,
-                reason=reason,
-                message=message,
-                steps=(*decision.steps, step),
-            )
+            decision = decision.then("fleet", target, reason, message)
         result.append(decision)
     return result
 

@@ -3,10 +3,8 @@ times that have just changed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from autoscaler.core.reasons import Reason
-from autoscaler.core.types import Decision, DecisionStep
+from autoscaler.core.types import Decision
 
 
 def held(decision: Decision) -> Decision:
@@ -17,17 +15,4 @@ def held(decision: Decision) -> Decision:
     why = decision.facts.capacity_unproven
     if why is None or decision.target >= decision.current or not decision.facts.offered_rps:
         return decision
-    step = DecisionStep(
-        stage="hold",
-        before=decision.target,
-        after=decision.current,
-        reason=Reason.CAPACITY_UNPROVEN,
-        message=f"held: {why}",
-    )
-    return replace(
-        decision,
-        target=decision.current,
-        reason=step.reason,
-        message=step.message,
-        steps=(*decision.steps, step),
-    )
+    return decision.then("hold", decision.current, Reason.CAPACITY_UNPROVEN, f"held: {why}")

@@ -22,7 +22,6 @@ from autoscaler.core.nodes.state import NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import (
     Decision,
-    DecisionStep,
     Mode,
     Pause,
     PodStatus,
@@ -284,18 +283,11 @@ def _lowered(seat: _Seat, most: int, reason: Reason, message: str) -> _Seat:
     target = min(decision.target, max(most, seat.lowest))
     if target == decision.target:
         return seat
-    step = DecisionStep(
-        stage=STAGE, before=decision.target, after=target, reason=reason, message=message
-    )
     counterfactual = (
         one_fewer(target, seat.need, objective_of(seat.given)) if seat.need is not None else ""
     )
     cut = replace(
-        decision,
-        target=target,
-        reason=reason,
-        message=message,
-        steps=(*decision.steps, step),
+        decision.then(STAGE, target, reason, message),
         counterfactual=counterfactual,
     )
     return replace(seat, decision=cut)

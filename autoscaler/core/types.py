@@ -7,7 +7,7 @@ hold plain values only and go through JSON unchanged. `None` always means "not o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from autoscaler.core.nodes.observed import PoolDecision, PoolInput, SetHeadroom
@@ -266,6 +266,15 @@ class Decision:
     """Ready replicas that are ill."""
     counterfactual: str = ""
     """What one replica fewer would have meant."""
+
+    def then(self, stage: str, target: int, reason: Reason, message: str) -> Decision:
+        """With one more step, which is why the target is what it is, also where it stays."""
+        step = DecisionStep(
+            stage=stage, before=self.target, after=target, reason=reason, message=message
+        )
+        return replace(
+            self, target=target, reason=reason, message=message, steps=(*self.steps, step)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

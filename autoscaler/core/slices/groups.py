@@ -30,7 +30,6 @@ from autoscaler.core.slices.state import GroupState, Needed
 from autoscaler.core.survival import Loss, unread
 from autoscaler.core.types import (
     Decision,
-    DecisionStep,
     Finding,
     WorkloadId,
     WorkloadInput,
@@ -307,20 +306,7 @@ def _moved(
 ) -> Decision:
     if target == decision.target:
         return decision
-    step = DecisionStep(
-        stage=STAGE,
-        before=decision.target,
-        after=target,
-        reason=reason,
-        message=message,
-    )
-    return replace(
-        decision,
-        target=target,
-        reason=step.reason,
-        message=message,
-        steps=(*decision.steps, step),
-    )
+    return decision.then(STAGE, target, reason, message)
 
 
 def _with_waiting(

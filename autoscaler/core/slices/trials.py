@@ -23,7 +23,6 @@ from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import Trial
 from autoscaler.core.types import (
     Decision,
-    DecisionStep,
     Finding,
     Pause,
     Severity,
@@ -336,17 +335,4 @@ def _steady(running: Sequence[Pair], world: _World) -> bool:
 
 def _moved(decision: Decision, target: int, message: str) -> Decision:
     """Also where the number stays: `explain` is to say why it is what it is."""
-    step = DecisionStep(
-        stage=STAGE,
-        before=decision.target,
-        after=target,
-        reason=Reason.VARIANT_TRIAL,
-        message=message,
-    )
-    return replace(
-        decision,
-        target=target,
-        reason=step.reason,
-        message=message,
-        steps=(*decision.steps, step),
-    )
+    return decision.then(STAGE, target, Reason.VARIANT_TRIAL, message)
