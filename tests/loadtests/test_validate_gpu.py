@@ -9,9 +9,10 @@ import pytest
 from autoscaler.core.types import BatchTime, ModelProfile
 from loadtests.validate.gpu.judge import line_off
 from loadtests.validate.gpu.learned import learn
+from loadtests.validate.gpu.lines import append
 from loadtests.validate.gpu.needs import Machine, missing
 from loadtests.validate.gpu.record import setting
-from loadtests.validate.gpu.recording import LevelRecord, Look, append, read, since
+from loadtests.validate.gpu.recording import LevelRecord, Look, read, since
 from loadtests.validate.gpu.repository import NETWORKS, config
 from loadtests.validate.gpu.utilisation import parse
 

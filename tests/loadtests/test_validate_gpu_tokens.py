@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from loadtests.engines.vllm import Engine, Speed
+from loadtests.validate.gpu.lines import append
 from loadtests.validate.gpu.tokens.judge import judge
 from loadtests.validate.gpu.tokens.model import (
     TERMS,
@@ -30,7 +31,6 @@ from loadtests.validate.gpu.tokens.recording import (
     Mix,
     Part,
     StepTime,
-    append,
 )
 from loadtests.validate.gpu.tokens.stepping import Row, Stepping
 
@@ -181,7 +181,7 @@ def test_a_recording_is_judged(
     ("content", "told"),
     [
         pytest.param("", "holds no engine; was it cut short?", id="nothing"),
-        pytest.param('{"type": "Full"}\n', "line 1", id="a line that is none"),
+        pytest.param('{"type": "Full"}\n', "tokens.jsonl:1: ", id="a line that is none"),
     ],
 )
 def test_what_is_no_recording_is_refused(

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
-from typing import cast
 
-from autoscaler.clients.prometheus import PrometheusClient
-from autoscaler.collectors.prometheus import PrometheusCollector
 from autoscaler.core.queueing import utilization_limit
 from autoscaler.core.service_time import ServiceTimes, service_times
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import (
-    PodSample,
-    PodStatus,
-    ReplicaStatus,
     ServerProfile,
     Slo,
     TickInput,
     WorkloadId,
-    WorkloadInput,
     WorkloadSpec,
 )
 from autoscaler.core.variability import Variability
 from autoscaler.engine import DecisionEngine
 from loadtests.validate.gpu.recording import LevelRecord, Look, since
-from loadtests.validate.gpu.scraped import NAMESPACE, POD, ScrapedText
+from loadtests.validate.gpu.scraped import NAMESPACE, POD, TEMPLATE, tick_input
 
-TEMPLATE = "t"
 TICK_S = 10.0
-# The server was ready, and warm, long before the level.
-READY_FOR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,29 +70,15 @@ def _input(level: LevelRecord, now_s: float, slo: str) -> TickInput:
     objective = parse_slo(slo, "slo")
     assert isinstance(objective, Slo)
     spec = WorkloadSpec(id=WorkloadId(namespace=NAMESPACE, name="m"), slo=objective)
-    ready_s = level.looks[0].at_s - READY_FOR_S
-    pod = PodStatus(
-        name=POD,
-        template_hash=TEMPLATE,
-        created_s=ready_s,
-        ready_s=ready_s,
-        first_ready_s=ready_s,
-    )
     look = max((look for look in level.looks if look.at_s <= now_s), key=lambda look: look.at_s)
-    given = WorkloadInput(
-        spec=spec,
-        replicas=ReplicaStatus(desired=1, template_hash=TEMPLATE),
-        pods=(pod,),
-        samples=_samples(look, spec, now_s),
+    return tick_input(
+        spec,
+        look.metrics,
+        scraped_s=look.at_s,
+        began_s=level.looks[0].at_s,
+        now_s=now_s,
         profiles=(_profile(look, level.looks[0]),),
     )
-    return TickInput(now_s=now_s, workloads=(given,))
-
-
-def _samples(look: Look, spec: WorkloadSpec, now_s: float) -> tuple[PodSample, ...]:
-    collector = PrometheusCollector(cast(PrometheusClient, ScrapedText(look.metrics, look.at_s)))
-    found = asyncio.run(collector.collect(now_s, (spec,)))
-    return tuple(found.samples.values())
 
 
 def _profile(look: Look, first: Look) -> ServerProfile:

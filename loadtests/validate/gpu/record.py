@@ -22,13 +22,13 @@ from loadtests.stack.toolbox import Triton
 from loadtests.validate.closed_loop import run_closed_loop
 from loadtests.validate.compare import since_sent
 from loadtests.validate.gpu.clients import Clients
+from loadtests.validate.gpu.lines import append
 from loadtests.validate.gpu.needs import Machine
 from loadtests.validate.gpu.recording import (
     LevelRecord,
     Look,
     Measured,
     Prepared,
-    append,
     since,
 )
 from loadtests.validate.gpu.repository import Network, write_network

@@ -1,7 +1,4 @@
-"""What was measured, as lines of JSON: written as it comes, so that a run that is cut short still tells.
-
-All that is computed of it is computed from the file: a run on a rented GPU is judged anew without the GPU.
-"""
+"""What was measured of a Triton server."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from autoscaler.core.types import BatchTime, ModelProfile
+from loadtests.validate.gpu import lines
 from loadtests.validate.gpu.repository import Network
 from loadtests.validate.gpu.utilisation import GpuReading
 
@@ -74,23 +72,9 @@ class LevelRecord(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 Part = Measured | Prepared | LevelRecord
 
 
-def append(path: Path, part: Part) -> None:
-    """One line more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(part) + b"\n")
-
-
 def read(path: Path) -> Iterator[Part]:
-    """Raises OSError, or ValueError naming the line; a last line that was cut short is left out."""
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            yield msgspec.json.decode(line, type=Part)
-        except msgspec.DecodeError as error:
-            raise ValueError(
-                f"{path}:{number}: {error}; is it a recording of validate-gpu?"
-            ) from error
+    """As `lines.read`."""
+    return lines.read(path, Part, "validate-gpu")
 
 
 def since(now: tuple[BatchTime, ...], before: tuple[BatchTime, ...]) -> tuple[BatchTime, ...]:

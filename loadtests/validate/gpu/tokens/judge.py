@@ -15,6 +15,7 @@ from loadtests.validate.gpu.tokens.learned import full_step_s
 from loadtests.validate.gpu.tokens.model import (
     SIGNALS,
     TERMS,
+    Fit,
     engine,
     fit,
     full_tokens_rps,
@@ -46,37 +47,35 @@ def judge(path: Path) -> int:
         print(f"validate-gpu-tokens: {path} holds no engine; was it cut short?", file=sys.stderr)
         return 1
     print(f"{machines[0].date}: {machines[0].gpu}, PyTorch {machines[0].torch}")
-    told = list(_of_steps(steps))
+    found = fit(steps)
+    told = list(_of_steps(steps, found))
     for full in fulls:
-        told += _of_mix(steps, full, [level for level in levels if level.mix == full.mix])
+        told += _of_mix(found, full, [level for level in levels if level.mix == full.mix])
     report("validate-gpu-tokens", told)
     return 0
 
 
-def _of_steps(steps: Sequence[StepTime]) -> Iterator[Figure]:
-    for name, terms in (("", TERMS), (" without its context", TERMS[:-1])):
-        found = fit(steps, terms)
-        worst = found.worst
+def _of_steps(steps: Sequence[StepTime], found: Fit) -> Iterator[Figure]:
+    without = fit(steps, TERMS[:-1])
+    for name, one in (("", found), (" without its context", without)):
+        worst = one.worst
         yield Figure(
             name=f"time of a step{name}, farthest off",
-            value=found.worst_ratio * 100.0,
+            value=one.worst_ratio * 100.0,
             unit="%",
             note=f"{worst.decoding} sequences of {worst.context_tokens:,} tokens and a prompt of "
-            f"{worst.prompt_tokens:,}; root mean square {found.rms_ratio:.1%}",
+            f"{worst.prompt_tokens:,}; root mean square {one.rms_ratio:.1%}",
         )
-    for name, seconds in fit(steps).terms_s.items():
+    for name, seconds in found.terms_s.items():
         yield Figure(name=name, value=seconds * 1e6, unit="us")
 
 
-def _of_mix(
-    steps: Sequence[StepTime], full: Full, levels: Sequence[LevelRecord]
-) -> Iterator[Figure]:
+def _of_mix(found: Fit, full: Full, levels: Sequence[LevelRecord]) -> Iterator[Figure]:
     mix = full.mix.name
-    alone = engine(fit(steps), full.mix)
-    found_rps = full_tokens_rps(alone)
+    alone = engine(found, full.mix)
     yield Figure(
         name=f"{mix}: full batch, tokens a second, of steps alone",
-        value=found_rps,
+        value=full_tokens_rps(alone),
         unit="/s",
         note=f"{full.tokens_rps:.0f} measured",
     )

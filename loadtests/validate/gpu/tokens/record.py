@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 
 from loadtests.engines.vllm import Engine
 from loadtests.engines.vllm import Sequence as Running
+from loadtests.validate.gpu.lines import append
 from loadtests.validate.gpu.needs import Machine
 from loadtests.validate.gpu.tokens.decoder import Decoder
 from loadtests.validate.gpu.tokens.recording import (
@@ -22,7 +23,6 @@ from loadtests.validate.gpu.tokens.recording import (
     Measured,
     Mix,
     StepTime,
-    append,
 )
 from loadtests.validate.gpu.tokens.stepping import Row, Stepping
 
@@ -90,7 +90,6 @@ def record(machine: Machine, device: str, path: Path, *, level_s: float) -> None
     _sweep(decoder, device, path)
     for mix in mixes:
         decoder.arrange(slots=mix.max_sequences, slot_tokens=mix.slot_tokens)
-        _warm(decoder, mix)
         full = _saturate(decoder, mix, level_s)
         append(path, full)
         print(f"{mix.name}: {full.tokens_rps:.0f} tokens a second at most", flush=True)
@@ -133,12 +132,6 @@ def _timed(decoder: Decoder, rows: Sequence[Row]) -> float:
     began_s = time.perf_counter()
     decoder.step(rows)
     return time.perf_counter() - began_s
-
-
-def _warm(decoder: Decoder, mix: Mix) -> None:
-    """The first step of a kind chooses and loads kernels."""
-    for count in range(1, mix.max_sequences + 1):
-        decoder.step([Row(slot, 64, 1) for slot in range(count)])
 
 
 def _drawn(mix: Mix, count: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What was measured, as lines of JSON: written as it comes, so that a run that is cut short still tells."""
+"""What was measured of an engine that makes tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from autoscaler.simulation.continuous_model import Lengths
+from loadtests.validate.gpu import lines
 
 # Coefficient of variation of prompts and answers.
 CV = 1.0
@@ -113,17 +114,6 @@ class LevelRecord(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 Part = Measured | StepTime | Full | LevelRecord
 
 
-def append(path: Path, part: Part) -> None:
-    """One more line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(part) + b"\n")
-
-
 def read(path: Path) -> Iterator[Part]:
-    """Raises OSError, and ValueError with its line for one that is none of these."""
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            yield msgspec.json.decode(line, type=Part)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
+    """As `lines.read`."""
+    return lines.read(path, Part, "validate-gpu-tokens")
