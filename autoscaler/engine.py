@@ -280,8 +280,7 @@ class DecisionEngine:
         broken: tuple[Finding, ...],
     ) -> tuple[SlicesDecision, tuple[Finding, ...]]:
         """With what the packing is asked beyond what is wanted now. Whatever goes wrong there, it is nothing."""
-        pools = {**self._config.slices.pools, **self._config.nodes.pools}
-        if broken or tick_input.slices is None or not pools:
+        if broken or tick_input.slices is None or not self._config.has_pools:
             return slices, broken
         try:
             lead_s = demanded.node_lead_s(self._state.nodes.pools, self._config.nodes)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     files = files_of(args.journal)
     if args.html is not None:
-        from autoscaler.report.page import claim
+        from autoscaler.claim import claim
 
         claim(args.html)
     compared, where = _compared(files, args.workload, with_estimate=args.estimate)

@@ -1,8 +1,8 @@
 """Which serving engine a pod template holds, and what says so. Pure. Where it says nothing, what is scraped tells.
 
-vLLM's metrics do not tell how many sequences it runs at most; its arguments do, where somebody set it.
-
 In the order of how sure they are: the command, the image, a KServe runtime's or Helm chart's label, the ports.
+
+vLLM's metrics do not tell how many sequences it runs at most; its arguments do, where somebody set it.
 """
 
 from __future__ import annotations

@@ -153,8 +153,7 @@ def slices_on(settings: Settings) -> bool:
 
 def packing_on(settings: Settings) -> bool:
     """Whether there is anything to pack onto: how a group shares nodes that grow is planned too."""
-    engine = settings.engine
-    return slices_on(settings) and bool(engine.slices.pools or engine.nodes.pools)
+    return slices_on(settings) and settings.engine.has_pools
 
 
 def slice_collector(

@@ -132,6 +132,7 @@ class Shape:
     """As the pod template tells, and by what; None: it does not tell."""
     engine_from: str = ""
     max_sequences: int | None = None
+    """That a replica runs at most, as its arguments tell."""
     pods_of: str | None = None
     max_replicas: int | None = None
     """The object's own ceiling, for workloads that name none; never above it."""

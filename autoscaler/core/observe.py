@@ -64,9 +64,9 @@ class View:
     notes: tuple[tuple[Reason, str], ...] = ()
     ready_pods: tuple[PodStatus, ...] = field(default=())
     slo: Slo | None = None
+    """What it is judged by."""
     max_sequences: int | None = None
     """Of a replica, as its arguments tell."""
-    """What it is judged by."""
     failed: tuple[Scrape, ...] = ()
     """Ready pods' last scrapes that failed."""
     judged: Judged = field(default_factory=Judged)

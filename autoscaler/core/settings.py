@@ -151,6 +151,11 @@ class EngineConfig:
     nodes: NodeSettings = field(default_factory=NodeSettings)
     slices: SliceSettings = field(default_factory=SliceSettings)
 
+    @property
+    def has_pools(self) -> bool:
+        """Whether nodes are told of, to be cut or to be brought: else there is nothing to pack onto."""
+        return bool(self.slices.pools or self.nodes.pools)
+
     def most_replicas(self, own: int | None) -> int:
         """A workload's `max-replicas`, or the ceiling for those that name none."""
         return self.max_replicas if own is None else own

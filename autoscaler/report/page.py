@@ -11,13 +11,6 @@ from autoscaler.report.plot import figure
 from autoscaler.report.scale import clock
 
 
-def claim(path: Path) -> None:
-    """Makes folders and the file, so that a place that can't be written is known before the work. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8"):
-        pass
-
-
 def write(page: Page, path: Path) -> None:
     """Writes it; folders are made. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)

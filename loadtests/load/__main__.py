@@ -25,6 +25,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from autoscaler.claim import claim
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.errors import AutoscalerError, SourceInvalid
 from loadtests.load import profile, request_log, thresholds
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"load {given.load!r}: asks for no request, at least one is needed")
         if given.log is not None:
             # What can't be written is found before the load is sent, and not after it.
-            request_log.claim(given.log)
+            claim(given.log)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return USAGE

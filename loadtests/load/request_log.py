@@ -30,13 +30,6 @@ class Request:
         return None if self.done_s is None or self.outcome != OK else self.done_s - self.due_s
 
 
-def claim(path: Path) -> None:
-    """Makes folders and the file, unless it is there: what can't be written is known before a load. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab"):
-        pass
-
-
 def write(path: Path, requests: Iterable[Request]) -> None:
     """As gzipped CSV, in order of due times."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -182,7 +182,7 @@ def test_a_log_that_can_not_be_written_takes_no_figures_along(
         (tmp_path / "log").mkdir()
 
     monkeypatch.setattr("loadtests.load.__main__._run", ran)
-    monkeypatch.setattr("loadtests.load.request_log.claim", lambda _path: None)
+    monkeypatch.setattr("loadtests.load.__main__.claim", lambda _path: None)
     arguments = ["--address=127.0.0.1:9", "--model=m", "--load=5x4", f"--log={tmp_path}/log"]
     assert main(arguments) == 1
     shown = capsys.readouterr()

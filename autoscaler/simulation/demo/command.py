@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from autoscaler.report.page import claim, write
+from autoscaler.claim import claim
+from autoscaler.report.page import write
 from autoscaler.simulation.demo.page import page_of
 from autoscaler.simulation.demo.parallel import run_days
 from autoscaler.simulation.demo.runs import Day
