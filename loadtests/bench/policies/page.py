@@ -1,6 +1,7 @@
 """`python -m loadtests.bench.policies.page`: docs/results.md and its picture, from what the comparison kept.
 
-Reads build/bench/policies.json and the cells: nothing is computed, and no number is written by hand.
+Reads build/bench/policies.json and the cells: nothing is computed, and no number is written by hand. With `--server
+batching` the page is docs/results-batching.md, of the comparison on those servers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import geometric_mean
@@ -19,12 +19,27 @@ from loadtests.bench.policies.__main__ import counted, kept
 from loadtests.bench.policies.choose import KINDS, Found, Outcome
 from loadtests.bench.policies.protocol import Protocol
 from loadtests.bench.policies.results import Results
-from loadtests.bench.policies.servers import BATCHING
+from loadtests.bench.policies.servers import BATCHING, SERVERS, SINGLE
 
-Kept = tuple[Results, dict[str, Any], str]
-"""What was kept of a comparison, its figures, and the day of them."""
-
-PAGE, PICTURE = Path("docs/results.md"), Path("docs/img/policies.png")
+DOCS = Path("docs")
+# (page, what its picture is called, title, the servers)
+PAGES = {
+    SINGLE: (
+        "results.md",
+        "policies.png",
+        "# What forescale saves, measured",
+        "Servers take one request at a time, 100 ms each with a scatter of 30 %; on servers that batch to 8 it is in "
+        "[results-batching.md](results-batching.md).",
+    ),
+    BATCHING: (
+        "results-batching.md",
+        "policies-batching.png",
+        "# What forescale saves on servers that batch",
+        "Servers form batches of up to 8: 100 ms for one request, 296 ms for eight, so 27 requests a second, with a "
+        "scatter of 30 %; forescale is told none of these times. The same on servers that take one request at a time "
+        "is in [results.md](results.md).",
+    ),
+}
 # Figures that have no target and belong beside those that have.
 _SHOWN = ("forescale with", "least that pays start-ups")
 PURPOSE = {
@@ -40,40 +55,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="as the comparison was run with")
     parser.add_argument("--counted", action="store_true", help="as the comparison was run with")
+    parser.add_argument("--server", choices=SERVERS, default=SINGLE, help="(%(default)s)")
     given = parser.parse_args(argv)
-    protocol = Protocol(seeds=tuple(range(1, given.seeds + 1)))
+    protocol = Protocol(seeds=tuple(range(1, given.seeds + 1)), server=given.server)
     if given.counted:
         protocol = counted(protocol)
-    results, told, day = _kept(protocol)
-    second = None
-    if _figures_file(BATCHING).exists():
-        second = _kept(replace(protocol, server=BATCHING))
-    PAGE.write_text(page(results, told, day, second))
-    draw(results).savefig(PICTURE, dpi=110)
-    print(f"{PAGE}\n{PICTURE}")
-
-
-def _figures_file(server: str) -> Path:
-    folder = kept(server)
-    return folder.with_name(f"{folder.name}.json")
-
-
-def _kept(protocol: Protocol) -> Kept:
-    file = _figures_file(protocol.server)
+    folder = kept(protocol.server)
+    file = folder.with_name(f"{folder.name}.json")
     day = datetime.fromtimestamp(file.stat().st_mtime, UTC).strftime("%Y-%m-%d")
-    return Results(protocol, kept(protocol.server)), json.loads(file.read_text()), day
+    results = Results(protocol, folder)
+    name, picture, *_ = PAGES[protocol.server]
+    (DOCS / name).write_text(page(results, json.loads(file.read_text()), day))
+    draw(results).savefig(DOCS / "img" / picture, dpi=110)
+    print(f"{DOCS / name}\n{DOCS / 'img' / picture}")
 
 
-def page(results: Results, told: dict[str, Any], day: str, second: Kept | None = None) -> str:
-    """The whole page; `second`, on the servers that batch, is a section of it."""
+def page(results: Results, told: dict[str, Any], day: str) -> str:
+    """The whole page."""
     seeds = len(results.protocol.seeds)
+    _, picture, title, servers = PAGES[results.protocol.server]
     parts = [
-        "# What forescale saves, measured",
+        title,
         f"Measured on {day} at commit {told['commit']}, with {seeds} draw{'s' if seeds > 1 else ''} of arrivals and "
         "start-ups, by `make bench-policies`; this page is written from its results by `make results-page`. What is "
         "compared, and how, is in [simulation.md](simulation.md). GPU-hours are over the clairvoyant's, who sees the "
         "next half minute and needs no start-up; the goal is 99 % of requests within the threshold.",
-        "![Cost against misses](img/policies.png)",
+        servers,
+        f"![Cost against misses](img/{picture})",
         "Each line is a peer over all settings of its headroom, one setting for all counted series: the geometric mean "
         "of its GPU-hours, and the misses on the series that fares worst. The cross is forescale at its defaults.",
         "## Beside what was promised",
@@ -85,40 +93,8 @@ def page(results: Results, told: dict[str, Any], day: str, second: Kept | None =
         "peer that holds 99 % on fewer series is cheap because it misses. forescale is run request by request; peers "
         "by the fluid model, where their best setting was not confirmed request by request.",
         *(_peers(results, kind) for kind in KINDS),
-        *(() if second is None else _batching(*second)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _batching(results: Results, told: dict[str, Any], day: str) -> list[str]:
-    return [
-        "## On servers that batch",
-        f"The same series and start-ups, measured on {day} at commit {told['commit']}, scaled to 30 replicas of a "
-        "server that forms batches of up to 8: 100 ms for one request, 296 ms for eight, 27 requests a second. "
-        "forescale is told none of these times.",
-        _figures(told["figures"]),
-        _by_startup(results),
-        *(_peers(results, kind) for kind in ("tuned", "default")),
-    ]
-
-
-def _by_startup(results: Results) -> str:
-    """GPU-hours over the clairvoyant's, and attainment, a row for each series."""
-
-    def told(series: str, startup_s: float) -> str:
-        ours, bound = results.ours(series, startup_s), results.bound(series)
-        ratio = "-" if bound is None else f"{ours.gpu_hours / bound['gpu_hours']:.2f}"
-        return f"{ratio} ({ours.attainment_ratio:.2%})"
-
-    startups_s = results.protocol.startups_s
-    rows = [
-        (
-            one.name if one.counted else f"{one.name} (shown only)",
-            *(told(one.name, startup_s) for startup_s in startups_s),
-        )
-        for one in results.protocol.series
-    ]
-    return _table(("series", *(f"start-up {startup_s:g} s" for startup_s in startups_s)), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
