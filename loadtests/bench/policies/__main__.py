@@ -44,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--counted", action="store_true", help="without the series that are only shown"
     )
+    parser.add_argument(
+        "--ablation",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also forescale with one of its parts changed, an hour of a core",
+    )
     parser.add_argument("--series", default="", help="only these, by name, with commas")
     parser.add_argument("--server", choices=SERVERS, default=SINGLE, help="(%(default)s)")
     given = parser.parse_args(argv)
@@ -65,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     phases: tuple[tuple[str, Callable[[], list[Cell]]], ...] = (
         ("bounds and peers' curves", lambda: [*bounds(protocol), *curves(protocol)]),
         ("forecasts", lambda: records(protocol)),
-        ("forescale", lambda: [*ours(protocol), *faults(protocol), *ablation(protocol)]),
+        ("forescale", lambda: [*ours(protocol), *faults(protocol)]),
+        *((("forescale, changed", lambda: ablation(protocol)),) if given.ablation else ()),
         ("peers as tuned", lambda: tuned_points(results)),
         *(("confirmed request by request", lambda: confirmations(results)),) * given.rounds,
     )
