@@ -75,6 +75,11 @@ class SliceNode:
     devices: int | None = None
     """Devices that a pod holds, as the node's own GPU exporter shows; None: it shows nothing."""
 
+    @property
+    def sure_holders(self) -> tuple[Holder, ...]:
+        """Those that are known to hold what they ask for."""
+        return tuple(holder for holder in self.holders or () if holder.sure)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
