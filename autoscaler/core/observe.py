@@ -11,15 +11,15 @@ from dataclasses import field
 
 from autoscaler.core import sick
 from autoscaler.core.computed import computed
-from autoscaler.core.gateway import judges, represents
-from autoscaler.core.latency import LatencySource, main_objective
+from autoscaler.core.latency import LatencySource
+from autoscaler.core.missed import at_gateways, each_model, missed
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.sick import Judged
-from autoscaler.core.signals import ModelLoad, PodLoad, PodTrack, advance, is_fresh, pod_load
+from autoscaler.core.signals import PodLoad, PodTrack, advance, is_fresh, pod_load
 from autoscaler.core.state import Slot, WorkloadState
 from autoscaler.core.types import PodSample, PodStatus, Scrape, Slo, WorkloadInput
-from autoscaler.core.violations import MissShare, pooled
+from autoscaler.core.violations import MissShare
 
 
 @computed
@@ -121,18 +121,9 @@ def observe(
         slots = _slots(slots, loads, unseen, at_s=newest, window_s=settings.rate_window_s)
     judged = sick.judge(given, state, ready, fresh, loads, now_s=now_s, settings=settings)
     well = tuple(load for load in loads if load.pod not in judged.doubted)
-    misses, misses_from = _misses(loads, given.spec.slo)
-    gateways = _at_gateways(given, state, now_s=now_s, settings=settings)
-    seen_by_clients = _gateway_misses(gateways, loads, settings)
-    if seen_by_clients is not None:
-        misses, misses_from = seen_by_clients, LatencySource.GATEWAY
-    curable, curable_from = misses, misses_from
+    gateways = at_gateways(given, state, now_s=now_s, settings=settings)
     afloat = tuple(load for load in well if not load.flooded) or well
-    if len(afloat) < len(loads):
-        told, told_from = _misses(afloat, given.spec.slo)
-        # Of the others nothing is known where only a gateway tells: then all that it sees counts, but for sick ones.
-        if told is not None or len(well) < len(loads):
-            curable, curable_from = told, told_from
+    late = missed(gateways, loads, well, afloat, slo=given.spec.slo, settings=settings)
     return View(
         ready=len(ready),
         starting=starting,
@@ -145,10 +136,10 @@ def observe(
         # What waits at a sick one stays there: no further replica works it off.
         pending=_sum_pending(well),
         queue_ratio=_queue_ratio(afloat),
-        misses=misses,
-        misses_from=misses_from,
-        curable=curable,
-        curable_from=curable_from,
+        misses=late.share,
+        misses_from=late.source,
+        curable=late.curable,
+        curable_from=late.curable_from,
         gateways=gateways,
         latency_s=_latency_s(fresh, given.spec.slo.objectives[0].ratio, given.spec.model),
         sample_age_s=None if newest is None else max(0.0, now_s - newest),
@@ -295,64 +286,9 @@ def _demand(slots: tuple[Slot, ...]) -> tuple[ModelDemand, ...]:
     )
 
 
-def _each_model(loads: tuple[PodLoad, ...]) -> list[ModelLoad]:
-    return [model for load in loads for model in load.models]
-
-
 def _sum_pending(loads: tuple[PodLoad, ...]) -> float | None:
     known = [load.pending for load in loads if load.pending is not None]
     return sum(known) if known else None
-
-
-def _misses(loads: tuple[PodLoad, ...], slo: Slo) -> tuple[MissShare | None, LatencySource | None]:
-    models = _each_model(loads)
-    shares = [(m.misses, m.requests) for m in models if m.misses is not None]
-    if not shares:
-        return None, None
-    summaries = main_objective(slo).signal == "latency" and not all(m.histogram for m in models)
-    source = LatencySource.SUMMARY if summaries else LatencySource.HISTOGRAM
-    return pooled(shares, sum(m.failures for m in models)), source
-
-
-def _at_gateways(
-    given: WorkloadInput, state: WorkloadState, *, now_s: float, settings: SignalSettings
-) -> tuple[PodTrack, ...]:
-    """The tracks of a gateway's instances that were scraped lately and judge the main objective exactly."""
-    before = {track.pod: track for track in state.gateways}
-    objective = main_objective(given.spec.slo)
-    return tuple(
-        advance(
-            before.get(sample.pod),
-            sample,
-            pod=PodStatus(name=sample.pod, created_s=0.0),
-            window_s=settings.rate_window_s,
-            slo=given.spec.slo,
-            watched_from_start=False,
-        )
-        for sample in given.gateway
-        if judges(sample, objective)
-        and is_fresh(sample.sampled_at_s, now_s, settings.stale_after_s)
-    )
-
-
-def _gateway_misses(
-    tracks: tuple[PodTrack, ...], loads: tuple[PodLoad, ...], settings: SignalSettings
-) -> MissShare | None:
-    """Share of requests that missed as clients saw it; None: no gateway tells, or it sees too few of them."""
-    if not tracks:
-        return None
-    passed = [
-        load
-        for track in tracks
-        if (load := pod_load(track, model=None, panic_window_s=settings.panic_window_s))
-    ]
-    models = _each_model(tuple(passed))
-    shares = [(m.misses, m.requests) for m in models if m.misses is not None]
-    failures = sum(m.failures for m in models)
-    served = sum(m.requests for m in _each_model(loads))
-    if not shares or not represents(sum(m.requests for m in models) + failures, served):
-        return None
-    return pooled(shares, failures)
 
 
 def _latency_s(tracks: list[PodTrack], ratio: float, model: str | None) -> float | None:
@@ -373,7 +309,7 @@ def _latency_s(tracks: list[PodTrack], ratio: float, model: str | None) -> float
 def _queue_ratio(loads: tuple[PodLoad, ...]) -> float | None:
     """The queue's share of the mean latency, over all requests."""
     queue = total = 0.0
-    for m in _each_model(loads):
+    for m in each_model(loads):
         if m.queue_ratio is not None:
             queue += m.queue_ratio * m.requests
             total += m.requests
