@@ -151,24 +151,8 @@ def templates(
     settings: SignalSettings,
 ) -> tuple[TemplateKnowledge, ...]:
     """Service times and variability, by pod template; the one learned of last comes last."""
-    ready_for_s = {
-        pod.name: now_s - pod.ready_s for pod in view.ready_pods if pod.ready_s is not None
-    }
-    warm = {
-        pod.name: pod.template_hash
-        for pod in view.ready_pods
-        if ready_for_s.get(pod.name, 0.0) >= settings.warmup_s
-        and pod.name not in view.judged.doubted
-    }
-    # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
-    calm_s = settings.warmup_s + settings.rate_window_s
+    warm, calm = _teachers(view, now_s=now_s, settings=settings)
     by_hash = {item.template_hash: item for item in known}
-    # Until another one has stood in for a whole window, the others bear a sick one's load: their waits tell of that.
-    judged = view.judged
-    fresh = any(now_s - item.since_s < sick.SICK_AFTER_S + calm_s for item in judged.sick)
-    unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
-    strained = judged.suspects > 0 or fresh or (judged.left_out > 0 and unsettled)
-
     # The template is what the newest ReplicaSet was made from; while it has just changed, that may be one before.
     newest = given.replicas.template_hash
     needs = given.spec.node_needs
@@ -191,16 +175,7 @@ def templates(
             usual = view.judged.paces.level.get(profile.template_hash)
             by_hash[profile.template_hash] = _take_profile(entry, profile, usual)
     threshold_s = given.spec.slo.objectives[0].threshold_s
-    shown: dict[str, dict[str, list[Shown]]] = {}
-    for load in view.loads:
-        template_hash = warm.get(load.pod)
-        if template_hash is None:
-            continue
-        calm = ready_for_s[load.pod] >= calm_s and not strained
-        by_model = shown.setdefault(template_hash, {})
-        for model in load.models:
-            by_model.setdefault(model.model, []).append((model, calm))
-    for template_hash, by_model in shown.items():
+    for template_hash, by_model in _shown(view, warm, calm).items():
         entry = by_hash.get(template_hash) or new_entry(template_hash)
         models = {item.model: item for item in entry.models}
         for name, of_pods in by_model.items():
@@ -208,6 +183,44 @@ def templates(
             models[name] = _take_loads(known_model, of_pods, threshold_s, replicas=view.carrying)
         by_hash[template_hash] = replace(entry, models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
+
+
+def _teachers(
+    view: View, *, now_s: float, settings: SignalSettings
+) -> tuple[dict[str, str], frozenset[str]]:
+    """(the template of each pod that is warmed up and not ill, those of them whose waits may be learned from)."""
+    ready_for_s = {
+        pod.name: now_s - pod.ready_s for pod in view.ready_pods if pod.ready_s is not None
+    }
+    judged = view.judged
+    warm = {
+        pod.name: pod.template_hash
+        for pod in view.ready_pods
+        if ready_for_s.get(pod.name, 0.0) >= settings.warmup_s and pod.name not in judged.doubted
+    }
+    # What waits behind one slow start waits long: the whole window must lie behind the warm-up.
+    calm_s = settings.warmup_s + settings.rate_window_s
+    # Until another one has stood in for a whole window, the others bear a sick one's load: their waits tell of that.
+    fresh = any(now_s - item.since_s < sick.SICK_AFTER_S + calm_s for item in judged.sick)
+    unsettled = view.starting > 0 or any(ready_s < calm_s for ready_s in ready_for_s.values())
+    if judged.suspects > 0 or fresh or (judged.left_out > 0 and unsettled):
+        return warm, frozenset()
+    return warm, frozenset(name for name in warm if ready_for_s.get(name, 0.0) >= calm_s)
+
+
+def _shown(
+    view: View, warm: dict[str, str], calm: frozenset[str]
+) -> dict[str, dict[str, list[Shown]]]:
+    """By template and model, what its warm pods showed, and whether each was calm."""
+    shown: dict[str, dict[str, list[Shown]]] = {}
+    for load in view.loads:
+        template_hash = warm.get(load.pod)
+        if template_hash is None:
+            continue
+        by_model = shown.setdefault(template_hash, {})
+        for model in load.models:
+            by_model.setdefault(model.model, []).append((model, load.pod in calm))
+    return shown
 
 
 def _take_profile(
