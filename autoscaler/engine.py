@@ -13,7 +13,7 @@ from dataclasses import replace
 from autoscaler.core import (
     brakes,
     demand,
-    departed,
+    fault,
     plan,
     prior,
     proof,
@@ -22,11 +22,11 @@ from autoscaler.core import (
     unresponsive,
 )
 from autoscaler.core.decide import Decided, decide
-from autoscaler.core.history import MINUTE_S, Histories
+from autoscaler.core.history import MINUTE_S
+from autoscaler.core.memory import Memory
 from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
 from autoscaler.core.nodes.claims import Candidate, pod_time_s
-from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.nodes.plan import Planned
 from autoscaler.core.nodes.plan import plan as plan_nodes
 from autoscaler.core.nodes.supply import nodes_that_stay
@@ -45,7 +45,6 @@ from autoscaler.core.types import (
     Decision,
     DemandForecast,
     Finding,
-    HistoryPoint,
     Mode,
     ScalingPlan,
     TickInput,
@@ -66,8 +65,7 @@ class DecisionEngine:
         for item in config.priors:
             self._priors.setdefault(item.workload, {})[item.shape] = item.models
         self._state = EngineState()
-        self._memory: dict[WorkloadId, WorkloadState] = {}
-        self._histories = Histories(config.history_days)
+        self._memory = Memory(config)
         self._forecasts: dict[WorkloadId, DemandForecast] = {}
         self._needs: dict[WorkloadId, Need] = {}
         """What sizing worked with in this tick."""
@@ -95,16 +93,13 @@ class DecisionEngine:
             decided.append(
                 self._decide_one(
                     given,
-                    self._forecasts.get(given.spec.id),
-                    now_s,
-                    stepped_back,
-                    unresponsive.common_cause(given, tick_input),
-                    tick_input.pools,
+                    tick_input,
                     losses.get(given.spec.id) if given.spec.id in alone else None,
+                    stepped_back=stepped_back,
                 )
             )
         decided = [survival.told(one, losses.get(one.workload)) for one in decided]
-        self._forget({given.spec.id for given in tick_input.workloads}, now_s)
+        self._memory.forget({given.spec.id for given in tick_input.workloads}, now_s)
         decided, slices, broken = self._slice(tick_input, decided, losses)
         decided, held = self._share(tick_input, decided)
         decided, fleet = self._brake(tick_input, decided)
@@ -130,34 +125,26 @@ class DecisionEngine:
         """Takes in what became of the last plan. Only what was applied is remembered as written by forescale."""
         now_s = self._state.last_now_s or 0.0
         for result in results:
-            action = result.action
-            state = self._memory.get(action.workload)
-            if state is None:
-                continue
-            self._memory[action.workload] = plan.acknowledged(state, result, now_s)
+            self._memory.acknowledged(result, now_s)
 
     def snapshot(self) -> EngineState:
         """Everything remembered but the raw history, as a value."""
-        return replace(
-            self._state,
-            workloads=tuple(self._memory[key] for key in sorted(self._memory)),
-            forecasts=tuple(self._forecasts[key] for key in sorted(self._forecasts)),
-        )
+        forecasts = tuple(self._forecasts[key] for key in sorted(self._forecasts))
+        return self._memory.snapshot(replace(self._state, forecasts=forecasts))
 
     def restore(self, state: EngineState) -> None:
         """Takes over what another engine remembered. History is filled anew from `backfill`."""
-        self._state = replace(state, workloads=(), forecasts=())
-        self._memory = {item.id: item for item in state.workloads}
+        self._state = replace(self._memory.restore(state), forecasts=())
         self._forecasts = {item.workload: item for item in state.forecasts}
 
     @property
     def workloads(self) -> tuple[WorkloadId, ...]:
         """All that the last tick had."""
-        return tuple(self._memory)
+        return self._memory.workloads
 
     def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
         """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
-        return self._histories.series(workload)
+        return self._memory.series(workload)
 
     def _keep_forecasts(self, tick_input: TickInput) -> None:
         present = {given.spec.id for given in tick_input.workloads}
@@ -171,75 +158,68 @@ class DecisionEngine:
     def _decide_one(
         self,
         given: WorkloadInput,
-        forecast: DemandForecast | None,
-        now_s: float,
-        stepped_back: bool,
-        common_cause: str | None,
-        pools: tuple[PoolInput, ...],
+        tick_input: TickInput,
         loss: Loss | Finding | None,
+        *,
+        stepped_back: bool,
     ) -> Decision:
-        key = given.spec.id
-        state = self._memory.get(key) or departed.begun(self._state.departed, key, now_s=now_s)
-        if given.backfill:
-            state = self._backfill(state, given.backfill)
-        told = self._priors.get(str(key), {})
+        key, now_s = given.spec.id, tick_input.now_s
+        state = self._memory.begun(key, now_s)
+
+        def answer(memory: WorkloadState) -> Decided:
+            return self._answer(given, memory, tick_input, loss, stepped_back=stepped_back)
+
         try:
-            context = Context(
-                now_s=now_s,
-                config=self._config,
-                forecast=forecast,
-                usual_rps=self._histories.usual_rps(key),
-                scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
-                clock_stepped_back=stepped_back,
-                common_cause=common_cause,
-                node_wait=node_wait(
-                    given.spec.node_needs,
-                    pools,
-                    self._state.nodes,
-                    self._config.nodes,
-                    asks=given.spec.mode is Mode.AUTO,
-                    now_s=now_s,
-                ),
-                loss=loss if isinstance(loss, Loss) else None,
-                loss_unread=survival.unread(loss),
-                elsewhere=offers.elsewhere(given, told, self._config),
-            )
-            needs = given.spec.node_needs
-            shape = "" if needs is None else shape_of_resource(needs.resource)
-            profiles = prior.on_shape(told, shape)
-            state = prior.seeded(state, given, profiles, shape=shape)
-            state = rollout.rewritten(state, given)
-            answer: Decided = decide(given, state, context)
+            state = self._memory.backfilled(state, given.backfill)
+            answered = answer(state)
+            decision = proof.held(self._memory.decided(answered))
         except Exception as error:  # noqa: BLE001 - the border between workloads: one may not stop the others
-            self._memory[key] = state
-            return plan.failed(given, error)
-        self._memory[key] = answer.state
-        if answer.need is not None:
-            self._needs[key] = answer.need
-        if answer.finished is not None:
-            minute = answer.finished
-            self._histories.put(key, minute.minute_s, minute.sum_rps / minute.ticks)
-        decision = proof.held(answer.decision)
-        unused = prior.unused(given, profiles)
-        return replace(decision, findings=(*decision.findings, unused)) if unused else decision
+            return self._memory.failed(given, state, error, answer, now_s)
+        if answered.need is not None:
+            self._needs[key] = answered.need
+        return decision
 
-    def _backfill(self, state: WorkloadState, points: tuple[HistoryPoint, ...]) -> WorkloadState:
-        self._histories.begin(state.id, points)
-        lead_s = self._config.startup_time_s + self._config.tick_s
-        return replace(state, growth=demand.taught(state.growth, points, lead_s=lead_s))
-
-    def _forget(self, present: set[WorkloadId], now_s: float) -> None:
-        gone = [key for key in self._memory if key not in present]
-        if gone or self._state.departed:
-            left = departed.still_gone(
-                self._state.departed,
-                [self._memory.pop(key) for key in gone],
-                present=present,
+    def _answer(
+        self,
+        given: WorkloadInput,
+        state: WorkloadState,
+        tick_input: TickInput,
+        loss: Loss | Finding | None,
+        *,
+        stepped_back: bool,
+    ) -> Decided:
+        """Raises whatever a defect raises."""
+        key, now_s, needs = given.spec.id, tick_input.now_s, given.spec.node_needs
+        told = self._priors.get(str(key), {})
+        context = Context(
+            now_s=now_s,
+            config=self._config,
+            forecast=self._forecasts.get(key),
+            usual_rps=self._memory.usual_rps(key),
+            scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
+            clock_stepped_back=stepped_back,
+            common_cause=unresponsive.common_cause(given, tick_input),
+            node_wait=node_wait(
+                needs,
+                tick_input.pools,
+                self._state.nodes,
+                self._config.nodes,
+                asks=given.spec.mode is Mode.AUTO,
                 now_s=now_s,
-            )
-            self._state = replace(self._state, departed=left)
-        for key in gone:
-            self._histories.forget(key)
+            ),
+            loss=loss if isinstance(loss, Loss) else None,
+            loss_unread=survival.unread(loss),
+            elsewhere=offers.elsewhere(given, told, self._config),
+        )
+        shape = "" if needs is None else shape_of_resource(needs.resource)
+        profiles = prior.on_shape(told, shape)
+        state = rollout.rewritten(prior.seeded(state, given, profiles, shape=shape), given)
+        answered = decide(given, state, context)
+        unused = prior.unused(given, profiles)
+        if unused is None:
+            return answered
+        found = (*answered.decision.findings, unused)
+        return replace(answered, decision=replace(answered.decision, findings=found))
 
     def _slice(
         self,
@@ -266,9 +246,7 @@ class DecisionEngine:
                 config=self._config,
             )
         except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
-            message = f"slices held: {type(error).__name__}: {error}"
-            told = (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
-            return decided, SlicesDecision(), told
+            return decided, SlicesDecision(), (fault.finding("slices held", error),)
         self._state = replace(self._state, slices=stepped.state)
         return list(stepped.decisions), stepped.slices, ()
 
@@ -293,10 +271,8 @@ class DecisionEngine:
                 now_s=tick_input.now_s,
             )
         except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
-            message = (
-                f"the packing is asked with this tick's demand: {type(error).__name__}: {error}"
-            )
-            return slices, (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+            what = "the packing is asked with this tick's demand"
+            return slices, (fault.finding(what, error),)
         self._state = replace(self._state, slices=replace(self._state.slices, demands=asked.states))
         return replace(slices, kept=asked.kept), ()
 
@@ -329,8 +305,7 @@ class DecisionEngine:
                 now_s=tick_input.now_s,
             )
         except Exception as error:  # noqa: BLE001 - the border between the pools and the workloads
-            message = f"scarce GPUs not divided: {type(error).__name__}: {error}"
-            return decided, (Finding(reason=Reason.INTERNAL_ERROR, message=message),)
+            return decided, (fault.finding("scarce GPUs not divided", error),)
         self._state = replace(self._state, nodes=replace(self._state.nodes, stuck=shared.stuck))
         return list(shared.decisions), ()
 
@@ -362,9 +337,7 @@ class DecisionEngine:
         try:
             planned = self._plan_nodes(tick_input, result)
         except Exception as error:  # noqa: BLE001 - the border between replicas and nodes
-            message = f"node pools held: {type(error).__name__}: {error}"
-            finding = Finding(reason=Reason.INTERNAL_ERROR, message=message)
-            return replace(result, fleet=(*result.fleet, finding))
+            return replace(result, fleet=(*result.fleet, fault.finding("node pools held", error)))
         self._state = replace(self._state, nodes=planned.state)
         actions = replace(result.plan, headroom=planned.actions)
         return replace(result, plan=actions, pools=planned.decisions)

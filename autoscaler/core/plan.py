@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from autoscaler.core import victims
+from autoscaler.core import fault, victims
 from autoscaler.core.behavior import ScaleEvent
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import WorkloadState, Written
@@ -84,7 +84,7 @@ def cut_down(
 def failed(given: WorkloadInput, error: Exception) -> Decision:
     """Of a workload whose decision ended in an error: as it is."""
     current = given.replicas.desired
-    message = f"held: {type(error).__name__}: {error}"
+    message = f"held: {fault.told(error)}"
     step = DecisionStep(
         stage="error", before=current, after=current, reason=Reason.INTERNAL_ERROR, message=message
     )

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
     # findings
+    MEMORY_SET_ASIDE = "MemorySetAside"
     SLO_UNATTAINABLE = "SloUnattainable"
     GROWTH_USELESS = "GrowthUseless"
     UNEVEN_LOAD = "UnevenLoad"

@@ -118,6 +118,16 @@ class ExternalFloor:
 
 
 @computed
+class Failing:
+    """Ticks in a row whose decision ended in an error."""
+
+    since_s: float
+    ticks: int = 0
+    error: str = ""
+    """The last one, in words."""
+
+
+@computed
 class WorkloadState:
     """Memory of one workload."""
 
@@ -156,6 +166,20 @@ class WorkloadState:
     """None: a replica was heard at the last tick."""
     health: tuple[PodHealth, ...] = ()
     """Of pods whose GPUs are seen, or that are slower than their siblings."""
+    failing: Failing | None = None
+    """None: the last tick decided."""
+
+
+@computed
+class SetAside:
+    """A memory with which a workload's decisions failed, and without which they did not."""
+
+    learned: WorkloadState
+    at_s: float
+    """When it last had to begin anew."""
+    error: str
+    times: int = 1
+    """How often it had to since."""
 
 
 @computed
@@ -191,6 +215,7 @@ class EngineState:
     last_now_s: float | None = None
     workloads: tuple[WorkloadState, ...] = ()
     departed: tuple[Departed, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
     fleet: FleetState = field(default_factory=FleetState)
     nodes: NodesState = field(default_factory=NodesState)
     slices: SlicesState = field(default_factory=SlicesState)
