@@ -17,6 +17,7 @@ from autoscaler.clock import Clock
 from autoscaler.controller.actuate import Dispatcher
 from autoscaler.controller.archive import Archive
 from autoscaler.controller.deadline import unless
+from autoscaler.controller.faults import FaultLog
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
@@ -77,6 +78,7 @@ class ControlLoop:
         self._tick_s = tick_s
         parts.metrics.tick_interval.set(tick_s)
         self._notebook = Notebook(parts.headroom_namespace)
+        self._faults = FaultLog()
         self.last: TickRecord | None = None
         """The last tick that was completed."""
         self.alive_at_s: float | None = None
@@ -124,6 +126,7 @@ class ControlLoop:
             shapes=shapes,
         )
         self.last = record
+        self._faults.take(record)
         with self._stage("record"):
             await parts.archive.keep(record)
         parts.announcer.tell(self._notebook.notes(record, parts.gatherer.refused))

@@ -304,6 +304,7 @@ class WorkloadSeries(Collector):
             yield family
         yield self._held(record)
         yield _findings(decisions)
+        yield _fleet_findings(record)
 
     def _held(self, record: TickRecord | None) -> Metric:
         family = GaugeMetricFamily(
@@ -327,6 +328,19 @@ def _findings(decisions: tuple[Decision, ...]) -> Metric:
     for decision in decisions:
         for reason in sorted({finding.reason.value for finding in decision.findings}):
             family.add_metric([*_labels(decision.workload), reason], 1.0)
+    return family
+
+
+def _fleet_findings(record: TickRecord | None) -> Metric:
+    family = GaugeMetricFamily(
+        "forescale_fleet_finding_active",
+        "1 while there is something that a person should know of the fleet as a whole",
+        labels=("reason",),
+    )
+    for reason in sorted(
+        {finding.reason.value for finding in record.result.fleet} if record else ()
+    ):
+        family.add_metric([reason], 1.0)
     return family
 
 

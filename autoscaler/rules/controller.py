@@ -12,6 +12,8 @@ INTERVAL = "forescale_tick_interval_seconds"
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
 TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
+DEFECT = 'forescale_workload_finding_active{namespace="team",kind="Deployment",name="bert",reason="InternalError"}'
+FLEET_DEFECT = 'forescale_fleet_finding_active{reason="InternalError"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
@@ -63,6 +65,20 @@ RULES = (
         annotations={
             "summary": "ticks end with an error",
             "description": "see the log; workloads stay as they are meanwhile",
+        },
+    ),
+    Rule(
+        alert="ForescaleDefect",
+        # Of the fleet as a whole, or of single workloads: the log names them.
+        expr=" or ".join(
+            f'(count(forescale_{of}_finding_active{{reason=~"InternalError|MemorySetAside"}}) > 0)'
+            for of in ("fleet", "workload")
+        ),
+        for_="1m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "a decision fails by a defect of forescale",
+            "description": "what it is about is held; `engine failed` in the log says what failed and where: report it",
         },
     ),
     Rule(
@@ -182,6 +198,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "ForescaleNotTicking": {TICK: f"0x{end}"},
         "ForescaleTicksLate": {"forescale_tick_overruns_total": f"0+1x{end}"},
         "ForescaleTicksFailing": {"forescale_tick_failures_total": f"0+1x{end}"},
+        "ForescaleDefect": {FLEET_DEFECT: f"1x{end}"},
         "ForescaleWorkloadUnknown": {HELD: f"0+60x{end}"},
         "ForescaleReplicaSick": {SICK: f"1x{end}"},
         "ForescaleWritesRefused": {
@@ -201,6 +218,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         ),
         _between_slow_ticks(well, end),
         _templates_refused(well, end),
+        _workload_fails(well, end),
     ]
     for rule in RULES:
         name = rule.alert or ""
@@ -234,6 +252,14 @@ def _templates_refused(well: Mapping[str, str], end: int) -> UnitTest:
     fired = AlertCheck(at=f"{end}m", alert="ForescaleWritesRefused", fire=(_as_fired(rule),))
     series = {**well, TEMPLATES_REFUSED: f"0+1x{end}"}
     return UnitTest(name="templates are refused", series=series, checks=(fired,))
+
+
+def _workload_fails(well: Mapping[str, str], end: int) -> UnitTest:
+    """One workload's decisions, and nothing of the fleet."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleDefect"]
+    fired = AlertCheck(at=f"{end}m", alert="ForescaleDefect", fire=(_as_fired(rule),))
+    series = {**well, DEFECT: f"1x{end}"}
+    return UnitTest(name="a workload's decisions fail", series=series, checks=(fired,))
 
 
 def _as_fired(rule: Rule) -> Rule:
