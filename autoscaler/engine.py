@@ -7,13 +7,14 @@ It reads no clock and does no I/O.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from autoscaler.core import (
+    border,
     brakes,
     demand,
-    fault,
     plan,
     prior,
     proof,
@@ -22,7 +23,6 @@ from autoscaler.core import (
     unresponsive,
 )
 from autoscaler.core.decide import Decided, decide
-from autoscaler.core.history import MINUTE_S
 from autoscaler.core.memory import Memory
 from autoscaler.core.need import Context, Need
 from autoscaler.core.nodes import lead
@@ -36,14 +36,13 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import demanded, members, offers, rollout, room
 from autoscaler.core.slices.observed import SlicesDecision, shape_of_resource
-from autoscaler.core.slices.step import in_force
+from autoscaler.core.slices.step import Stepped, in_force
 from autoscaler.core.slices.step import step as slice_step
 from autoscaler.core.state import EngineState, WorkloadState
 from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     ActionResult,
     Decision,
-    DemandForecast,
     Finding,
     Mode,
     ScalingPlan,
@@ -53,6 +52,8 @@ from autoscaler.core.types import (
     WorkloadInput,
 )
 from autoscaler.schedule import floor_ahead, scheduled_floor
+
+R = TypeVar("R")
 
 
 class DecisionEngine:
@@ -66,9 +67,10 @@ class DecisionEngine:
             self._priors.setdefault(item.workload, {})[item.shape] = item.models
         self._state = EngineState()
         self._memory = Memory(config)
-        self._forecasts: dict[WorkloadId, DemandForecast] = {}
         self._needs: dict[WorkloadId, Need] = {}
         """What sizing worked with in this tick."""
+        self._told: list[Finding] = []
+        """What this tick found of the fleet as a whole."""
 
     @property
     def config(self) -> EngineConfig:
@@ -83,27 +85,27 @@ class DecisionEngine:
         now_s = tick_input.now_s
         last_s = self._state.last_now_s
         stepped_back = last_s is not None and now_s < last_s
-        self._keep_forecasts(tick_input)
-        self._needs = {}
+        self._memory.take_forecasts(tick_input)
+        self._needs, self._told = {}, []
         losses = survival.losses(tick_input)
         # A group survives a loss together.
         alone = losses.keys() - members.grouped(tick_input)
-        decided: list[Decision] = []
-        for given in tick_input.workloads:
-            decided.append(
-                self._decide_one(
-                    given,
-                    tick_input,
-                    losses.get(given.spec.id) if given.spec.id in alone else None,
-                    stepped_back=stepped_back,
-                )
+        decided = [
+            self._decide_one(
+                given,
+                tick_input,
+                losses.get(given.spec.id) if given.spec.id in alone else None,
+                stepped_back=stepped_back,
             )
+            for given in tick_input.workloads
+        ]
         decided = [survival.told(one, losses.get(one.workload)) for one in decided]
         self._memory.forget({given.spec.id for given in tick_input.workloads}, now_s)
-        decided, slices, broken = self._slice(tick_input, decided, losses)
-        decided, held = self._share(tick_input, decided)
-        decided, fleet = self._brake(tick_input, decided)
-        slices, broken = self._keep_demand(tick_input, decided, slices, broken)
+        decided, sliced = self._slice(tick_input, decided, losses)
+        decided = self._brake(tick_input, self._share(tick_input, decided))
+        slices = SlicesDecision()
+        if sliced is not None:
+            slices = self._keep_demand(tick_input, decided, sliced)
         self._state = replace(self._state, last_now_s=now_s)
         result = TickResult(
             now_s=now_s,
@@ -113,13 +115,14 @@ class DecisionEngine:
                     tick_input.workloads,
                     decided,
                     emptied=self._emptied(now_s),
-                    staying=() if broken else nodes_that_stay(tick_input, self._config),
+                    staying=() if sliced is None else nodes_that_stay(tick_input, self._config),
                 )
             ),
             slices=slices,
-            fleet=(*broken, *held, *fleet),
         )
-        return self._with_nodes(tick_input, result) if self._config.nodes.pools else result
+        if self._config.nodes.pools:
+            result = self._with_nodes(tick_input, result)
+        return replace(result, fleet=tuple(self._told))
 
     def acknowledge(self, results: tuple[ActionResult, ...]) -> None:
         """Takes in what became of the last plan. Only what was applied is remembered as written by forescale."""
@@ -129,13 +132,11 @@ class DecisionEngine:
 
     def snapshot(self) -> EngineState:
         """Everything remembered but the raw history, as a value."""
-        forecasts = tuple(self._forecasts[key] for key in sorted(self._forecasts))
-        return self._memory.snapshot(replace(self._state, forecasts=forecasts))
+        return self._memory.snapshot(self._state)
 
     def restore(self, state: EngineState) -> None:
         """Takes over what another engine remembered. History is filled anew from `backfill`."""
-        self._state = replace(self._memory.restore(state), forecasts=())
-        self._forecasts = {item.workload: item for item in state.forecasts}
+        self._state = self._memory.restore(state)
 
     @property
     def workloads(self) -> tuple[WorkloadId, ...]:
@@ -145,15 +146,6 @@ class DecisionEngine:
     def history(self, workload: WorkloadId) -> tuple[float, array[float]]:
         """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
         return self._memory.series(workload)
-
-    def _keep_forecasts(self, tick_input: TickInput) -> None:
-        present = {given.spec.id for given in tick_input.workloads}
-        known = self._forecasts | {item.workload: item for item in tick_input.forecasts}
-        self._forecasts = {
-            key: item
-            for key, item in known.items()
-            if key in present and item.expires_s > tick_input.now_s
-        }
 
     def _decide_one(
         self,
@@ -194,7 +186,7 @@ class DecisionEngine:
         context = Context(
             now_s=now_s,
             config=self._config,
-            forecast=self._forecasts.get(key),
+            forecast=self._memory.forecast(key),
             usual_rps=self._memory.usual_rps(key),
             scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
             clock_stepped_back=stepped_back,
@@ -226,132 +218,150 @@ class DecisionEngine:
         tick_input: TickInput,
         decided: list[Decision],
         losses: Mapping[WorkloadId, Loss | Finding],
-    ) -> tuple[list[Decision], SlicesDecision, tuple[Finding, ...]]:
-        """Variant groups and slice pools. Whatever goes wrong there, each workload keeps its own decision."""
+    ) -> tuple[list[Decision], SlicesDecision | None]:
+        """Variant groups and slice pools; None: an error ended it, and each workload keeps its own decision."""
         if tick_input.slices is None:
-            return decided, SlicesDecision(), ()
-        try:
+            return decided, SlicesDecision()
+
+        def work(state: EngineState) -> Stepped:
             floors = {
-                given.spec.id: self._floor(given, tick_input.now_s)
+                given.spec.id: self._memory.floor(
+                    given.spec, scheduled_floor(given.spec.schedule, tick_input.now_s)
+                )
                 for given in tick_input.workloads
                 if given.spec.variant_group is not None or given.template is not None
             }
-            stepped = slice_step(
+            return slice_step(
                 tick_input,
                 decided,
                 self._needs,
                 floors,
-                self._state.slices,
+                state.slices,
                 losses=losses,
                 config=self._config,
             )
-        except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
-            return decided, SlicesDecision(), (fault.finding("slices held", error),)
+
+        stepped = self._passed(border.SLICES, work, tick_input.now_s)
+        if stepped is None:
+            return decided, None
         self._state = replace(self._state, slices=stepped.state)
-        return list(stepped.decisions), stepped.slices, ()
+        return list(stepped.decisions), stepped.slices
 
     def _keep_demand(
         self,
         tick_input: TickInput,
         decided: list[Decision],
         slices: SlicesDecision,
-        broken: tuple[Finding, ...],
-    ) -> tuple[SlicesDecision, tuple[Finding, ...]]:
+    ) -> SlicesDecision:
         """With what the packing is asked beyond what is wanted now. Whatever goes wrong there, it is nothing."""
-        if broken or tick_input.slices is None or not self._config.has_pools:
-            return slices, broken
-        try:
-            lead_s = demanded.node_lead_s(self._state.nodes.pools, self._config.nodes)
-            asked = demanded.remember(
+        if tick_input.slices is None or not self._config.has_pools:
+            return slices
+
+        def work(state: EngineState) -> demanded.Asked:
+            lead_s = demanded.node_lead_s(state.nodes.pools, self._config.nodes)
+            return demanded.remember(
                 tick_input.workloads,
                 decided,
                 slices.groups,
-                self._state.slices.demands,
+                state.slices.demands,
                 window_s=demanded.window_s(lead_s),
                 now_s=tick_input.now_s,
             )
-        except Exception as error:  # noqa: BLE001 - the border between slices and the workloads
-            what = "the packing is asked with this tick's demand"
-            return slices, (fault.finding(what, error),)
+
+        asked = self._passed(border.PACKING, work, tick_input.now_s)
+        if asked is None:
+            return slices
         self._state = replace(self._state, slices=replace(self._state.slices, demands=asked.states))
-        return replace(slices, kept=asked.kept), ()
+        return replace(slices, kept=asked.kept)
 
     def _emptied(self, now_s: float) -> tuple[str, ...]:
         """Nodes that the packing would have empty; a plan from before slices were turned off is still remembered."""
         found = in_force(self._state.slices.plan, now_s)
         return found.emptied if found is not None else ()
 
-    def _floor(self, given: WorkloadInput, now_s: float) -> int:
-        """What a person or a schedule asks for at least."""
-        state = self._memory.get(given.spec.id)
-        edited = state.floor.replicas if state is not None and state.floor is not None else 0
-        scheduled = scheduled_floor(given.spec.schedule, now_s) or 0
-        return max(0 if given.spec.may_sleep else given.spec.min_replicas, edited, scheduled)
-
-    def _share(
-        self, tick_input: TickInput, decided: list[Decision]
-    ) -> tuple[list[Decision], tuple[Finding, ...]]:
+    def _share(self, tick_input: TickInput, decided: list[Decision]) -> list[Decision]:
         """What the configured pools can't hold is cut. Whatever goes wrong there, nothing is."""
         if not self._config.nodes.pools:
-            return decided, ()
-        try:
-            shared = scarcity.share(
+            return decided
+
+        def work(state: EngineState) -> scarcity.Shared:
+            return scarcity.share(
                 tick_input.workloads,
                 decided,
                 self._needs,
                 tick_input.pools,
-                self._state.nodes,
+                state.nodes,
                 settings=self._config.nodes,
                 now_s=tick_input.now_s,
             )
-        except Exception as error:  # noqa: BLE001 - the border between the pools and the workloads
-            return decided, (fault.finding("scarce GPUs not divided", error),)
-        self._state = replace(self._state, nodes=replace(self._state.nodes, stuck=shared.stuck))
-        return list(shared.decisions), ()
 
-    def _brake(
-        self, tick_input: TickInput, decided: list[Decision]
-    ) -> tuple[list[Decision], tuple[Finding, ...]]:
+        shared = self._passed(border.SCARCE, work, tick_input.now_s)
+        if shared is None:
+            return decided
+        self._state = replace(self._state, nodes=replace(self._state.nodes, stuck=shared.stuck))
+        return list(shared.decisions)
+
+    def _brake(self, tick_input: TickInput, decided: list[Decision]) -> list[Decision]:
+        """What the fleet may do at once. Whatever goes wrong there, nothing moves."""
         if tick_input.frozen is not None:
             text = f"all scaling is frozen: {tick_input.frozen}"
-            cuts = {
-                d.workload: (d.current, Reason.FROZEN, text)
-                for d in decided
-                if d.target != d.current
-            }
-            return plan.cut_down(decided, cuts), (Finding(reason=Reason.FROZEN, message=text),)
+            self._told.append(Finding(reason=Reason.FROZEN, message=text))
+            return plan.as_they_are(decided, Reason.FROZEN, text)
         specs = {given.spec.id: given.spec for given in tick_input.workloads}
-        braked = brakes.apply(
-            brakes.wishes(specs, decided),
-            self._state.fleet,
-            fleet_gpus=sum(d.current * specs[d.workload].gpus_per_replica for d in decided),
-            now_s=tick_input.now_s,
-            settings=self._config.brakes,
-            drop=brakes.correlated_drop(self._changes(decided), self._config.brakes),
-        )
+        settings = self._config.brakes
+
+        def work(state: EngineState) -> brakes.Braked:
+            return brakes.apply(
+                brakes.wishes(specs, decided),
+                state.fleet,
+                fleet_gpus=sum(d.current * specs[d.workload].gpus_per_replica for d in decided),
+                now_s=tick_input.now_s,
+                settings=settings,
+                drop=brakes.correlated_drop(
+                    self._memory.changes(decided, settings.correlated_window_s), settings
+                ),
+            )
+
+        braked = self._passed(border.BRAKES, work, tick_input.now_s)
+        if braked is None:
+            text = "held: the fleet's brakes failed"
+            return plan.as_they_are(decided, Reason.INTERNAL_ERROR, text)
         self._state = replace(self._state, fleet=braked.state)
-        return plan.cut_down(decided, braked.cuts), braked.findings
+        self._told += braked.findings
+        return plan.cut_down(decided, braked.cuts)
 
     def _with_nodes(self, tick_input: TickInput, result: TickResult) -> TickResult:
         """With the headroom of every node pool. Whatever goes wrong there, replicas are scaled."""
-        try:
-            planned = self._plan_nodes(tick_input, result)
-        except Exception as error:  # noqa: BLE001 - the border between replicas and nodes
-            return replace(result, fleet=(*result.fleet, fault.finding("node pools held", error)))
+
+        def work(state: EngineState) -> Planned:
+            return self._plan_nodes(tick_input, result, state)
+
+        planned = self._passed(border.POOLS, work, tick_input.now_s)
+        if planned is None:
+            return result
         self._state = replace(self._state, nodes=planned.state)
         actions = replace(result.plan, headroom=planned.actions)
         return replace(result, plan=actions, pools=planned.decisions)
 
-    def _plan_nodes(self, tick_input: TickInput, result: TickResult) -> Planned:
+    def _passed(
+        self, part: border.Part, work: Callable[[EngineState], R], now_s: float
+    ) -> R | None:
+        """What `work` answers; None: an error ended it."""
+        passed = border.passed(part, work, self._state, now_s)
+        self._state = passed.state
+        self._told += passed.findings
+        return passed.answer
+
+    def _plan_nodes(self, tick_input: TickInput, result: TickResult, state: EngineState) -> Planned:
         pools = self._config.nodes.pools
         node_lead_s = lead.longest_s(
-            self._state.nodes.pools, {name: pool.lead_time_s for name, pool in pools.items()}
+            state.nodes.pools, {name: pool.lead_time_s for name, pool in pools.items()}
         )
         needs = [given.spec.node_needs for given in tick_input.workloads]
         free = room.beside(
             [one for one in needs if one is not None],
             tick_input.slices,
-            self._state.slices.plan,
+            state.slices.plan,
             config=self._config,
         )
         rests = members.resting(result.slices.groups, tick_input.workloads, self._config)
@@ -360,14 +370,14 @@ class DecisionEngine:
             if decision.mode is not Mode.AUTO or given.spec.node_needs is None:
                 continue
             key = given.spec.id
-            state = self._memory.get(key)
+            known = self._memory.get(key)
             candidates.append(
                 Candidate(
                     given=given,
                     decision=decision,
-                    forecast=self._forecasts.get(key),
-                    growth=state.growth if state else demand.Growth(),
-                    skew_ratio=state.skew_ratio if state else 1.0,
+                    forecast=self._memory.forecast(key),
+                    growth=known.growth if known else demand.Growth(),
+                    skew_ratio=known.skew_ratio if known else 1.0,
                     free_slices=free.get(given.spec.node_needs, 0),
                     rests=str(key) in rests,
                     floor_ahead=floor_ahead(
@@ -380,20 +390,8 @@ class DecisionEngine:
         return plan_nodes(
             candidates,
             tick_input.pools,
-            self._state.nodes,
+            state.nodes,
             config=self._config,
             now_s=tick_input.now_s,
             frozen=tick_input.frozen,
         )
-
-    def _changes(self, decided: list[Decision]) -> list[tuple[float, float]]:
-        """(demand a correlation window ago, demand now) of every workload for which both are known."""
-        back = max(1, round(self._config.brakes.correlated_window_s / MINUTE_S))
-        changes = []
-        for decision in decided:
-            state = self._memory.get(decision.workload)
-            now_rps = decision.facts.offered_rps
-            if state is None or now_rps is None or len(state.growth.minutes) < back:
-                continue
-            changes.append((state.growth.minutes[-back][1], now_rps))
-        return changes

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from autoscaler.core import fault
 from autoscaler.core.demand import Growth
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import Failing, SetAside, WorkloadState
 from autoscaler.core.types import Finding, WorkloadId
+
+M = TypeVar("M")
 
 TICKS = 6
 """A minute. What ends sooner, as the input of a moment does, costs nothing that was learned."""
@@ -26,9 +29,13 @@ MOST_KEPT = 10
 
 def counted(state: WorkloadState, error: Exception, now_s: float) -> WorkloadState:
     """The memory after one more tick that ended in an error."""
-    before = state.failing or Failing(since_s=now_s)
-    told = fault.told(error)
-    return replace(state, failing=replace(before, ticks=before.ticks + 1, error=told))
+    return replace(state, failing=one_more(state.failing, error, now_s))
+
+
+def one_more(failing: Failing | None, error: Exception, now_s: float) -> Failing:
+    """After a tick that ended in an error."""
+    before = failing or Failing(since_s=now_s)
+    return replace(before, ticks=before.ticks + 1, error=fault.told(error))
 
 
 def recovered(state: WorkloadState) -> WorkloadState:
@@ -52,14 +59,15 @@ def without_it(
     empty = WorkloadState(id=state.id, first_seen_s=now_s)
     # What a person asked for and what was written were not learned, and stay unless it is they that fail.
     own = replace(empty, floor=state.floor, written=state.written)
-    found = next((memory for memory in (own, empty) if _goes(attempt, memory)), None)
+    found = next((memory for memory in (own, empty) if goes(attempt, memory)), None)
     if found is None:
         return None
     taught = replace(found, growth=past())
-    return taught if _goes(attempt, taught) else found
+    return taught if goes(attempt, taught) else found
 
 
-def _goes(attempt: Callable[[WorkloadState], object], memory: WorkloadState) -> bool:
+def goes(attempt: Callable[[M], object], memory: M) -> bool:
+    """Whether it does not raise."""
     try:
         attempt(memory)
     except Exception:  # noqa: BLE001 - whether it raises is what is asked

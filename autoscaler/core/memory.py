@@ -11,7 +11,16 @@ from autoscaler.core.decide import Decided
 from autoscaler.core.history import MINUTE_S, Histories
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.state import Departed, EngineState, SetAside, WorkloadState
-from autoscaler.core.types import ActionResult, Decision, HistoryPoint, WorkloadId, WorkloadInput
+from autoscaler.core.types import (
+    ActionResult,
+    Decision,
+    DemandForecast,
+    HistoryPoint,
+    TickInput,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
 
 
 class Memory:
@@ -21,6 +30,7 @@ class Memory:
         # What history teaches was not seen with its start-up times: the seed stands for them.
         self._lead_s = config.startup_time_s + config.tick_s
         self._states: dict[WorkloadId, WorkloadState] = {}
+        self._forecasts: dict[WorkloadId, DemandForecast] = {}
         self._departed: tuple[Departed, ...] = ()
         self._set_aside: tuple[SetAside, ...] = ()
         self._histories = Histories(config.history_days)
@@ -30,6 +40,7 @@ class Memory:
         return replace(
             state,
             workloads=tuple(self._states[key] for key in sorted(self._states)),
+            forecasts=tuple(self._forecasts[key] for key in sorted(self._forecasts)),
             departed=self._departed,
             set_aside=self._set_aside,
         )
@@ -37,8 +48,9 @@ class Memory:
     def restore(self, state: EngineState) -> EngineState:
         """Takes its part over, and gives back the rest."""
         self._states = {item.id: item for item in state.workloads}
+        self._forecasts = {item.workload: item for item in state.forecasts}
         self._departed, self._set_aside = state.departed, state.set_aside
-        return replace(state, workloads=(), departed=(), set_aside=())
+        return replace(state, workloads=(), forecasts=(), departed=(), set_aside=())
 
     @property
     def workloads(self) -> tuple[WorkloadId, ...]:
@@ -53,6 +65,20 @@ class Memory:
         """What is known of it, or of its time before it left."""
         known = self._states.get(workload)
         return departed.begun(self._departed, workload, now_s=now_s) if known is None else known
+
+    def take_forecasts(self, tick_input: TickInput) -> None:
+        """The newest of each workload that is there, until it expires."""
+        present = {given.spec.id for given in tick_input.workloads}
+        known = self._forecasts | {item.workload: item for item in tick_input.forecasts}
+        self._forecasts = {
+            key: item
+            for key, item in known.items()
+            if key in present and item.expires_s > tick_input.now_s
+        }
+
+    def forecast(self, workload: WorkloadId) -> DemandForecast | None:
+        """None: there is none, or it has expired."""
+        return self._forecasts.get(workload)
 
     def series(self, workload: WorkloadId) -> tuple[float, array[float]]:
         """(first minute, inferences a second per minute); empty where nothing is known."""
@@ -113,6 +139,24 @@ class Memory:
             self._histories.forget(key)
         if self._set_aside:
             self._set_aside = anew.still_kept(self._set_aside, now_s)
+
+    def floor(self, spec: WorkloadSpec, scheduled: int | None) -> int:
+        """What a person or a schedule asks for at least."""
+        state = self._states.get(spec.id)
+        edited = state.floor.replicas if state is not None and state.floor is not None else 0
+        return max(0 if spec.may_sleep else spec.min_replicas, edited, scheduled or 0)
+
+    def changes(self, decided: Sequence[Decision], window_s: float) -> list[tuple[float, float]]:
+        """(demand so long ago, demand now) in rps of every workload for which both are known."""
+        back = max(1, round(window_s / MINUTE_S))
+        changes = []
+        for decision in decided:
+            state = self._states.get(decision.workload)
+            now_rps = decision.facts.offered_rps
+            if state is None or now_rps is None or len(state.growth.minutes) < back:
+                continue
+            changes.append((state.growth.minutes[-back][1], now_rps))
+        return changes
 
     def _past(self, workload: WorkloadId) -> demand.Growth:
         """How demand rises, learned anew from the history that is here."""

@@ -81,6 +81,12 @@ def cut_down(
     return result
 
 
+def as_they_are(decided: Sequence[Decision], reason: Reason, message: str) -> list[Decision]:
+    """None of them moves."""
+    moving = [d for d in decided if d.target != d.current]
+    return cut_down(decided, {d.workload: (d.current, reason, message) for d in moving})
+
+
 def failed(given: WorkloadInput, error: Exception) -> Decision:
     """Of a workload whose decision ended in an error: as it is."""
     current = given.replicas.desired

@@ -192,6 +192,19 @@ class Departed:
 
 
 @computed
+class PartState:
+    """How a part of the tick that is about the fleet as a whole has failed lately."""
+
+    part: str
+    failing: Failing | None = None
+    """None: it went well in the last tick."""
+    anew_s: float | None = None
+    """When what it remembered was given up, because without that it went well; None: not in the last day."""
+    error: str = ""
+    """Of what it ended in before."""
+
+
+@computed
 class FleetMove:
     """GPUs that one tick asked for (positive) or gave back (negative)."""
 
@@ -216,6 +229,8 @@ class EngineState:
     workloads: tuple[WorkloadState, ...] = ()
     departed: tuple[Departed, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    parts: tuple[PartState, ...] = ()
+    """Those that fail, or had to begin anew."""
     fleet: FleetState = field(default_factory=FleetState)
     nodes: NodesState = field(default_factory=NodesState)
     slices: SlicesState = field(default_factory=SlicesState)
