@@ -107,6 +107,8 @@ class LeaderElector:
         self._call_timeout_s = settings.renew_deadline_s / 3.0
         self._leading_until_s = NEVER
         self._mine: LeaseRecord | None = None
+        self._taking: asyncio.Task[None] | None = None
+        """A write that takes the lease; it goes on when who waits for it is stopped."""
         self._seen: LeaseRecord | None = None
         self._seen_since_s = NEVER
 
@@ -150,6 +152,9 @@ class LeaderElector:
 
     async def release(self) -> None:
         """Gives the lease back, so that another one need not wait for it to run out. A failure is no harm."""
+        if self._taking is not None:
+            # Stopped while it was taking the lease: whether it has it is known by the answer alone.
+            await asyncio.gather(self._taking, return_exceptions=True)
         mine, leading = self._mine, self.is_leading()
         self._leading_until_s, self._mine = NEVER, None
         if mine is None or not leading:
@@ -164,12 +169,11 @@ class LeaderElector:
             record = await self._call(self._api.read())
             if record is not None and not self._may_take(record):
                 return False
-            started_s = self._clock.monotonic_s()
-            taken = await self._call(self._take(record))
+            self._taking = asyncio.create_task(self._take(record))
+            await asyncio.shield(self._taking)
         except (AutoscalerError, TimeoutError) as error:
             self._failed("lease not acquired", error)
             return False
-        self._lead(taken, started_s)
         return self.is_leading()
 
     def _may_take(self, record: LeaseRecord) -> bool:
@@ -181,7 +185,11 @@ class LeaderElector:
         # The holder counts on the duration that it wrote, which an upgrade may have changed.
         return now_s - self._seen_since_s >= max(record.duration_s, self._settings.duration_s)
 
-    async def _take(self, record: LeaseRecord | None) -> LeaseRecord:
+    async def _take(self, record: LeaseRecord | None) -> None:
+        started_s = self._clock.monotonic_s()
+        self._lead(await self._call(self._written(record)), started_s)
+
+    async def _written(self, record: LeaseRecord | None) -> LeaseRecord:
         now_s = self._clock.now_s()
         if record is None:
             fresh = LeaseRecord(

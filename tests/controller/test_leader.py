@@ -37,6 +37,8 @@ class Access:
         self.leases, self.clock = leases, clock
         self.delay_s = 0.0
         self.broken = False
+        self.answer_s = 0.0
+        """How long an answer takes to a write that has happened."""
         self.answers_lost = False
         """Writes happen, but nobody hears of it."""
 
@@ -47,6 +49,8 @@ class Access:
             raise SourceUnavailable("connection refused")
 
     async def _answer(self) -> None:
+        if self.answer_s:
+            await self.clock.sleep(self.answer_s)
         if self.answers_lost:
             await asyncio.Event().wait()
 
@@ -58,7 +62,9 @@ class Access:
         await self._reach()
         if self.leases.record is not None:
             raise ActuationConflict("already exists")
-        return self.leases.put(record)
+        stored = self.leases.put(record)
+        await self._answer()
+        return stored
 
     async def replace(self, record: LeaseRecord) -> LeaseRecord:
         await self._reach()
@@ -265,6 +271,39 @@ async def test_a_released_lease_is_taken_without_waiting() -> None:
         assert not a.leads
         await w.run(2.5)
         assert b.leads
+
+
+async def test_a_follower_that_is_stopped_while_it_takes_the_lease_gives_it_back() -> None:
+    async with world() as w:
+        a = w.candidate("a")
+        a.access.answer_s = 2.0
+        await w.run(1)
+        assert w.leases.record is not None
+        assert w.leases.record.holder == "a"  # and it does not know yet
+        a.task.cancel()
+        release = asyncio.create_task(a.elector.release())
+        await w.run(4)
+        assert release.done()
+        assert w.leases.record.holder == ""
+        b = w.candidate("b")
+        await w.run(1)
+        assert b.leads
+
+
+async def test_one_that_is_stopped_and_gets_no_answer_waits_no_longer_than_a_call_may_take() -> (
+    None
+):
+    async with world() as w:
+        a = w.candidate("a")
+        a.access.answer_s = 1000.0
+        await w.run(1)
+        a.task.cancel()
+        release = asyncio.create_task(a.elector.release())
+        await w.run(2)
+        assert not release.done()
+        await w.run(1)
+        assert release.done()
+        assert not a.leads
 
 
 async def test_releasing_without_a_connection_raises_nothing() -> None:
