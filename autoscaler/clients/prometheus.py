@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
@@ -24,6 +26,9 @@ from urllib3.util.retry import Retry
 from autoscaler.errors import SourceDenied, SourceError, SourceInvalid, SourceUnavailable
 
 T = TypeVar("T")
+# Within the answer's bytes as the library shows them.
+_OWN_WORDS = re.compile(r'"error":"((?:[^"\\]|\\.)*)"')
+LONGEST_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,16 @@ class _FormSession(requests.Session):
     def request(  # type: ignore[override]
         self, method: str, url: str, *, params: Any = None, **rest: Any
     ) -> requests.Response:
-        if method == "POST":
-            return super().request(method, url, data=params, **rest)
-        return super().request(method, url, params=params, **rest)
+        if method != "POST":
+            return super().request(method, url, params=params, **rest)
+        answer = super().request(method, url, data=params, **rest)
+        if answer.request.method != method:
+            # 301 and 302, as from http to https, turn a POST into a GET that has lost its form.
+            raise SourceInvalid(
+                f"{_bare(url)}: is redirected to {_bare(answer.url)}, where the query does not arrive; "
+                "give prometheus.url as it is after the redirect"
+            )
+        return answer
 
 
 class PrometheusClient:
@@ -144,10 +156,17 @@ class PrometheusClient:
         self._session.headers["Authorization"] = f"Bearer {token}"
 
 
+def _bare(url: str) -> str:
+    """Without who asks and with what: a login's address is full of secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def _refused(message: str, promql: str) -> SourceError:
-    """The library says `HTTP Status Code 503 (b'...')` and nothing else."""
+    """The library says `HTTP Status Code 503 (b'...')` and no more; of the answer Prometheus' own words are told."""
     status = next((int(word) for word in message.split() if word.isdigit() and len(word) == 3), 0)
-    told = f"{promql}: status {status}"
+    words = _OWN_WORDS.search(message)
+    told = f"{promql}: status {status}" + (f", {words[1][:LONGEST_WORDS]}" if words else "")
     if status in (401, 403):
         return SourceDenied(told)
     if status == 429 or status >= 500:

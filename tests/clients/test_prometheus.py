@@ -98,3 +98,42 @@ async def test_a_range_keeps_its_holes() -> None:
         (series,) = await client.query_range("x", start_s=60.0, end_s=180.0, step_s=60.0)
         client.close()
     assert series.points == ((60.0, 1.0), (120.0, None), (180.0, 3.0))
+
+
+async def test_prometheus_own_words_are_told_and_nothing_else_of_an_answer() -> None:
+    body = '{"status":"error","errorType":"bad_data","error":"1:4: parse error: unclosed \\"(\\""}'
+    async with serving((400, body), (400, "token=secret")) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        with pytest.raises(SourceInvalid) as told:
+            await client.query("sum(up", 1.0)
+        with pytest.raises(SourceInvalid) as silent:
+            await client.query("sum(up", 1.0)
+        client.close()
+    assert "status 400, 1:4: parse error: unclosed" in str(told.value)
+    assert str(silent.value) == "sum(up: status 400"
+
+
+async def test_a_redirect_that_loses_the_query_is_told() -> None:
+    """A proxy that sends from http to https answers 301, and a POST becomes a GET without its form."""
+    login = {"Location": "/login?state=secret"}
+    async with serving((301, "", login), (400, "")) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        with pytest.raises(SourceInvalid) as error:
+            await client.query("up", 1.0)
+        client.close()
+    assert str(error.value) == (
+        f"{server.url}/api/v1/query: is redirected to {server.url}/login, where the query does not arrive; "
+        "give prometheus.url as it is after the redirect"
+    )
+
+
+async def test_a_redirect_that_keeps_the_query_is_followed() -> None:
+    async with serving((307, "", {"Location": "/other"}), (200, vector())) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        assert await client.query("up", 1.0) == ()
+        client.close()
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("POST", "/api/v1/query"),
+        ("POST", "/other"),
+    ]
+    assert "query=up&" in server.asked[1].body
