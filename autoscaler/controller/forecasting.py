@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from autoscaler.clock import Clock
+from autoscaler.controller.deadline import within
 from autoscaler.controller.forecast_worker import WorkerLost, advance, fit_next
 from autoscaler.controller.metrics import Metrics
 from autoscaler.core.types import DemandForecast
@@ -21,6 +22,9 @@ from autoscaler.forecasts import AFTER_MINUTE_S, MINUTE_S, HistorySource, Told
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+ANSWERED_WITHIN_S = 900.0
+"""The longest fits take minutes. What has not answered by then never will; the worker is ended, and begun anew."""
 
 
 class Worker(Protocol):
@@ -86,7 +90,7 @@ class ForecastService:
     async def _advance(self, now_s: float) -> None:
         news = self._told.news(self._engine, now_s)
         present = frozenset(self._engine.workloads)
-        self._ready, failures = await self._worker.call(advance, news, present, now_s)
+        self._ready, failures = await self._call(advance, news, present, now_s)
         self._told.take(news, present)
         self._count(failures)
         for model in ("own", "fleet"):
@@ -97,12 +101,23 @@ class ForecastService:
         """Whether anything was fitted."""
         any_fitted = False
         while self._clock.now_s() // MINUTE_S == begun_s // MINUTE_S:
-            fitted, failures = await self._worker.call(fit_next, self._clock.now_s())
+            fitted, failures = await self._call(fit_next, self._clock.now_s())
             self._count(failures)
             if not fitted:
                 break
             any_fitted = True
         return any_fitted
+
+    async def _call(self, work: Callable[..., T], *given: object) -> T:
+        """What `work` returns. Raises WorkerLost."""
+        try:
+            call = self._worker.call(work, *given)
+            return await within(self._clock, ANSWERED_WITHIN_S, call)
+        except TimeoutError:
+            self._worker.close()
+            raise WorkerLost(
+                f"the worker process did not answer for {ANSWERED_WITHIN_S:.0f} s; it is started anew"
+            ) from None
 
     def _count(self, failures: list[str]) -> None:
         for failure in failures:

@@ -18,7 +18,7 @@ from autoscaler.controller.forecasting import ForecastService
 from autoscaler.controller.metrics import Metrics
 from autoscaler.core.types import DemandForecast, WorkloadId
 from autoscaler.forecasts import Minutes
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, SteppedClock
 
 T = TypeVar("T")
 START_S = 1_700_000_000.0 - 1_700_000_000.0 % 60.0
@@ -43,6 +43,7 @@ class FakeWorker:
         self.clock, self.fit_s, self.fits = clock, fit_s, fits
         self.told: list[dict[WorkloadId, Minutes]] = []
         self.lost = False
+        self.hangs = False
         self.closed = False
         self.errors: list[BaseException | None] = []
         """What becomes of the next calls for forecasts."""
@@ -51,6 +52,8 @@ class FakeWorker:
         if self.lost:
             self.lost = False
             raise WorkerLost("the forecast worker ended; it is started anew")
+        if self.hangs:
+            await asyncio.Event().wait()
         if work is advance:
             self.told.append(given[0])  # type: ignore[arg-type]
             error = self.errors.pop(0) if self.errors else None
@@ -77,8 +80,10 @@ def forecast() -> DemandForecast:
     )
 
 
-def service(values: list[float]) -> tuple[ForecastService, FakeEngine, FakeWorker, Metrics]:
-    clock = FakeClock(START_S + 180.0)
+def service(
+    values: list[float], clock: FakeClock | None = None
+) -> tuple[ForecastService, FakeEngine, FakeWorker, Metrics]:
+    clock = clock or SteppedClock(START_S + 180.0)
     engine, worker, metrics = FakeEngine(values), FakeWorker(clock), Metrics()
     return ForecastService(worker, engine, clock, metrics), engine, worker, metrics
 
@@ -131,12 +136,28 @@ async def test_a_worker_that_ended_is_told_everything_again() -> None:
 
 async def test_a_worker_that_an_error_has_ended_is_told_everything_again() -> None:
     """The process runs each job that failed again."""
-    forecasts, _, worker, _ = service([1.0, 2.0, 3.0])
+    forecasts, _, worker, _ = service([1.0, 2.0, 3.0], FakeClock(START_S + 180.0))
     for error in (MemoryError("in the worker"), asyncio.CancelledError()):
         worker.told, worker.errors = [], [None, error]
         with pytest.raises(type(error)):
             await forecasts.run()
         assert worker.told[0][BERT].values.tolist() == [1.0, 2.0, 3.0]
+
+
+async def test_a_worker_that_hangs_is_ended_and_a_new_one_told_everything() -> None:
+    clock = SteppedClock(START_S + 180.0)
+    forecasts, _, worker, metrics = service([1.0, 2.0, 3.0], clock)
+    await forecasts.minute()
+    worker.hangs = True
+    minute = asyncio.create_task(forecasts.minute())
+    await clock.advance(899.0)
+    assert (minute.done(), worker.closed) == (False, False)
+    await clock.advance(1.0)
+    assert (minute.done(), worker.closed) == (True, True)
+    assert value(metrics, "forescale_forecast_failures_total") == 1.0
+    worker.hangs = False
+    await forecasts.minute()
+    assert worker.told[-1][BERT].values.tolist() == [1.0, 2.0, 3.0]
 
 
 async def test_fits_go_on_until_none_is_due_and_failures_are_counted() -> None:
