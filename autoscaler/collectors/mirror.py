@@ -21,6 +21,8 @@ V = TypeVar("V")
 # A kind of object that the cluster does not know may be installed later.
 LOOK_AGAIN_S = 300.0
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# Whoever asks for more, as a proxy on the way may for a day, would leave everything held for as long.
+LONGEST_ASKED_S = 120.0
 # A watch lasts minutes. One that is over sooner and has told nothing was cut by somebody on the way.
 SHORT_S = 1.0
 # A watch that is refused so often in a row is not resumed: an API server that was restored from a backup does not reach
@@ -171,9 +173,10 @@ class Mirror(Generic[V]):
 
 
 def _pause_s(failures: int, error: SourceError) -> float:
-    """After so many failures before this one, or as long as the API server asks for."""
+    """After so many failures before this one, or as long as the API server asks for, within reason."""
     asked_s = error.retry_after_s if isinstance(error, SourceUnavailable) else None
-    return max(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)], asked_s or 0.0)
+    asked_s = min(asked_s or 0.0, LONGEST_ASKED_S)
+    return max(BACKOFFS_S[min(failures, len(BACKOFFS_S) - 1)], asked_s)
 
 
 def _uid(item: Object) -> str:
