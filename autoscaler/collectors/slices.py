@@ -185,6 +185,7 @@ class SliceCollector:
         used = {pod.node for pod in self._pods.objects.values() if pod.shows}
         for gone in self._unseen_s.keys() - set(names):
             del self._unseen_s[gone]
+        self._telling.intersection_update(names)
         for name in names:
             if self._devices.get(name):
                 self._telling.add(name)
