@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autoscaler.core import (
@@ -56,6 +56,18 @@ from autoscaler.schedule import floor_ahead, scheduled_floor
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tick:
+    """What all decisions of a tick are made with."""
+
+    given: TickInput
+    stepped_back: bool
+    """Its time is before that of the tick before."""
+    losses: Mapping[WorkloadId, Loss | Finding]
+    """What may go at once of each workload that is to survive that by itself, or why it is not told."""
+    reach: unresponsive.Reach
+
+
 class DecisionEngine:
     """Turns what is seen into decisions, and remembers what it has to."""
 
@@ -84,21 +96,18 @@ class DecisionEngine:
         """
         now_s = tick_input.now_s
         last_s = self._state.last_now_s
-        stepped_back = last_s is not None and now_s < last_s
         self._memory.take_forecasts(tick_input)
         self._needs, self._told = {}, []
         losses = survival.losses(tick_input)
-        # A group survives a loss together.
-        alone = losses.keys() - members.grouped(tick_input)
-        decided = [
-            self._decide_one(
-                given,
-                tick_input,
-                losses.get(given.spec.id) if given.spec.id in alone else None,
-                stepped_back=stepped_back,
-            )
-            for given in tick_input.workloads
-        ]
+        grouped = members.grouped(tick_input)
+        tick = _Tick(
+            given=tick_input,
+            stepped_back=last_s is not None and now_s < last_s,
+            # A group survives a loss together.
+            losses={key: loss for key, loss in losses.items() if key not in grouped},
+            reach=unresponsive.reach(tick_input),
+        )
+        decided = [self._decide_one(given, tick) for given in tick_input.workloads]
         decided = [survival.told(one, losses.get(one.workload)) for one in decided]
         self._memory.forget({given.spec.id for given in tick_input.workloads}, now_s)
         decided, sliced = self._slice(tick_input, decided, losses)
@@ -147,19 +156,12 @@ class DecisionEngine:
         """(first minute, inferences a second per minute) of a workload; empty where nothing is known."""
         return self._memory.series(workload)
 
-    def _decide_one(
-        self,
-        given: WorkloadInput,
-        tick_input: TickInput,
-        loss: Loss | Finding | None,
-        *,
-        stepped_back: bool,
-    ) -> Decision:
-        key, now_s = given.spec.id, tick_input.now_s
+    def _decide_one(self, given: WorkloadInput, tick: _Tick) -> Decision:
+        key, now_s = given.spec.id, tick.given.now_s
         state = self._memory.begun(key, now_s)
 
         def answer(memory: WorkloadState) -> Decided:
-            return self._answer(given, memory, tick_input, loss, stepped_back=stepped_back)
+            return self._answer(given, memory, tick)
 
         try:
             state = self._memory.backfilled(state, given.backfill)
@@ -171,17 +173,10 @@ class DecisionEngine:
             self._needs[key] = answered.need
         return decision
 
-    def _answer(
-        self,
-        given: WorkloadInput,
-        state: WorkloadState,
-        tick_input: TickInput,
-        loss: Loss | Finding | None,
-        *,
-        stepped_back: bool,
-    ) -> Decided:
+    def _answer(self, given: WorkloadInput, state: WorkloadState, tick: _Tick) -> Decided:
         """Raises whatever a defect raises."""
-        key, now_s, needs = given.spec.id, tick_input.now_s, given.spec.node_needs
+        key, now_s, needs = given.spec.id, tick.given.now_s, given.spec.node_needs
+        loss = tick.losses.get(key)
         told = self._priors.get(str(key), {})
         context = Context(
             now_s=now_s,
@@ -189,11 +184,11 @@ class DecisionEngine:
             forecast=self._memory.forecast(key),
             usual_rps=self._memory.usual_rps(key),
             scheduled_floor=scheduled_floor(given.spec.schedule, now_s),
-            clock_stepped_back=stepped_back,
-            common_cause=unresponsive.common_cause(given, tick_input),
+            clock_stepped_back=tick.stepped_back,
+            common_cause=unresponsive.common_cause(given, tick.reach),
             node_wait=node_wait(
                 needs,
-                tick_input.pools,
+                tick.given.pools,
                 self._state.nodes,
                 self._config.nodes,
                 asks=given.spec.mode is Mode.AUTO,

@@ -7,7 +7,9 @@ that is known speaks for load, and only by doubling, once for each proof that a 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from autoscaler.core import size
 from autoscaler.core.latency import LatencySource
@@ -16,7 +18,7 @@ from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import Silence, Slot, WorkloadState
 from autoscaler.core.trace import Trace
-from autoscaler.core.types import Finding, TickInput, WorkloadInput
+from autoscaler.core.types import Finding, Targets, TickInput, WorkloadInput
 
 # One scrape that fails may be a pause of the server's: two ticks in a row are not.
 PATIENCE_S = 5.0
@@ -33,27 +35,47 @@ LARGEST_SURGE_RATIO = 8.0
 LAST_SEEN_S = 120.0
 
 
-def common_cause(given: WorkloadInput, tick: TickInput) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What Prometheus reaches in one tick."""
+
+    targets: Targets | None
+    ready: Mapping[str, int]
+    """By namespace, how many workloads have a ready replica,"""
+    heard: Mapping[str, int]
+    """and how many of those were heard."""
+
+
+def reach(tick: TickInput) -> Reach:
+    """Of all workloads together."""
+    ready: Counter[str] = Counter()
+    heard: Counter[str] = Counter()
+    for given in tick.workloads:
+        if _has_ready(given):
+            ready[given.spec.id.namespace] += 1
+            heard[given.spec.id.namespace] += bool(given.samples)
+    return Reach(targets=tick.targets, ready=ready, heard=heard)
+
+
+def common_cause(given: WorkloadInput, reach: Reach) -> str | None:
     """A fault that would silence others too: of Prometheus, or between it and the namespace. None: it is not seen."""
     failed = sum(1 for scrape in given.scrapes if not scrape.answered)
     if not failed:
         return None
-    if tick.targets is None:
+    if reach.targets is None:
         return "whether Prometheus reaches anything else is not known"
-    others, heard = tick.targets.known - failed, tick.targets.answering
-    if 2 * heard < max(1, others):
-        return f"only {heard} of {others} other targets answer Prometheus"
-    namespace = given.spec.id.namespace
-    neighbours = [
-        other
-        for other in tick.workloads
-        if other.spec.id.namespace == namespace
-        and other.spec.id != given.spec.id
-        and any(pod.ready_s is not None for pod in other.pods)
-    ]
-    if neighbours and not any(other.samples for other in neighbours):
+    others, answering = reach.targets.known - failed, reach.targets.answering
+    if 2 * answering < max(1, others):
+        return f"only {answering} of {others} other targets answer Prometheus"
+    namespace, itself = given.spec.id.namespace, _has_ready(given)
+    neighbours = reach.ready.get(namespace, 0) - itself
+    if neighbours and not reach.heard.get(namespace, 0) - (itself and bool(given.samples)):
         return f"no other workload of namespace {namespace} is heard either"
     return None
+
+
+def _has_ready(given: WorkloadInput) -> bool:
+    return any(pod.ready_s is not None for pod in given.pods)
 
 
 def apply(

@@ -21,6 +21,7 @@ from autoscaler.core.types import (
     TickInput,
     WorkloadInput,
 )
+from autoscaler.core.unresponsive import common_cause, reach
 from tests.core.story import Story, spec
 
 Change = Callable[[TickInput], TickInput]
@@ -255,3 +256,42 @@ def test_a_first_failed_scrape_is_waited_out_and_forgotten() -> None:
     assert story.engine.snapshot().workloads[0].silence is None
     story.run(60)
     assert Reason.UNRESPONSIVE not in {decision.reason for decision in story.decisions[-7:]}
+
+
+@pytest.mark.parametrize(
+    ("names", "heard", "said"),
+    [
+        (("team/bert",), ("team/bert",), None),
+        (("team/bert", "team/other"), (), "no other workload of namespace team is heard either"),
+        (("team/bert", "team/other"), ("team/bert",), "no other workload of namespace team"),
+        (("team/bert", "team/other"), ("team/other",), None),
+        (("team/bert", "else/other"), (), None),
+    ],
+)
+def test_neighbours_speak_and_not_it_itself(
+    names: tuple[str, ...], heard: tuple[str, ...], said: str | None
+) -> None:
+    story = Story(replicas=1, blocking=True)
+    story.run(10, rate_rps=220)
+    bert = story.given()
+    sample = PodSample(pod=bert.pods[0].name, sampled_at_s=story.now_s)
+    silent = Scrape(pod=bert.pods[0].name, at_s=story.now_s, answered=False, took_s=5.0)
+    workloads = []
+    for name in names:
+        namespace, own_name = name.split("/")
+        identity = replace(bert.spec.id, namespace=namespace, name=own_name)
+        workloads.append(
+            replace(
+                bert,
+                spec=replace(bert.spec, id=identity),
+                samples=(sample,) if name in heard else (),
+                scrapes=(silent,),
+            )
+        )
+    tick = TickInput(
+        now_s=story.now_s,
+        workloads=tuple(workloads),
+        targets=Targets(known=20, answering=15),
+    )
+    told = common_cause(workloads[0], reach(tick))
+    assert told == said or (said is not None and told is not None and told.startswith(said))
