@@ -1,7 +1,7 @@
 """The engine's memory, kept outside the process so that the next leader takes it over.
 
 A checkpoint that is missing, corrupt or of another version is reported and ignored: the engine then starts cold, and a
-cold engine does not scale down.
+cold engine does not scale down. Of one in which single workloads can't be read the others are taken over.
 """
 
 from __future__ import annotations
@@ -9,23 +9,38 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import logging
 import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from autoscaler.clock import Clock
 from autoscaler.codec import decode, encode
 from autoscaler.controller.deadline import within
 from autoscaler.controller.ports import CheckpointStore
-from autoscaler.core.state import STATE_VERSION, EngineState
+from autoscaler.core.state import (
+    STATE_VERSION,
+    Departed,
+    EngineState,
+    SetAside,
+    WorkloadState,
+)
 from autoscaler.errors import SourceInvalid, SourceUnavailable
+
+log = logging.getLogger(__name__)
 
 # A ConfigMap may hold 1 MiB; the rest is for its metadata.
 PART_BYTES = 900 * 1024
 INDEX, PART = "index", "part"
+# Parts of a state that are lists with an entry for each workload.
+APART: Mapping[str, type[object]] = {
+    "workloads": WorkloadState,
+    "departed": Departed,
+    "set_aside": SetAside,
+}
 # A start waits no longer than this, and for what took weeks to learn no less.
 LOAD_TIMEOUT_S = 5.0
 LOAD_PAUSES_S = (1.0, 3.0)
@@ -83,7 +98,32 @@ def unpack(data: bytes) -> Checkpoint:
     try:
         return decode(text, Checkpoint)
     except ValueError as error:
+        return _without_unreadable(text, error)
+
+
+def _without_unreadable(text: bytes, error: ValueError) -> Checkpoint:
+    """Less the workloads that can't be read, as for a number that is none: the others keep what they learned."""
+    try:
+        whole = decode(text, dict[str, Any])
+        state, lost = whole["state"], 0
+        for name, kind in APART.items():
+            entries = state.get(name) or []
+            state[name] = [entry for entry in entries if _reads(entry, kind)]
+            lost += len(entries) - len(state[name])
+        found = decode(encode(whole), Checkpoint)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # The error is elsewhere.
         raise SourceInvalid(f"checkpoint: {error}, starting cold") from error
+    log.warning("checkpoint read in part", extra={"left_out": lost, "error": str(error)})
+    return found
+
+
+def _reads(entry: object, kind: type[object]) -> bool:
+    try:
+        decode(encode(entry), kind)
+    except ValueError:
+        return False
+    return True
 
 
 async def loaded(store: CheckpointStore, clock: Clock) -> bytes | None:

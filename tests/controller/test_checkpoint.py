@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint, pack, unpack
 from autoscaler.core.reasons import Reason
+from autoscaler.core.state import Departed, EngineState, FleetMove, FleetState
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ActuationUnknown, SourceInvalid
 from tests.core.story import Story
 from tests.fakes.recorded import RecordedStory
+
+NAN = float("nan")
 
 
 class FakeMaps:
@@ -84,6 +88,27 @@ def test_equal_states_are_equal_bytes() -> None:
 def test_damage_is_said(damage: bytes) -> None:
     with pytest.raises(SourceInvalid, match="starting cold"):
         unpack(damage)
+
+
+def test_a_workload_that_can_not_be_read_costs_no_other_what_it_learned(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """JSON has no word for a number that is none: it becomes null, and no float."""
+    story = RecordedStory()
+    story.run(300, rate_rps=40)
+    state = story.engine.snapshot()
+    (bert,) = state.workloads
+    other = replace(bert, id=replace(bert.id, name="other"), skew_ratio=NAN)
+    gone = Departed(learned=other, since_s=float("inf"))
+    with caplog.at_level("WARNING"):
+        found = unpack(pack(replace(state, workloads=(bert, other), departed=(gone,)), 17.0))
+    assert found.state == state
+    assert [line.left_out for line in caplog.records] == [2]  # type: ignore[attr-defined]
+
+
+def test_a_number_that_is_none_elsewhere_is_damage() -> None:
+    with pytest.raises(SourceInvalid, match=r"\$\.state\.fleet\.moves"):
+        unpack(pack(EngineState(fleet=FleetState(moves=(FleetMove(at_s=0.0, gpus=NAN),))), 17.0))
 
 
 async def test_a_small_one_takes_one_config_map() -> None:
