@@ -7,7 +7,6 @@ thread each, at times that the caller gives.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +28,13 @@ T = TypeVar("T")
 # Within the answer's bytes as the library shows them.
 _OWN_WORDS = re.compile(r'"error":"((?:[^"\\]|\\.)*)"')
 LONGEST_WORDS = 200
+# Nothing was ever counted so far, in microseconds neither; sums and products of such numbers leave the floats.
+LARGEST = 1e18
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One labelled value, or the values of one range. None: NaN or infinite, which is unknown."""
+    """One labelled value, or the values of one range. None: NaN, infinite or absurd, which is unknown."""
 
     labels: dict[str, str]
     points: tuple[tuple[float, float | None], ...]
@@ -184,7 +185,7 @@ def _words(error: Exception) -> str:
 
 def _number(text: object) -> float | None:
     value = float(str(text))
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None
 
 
 def _instant(entry: Any, promql: str) -> Series:

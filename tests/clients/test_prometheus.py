@@ -18,7 +18,7 @@ def vector(*entries: tuple[dict[str, str], str]) -> str:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("12.5", 12.5), ("0", 0.0), ("NaN", None), ("+Inf", None), ("-Inf", None)],
+    [("12.5", 12.5), ("0", 0.0), ("NaN", None), ("+Inf", None), ("-Inf", None), ("1e308", None)],
 )
 async def test_what_is_not_finite_is_unknown(text: str, value: float | None) -> None:
     async with serving((200, vector(({"pod": "a"}, text)))) as server:
