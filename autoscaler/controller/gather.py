@@ -75,6 +75,8 @@ class Gatherer:
         self._slices, self._slice_plan = slices, slice_plan
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
         self.refused: tuple[Refused, ...] = ()
+        self._seen_pools: tuple[PoolInput, ...] = ()
+        self._seen_slices = SlicesInput()
 
     async def gather(self) -> TickInput:
         """Everything that is known now. Takes no longer than the metrics source may."""
@@ -96,8 +98,8 @@ class Gatherer:
             targets=measured.targets,
             forecasts=self._forecasts(),
             frozen=self._frozen(),
-            pools=self._pools(),
-            slices=self._slices(),
+            pools=self._look_at_pools(),
+            slices=self._look_at_slices(),
             slice_plan=self._slice_plan(),
         )
 
@@ -105,6 +107,31 @@ class Gatherer:
         """Ends what runs in the background."""
         if self._backfill:
             self._backfill.stop()
+
+    def _look_at_pools(self) -> tuple[PoolInput, ...]:
+        """Those of the tick before, held, where they can't be told."""
+        try:
+            self._seen_pools = self._pools()
+        except Exception as error:  # noqa: BLE001 - the border of the tick, as `_unseen` says
+            why = self._unseen("node pools", error)
+            self._seen_pools = tuple(replace(pool, stale=why) for pool in self._seen_pools)
+        return self._seen_pools
+
+    def _look_at_slices(self) -> SlicesInput | None:
+        """Those of the tick before, held, where they can't be told."""
+        try:
+            found = self._slices()
+        except Exception as error:  # noqa: BLE001 - the border of the tick, as `_unseen` says
+            found = replace(self._seen_slices, stale=self._unseen("slices", error))
+        if found is not None:
+            self._seen_slices = found
+        return found
+
+    def _unseen(self, what: str, error: Exception) -> str:
+        # The border of the tick: what can't be told of nodes holds nodes, and no workload.
+        self._metrics.source_errors.labels("kubernetes").inc()
+        log.exception("%s not looked at", what)
+        return f"they could not be looked at: {type(error).__name__}: {error}"
 
     async def _measure(self, now_s: float, specs: tuple[WorkloadSpec, ...]) -> Measured:
         if not specs:

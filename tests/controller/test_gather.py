@@ -9,6 +9,8 @@ import pytest
 from autoscaler.controller.gather import Gatherer
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Measured, Samples
+from autoscaler.core.nodes.observed import PoolInput
+from autoscaler.core.slices.observed import SlicesInput
 from autoscaler.core.types import (
     HistoryPoint,
     PodGpus,
@@ -113,6 +115,46 @@ async def test_what_prometheus_does_not_tell_is_a_line_of_the_log(
     with caplog.at_level("WARNING", logger="autoscaler.controller"):
         await gathered(Scraped("triton", error=error, errors=ids))
     assert [vars(line)["error"] for line in caplog.records] == told
+
+
+async def test_nodes_that_can_not_be_told_are_held_as_they_were_and_stop_no_workload() -> None:
+    faults: list[Exception] = []
+
+    def pools() -> tuple[PoolInput, ...]:
+        if faults:
+            raise faults[0]
+        return (PoolInput(pool="a100", other_units=3),)
+
+    def slices() -> SlicesInput:
+        if faults:
+            raise faults[0]
+        return SlicesInput(fronts=())
+
+    metrics = Metrics()
+    gatherer = Gatherer(
+        cluster=FakeCluster(),
+        measures=Scraped("triton"),
+        profiles=FakeProfiles(),
+        clock=SteppedClock(),
+        metrics=metrics,
+        collect_timeout_s=5.0,
+        frozen=lambda: None,
+        backfill=False,
+        pools=pools,
+        slices=slices,
+    )
+    await gatherer.gather()
+    faults.append(KeyError("zone"))
+    given = await gatherer.gather()
+    why = "they could not be looked at: KeyError: 'zone'"
+    assert [item.spec.id.name for item in given.workloads] == ["bert"]
+    assert given.pools == (PoolInput(pool="a100", other_units=3, stale=why),)
+    assert given.slices == SlicesInput(fronts=(), stale=why)
+    labels = {"source": "kubernetes"}
+    assert metrics.registry.get_sample_value("forescale_source_errors_total", labels) == 2.0
+    faults.clear()
+    given = await gatherer.gather()
+    assert [pool.stale for pool in given.pools] == [None]
 
 
 async def gathered(measures: Scraped) -> TickInput:
