@@ -108,6 +108,11 @@ class KubernetesCollector:
         return (*self._targets, self._replica_sets, self._pods, self._holders, self._services)
 
     @property
+    def pods(self) -> Mirror[PodView]:
+        """Watched here, and open to others' views: pods are most of what a cluster has."""
+        return self._pods
+
+    @property
     def synced(self) -> bool:
         """Everything has been listed once."""
         return all(mirror.synced for mirror in self.mirrors)

@@ -1,7 +1,7 @@
-"""Keeps a projection of one kind of object up to date: list, watch, resume, list anew where history is gone.
+"""Keeps projections of one kind of object up to date: list, watch, resume, list anew where history is gone.
 
 Needs `list` and `watch`. Objects that project to nothing are not kept, so that memory follows what is managed and not
-what the cluster holds.
+what the cluster holds. Whoever else reads the same kind of object keeps a view of its own, fed by the same watch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
@@ -17,6 +17,7 @@ from autoscaler.errors import SourceError, SourceMissing, SourceUnavailable
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
+W = TypeVar("W")
 
 # A kind of object that the cluster does not know may be installed later.
 LOOK_AGAIN_S = 300.0
@@ -30,8 +31,60 @@ SHORT_S = 1.0
 RESUMES = 5
 
 
+class View(Generic[V]):
+    """What one reader keeps of a mirror's objects, by uid."""
+
+    def __init__(
+        self, mirror: Mirror[Any], project: Callable[[Object, V | None], V | None]
+    ) -> None:
+        self._mirror = mirror
+        self._project = project
+        self._objects: dict[str, V] = {}
+        self.synced = False
+        """It was filled once: before, an absence says nothing."""
+
+    @property
+    def path(self) -> str:
+        """The resource's."""
+        return self._mirror.path
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not up to date now; None: it is."""
+        return self._mirror.error
+
+    @property
+    def objects(self) -> Mapping[str, V]:
+        """The newest known state."""
+        return self._objects
+
+    def put(self, item: Object, fresh: dict[str, V] | None = None) -> None:
+        """Takes one object in, or into `fresh`. One that can't be understood is as if it were not there, and never
+        stops the others."""
+        objects, uid = self._objects if fresh is None else fresh, _uid(item)
+        try:
+            value = self._project(item, self._objects.get(uid))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning(
+                "%s: an object that can't be read (%s: %s)", self.path, type(error).__name__, error
+            )
+            value = None
+        if value is None:
+            objects.pop(uid, None)
+        else:
+            objects[uid] = value
+
+    def drop(self, item: Object) -> None:
+        """It was deleted."""
+        self._objects.pop(_uid(item), None)
+
+    def take(self, fresh: dict[str, V]) -> None:
+        """All that there is."""
+        self._objects, self.synced = fresh, True
+
+
 class Mirror(Generic[V]):
-    """The projected objects of one resource, by uid."""
+    """The objects of one resource, as a view of it keeps them, and as further ones do."""
 
     def __init__(
         self,
@@ -47,14 +100,12 @@ class Mirror(Generic[V]):
         """`optional`: the cluster need not know this kind of object; there are none then, until it is installed."""
         self._client = client
         self.path = path
-        self._project = project
+        self._own: View[V] = View(self, project)
+        self._views: list[View[Any]] = [self._own]
         self._clock = clock
         self._list_accept = list_accept
         self._watch_accept = watch_accept
         self._optional = optional
-        self._objects: dict[str, V] = {}
-        self.synced = False
-        """It was listed once: before, an absence says nothing."""
         self.known = True
         """The cluster knows this kind of object, as of the last list."""
         self.error: str | None = None
@@ -63,7 +114,18 @@ class Mirror(Generic[V]):
     @property
     def objects(self) -> Mapping[str, V]:
         """The newest known state."""
-        return self._objects
+        return self._own.objects
+
+    @property
+    def synced(self) -> bool:
+        """It was listed once: before, an absence says nothing."""
+        return self._own.synced
+
+    def view(self, project: Callable[[Object, W | None], W | None]) -> View[W]:
+        """Another reader's, filled with the next list."""
+        made: View[W] = View(self, project)
+        self._views.append(made)
+        return made
 
     async def run(self) -> None:
         """For ever."""
@@ -101,20 +163,22 @@ class Mirror(Generic[V]):
 
         None: the cluster does not know this kind of object, and need not.
         """
-        fresh: dict[str, V] = {}
+        views = tuple(self._views)
+        fresh: list[dict[str, Any]] = [{} for _ in views]
         version: str | None = ""
         try:
             async for page in self._client.pages(self.path, accept=self._list_accept):
                 items, version = page
                 for item in items:
-                    self._put(fresh, item)
+                    for view, objects in zip(views, fresh, strict=True):
+                        view.put(item, objects)
         except SourceMissing:
             if not self._optional:
                 raise
             version = None
-        self._objects = fresh
+        for view, objects in zip(views, fresh, strict=True):
+            view.take(objects)
         self.known = version is not None
-        self.synced = True
         self.error = None
         return version
 
@@ -151,25 +215,11 @@ class Mirror(Generic[V]):
             failures += 1
 
     def _apply(self, kind: str, item: Object) -> None:
-        if kind == "DELETED":
-            self._objects.pop(_uid(item), None)
-        elif kind != "BOOKMARK":
-            self._put(self._objects, item)
-
-    def _put(self, objects: dict[str, V], item: Object) -> None:
-        """An object that can't be understood is as if it were not there, and never stops the others."""
-        uid = _uid(item)
-        try:
-            value = self._project(item, self._objects.get(uid))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.warning(
-                "%s: an object that can't be read (%s: %s)", self.path, type(error).__name__, error
-            )
-            value = None
-        if value is None:
-            objects.pop(uid, None)
-        else:
-            objects[uid] = value
+        for view in self._views:
+            if kind == "DELETED":
+                view.drop(item)
+            elif kind != "BOOKMARK":
+                view.put(item)
 
 
 def _pause_s(failures: int, error: SourceError) -> float:

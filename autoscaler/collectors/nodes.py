@@ -17,7 +17,7 @@ from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import Clock
 from autoscaler.collectors import cluster_autoscaler, node_views
 from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus, GroupStatus
-from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.mirror import Mirror, View
 from autoscaler.collectors.node_views import (
     ClaimView,
     GpuPodView,
@@ -59,9 +59,10 @@ class NodeCollector:
         namespace: str,
         digest: Callable[[str], str],
         managed: Callable[[], Collection[str]],
+        pods: Mirror[Any],
     ) -> None:
         """`namespace` is the headroom's; `digest` gives a placeholder's form by pool; `managed` gives the uids of
-        what owns the pods of workloads that forescale scales."""
+        what owns the pods of workloads that forescale scales; `pods` is watched by whoever it belongs to."""
         self._client, self._clock = client, clock
         self._pools, self._digest, self._managed = pools, digest, managed
         self._status: AutoscalerStatus | None = None
@@ -77,9 +78,7 @@ class NodeCollector:
         self._claims: Mirror[ClaimView] = Mirror(
             client, "/apis/karpenter.sh/v1/nodeclaims", node_views.claim, clock, optional=True
         )
-        self._pods: Mirror[GpuPodView] = Mirror(
-            client, "/api/v1/pods", lambda raw, _: node_views.gpu_pod(raw, resources), clock
-        )
+        self._pods: View[GpuPodView] = pods.view(lambda raw, _: node_views.gpu_pod(raw, resources))
         self._refusals: Mirror[RefusalView] = Mirror(
             client,
             f"/api/v1/events?fieldSelector=reason%3D{node_views.INSUFFICIENT}",
@@ -106,8 +105,8 @@ class NodeCollector:
 
     @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
-        """Everything that is watched."""
-        return (self._nodes, self._claims, self._pods, self._refusals, *self._objects.values())
+        """Everything that is watched here."""
+        return (self._nodes, self._claims, self._refusals, *self._objects.values())
 
     async def run(self) -> None:
         """Watches for ever."""
@@ -117,7 +116,7 @@ class NodeCollector:
             group.create_task(self._follow_status())
 
     async def read_once(self) -> None:
-        """Lists everything once. What can't be read says so in `observe`."""
+        """Lists everything once but pods. What can't be read says so in `observe`."""
         for mirror in self.mirrors:
             await mirror.try_relist()
         await self._read_status()
@@ -281,11 +280,11 @@ class NodeCollector:
         return tuple(found)
 
     def _stale(self, pool: PoolSettings, now_s: float) -> str | None:
-        for mirror in (self._nodes, self._claims, self._pods):
-            if mirror.error is not None:
-                return f"{mirror.path}: {mirror.error}"
-            if not mirror.synced:
-                return f"{mirror.path}: not listed yet"
+        for source in (self._nodes, self._claims, self._pods):
+            if source.error is not None:
+                return f"{source.path}: {source.error}"
+            if not source.synced:
+                return f"{source.path}: not listed yet"
         for own in self._objects.values():
             # Else it would pass for a back-end that is missing. One that can't be listed is missing indeed.
             if not own.synced and own.error is None:

@@ -14,7 +14,7 @@ from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
 from autoscaler.collectors import slice_views
-from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.mirror import Mirror, View
 from autoscaler.collectors.node_views import carries
 from autoscaler.collectors.slice_views import PlacedHolder, ServiceView, SliceNodeView
 from autoscaler.core.nodes.placement import ZONE_LABEL
@@ -45,9 +45,11 @@ class SliceCollector:
         *,
         pools: Mapping[str, SlicePoolSettings],
         groups: Callable[[], Groups],
+        pods: Mirror[Any],
         labels: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens."""
+        """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens; `pods` is watched by
+        whoever it belongs to."""
         self._prometheus, self._clock = prometheus, clock
         self._pools, self._groups, self._labels = pools, groups, labels
         self._devices: Mapping[str, int] = {}
@@ -57,17 +59,15 @@ class SliceCollector:
         self._nodes: Mirror[SliceNodeView] = Mirror(
             client, "/api/v1/nodes", lambda raw, _: slice_views.node(raw), clock
         )
-        self._pods: Mirror[PlacedHolder] = Mirror(
-            client, "/api/v1/pods", lambda raw, _: slice_views.placed(raw), clock
-        )
+        self._pods: View[PlacedHolder] = pods.view(lambda raw, _: slice_views.placed(raw))
         self._services: Mirror[ServiceView] = Mirror(
             client, "/api/v1/services", lambda raw, _: slice_views.service(raw), clock
         )
 
     @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
-        """Everything that is watched."""
-        return (self._nodes, self._pods, self._services)
+        """Everything that is watched here."""
+        return (self._nodes, self._services)
 
     async def run(self) -> None:
         """Watches for ever."""
@@ -77,7 +77,7 @@ class SliceCollector:
             group.create_task(self._follow_exporters())
 
     async def read_once(self) -> None:
-        """Reads everything once. What can't be read says so in `observe`."""
+        """Reads everything once but pods. What can't be read says so in `observe`."""
         for mirror in self.mirrors:
             await mirror.try_relist()
         await self._ask_exporters()
@@ -133,11 +133,11 @@ class SliceCollector:
         return found
 
     def _stale(self) -> str | None:
-        for mirror in (self._nodes, self._pods):
-            if mirror.error is not None:
-                return f"{mirror.path}: {mirror.error}"
-            if not mirror.synced:
-                return f"{mirror.path}: not listed yet"
+        for source in (self._nodes, self._pods):
+            if source.error is not None:
+                return f"{source.path}: {source.error}"
+            if not source.synced:
+                return f"{source.path}: not listed yet"
         return None
 
     def _fronts(self) -> tuple[Front, ...] | None:

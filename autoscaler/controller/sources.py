@@ -142,6 +142,7 @@ def node_parts(
         namespace=headroom.namespace,
         digest=actuator.digest,
         managed=workloads.owner_uids,
+        pods=workloads.pods,
     )
     return NodeParts(collector=collector, actuator=actuator)
 
@@ -173,6 +174,7 @@ def slice_collector(
         clock,
         pools=pools,
         groups=workloads.groups,
+        pods=workloads.pods,
         labels=workloads.asked_labels,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.collectors.mirror import Mirror
+from autoscaler.collectors.mirror import Mirror, View
 from autoscaler.errors import SourceExpired, SourceMissing, SourceUnavailable
 from tests.fakes.clock import FakeClock
 
@@ -185,6 +185,46 @@ async def test_an_object_that_can_not_be_read_stops_no_other() -> None:
     )
     mirror = await mirrored(api)
     assert dict(mirror.objects) == {"a": 1, "b": 2}
+
+
+async def test_readers_of_one_kind_share_its_watch() -> None:
+    api = FakeApi(
+        [[item("a", "1", 1), item("b", "2", 2)]],
+        [[("ADDED", item("c", "11", 3)), ("DELETED", item("a", "12", 1))]],
+    )
+    mirror: Mirror[int] = Mirror(
+        api,  # type: ignore[arg-type]
+        "/things",
+        lambda raw, _: raw["value"],
+        api.clock,
+    )
+    odd = mirror.view(lambda raw, before: raw["value"] * 10 if raw["value"] % 2 else None)
+    broken: View[int] = mirror.view(lambda raw, _: raw["nothing"])
+    assert (mirror.synced, odd.synced) == (False, False)
+    task = asyncio.create_task(mirror.run())
+    await asyncio.gather(task, return_exceptions=True)
+    assert api.asked == ["list", "watch 10", "watch 12"]
+    assert [dict(view.objects) for view in (mirror, odd, broken)] == [
+        {"b": 2, "c": 3},
+        {"c": 30},
+        {},
+    ]
+    assert (odd.synced, odd.path, odd.error) == (True, "/things", mirror.error)
+
+
+async def test_a_view_that_comes_late_is_not_taken_for_empty() -> None:
+    api = FakeApi([[item("a", "1", 1)], [item("a", "1", 1)]], [])
+    mirror: Mirror[int] = Mirror(
+        api,  # type: ignore[arg-type]
+        "/things",
+        lambda raw, _: raw["value"],
+        api.clock,
+    )
+    await mirror.relist()
+    late = mirror.view(lambda raw, _: raw["value"])
+    assert (mirror.synced, late.synced) == (True, False)
+    await mirror.relist()
+    assert (late.synced, dict(late.objects)) == (True, {"a": 1})
 
 
 async def test_what_projects_to_nothing_is_dropped() -> None:

@@ -20,6 +20,7 @@ from autoscaler.core.nodes.placement import Placement, Requirement, SpreadRule, 
 from autoscaler.core.nodes.settings import PoolSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_api import ClusterApi
+from tests.fakes.pods import WithPods, all_pods
 
 GPU = "nvidia.com/gpu"
 POOL = PoolSettings(labels={"karpenter.sh/nodepool": "h100"}, max_headroom=8)
@@ -84,14 +85,17 @@ def pod(name: str, node: str, gpus: int, owner: str, **labels: str) -> dict[str,
 
 
 @asynccontextmanager
-async def looking(api: ClusterApi, pool: PoolSettings = POOL) -> AsyncIterator[NodeCollector]:
+async def looking(
+    api: ClusterApi, pool: PoolSettings = POOL, *, clock: FakeClock | None = None
+) -> AsyncIterator[WithPods[tuple[PoolInput, ...]]]:
     api.plurals |= {"nodes", "events", "deployments"}
     async with api.serving():
         client = KubernetesClient(ApiClient(Configuration(host=api.url)), timeout_s=5.0)
-        clock = FakeClock(now_s=T0 + 300.0)
+        clock = clock or FakeClock(now_s=T0 + 300.0)
         actuator = HeadroomActuator(
             client, pools={"h100": pool}, namespace=OWN, image="pause", priority_class="low"
         )
+        pods = all_pods(client, clock)
         collector = NodeCollector(
             client,
             clock,
@@ -99,9 +103,10 @@ async def looking(api: ClusterApi, pool: PoolSettings = POOL) -> AsyncIterator[N
             namespace=OWN,
             digest=actuator.digest,
             managed=lambda: {"ours"},
+            pods=pods,
         )
         try:
-            yield collector
+            yield WithPods(collector, pods)
         finally:
             await client.close()
 
@@ -173,11 +178,12 @@ async def test_a_node_of_no_use_is_starting_for_an_hour() -> None:
     api = ClusterApi()
     api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
     api.put("/api/v1/nodes/n1", node(ready=False))
-    async with looking(api) as collector:
+    clock = FakeClock(now_s=T0 + 300.0)
+    async with looking(api, clock=clock) as collector:
         await collector.read_once()
         (status,) = collector.observe()[0].nodes
         assert (status.requested_s, status.broken) == (T0 + 10.0, False)
-        await collector._clock.sleep(3600.0)
+        await clock.sleep(3600.0)
         (status,) = collector.observe()[0].nodes
         assert (status.requested_s, status.broken) == (None, True)
         # Somebody mends it: that took an hour, the node did not.
@@ -429,7 +435,8 @@ def test_an_object_that_asks_for_nothing_says_why(kind: str, status: str, told: 
 async def test_headroom_that_is_not_listed_yet_is_no_missing_back_end() -> None:
     """At a start it comes a moment after the nodes: NodeBackendMissing was told each time."""
     async with looking(ClusterApi()) as collector:
-        for mirror in collector.mirrors[:4]:
+        assert isinstance(collector.collector, NodeCollector)
+        for mirror in (collector.pods, *collector.collector.mirrors[:3]):
             await mirror.try_relist()
         stale = collector.observe()[0].stale
         assert stale is not None

@@ -27,6 +27,7 @@ from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import SourceUnavailable
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster_api import ClusterApi
+from tests.fakes.pods import WithPods, all_pods
 
 POOL = SlicePoolSettings(labels={"pool": "mig"}, gpu="A100-80GB", configs={"ones": "7x1g.10gb"})
 MIG_1G = "nvidia.com/mig-1g.10gb"
@@ -96,22 +97,24 @@ async def watching(
     *,
     clock: FakeClock | None = None,
     labels: frozenset[str] = frozenset(),
-) -> AsyncIterator[tuple[SliceCollector, FakeClock]]:
+) -> AsyncIterator[tuple[WithPods[SlicesInput], FakeClock]]:
     clock = clock or FakeClock()
     async with api.serving():
         client = KubernetesClient(
             ApiClient(configuration=Configuration(host=api.url)), timeout_s=5.0
         )
+        pods = all_pods(client, clock)
         collector = SliceCollector(
             client,
             prometheus,  # type: ignore[arg-type]
             clock,
             pools={"mig": POOL},
             groups=lambda: GROUPS,
+            pods=pods,
             labels=lambda: labels,
         )
         try:
-            yield collector, clock
+            yield WithPods(collector, pods), clock
         finally:
             await client.close()
 
