@@ -18,8 +18,8 @@ from autoscaler.core.types import Finding, Survive, WorkloadId
 from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.slices.test_cells import CONFIG, START_S, asks, workload
-from tests.core.slices.test_groups import AUTO, Group, ones, whole
 from tests.core.slices.test_spread import ALONE, NODES
+from tests.core.slices.variants import AUTO, Group, ones, whole
 from tests.core.story import spec
 
 ONE_EACH = Loss(survive=Survive.NODE, skew=1)
