@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from dataclasses import fields
 from urllib.parse import urlsplit
 
+from autoscaler.config.bounds import (
+    between,
+    label_name,
+    not_negative,
+    object_name,
+    positive,
+    share,
+    whole,
+)
 from autoscaler.config.pool_rules import grown_by_nobody, told_apart
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.geometry import parse_geometry, realise
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
-from autoscaler.core.settings import EngineConfig, ScalingRules
+from autoscaler.core.settings import EngineConfig, FleetBrakes, ScalingRules
 from autoscaler.core.slices.settings import (
     SlicePoolSettings,
     SliceSettings,
@@ -21,8 +30,6 @@ from autoscaler.core.slices.settings import (
 )
 from autoscaler.errors import IllegalLayout, Problem, UnknownGpu, UnknownProfile
 
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-_LABEL = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_]*$")
 _NOT_EMPTY = {
     "prometheus": ("bearer_token_file", "ca_file"),
     "kubernetes": ("kubeconfig", "context"),
@@ -44,27 +51,27 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     yield from _engine(settings.engine)
     yield from _prometheus(settings)
     yield from _leader(settings.leader, settings.kubernetes.request_timeout_s)
-    yield from _positive("kubernetes.request_timeout_s", settings.kubernetes.request_timeout_s)
-    yield from _whole(
+    yield from positive("kubernetes.request_timeout_s", settings.kubernetes.request_timeout_s)
+    yield from whole(
         "kubernetes.max_concurrent_writes", settings.kubernetes.max_concurrent_writes, 1
     )
-    yield from _positive("journal.max_file_mib", settings.journal.max_file_mib)
-    yield from _whole("journal.keep", settings.journal.keep, 1)
+    yield from positive("journal.max_file_mib", settings.journal.max_file_mib)
+    yield from whole("journal.keep", settings.journal.keep, 1)
     # 0 lets the system choose a free port.
-    yield from _between("server.port", settings.server.port, 0, 65535)
-    yield from _whole("forecast.own_models", settings.forecast.own_models, 0)
-    yield from _whole("forecast.quick_models", settings.forecast.quick_models, 0)
+    yield from between("server.port", settings.server.port, 0, 65535)
+    yield from whole("forecast.own_models", settings.forecast.own_models, 0)
+    yield from whole("forecast.quick_models", settings.forecast.quick_models, 0)
     for name in ("refit_s", "fleet_refit_s", "lasts_s"):
-        yield from _positive(f"forecast.{name}", getattr(settings.forecast, name))
-    yield from _positive("checkpoint.interval_s", settings.checkpoint.interval_s)
-    yield from _name("checkpoint.config_map", settings.checkpoint.config_map)
+        yield from positive(f"forecast.{name}", getattr(settings.forecast, name))
+    yield from positive("checkpoint.interval_s", settings.checkpoint.interval_s)
+    yield from object_name("checkpoint.config_map", settings.checkpoint.config_map)
     for name, policy in settings.namespaces.items():
         if name != "*":
-            yield from _name(f"namespaces.{name}", name)
+            yield from object_name(f"namespaces.{name}", name)
         if policy.max_replicas is not None:
-            yield from _whole(f"namespaces.{name}.max_replicas", policy.max_replicas, 1)
+            yield from whole(f"namespaces.{name}.max_replicas", policy.max_replicas, 1)
     for name, queries in settings.queries.items():
-        yield from _positive(f"queries.{name}.seconds_per_unit", queries.seconds_per_unit)
+        yield from positive(f"queries.{name}.seconds_per_unit", queries.seconds_per_unit)
         if queries.success is None and queries.inferences is None:
             yield Problem(
                 f"queries.{name}",
@@ -77,8 +84,8 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "headroom.image", repr(settings.headroom.image), "must not be empty: leave it out"
         )
-    yield from _name("headroom.namespace", settings.headroom.namespace)
-    yield from _name("headroom.priority_class", settings.headroom.priority_class)
+    yield from object_name("headroom.namespace", settings.headroom.namespace)
+    yield from object_name("headroom.priority_class", settings.headroom.priority_class)
     if settings.freeze is not None and not says_why(settings.freeze):
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
 
@@ -96,21 +103,21 @@ def _texts(settings: Settings) -> Iterator[Problem]:
             if value is not None and not value.strip():
                 yield Problem(f"{section}.{name}", repr(value), "must not be empty: leave it out")
     if settings.leader.namespace is not None:
-        yield from _name("leader.namespace", settings.leader.namespace)
+        yield from object_name("leader.namespace", settings.leader.namespace)
     for section in ("queries", "gateways"):
         for own, given in getattr(settings, section).items():
             for item in fields(given):
                 value = getattr(given, item.name)
                 where = f"{section}.{own}.{item.name}"
                 if item.name.endswith("_label") and value is not None:
-                    yield from _label(where, value)
+                    yield from label_name(where, value)
                 elif section == "queries" and isinstance(value, str) and not value.strip():
                     yield Problem(where, repr(value), "must be PromQL, or be left out")
 
 
 def _gateways(settings: Settings) -> Iterator[Problem]:
     for name, queries in settings.gateways.items():
-        yield from _positive(f"gateways.{name}.seconds_per_le", queries.seconds_per_le)
+        yield from positive(f"gateways.{name}.seconds_per_le", queries.seconds_per_le)
         if not re.fullmatch(r"[a-zA-Z_:][\w:]*_bucket", queries.metric):
             yield Problem(
                 f"gateways.{name}.metric",
@@ -127,65 +134,69 @@ def _gateways(settings: Settings) -> Iterator[Problem]:
 
 
 def _engine(engine: EngineConfig) -> Iterator[Problem]:
-    yield from _between("engine.tick_s", engine.tick_s, 1.0, 300.0)
-    yield from _positive("engine.startup_time_s", engine.startup_time_s)
-    yield from _whole("engine.max_replicas", engine.max_replicas, 1)
-    yield from _share("engine.scaling_budget_ratio", engine.scaling_budget_ratio)
-    yield from _share("engine.scaling_budget_minutes_ratio", engine.scaling_budget_minutes_ratio)
+    yield from between("engine.tick_s", engine.tick_s, 1.0, 300.0)
+    yield from positive("engine.startup_time_s", engine.startup_time_s)
+    yield from whole("engine.max_replicas", engine.max_replicas, 1)
+    yield from share("engine.scaling_budget_ratio", engine.scaling_budget_ratio)
+    yield from share("engine.scaling_budget_minutes_ratio", engine.scaling_budget_minutes_ratio)
     if engine.miss_price is not None:
-        yield from _positive("engine.miss_price", engine.miss_price)
+        yield from positive("engine.miss_price", engine.miss_price)
     if engine.replica_rps is not None:
-        yield from _positive("engine.replica_rps", engine.replica_rps)
+        yield from positive("engine.replica_rps", engine.replica_rps)
     if engine.panic_threshold_ratio <= 1.0:
         yield Problem(
             "engine.panic_threshold_ratio",
             str(engine.panic_threshold_ratio),
             "must be more than 1: replicas that carry the load are no panic",
         )
-    yield from _positive("engine.panic_window_s", engine.panic_window_s)
-    yield from _positive("engine.history_days", engine.history_days)
-    yield from _not_negative("engine.external_floor_s", engine.external_floor_s)
+    yield from positive("engine.panic_window_s", engine.panic_window_s)
+    yield from positive("engine.history_days", engine.history_days)
+    yield from not_negative("engine.external_floor_s", engine.external_floor_s)
     yield from _rules("engine.behavior.scale_up", engine.behavior.scale_up)
     yield from _rules("engine.behavior.scale_down", engine.behavior.scale_down)
-    signals, brakes = engine.signals, engine.brakes
+    signals = engine.signals
     for key in ("stale_after_s", "rate_window_s", "panic_window_s"):
-        yield from _positive(f"engine.signals.{key}", getattr(signals, key))
-    yield from _share("engine.signals.min_coverage_ratio", signals.min_coverage_ratio)
+        yield from positive(f"engine.signals.{key}", getattr(signals, key))
+    yield from share("engine.signals.min_coverage_ratio", signals.min_coverage_ratio)
     if signals.stale_after_s < engine.tick_s:
         yield Problem(
             "engine.signals.stale_after_s",
             str(signals.stale_after_s),
             f"must be at least engine.tick_s, {engine.tick_s:g}: else every sample is stale",
         )
-    yield from _not_negative("engine.signals.warmup_s", signals.warmup_s)
+    yield from not_negative("engine.signals.warmup_s", signals.warmup_s)
     if signals.straggler_ratio != 0.0 and not signals.straggler_ratio >= LEAST_STRAGGLER_RATIO:
         yield Problem(
             "engine.signals.straggler_ratio",
             str(signals.straggler_ratio),
             f"must be {LEAST_STRAGGLER_RATIO:g} or more, or 0 to look for none",
         )
-    yield from _positive("engine.brakes.window_s", brakes.window_s)
-    for key in ("min_allowance_gpus", "min_up_allowance_gpus"):
-        yield from _not_negative(f"engine.brakes.{key}", getattr(brakes, key))
-    # One workload that loses its demand is no common drop.
-    yield from _whole("engine.brakes.correlated_workloads", brakes.correlated_workloads, 2)
-    yield from _positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
+    yield from _brakes(engine.brakes)
     yield from _nodes(engine.nodes)
     yield from slice_problems(engine.slices)
     yield from grown_by_nobody(engine)
-    yield from _share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
-    yield from _share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
-    yield from _share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
-    yield from _positive("engine.brakes.max_up_ratio", brakes.max_up_ratio)
+
+
+def _brakes(brakes: FleetBrakes) -> Iterator[Problem]:
+    yield from positive("engine.brakes.window_s", brakes.window_s)
+    for key in ("min_allowance_gpus", "min_up_allowance_gpus"):
+        yield from not_negative(f"engine.brakes.{key}", getattr(brakes, key))
+    # One workload that loses its demand is no common drop.
+    yield from whole("engine.brakes.correlated_workloads", brakes.correlated_workloads, 2)
+    yield from positive("engine.brakes.correlated_window_s", brakes.correlated_window_s)
+    yield from share("engine.brakes.max_down_ratio", brakes.max_down_ratio)
+    yield from share("engine.brakes.correlated_share_ratio", brakes.correlated_share_ratio)
+    yield from share("engine.brakes.correlated_drop_ratio", brakes.correlated_drop_ratio)
+    yield from positive("engine.brakes.max_up_ratio", brakes.max_up_ratio)
 
 
 def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
     where = "engine.nodes"
     if nodes.patience_s is not None:
-        yield from _between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
+        yield from between(f"{where}.patience_s", nodes.patience_s, 0.0, _LONGEST_WINDOW_S)
     if nodes.stuck_patience_s is not None:
-        yield from _between(f"{where}.stuck_patience_s", nodes.stuck_patience_s, 30.0, 86400.0)
-    yield from _positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
+        yield from between(f"{where}.stuck_patience_s", nodes.stuck_patience_s, 30.0, 86400.0)
+    yield from positive(f"{where}.stock_out_backoff_s", nodes.stock_out_backoff_s)
     if nodes.stock_out_max_backoff_s < nodes.stock_out_backoff_s:
         yield Problem(
             f"{where}.stock_out_max_backoff_s",
@@ -193,7 +204,7 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
             f"must be at least stock_out_backoff_s, {nodes.stock_out_backoff_s:g}",
         )
     if nodes.foreign_allowance is not None:
-        yield from _whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
+        yield from whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
     for name, pool in nodes.pools.items():
         yield from _pool(f"{where}.pools.{name}", name, pool)
     yield from told_apart(where, {name: (p.resource, p.labels) for name, p in nodes.pools.items()})
@@ -202,12 +213,12 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
 def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
     """What can't work about slice pools: first of all, configs that do not fit onto their GPU."""
     where = "engine.slices"
-    yield from _between(f"{where}.patience_s", slices.patience_s, 0.0, 86400.0)
-    yield from _between(f"{where}.settle_s", slices.settle_s, 20.0, 250.0)
-    yield from _between(f"{where}.watchdog_s", slices.watchdog_s, 60.0, 7200.0)
-    yield from _positive(f"{where}.backoff_s", slices.backoff_s)
-    yield from _between(f"{where}.template_patience_s", slices.template_patience_s, 60.0, 604800.0)
-    yield from _between(f"{where}.template_watchdog_s", slices.template_watchdog_s, 60.0, 86400.0)
+    yield from between(f"{where}.patience_s", slices.patience_s, 0.0, 86400.0)
+    yield from between(f"{where}.settle_s", slices.settle_s, 20.0, 250.0)
+    yield from between(f"{where}.watchdog_s", slices.watchdog_s, 60.0, 7200.0)
+    yield from positive(f"{where}.backoff_s", slices.backoff_s)
+    yield from between(f"{where}.template_patience_s", slices.template_patience_s, 60.0, 604800.0)
+    yield from between(f"{where}.template_watchdog_s", slices.template_watchdog_s, 60.0, 86400.0)
     if slices.templates is not TemplatesMode.OFF and slices.mode is SlicesMode.OFF:
         yield Problem(
             f"{where}.templates",
@@ -226,12 +237,12 @@ def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
 
 
 def _slice_pool(where: str, name: str, pool: SlicePoolSettings) -> Iterator[Problem]:
-    yield from _name(where, name)
+    yield from object_name(where, name)
     if not pool.labels:
         yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
-    yield from _whole(f"{where}.gpus_per_node", pool.gpus_per_node, 1)
+    yield from whole(f"{where}.gpus_per_node", pool.gpus_per_node, 1)
     if pool.price_per_hour is not None:
-        yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
+        yield from positive(f"{where}.price_per_hour", pool.price_per_hour)
     if not pool.configs:
         yield Problem(f"{where}.configs", "empty", "must name configs of the MIG manager")
     try:
@@ -251,7 +262,7 @@ def _slice_pool(where: str, name: str, pool: SlicePoolSettings) -> Iterator[Prob
 
 
 def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
-    yield from _name(where, name)
+    yield from object_name(where, name)
     if len(name) > LONGEST_POOL_NAME:
         yield Problem(where, f"{len(name)} letters", f"must have at most {LONGEST_POOL_NAME}")
     if not pool.labels:
@@ -262,9 +273,9 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
             repr(pool.resource),
             "must be an extended resource such as nvidia.com/gpu or nvidia.com/mig-1g.10gb",
         )
-    yield from _whole(f"{where}.max_headroom", pool.max_headroom, 0)
-    yield from _whole(f"{where}.units_per_node", pool.units_per_node, 1)
-    yield from _whole(f"{where}.unit", pool.unit, 1)
+    yield from whole(f"{where}.max_headroom", pool.max_headroom, 0)
+    yield from whole(f"{where}.units_per_node", pool.units_per_node, 1)
+    yield from whole(f"{where}.unit", pool.unit, 1)
     if 1 <= pool.units_per_node < pool.unit:
         yield Problem(
             f"{where}.unit",
@@ -279,7 +290,7 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
         )
     yield from _groups(where, pool)
     if pool.max_nodes is not None:
-        yield from _whole(f"{where}.max_nodes", pool.max_nodes, 1)
+        yield from whole(f"{where}.max_nodes", pool.max_nodes, 1)
     if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.groups):
         yield Problem(
             f"{where}.fixed",
@@ -287,8 +298,8 @@ def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
             "max_headroom must be 0 and the others left out: no node autoscaler grows it",
         )
     if pool.price_per_hour is not None:
-        yield from _positive(f"{where}.price_per_hour", pool.price_per_hour)
-    yield from _positive(f"{where}.lead_time_s", pool.lead_time_s)
+        yield from positive(f"{where}.price_per_hour", pool.price_per_hour)
+    yield from positive(f"{where}.lead_time_s", pool.lead_time_s)
 
 
 def _groups(where: str, pool: PoolSettings) -> Iterator[Problem]:
@@ -310,11 +321,11 @@ def _groups(where: str, pool: PoolSettings) -> Iterator[Problem]:
 def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:
     window_s = rules.stabilization_window_s
     if window_s is not None:
-        yield from _between(f"{where}.stabilization_window_s", window_s, 0.0, _LONGEST_WINDOW_S)
-    yield from _between(f"{where}.tolerance_ratio", rules.tolerance_ratio, 0.0, 1.0)
+        yield from between(f"{where}.stabilization_window_s", window_s, 0.0, _LONGEST_WINDOW_S)
+    yield from between(f"{where}.tolerance_ratio", rules.tolerance_ratio, 0.0, 1.0)
     for index, policy in enumerate(rules.policies):
-        yield from _positive(f"{where}.policies.{index}.value", policy.value)
-        yield from _between(f"{where}.policies.{index}.period_s", policy.period_s, 1.0, 1800.0)
+        yield from positive(f"{where}.policies.{index}.value", policy.value)
+        yield from between(f"{where}.policies.{index}.period_s", policy.period_s, 1.0, 1800.0)
 
 
 def _prometheus(settings: Settings) -> Iterator[Problem]:
@@ -335,9 +346,9 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
             "holds a password",
             "put credentials into prometheus.bearer_token_file",
         )
-    yield from _positive("prometheus.timeout_s", prometheus.timeout_s)
-    yield from _whole("prometheus.max_concurrent_queries", prometheus.max_concurrent_queries, 1)
-    yield from _not_negative("prometheus.backfill_s", prometheus.backfill_s)
+    yield from positive("prometheus.timeout_s", prometheus.timeout_s)
+    yield from whole("prometheus.max_concurrent_queries", prometheus.max_concurrent_queries, 1)
+    yield from not_negative("prometheus.backfill_s", prometheus.backfill_s)
     collect_s = prometheus.collect_timeout_s
     if collect_s is not None and not 0.0 < collect_s < settings.engine.tick_s:
         yield Problem(
@@ -349,7 +360,7 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
 
 
 def _leader(leader: LeaderSettings, request_timeout_s: float) -> Iterator[Problem]:
-    yield from _name("leader.lease_name", leader.lease_name)
+    yield from object_name("leader.lease_name", leader.lease_name)
     if leader.duration_s < 1.0 or leader.duration_s != int(leader.duration_s):
         yield Problem(
             "leader.duration_s", f"{leader.duration_s:g}", "must be whole seconds, at least 1"
@@ -367,40 +378,4 @@ def _leader(leader: LeaderSettings, request_timeout_s: float) -> Iterator[Proble
             f"{request_timeout_s:g}",
             "must be at most leader.duration_s - leader.renew_deadline_s, "
             f"{leader.duration_s - leader.renew_deadline_s:g}: a write must not outlive the lease",
-        )
-
-
-def _positive(where: str, value: float) -> Iterator[Problem]:
-    if value <= 0.0:
-        yield Problem(where, f"{value:g}", "must be more than 0")
-
-
-def _not_negative(where: str, value: float) -> Iterator[Problem]:
-    if value < 0.0:
-        yield Problem(where, f"{value:g}", "must not be negative")
-
-
-def _whole(where: str, value: int, lowest: int) -> Iterator[Problem]:
-    if value < lowest:
-        yield Problem(where, str(value), f"must be at least {lowest}")
-
-
-def _share(where: str, value: float) -> Iterator[Problem]:
-    yield from _between(where, value, 0.0, 1.0)
-
-
-def _between(where: str, value: float, low: float, high: float) -> Iterator[Problem]:
-    if not low <= value <= high:
-        yield Problem(where, f"{value:g}", f"must be between {low:g} and {high:g}")
-
-
-def _label(where: str, value: str) -> Iterator[Problem]:
-    if not _LABEL.match(value):
-        yield Problem(where, repr(value), "must be the name of a label: letters, digits and '_'")
-
-
-def _name(where: str, value: str) -> Iterator[Problem]:
-    if len(value) > 253 or not _DNS_LABEL.match(value):
-        yield Problem(
-            where, repr(value), "must be a Kubernetes name: lower case letters, digits, '-'"
         )

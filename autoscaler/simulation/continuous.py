@@ -25,10 +25,9 @@ from autoscaler.simulation.places import Places
 from autoscaler.simulation.serving import (
     SUMMARY_QUANTILES,
     SUMMARY_WINDOW_S,
-    checked_arrivals,
     compiled_module,
-    read_only,
 )
+from autoscaler.simulation.serving_input import checked_arrivals, read_only
 from autoscaler.simulation.serving_model import Scrape, require, require_time
 
 SIGNALS = ("latency", "ttft", "tpot")

@@ -17,12 +17,18 @@ import importlib
 import math
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoscaler.simulation.places import Places
+from autoscaler.simulation.serving_input import (
+    checked_arrivals,
+    checked_connections,
+    checked_items,
+    or_never,
+    read_only,
+)
 from autoscaler.simulation.serving_model import (
     BatchStatistics,
     Routing,
@@ -108,8 +114,8 @@ class ServingPool:
         self.model = model
         self.arrivals_s = checked_arrivals(arrivals_s)
         count = self.arrivals_s.size
-        items = _checked_items(request_items, count, model.max_batch_size)
-        pins = _checked_connections(connection_of, count)
+        items = checked_items(request_items, count, model.max_batch_size)
+        pins = checked_connections(connection_of, count)
         self._kernel = compiled_module("serving_kernel")
         self._setup = Setup(
             max_batch=model.max_batch_size,
@@ -120,8 +126,8 @@ class ServingPool:
             gamma_shape=model.service_cv**-2.0 if model.service_cv > 0.0 else 0.0,
             max_queue=_UNBOUNDED if model.max_queue_size is None else model.max_queue_size,
             routing=tuple(Routing).index(routing),
-            hold_timeout_s=_or_never("hold_timeout_s", hold_timeout_s),
-            connection_life_s=_or_never("connection_life_s", connection_life_s),
+            hold_timeout_s=or_never("hold_timeout_s", hold_timeout_s),
+            connection_life_s=or_never("connection_life_s", connection_life_s),
             has_connections=pins is not None,
             has_items=items is not None,
             seed=np.uint64(seed),
@@ -365,59 +371,5 @@ def _ranked(
     return result
 
 
-def _or_never(where: str, duration_s: float | None) -> float:
-    """A duration, or infinity for None."""
-    if duration_s is None:
-        return math.inf
-    require(duration_s > 0.0, where, duration_s, "more than 0, or None")
-    return float(duration_s)
-
-
 def _microseconds(duration_s: float) -> int:
     return round(float(duration_s) * 1e6)
-
-
-def read_only(values: NDArray[Any]) -> NDArray[Any]:
-    """A view that can't be written."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
-def checked_arrivals(arrivals_s: ArrayLike) -> NDArray[np.float64]:
-    """The arrivals as an array of our own; a caller's later change must not reach a run."""
-    arrivals = np.array(arrivals_s, dtype=np.float64)
-    require(arrivals.ndim == 1, "arrivals_s", f"{arrivals.ndim} dimensions", "one")
-    require(arrivals.size < 2**31, "arrivals_s", f"{arrivals.size} requests", "fewer than 2**31")
-    if arrivals.size:
-        require(bool(np.isfinite(arrivals).all()), "arrivals_s", "NaN or infinity", "finite times")
-        require(arrivals[0] >= 0.0, "arrivals_s", f"first at {arrivals[0]} s", "0 s or later")
-        require(
-            bool((np.diff(arrivals) >= 0.0).all()), "arrivals_s", "a step back", "ascending times"
-        )
-    return arrivals
-
-
-def _checked_items(
-    request_items: ArrayLike | None, requests: int, max_batch_size: int
-) -> NDArray[np.uint8] | None:
-    if request_items is None:
-        return None
-    items = np.asarray(request_items)
-    require(items.shape == (requests,), "request_items", f"shape {items.shape}", f"({requests},)")
-    fits = items.size == 0 or bool(items.min() >= 1 and items.max() <= max_batch_size)
-    require(fits, "request_items", "a request that fits no batch", f"1 to {max_batch_size} items")
-    return items.astype(np.uint8)
-
-
-def _checked_connections(
-    connection_of: ArrayLike | None, requests: int
-) -> NDArray[np.int32] | None:
-    if connection_of is None:
-        return None
-    pins = np.asarray(connection_of)
-    require(pins.shape == (requests,), "connection_of", f"shape {pins.shape}", f"({requests},)")
-    if pins.size:
-        require(pins.min() >= 0, "connection_of", pins.min(), "0 or more")
-        require(pins.max() < 2**20, "connection_of", pins.max(), "fewer than 2**20 connections")
-    return pins.astype(np.int32)

@@ -50,6 +50,7 @@ _REQUESTS = tuple(
         "scenario_file",
         "scraped",
         "serving",
+        "serving_input",
         "serving_kernel",
         "serving_model",
         "serving_recent",
