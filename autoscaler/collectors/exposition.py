@@ -16,6 +16,8 @@ from autoscaler.core.types import ModelCounters, PodGpus, PodSample
 
 PodKey = tuple[str, str]
 ModelKey = tuple[str, str, str]
+Parts = Mapping[ModelKey, frozenset[tuple[str, ...]]]
+"""Of sums that have or had more than one, which parts they are made of."""
 Curve = tuple[tuple[float, float], ...]
 
 # Series of one counter that differ in these are parts of a whole and add up: Triton's reasons and versions, vLLM's
@@ -37,6 +39,25 @@ class Table:
 
     values: dict[ModelKey, float | None] = field(default_factory=dict)
     doubled: set[PodKey] = field(default_factory=set)
+    parts: dict[ModelKey, dict[tuple[str, ...], float | None]] = field(default_factory=dict)
+
+    def compared(self, before: Parts) -> Parts:
+        """What its sums are made of. One that is made of others than in the answer before is unknown once.
+
+        An answer may lack some of a pod's series, as Thanos' does while a store of it is down. Their sum falls then,
+        which is taken for a restart, and comes back by all that was ever counted, which would be taken for demand.
+        """
+        alike: dict[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]] = {}
+        now: dict[ModelKey, frozenset[tuple[str, ...]]] = {}
+        for key, found in self.parts.items():
+            known = before.get(key)
+            if len(found) == 1 and known is None:
+                continue
+            made_of = frozenset(found)
+            now[key] = alike.setdefault(made_of, made_of)
+            if known is not None and known != made_of:
+                self.values[key] = None
+        return now
 
 
 class PodLabels:
@@ -94,6 +115,7 @@ def counter_table(
         numbers = [value for value in found.values() if value is not None]
         whole = (max(numbers) if highest else sum(numbers)) if numbers else None
         table.values[key] = whole if len(numbers) == len(found) else None
+    table.parts = parts
     return table
 
 

@@ -14,7 +14,15 @@ from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
 from autoscaler.collectors import exposition, gateways, scrapes
-from autoscaler.collectors.exposition import BUCKETS, COUNTERS, SHARES, TIMES, PodKey, Table
+from autoscaler.collectors.exposition import (
+    BUCKETS,
+    COUNTERS,
+    SHARES,
+    TIMES,
+    Parts,
+    PodKey,
+    Table,
+)
 from autoscaler.collectors.presets import (
     BUILT_IN,
     GPU_BUSY,
@@ -83,6 +91,8 @@ class PrometheusCollector:
         self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
         self._found_gateways: tuple[str, ...] = ()
         self._looked_at_s = float("-inf")
+        self._parts: dict[tuple[str, str], Parts] = {}
+        """By engine and signal, of the last answer."""
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -115,7 +125,7 @@ class PrometheusCollector:
                 answered = answered or not failed
                 # Seconds for 20,000 pods, in which the lease has to be renewed.
                 part, twice = await asyncio.to_thread(
-                    _samples, engine, answers, preset, exposition.busy_ratios(busy)
+                    _samples, engine, answers, preset, exposition.busy_ratios(busy), self._parts
                 )
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
@@ -268,7 +278,9 @@ def _samples(
     series: Mapping[str, tuple[Series, ...]],
     preset: Preset,
     busy: Mapping[PodKey, float],
+    known: dict[tuple[str, str], Parts],
 ) -> tuple[dict[PodKey, PodSample], set[PodKey]]:
+    """`known` is what the sums of the last answer were made of, and is brought up to date."""
     unit = preset.queries.seconds_per_unit
     tables: dict[str, Table] = {
         name: exposition.counter_table(
@@ -280,6 +292,8 @@ def _samples(
         for name in COUNTERS
         if name in series
     }
+    for name, table in tables.items():
+        known[engine, name] = table.compared(known.get((engine, name), {}))
     found = exposition.samples(
         tables,
         exposition.curve_table(

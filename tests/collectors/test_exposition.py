@@ -49,6 +49,34 @@ def test_reasons_and_versions_add_up() -> None:
     assert table.doubled == set()
 
 
+def test_a_sum_that_lacks_a_part_or_has_it_back_is_unknown_once() -> None:
+    """1,000,000 of version 1 and 10 of 2: without the first it fell to 10, and came back as a million requests."""
+    one, two = {**POD, "version": "1"}, {**POD, "version": "2"}
+    other = {**POD, "pod": "b"}
+    answers = [
+        [series(1e6, **one), series(10.0, **two), series(7.0, **other)],
+        [series(1e6, **one), series(12.0, **two), series(8.0, **other)],
+        [series(14.0, **two), series(9.0, **other)],
+        [series(16.0, **two), series(9.0, **other)],
+        [series(1e6, **one), series(18.0, **two)],
+        [series(1e6, **one), series(20.0, **two), series(9.0, **other)],
+    ]
+    told = []
+    before: exposition.Parts = {}
+    for answer in answers:
+        table = exposition.counter_table(answer, TRITON)
+        before = table.compared(before)
+        told.append((table.values[("team", "a", "m")], table.values.get(("team", "b", "m"))))
+    assert told == [
+        (1000010.0, 7.0),
+        (1000012.0, 8.0),
+        (None, 9.0),
+        (16.0, 9.0),
+        (None, None),
+        (1000020.0, 9.0),
+    ]
+
+
 def test_two_scrapes_of_one_pod_are_not_added_up() -> None:
     table = exposition.counter_table(
         [series(100.0, **POD, job="x"), series(104.0, **POD, job="y")], TRITON
