@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -43,6 +44,9 @@ PAGE = 500
 # bookmarks that stop coming.
 WATCH_S = 300
 WATCH_SILENCE_S = 120.0
+# A peer that is gone without a word, as after the loss of its node, is noticed by the kernel: after 15 s of silence it
+# asks, every 5 s, three times.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 # A token's file that is read while it is exchanged is empty, and a plugin that gives tokens may fail.
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, loader.ConfigException)
 
@@ -167,6 +171,7 @@ class KubernetesClient:
                     raise _source_error(
                         answer.status, answer.headers, f"{where}: status {answer.status}"
                     )
+                keep_alive(answer)
                 # The connection stands: whoever waits for news need not wait for the next event to know it.
                 yield "BOOKMARK", {"metadata": {"resourceVersion": version}}
                 buffer = b""
@@ -221,6 +226,20 @@ class KubernetesClient:
             headers=headers,
             timeout=timeout,
         )
+
+
+def keep_alive(answer: aiohttp.ClientResponse) -> None:
+    """Has the kernel look whether the other end of a connection on which nothing is sent is still there."""
+    transport = answer.connection.transport if answer.connection is not None else None
+    end = transport.get_extra_info("socket") if transport is not None else None
+    if end is None:
+        return
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Not every system has each of them.
+        option = getattr(socket, name, None)
+        if option is not None:
+            end.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _require_file(kubeconfig: str | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,28 @@ async def test_without_a_kubeconfig_it_says_where_it_looked(
     monkeypatch.setenv("HOME", "/nowhere")
     with pytest.raises(SourceInvalid, match=said):
         await KubernetesClient.connect(kubeconfig=None, context=None, timeout_s=1.0)
+
+
+async def test_a_watch_whose_other_end_is_gone_without_a_word_is_noticed_by_the_kernel() -> None:
+    ended = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+        out.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await ended.wait()
+        out.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    kubernetes = ApiClient(Configuration(host=f"http://127.0.0.1:{port}"))
+    told = KubernetesClient(kubernetes, timeout_s=2.0).watch("/api/v1/pods", "5")
+    assert (await anext(told))[0] == "BOOKMARK"
+    (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
+    end = connection.transport.get_extra_info("socket")
+    assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+    ended.set()
+    await told.aclose()  # type: ignore[attr-defined]
+    await kubernetes.close()
+    server.close()
+    await server.wait_closed()
