@@ -56,6 +56,32 @@ class Metrics:
         registry = self.registry
         self.build = Gauge("forescale_build_info", "Version", ["version"], registry=registry)
         self.build.labels(__version__).set(1)
+        self._ticks(registry)
+        self.source_errors = Counter(
+            "forescale_source_errors_total",
+            "Times that a source gave nothing, or not all",
+            ["source"],
+            registry=registry,
+        )
+        self._writes(registry)
+        self.decisions = Counter(
+            "forescale_engine_decisions_total", "Decisions by reason", ["reason"], registry=registry
+        )
+        self.events_sent = Counter(
+            "forescale_events_sent_total", "Kubernetes Events written", registry=registry
+        )
+        self.events_dropped = Counter(
+            "forescale_events_dropped_total", "Events that could not be written", registry=registry
+        )
+        self._records(registry)
+        self._forecasts(registry)
+        self._leader(registry)
+        for source in SOURCES:
+            self.source_errors.labels(source)
+        for reason in Reason:
+            self.decisions.labels(reason.value)
+
+    def _ticks(self, registry: CollectorRegistry) -> None:
         self.ticks = Counter(
             "forescale_tick_runs_total", "Ticks that were begun", registry=registry
         )
@@ -90,12 +116,10 @@ class Metrics:
             "From one tick to the next, as set",
             registry=registry,
         )
-        self.source_errors = Counter(
-            "forescale_source_errors_total",
-            "Times that a source gave nothing, or not all",
-            ["source"],
-            registry=registry,
-        )
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+
+    def _writes(self, registry: CollectorRegistry) -> None:
         self.actions = Counter(
             "forescale_actuation_actions_total",
             "Actions by what became of them",
@@ -114,28 +138,10 @@ class Metrics:
             registry=registry,
             buckets=CALL_BUCKETS,
         )
-        self.decisions = Counter(
-            "forescale_engine_decisions_total", "Decisions by reason", ["reason"], registry=registry
-        )
-        self.events_sent = Counter(
-            "forescale_events_sent_total", "Kubernetes Events written", registry=registry
-        )
-        self.events_dropped = Counter(
-            "forescale_events_dropped_total", "Events that could not be written", registry=registry
-        )
-        self._records(registry)
-        self._forecasts(registry)
-        self._leader(registry)
-        for stage in STAGES:
-            self.stage_seconds.labels(stage)
-        for source in SOURCES:
-            self.source_errors.labels(source)
         for outcome in Outcome:
             self.actions.labels(outcome.value)
             for to in WRITTEN:
                 self.writes.labels(to, outcome.value)
-        for reason in Reason:
-            self.decisions.labels(reason.value)
 
     def _forecasts(self, registry: CollectorRegistry) -> None:
         self.forecast_workloads = Gauge(

@@ -20,6 +20,8 @@ from autoscaler.actuators.victims import SteeringActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
+from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.slices import SliceCollector
 from autoscaler.collectors.triton import TritonCollector
 from autoscaler.config import Settings
 from autoscaler.controller import sources
@@ -40,7 +42,7 @@ from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.mig import MigWriter
 from autoscaler.controller.notes import Announcer
 from autoscaler.controller.ports import CheckpointStore
-from autoscaler.controller.process import Process
+from autoscaler.controller.process import Job, Process
 from autoscaler.controller.server import Health, Server, build_app
 from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.controller.slo_metrics import SloSeries
@@ -121,29 +123,137 @@ def build(
     engine = DecisionEngine(settings.engine)
     leadership = _leadership(settings, clock, client, identity, metrics)
     metrics.watch_leading(leadership.is_leading)
-    collector = sources.collector(settings, client, clock)
-    nodes = sources.node_parts(settings, client, clock, collector)
-    slices = sources.slice_collector(settings, client, prometheus, clock, collector)
-    planner = (
-        SlicePlanner(ProcessWorker(follow), lambda: loop.last, clock, settings.engine)
-        if slices and sources.packing_on(settings)
-        else None
-    )
-    triton = TritonCollector(collector.endpoints, clock, sick=lambda: _sick(loop.last))
-    cluster = sources.ClusterView(collector)
-    announcer = Announcer(
-        sink=sources.KubeEvents(
-            EventWriter(client, collector.uid, instance=leadership.identity), clock
-        ),
-        leadership=leadership,
-        metrics=metrics,
-        clock=clock,
-    )
+    sight = _sight(settings, client, prometheus, clock, lambda: loop.last)
+    forecasts = _forecasts(settings, engine, clock, metrics)
     accounts = Accounts(stale_after_s=settings.engine.signals.stale_after_s)
     metrics.registry.register(SloSeries(accounts))
-    archive = Archive(
+    told = EventWriter(client, sight.workloads.uid, instance=leadership.identity)
+    announcer = Announcer(
+        sink=sources.KubeEvents(told, clock), leadership=leadership, metrics=metrics, clock=clock
+    )
+    archive = _archive(settings, clock, client, engine, leadership, metrics, accounts)
+    parts = _parts(
+        settings,
+        client,
+        sight,
+        clock,
         engine=engine,
-        journal=_journal(settings, identity),
+        gatherer=_gatherer(settings, prometheus, sight, forecasts, clock, metrics, frozen),
+        archive=archive,
+        announcer=announcer,
+        leadership=leadership,
+        metrics=metrics,
+    )
+    loop = ControlLoop(parts, tick_s=settings.engine.tick_s)
+    process = Process(
+        loop=loop,
+        leadership=leadership,
+        archive=archive,
+        announcer=announcer,
+        cluster=sight.cluster,
+        jobs=sight.jobs() | ({"forecasts": forecasts.run} if forecasts else {}),
+        clock=clock,
+        tick_s=settings.engine.tick_s,
+    )
+    app = build_app(
+        metrics=metrics,
+        leadership=leadership,
+        health=Health(stuck=process.stuck, not_ready=process.not_ready, last=lambda: loop.last),
+        compliance=accounts.compliance,
+    )
+    return Built(process=process, server=Server(app, settings.server))
+
+
+def _forecasts(
+    settings: Settings, engine: DecisionEngine, clock: Clock, metrics: Metrics
+) -> ForecastService | None:
+    """None: there is to be no forecast."""
+    if not settings.forecast.enabled:
+        return None
+    return ForecastService(ProcessWorker(prepare, settings.forecast), engine, clock, metrics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sight:
+    """What looks at the cluster, each beside the loop."""
+
+    workloads: KubernetesCollector
+    cluster: sources.ClusterView
+    triton: TritonCollector
+    nodes: sources.NodeParts | None
+    slices: SliceCollector | None
+    planner: SlicePlanner | None
+
+    def jobs(self) -> dict[str, Job]:
+        """By name, what each does for as long as the process lives."""
+        found: dict[str, Job] = {"kubernetes": self.workloads.run, "triton": self.triton.run}
+        if self.nodes is not None:
+            found["nodes"] = self.nodes.collector.run
+        if self.slices is not None:
+            found["slices"] = self.slices.run
+        if self.planner is not None:
+            found["packing"] = self.planner.run
+        return found
+
+
+def _sight(
+    settings: Settings,
+    client: KubernetesClient,
+    prometheus: PrometheusClient,
+    clock: Clock,
+    last: Callable[[], TickRecord | None],
+) -> _Sight:
+    workloads = sources.collector(settings, client, clock)
+    slices = sources.slice_collector(settings, client, prometheus, clock, workloads)
+    return _Sight(
+        workloads=workloads,
+        cluster=sources.ClusterView(workloads),
+        triton=TritonCollector(workloads.endpoints, clock, sick=lambda: _sick(last())),
+        nodes=sources.node_parts(settings, client, clock, workloads),
+        slices=slices,
+        planner=SlicePlanner(ProcessWorker(follow), last, clock, settings.engine)
+        if slices and sources.packing_on(settings)
+        else None,
+    )
+
+
+def _gatherer(
+    settings: Settings,
+    prometheus: PrometheusClient,
+    sight: _Sight,
+    forecasts: ForecastService | None,
+    clock: Clock,
+    metrics: Metrics,
+    frozen: Callable[[], str | None],
+) -> Gatherer:
+    return Gatherer(
+        cluster=sight.cluster,
+        measures=sources.measures(settings, prometheus),
+        profiles=sight.triton,
+        clock=clock,
+        metrics=metrics,
+        collect_timeout_s=sources.collect_timeout_s(settings),
+        frozen=frozen,
+        backfill=settings.prometheus.backfill_s > 0.0,
+        forecasts=forecasts.take if forecasts else tuple,
+        pools=sight.nodes.collector.observe if sight.nodes else tuple,
+        slices=sight.slices.observe if sight.slices else lambda: None,
+        slice_plan=sight.planner.take if sight.planner else lambda: None,
+    )
+
+
+def _archive(
+    settings: Settings,
+    clock: Clock,
+    client: KubernetesClient,
+    engine: DecisionEngine,
+    leadership: Leadership,
+    metrics: Metrics,
+    accounts: Accounts,
+) -> Archive:
+    return Archive(
+        engine=engine,
+        journal=_journal(settings, leadership.identity),
         store=store_of(settings, client),
         interval_s=settings.checkpoint.interval_s,
         leadership=leadership,
@@ -158,72 +268,46 @@ def build(
             offload=asyncio.to_thread,
         ),
     )
-    forecasts = (
-        ForecastService(ProcessWorker(prepare, settings.forecast), engine, clock, metrics)
-        if settings.forecast.enabled
-        else None
-    )
+
+
+def _parts(
+    settings: Settings,
+    client: KubernetesClient,
+    sight: _Sight,
+    clock: Clock,
+    *,
+    engine: DecisionEngine,
+    gatherer: Gatherer,
+    archive: Archive,
+    announcer: Announcer,
+    leadership: Leadership,
+    metrics: Metrics,
+) -> Parts:
+    """With all that writes."""
     fence = Fence(leadership=leadership, clock=clock, call_s=settings.kubernetes.request_timeout_s)
-    parts = Parts(
+    scales = KServeActuator(client, ScaleActuator(client), sight.workloads.write_of)
+    return Parts(
         engine=engine,
-        gatherer=Gatherer(
-            cluster=cluster,
-            measures=sources.measures(settings, prometheus),
-            profiles=triton,
-            clock=clock,
-            metrics=metrics,
-            collect_timeout_s=sources.collect_timeout_s(settings),
-            frozen=frozen,
-            backfill=settings.prometheus.backfill_s > 0.0,
-            forecasts=forecasts.take if forecasts else tuple,
-            pools=nodes.collector.observe if nodes else tuple,
-            slices=slices.observe if slices else lambda: None,
-            slice_plan=planner.take if planner else lambda: None,
-        ),
+        gatherer=gatherer,
+        archive=archive,
+        announcer=announcer,
         dispatcher=Dispatcher(
-            actuator=SteeringActuator(
-                client, KServeActuator(client, ScaleActuator(client), collector.write_of)
-            ),
+            actuator=SteeringActuator(client, scales),
             fence=fence,
             metrics=metrics,
             max_concurrent=settings.kubernetes.max_concurrent_writes,
         ),
-        archive=archive,
-        announcer=announcer,
         leadership=leadership,
         metrics=metrics,
         clock=clock,
         offload=asyncio.to_thread,
-        headroom=HeadroomWriter(nodes.actuator, fence) if nodes else None,
+        headroom=HeadroomWriter(sight.nodes.actuator, fence) if sight.nodes else None,
         headroom_namespace=settings.headroom.namespace,
-        mig=MigWriter(MigActuator(client), fence) if slices else None,
+        mig=MigWriter(MigActuator(client), fence) if sight.slices else None,
         templates=TemplateWriter(TemplateActuator(client), fence)
         if settings.engine.slices.templates is TemplatesMode.AUTO
         else None,
     )
-    loop = ControlLoop(parts, tick_s=settings.engine.tick_s)
-    process = Process(
-        loop=loop,
-        leadership=leadership,
-        archive=archive,
-        announcer=announcer,
-        cluster=cluster,
-        jobs={
-            "kubernetes": collector.run,
-            "triton": triton.run,
-            **({"forecasts": forecasts.run} if forecasts else {}),
-            **({"nodes": nodes.collector.run} if nodes else {}),
-            **({"slices": slices.run} if slices else {}),
-            **({"packing": planner.run} if planner else {}),
-        },
-        clock=clock,
-        tick_s=settings.engine.tick_s,
-    )
-    health = Health(stuck=process.stuck, not_ready=process.not_ready, last=lambda: loop.last)
-    app = build_app(
-        metrics=metrics, leadership=leadership, health=health, compliance=accounts.compliance
-    )
-    return Built(process=process, server=Server(app, settings.server))
 
 
 def _sick(record: TickRecord | None) -> frozenset[tuple[WorkloadId, str]]:
