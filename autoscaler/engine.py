@@ -100,9 +100,12 @@ class DecisionEngine:
         self._needs, self._told = {}, []
         losses = survival.losses(tick_input)
         grouped = members.grouped(tick_input)
+        stepped_back = last_s is not None and now_s < last_s
+        if stepped_back:
+            self._memory.set_back(now_s)
         tick = _Tick(
             given=tick_input,
-            stepped_back=last_s is not None and now_s < last_s,
+            stepped_back=stepped_back,
             # A group survives a loss together.
             losses={key: loss for key, loss in losses.items() if key not in grouped},
             reach=unresponsive.reach(tick_input),

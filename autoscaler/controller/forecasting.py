@@ -49,6 +49,8 @@ class ForecastService:
         self._clock, self._metrics = clock, metrics
         self._told = Told()
         self._ready: tuple[DemandForecast, ...] = ()
+        self._begun_s = float("-inf")
+        """When the last minute was begun, by the wall clock."""
 
     def take(self) -> tuple[DemandForecast, ...]:
         """Forecasts that are new since the last call. No I/O, no waiting."""
@@ -73,6 +75,11 @@ class ForecastService:
         if not self._engine.workloads:
             return
         begun_s = self._clock.now_s()
+        if begun_s < self._begun_s:
+            # A clock that was ahead: the worker knows minutes that have not come.
+            self._worker.close()
+            self._told.forget()
+        self._begun_s = begun_s
         try:
             await self._advance(begun_s)
             if await self._fit(begun_s):

@@ -225,14 +225,16 @@ class Backfill:
         self._asked: set[WorkloadId] = set()
         self._ready: dict[WorkloadId, tuple[HistoryPoint, ...]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._not_before_s = float("-inf")
+        self._not_before_s = self._last_s = float("-inf")
 
     def take(
         self, now_s: float, specs: tuple[WorkloadSpec, ...]
     ) -> dict[WorkloadId, tuple[HistoryPoint, ...]]:
         """What has arrived since the last call; asks for what is still missing."""
         present = {spec.id for spec in specs}
-        self._asked &= present
+        # After a clock that was ahead, what it wrote over is asked for again.
+        self._asked = set() if now_s < self._last_s else self._asked & present
+        self._last_s = now_s
         ready, self._ready = self._ready, {}
         missing = tuple(spec for spec in specs if spec.id not in self._asked)[:BACKFILL_BATCH]
         idle = self._task is None or self._task.done()

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from autoscaler.core import (
     behave,
+    demand,
     external,
     gates,
     learn,
@@ -131,6 +132,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         recommended=(),
         events=(),
         panic_until_s=None,
+        growth=demand.set_back(state.growth, now_s),
         rehearsal=None if state.rehearsal is None else rebased(state.rehearsal, now_s),
         relief=None,
         useless_until_s=None,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from autoscaler.core.computed import computed
@@ -90,6 +91,15 @@ def add_minute(
             rises = _count(rises, level_rps, highest, judged)
             until_s = origin_s
     return Growth(rises=rises, judged=judged, minutes=minutes, judged_until_s=until_s)
+
+
+def set_back(growth: Growth, now_s: float) -> Growth:
+    """After a clock that was ahead: without minutes that have not come, and with none after now judged."""
+    return replace(
+        growth,
+        minutes=tuple(minute for minute in growth.minutes if minute[0] <= now_s),
+        judged_until_s=min(growth.judged_until_s, now_s),
+    )
 
 
 def taught(growth: Growth, points: Sequence[HistoryPoint], *, lead_s: float) -> Growth:

@@ -42,6 +42,16 @@ class DemandHistory:
             # Last: who reads meanwhile must not take what stood there a ring ago for the newest.
             self._start_s = minute_s
 
+    def set_back(self, now_s: float) -> None:
+        """After a clock that was ahead: what has not come yet is not known, and the next minute is the newest."""
+        if self._start_s is None or self._start_s <= now_s:
+            return
+        size, now = len(self._values), int(now_s // MINUTE_S)
+        newest = int(self._start_s // MINUTE_S)
+        for ahead in range(max(now, newest - size) + 1, newest + 1):
+            self._values[ahead % size] = float("nan")
+        self._start_s = now * MINUTE_S
+
     def series(self) -> tuple[float, array[float]]:
         """(the first minute's start, one value a minute in inferences a second), oldest first, NaN for unknown."""
         size = len(self._values)
@@ -89,6 +99,11 @@ class Histories:
             history = self._kept[workload] = DemandHistory(self._days)
         history.put(minute_s, rps)
         self._usual_rps[workload] = history.mean_rps(DAY_MINUTES)
+
+    def set_back(self, now_s: float) -> None:
+        """After a clock that was ahead."""
+        for history in self._kept.values():
+            history.set_back(now_s)
 
     def begin(self, workload: WorkloadId, points: Iterable[HistoryPoint]) -> None:
         """The past as it was told, in place of what was known. A rate below 0 is none."""

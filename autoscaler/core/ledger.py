@@ -238,6 +238,8 @@ def _filled(
     # What a tick at a full minute sees has happened in the minute before.
     middle_s = now_s - min(seconds, LONGEST_TICK_S) / 2.0
     minute_s = middle_s - middle_s % MINUTE_S
+    if minute_s < ledger.minute_s:
+        ledger = _set_back(ledger, minute_s)
     if ledger.minute_s and minute_s > ledger.minute_s:
         ledger = _closed(ledger, objective)
     if not ledger.minute_s or minute_s > ledger.minute_s:
@@ -251,6 +253,27 @@ def _filled(
         filling=ledger.filling.plus(tally),
         known_s=ledger.known_s + seconds,
         source=tally.source or ledger.source,
+    )
+
+
+def _set_back(ledger: Ledger, minute_s: float) -> Ledger:
+    """After a clock that was ahead: what is of a time to come was seen just now, and the time in between never was."""
+
+    def past(span: Span) -> Span:
+        ahead = [step for step in span.steps if step.start_s > minute_s]
+        if not ahead:
+            return span
+        span = replace(span, steps=span.steps[: -len(ahead)])
+        for step in ahead:
+            span = span.add(replace(step, start_s=minute_s, unknown_s=0.0))
+        return span
+
+    return replace(
+        ledger,
+        hour=past(ledger.hour),
+        day=past(ledger.day),
+        window=past(ledger.window),
+        minute_s=minute_s,
     )
 
 

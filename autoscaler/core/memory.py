@@ -88,6 +88,10 @@ class Memory:
         """None: less than an hour of the last day is known."""
         return self._histories.usual_rps(workload)
 
+    def set_back(self, now_s: float) -> None:
+        """After a clock that was ahead. What single states hold is put right as they are decided on."""
+        self._histories.set_back(now_s)
+
     def backfilled(self, state: WorkloadState, points: Sequence[HistoryPoint]) -> WorkloadState:
         """After its past was told."""
         if not points:

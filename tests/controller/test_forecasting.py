@@ -160,6 +160,19 @@ async def test_a_worker_that_hangs_is_ended_and_a_new_one_told_everything() -> N
     assert worker.told[-1][BERT].values.tolist() == [1.0, 2.0, 3.0]
 
 
+async def test_after_a_clock_that_was_ahead_a_new_worker_is_told_everything() -> None:
+    forecasts, engine, worker, _ = service([1.0, 2.0, 3.0])
+    worker.clock.wall_s += 86400.0
+    engine.first_s += 86400.0
+    await forecasts.minute()
+    worker.clock.wall_s -= 86400.0
+    engine.first_s -= 86400.0
+    await forecasts.minute()
+    assert worker.closed
+    told = worker.told[-1][BERT]
+    assert (told.first_s, told.values.tolist()) == (START_S, [1.0, 2.0, 3.0])
+
+
 async def test_fits_go_on_until_none_is_due_and_failures_are_counted() -> None:
     forecasts, _, worker, metrics = service([1.0])
     worker.fits = 3

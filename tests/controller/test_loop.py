@@ -163,6 +163,15 @@ async def test_history_is_asked_for_once_and_handed_over_once() -> None:
         assert c.measures.history_asked == [("bert",), ("llama",)]
 
 
+async def test_history_is_asked_for_again_after_a_clock_that_was_ahead() -> None:
+    """Minutes that had not come were written over it."""
+    async with running(FakeController()) as c:
+        await c.clock.advance(30)
+        c.clock.wall_s -= 3600.0
+        await c.clock.advance(30)
+        assert c.measures.history_asked == [("bert",)] * 2
+
+
 @pytest.mark.parametrize("error", [SourceUnavailable("503"), KeyError("values")])
 async def test_history_that_fails_is_asked_for_again_minutes_later(error: Exception) -> None:
     c = FakeController()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.demand import Growth, add_minute, highest_rps
+from autoscaler.core.demand import Growth, add_minute, highest_rps, set_back
 
 DAY = 1440
 LEVELS = (0.5, 0.9, 0.99)
@@ -111,6 +111,26 @@ def test_a_stray_request_before_a_burst_makes_it_no_larger(level_rps: float) -> 
     growth = learned(day(lambda minute: 20.0 * (minute // 10 % 2)), lead_s=600.0)
     assert covers(growth, 0.0) == pytest.approx(20.0, rel=0.05)
     assert covers(growth, level_rps) < 21.5
+
+
+def test_after_a_clock_that_was_ahead_minutes_teach_again() -> None:
+    """A month ahead it was taken for judged until then, and nothing was learned for a month, restarts included."""
+    month = 30 * 1440
+
+    def seen(growth: Growth, minutes: range) -> Growth:
+        for minute in minutes:
+            at_s = 60.0 * minute
+            growth = add_minute(
+                growth, minute_s=at_s, mean_rps=10.0, highest_rps=10.0, lead_s=120.0
+            )
+        return growth
+
+    growth = seen(Growth(), range(60))
+    assert growth.judged == 57
+    growth = set_back(seen(growth, range(month, month + 10)), 3600.0)
+    assert growth.judged == 65
+    # Until an origin comes that is later than the moment at which it was set back.
+    assert seen(growth, range(60, 90)).judged == 65 + 27
 
 
 def test_a_gap_teaches_nothing() -> None:

@@ -32,3 +32,27 @@ def test_mean_of_the_newest_minutes(
         history.put(60.0 * minute, float(minute))
     told = history.mean_rps(minutes)
     assert told == (None if mean_rps is None else pytest.approx(mean_rps, abs=0.05))
+
+
+@pytest.mark.parametrize(
+    ("ahead", "written", "known"),
+    [
+        pytest.param((), range(60), 60, id="it-was-not"),
+        pytest.param(range(60, 70), range(60), 60, id="ten-minutes"),
+        pytest.param(range(2000, 2010), range(0), 0, id="longer-than-the-ring"),
+    ],
+)
+def test_after_a_clock_that_was_ahead_minutes_are_written_again(
+    ahead: Sequence[int], written: Sequence[int], known: int
+) -> None:
+    """A day's ring; an hour, then minutes that had not come, then the minutes from there on."""
+    history = DemandHistory(1.0)
+    for minute in (*range(60), *ahead):
+        history.put(60.0 * minute, 1.0)
+    history.set_back(3599.0)
+    first_s, values = history.series()
+    assert first_s + 60.0 * len(values) == 3600.0
+    assert [value for value in values if value == value] == [1.0] * known
+    history.put(3600.0, 2.0)
+    first_s, values = history.series()
+    assert (first_s + 60.0 * len(values), values[-1]) == (3660.0, 2.0)

@@ -231,6 +231,21 @@ def test_a_clock_that_steps_back_adds_nothing() -> None:
     assert service.window("1h").requests == before
 
 
+@pytest.mark.parametrize("ahead_s", [3600.0, 30 * 86400.0])
+def test_after_a_clock_that_was_ahead_minutes_are_judged_as_before(ahead_s: float) -> None:
+    """Nothing was ever later than the minute that was being filled: accounting stood still for as long."""
+    service = Service(slo("95% < 200ms"))
+    service.run(7200.0)
+    service.now_s += ahead_s
+    service.run(60.0)
+    service.now_s -= ahead_s
+    service.run(3600.0, slow=0.5)
+    hour = service.window("1h")
+    assert hour.known_ratio == pytest.approx(1.0, abs=0.02)
+    assert hour.compliance is not None
+    assert hour.compliance.estimate == pytest.approx(0.5, abs=0.02)
+
+
 def test_objectives_that_stay_keep_their_ledger_when_the_slo_is_edited() -> None:
     service = Service(slo("99% < 200ms over 7d"))
     service.run(10 * 60, slow=0.1)
