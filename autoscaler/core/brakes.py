@@ -87,7 +87,11 @@ def apply(
     """Grants what is wished by priority, then by name, while the window's allowance lasts."""
     remembered = tuple(m for m in state.moves if now_s - GROWTH_WINDOW_S < m.at_s <= now_s)
     moves = tuple(m for m in remembered if now_s - settings.window_s < m.at_s)
-    hold_until_s = now_s + settings.correlated_window_s if drop else state.hold_down_until_s
+    longest_s = now_s + settings.correlated_window_s
+    hold_until_s = longest_s if drop else state.hold_down_until_s
+    if hold_until_s is not None:
+        # One that would last longer is of a clock that was ahead.
+        hold_until_s = min(hold_until_s, longest_s)
     held = hold_until_s is not None and now_s < hold_until_s
     left = _left_gpus(moves, fleet_gpus, settings, came_lately=sum(m.gpus for m in remembered))
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}

@@ -88,6 +88,16 @@ def test_many_workloads_dropping_together_is_a_hold() -> None:
     assert not over.cuts
 
 
+def test_a_hold_of_a_clock_that_was_ahead_lasts_no_longer_than_any() -> None:
+    state = FleetState(hold_down_until_s=1e9)
+    for now_s, held in ((1000.0, True), (1000.0 + SETTINGS.correlated_window_s, False)):
+        answer = apply(
+            [wish("a", 4, 3)], state, fleet_gpus=4.0, now_s=now_s, settings=SETTINGS, drop=None
+        )
+        state = answer.state
+        assert bool(answer.cuts) == held
+
+
 def test_few_workloads_or_few_drops_are_no_fault() -> None:
     assert correlated_drop([(100.0, 1.0)] * 4, SETTINGS) is None
     assert correlated_drop([(100.0, 1.0)] * 2 + [(100.0, 100.0)] * 4, SETTINGS) is None

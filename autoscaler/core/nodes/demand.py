@@ -16,12 +16,14 @@ def add_level(
     state: ChoiceState, level_units: float | None, *, now_s: float, lead_s: float
 ) -> ChoiceState:
     """Takes in one tick's sum; a minute of which no tick is known leaves a gap."""
-    minute_s = now_s - now_s % MINUTE_S
-    if state.minute_s is not None and minute_s != state.minute_s:
-        if state.ticks and minute_s > state.minute_s:
+    minute_s, filled_s = now_s - now_s % MINUTE_S, state.minute_s
+    if filled_s is not None and minute_s != filled_s:
+        if minute_s < filled_s:
+            state = replace(state, growth=demand.set_back(state.growth, now_s))
+        elif state.ticks:
             growth = demand.add_minute(
                 state.growth,
-                minute_s=state.minute_s,
+                minute_s=filled_s,
                 mean_rps=state.sum_units / state.ticks,
                 highest_rps=state.highest_units,
                 lead_s=lead_s,
