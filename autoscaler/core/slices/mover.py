@@ -77,13 +77,14 @@ def move(
     state = noted(state, wanted, known, now_s)
     state = replace(state, backoffs=tuple(b for b in state.backoffs if _lasts(b, now_s)))
     if hold is not None:
-        return Moved(decision=held(name, state.change, hold, configs), state=state)
+        return _moved(held(name, state.change, hold, configs), state, now_s)
     change, kept = state.change or _found(nodes, now_s), tuple[Kept, ...]()
     if change is None and settings.mode is SlicesMode.AUTO:
         change, kept = first(known, state, pool, settings, now_s)
     if change is None:
         alone = left_alone(state, now_s)
-        return Moved(decision=at_rest(name, state, kept, configs, unplanned, alone), state=state)
+        rest = at_rest(name, state, kept, configs, unplanned, alone)
+        return Moved(decision=replace(rest, left_alone=alone), state=state)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(
@@ -92,7 +93,7 @@ def move(
             message=f"{change.node} is gone",
             configs=configs,
         )
-        return Moved(decision=gone, state=replace(state, change=None))
+        return _moved(gone, replace(state, change=None), now_s)
     change = _reconsidered(change, wanted, settings, now_s)
     after = _advanced(change, node, pool, settings, now_s)
     if after.change is None and change.failed is not None:
@@ -109,11 +110,16 @@ def move(
             reason=Reason.MIG_CHANGING,
             message=words(shown),
         )
-    return Moved(
-        decision=decision(name, shown, after.change is None, configs),
-        state=replace(state, change=after.change),
-        action=action,
-    )
+    told = decision(name, shown, after.change is None, configs)
+    return _moved(told, replace(state, change=after.change), now_s, action)
+
+
+def _moved(
+    told: SlicePoolDecision, state: PoolMoves, now_s: float, action: MigAction | None = None
+) -> Moved:
+    """With the nodes that are left alone from here on."""
+    told = replace(told, left_alone=left_alone(state, now_s))
+    return Moved(decision=told, state=state, action=action)
 
 
 # ---------------------------------------------------------------- what was begun before

@@ -10,7 +10,6 @@ from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import trials
-from autoscaler.core.slices.begin import left_alone
 from autoscaler.core.slices.cells import stranded
 from autoscaler.core.slices.groups import join
 from autoscaler.core.slices.mover import move
@@ -150,9 +149,7 @@ def _pools(
         for name in sorted(config.slices.pools)
     ]
     return SlicesDecision(
-        pools=tuple(
-            replace(item.decision, left_alone=left_alone(item.state, now_s)) for item in moved
-        ),
+        pools=tuple(item.decision for item in moved),
         actions=tuple(item.action for item in moved if item.action is not None),
     ), tuple(item.state for item in moved)
 
