@@ -62,8 +62,10 @@ def without_it(
     found = next((memory for memory in (own, empty) if goes(attempt, memory)), None)
     if found is None:
         return None
-    taught = replace(found, growth=past())
-    return taught if goes(attempt, taught) else found
+    # What the history teaches may be what fails.
+    if not goes(lambda memory: attempt(replace(memory, growth=past())), found):
+        return found
+    return replace(found, growth=past())
 
 
 def goes(attempt: Callable[[M], object], memory: M) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoscaler import codec
-from autoscaler.core.anew import MOST_KEPT, set_aside
+from autoscaler.core.anew import MOST_KEPT, set_aside, without_it
+from autoscaler.core.demand import Growth
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import EngineState, ExternalFloor, Failing, WorkloadState
 from autoscaler.core.types import Decision, ScheduledFloor, WorkloadId
@@ -105,6 +106,21 @@ def test_how_demand_rises_is_taught_anew_by_the_history() -> None:
     assert state.templates == ()
     minutes = [(minute_s, round(mean_rps)) for minute_s, mean_rps, *_ in state.growth.minutes]
     assert minutes[-1] == (story.now_s - 120.0, 40)
+
+
+def test_a_history_that_can_not_be_taught_is_left_out() -> None:
+    state = WorkloadState(
+        id=WorkloadId(namespace="team", name="bert"),
+        first_seen_s=0.0,
+        skew_ratio=2.0,
+        failing=Failing(since_s=0.0, ticks=6, error="KeyError: 'x'"),
+    )
+
+    def past() -> Growth:
+        raise ValueError("a rate that is none")
+
+    found = without_it(state, lambda memory: memory, past, now_s=60.0)
+    assert found == WorkloadState(id=state.id, first_seen_s=60.0)
 
 
 def test_a_memory_that_is_not_to_blame_stays() -> None:
