@@ -17,6 +17,7 @@ from autoscaler.codec import decode, encode
 from autoscaler.controller.checkpoint import loaded
 from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
+from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import CheckpointStore, Offload
 from autoscaler.core.compliance import WorkloadCompliance, compliance_of
 from autoscaler.core.ledger import Account, Span, Step, advance
@@ -121,10 +122,12 @@ class AccountKeeper:
         *,
         leadership: Leadership,
         clock: Clock,
+        metrics: Metrics,
         offload: Offload,
     ) -> None:
         self._accounts, self._store = accounts, store
         self._leadership, self._clock, self._offload = leadership, clock, offload
+        self._metrics = metrics
         self._saved_at_s = float("-inf")
         self._saving: asyncio.Task[None] | None = None
 
@@ -136,6 +139,7 @@ class AccountKeeper:
             if data is not None:
                 self._accounts.restore(await self._offload(lambda: unpack(data)))
         except (AutoscalerError, OSError, TimeoutError) as error:
+            self._metrics.accounts_failures.inc()
             log.warning("SLO accounts not taken over", extra={"error": str(error) or "no answer"})
 
     async def keep(self, given: TickInput) -> None:
@@ -164,7 +168,11 @@ class AccountKeeper:
             self._leadership.check()
             await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
+            self._metrics.accounts_failures.inc()
             log.warning("SLO accounts not saved", extra={"error": str(error) or "no answer"})
+            return
+        self._metrics.accounts_bytes.set(len(data))
+        self._metrics.accounts_saved.set(self._clock.now_s())
 
 
 def _rounded(account: Account) -> Account:

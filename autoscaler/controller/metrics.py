@@ -174,7 +174,9 @@ class Metrics:
             "forescale_journal_writable", "1: the last record was written", registry=registry
         )
         self.checkpoint_failures = Counter(
-            "forescale_checkpoint_failures_total", "Checkpoints not saved", registry=registry
+            "forescale_checkpoint_failures_total",
+            "Checkpoints that could not be saved or taken over",
+            registry=registry,
         )
         self.checkpoint_bytes = Gauge(
             "forescale_checkpoint_size_bytes", "Size of the last checkpoint", registry=registry
@@ -182,6 +184,21 @@ class Metrics:
         self.checkpoint_saved = Gauge(
             "forescale_checkpoint_last_saved_timestamp_seconds",
             "When a checkpoint was last saved",
+            registry=registry,
+        )
+        self.accounts_failures = Counter(
+            "forescale_slo_accounts_failures_total",
+            "Times that SLO accounts could not be saved or taken over",
+            registry=registry,
+        )
+        self.accounts_bytes = Gauge(
+            "forescale_slo_accounts_size_bytes",
+            "Size of the SLO accounts as last saved",
+            registry=registry,
+        )
+        self.accounts_saved = Gauge(
+            "forescale_slo_accounts_last_saved_timestamp_seconds",
+            "When the SLO accounts were last saved",
             registry=registry,
         )
 

@@ -265,6 +265,7 @@ def _archive(
             account_store_of(settings, client),
             leadership=leadership,
             clock=clock,
+            metrics=metrics,
             offload=asyncio.to_thread,
         ),
     )

@@ -154,6 +154,16 @@ RULES = (
         },
     ),
     Rule(
+        alert="ForescaleAccountsNotSaved",
+        # They are saved every ten minutes: within the hour more than one save failed.
+        expr="sum(increase(forescale_slo_accounts_failures_total[1h])) > 2",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "SLO accounts are not saved",
+            "description": "a restart would lose what was counted since, and show it as time that was not seen",
+        },
+    ),
+    Rule(
         alert="ForescaleJournalNotWritten",
         expr="sum(increase(forescale_journal_failures_total[15m])) > 5",
         labels={"severity": "ticket"},
@@ -190,6 +200,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "forescale_fleet_frozen": f"0x{end}",
         STUCK: f"0x{end}",
         "forescale_checkpoint_failures_total": f"0x{end}",
+        "forescale_slo_accounts_failures_total": f"0x{end}",
         "forescale_journal_failures_total": f"0x{end}",
     }
     ill: dict[str, dict[str, str | None]] = {
@@ -208,6 +219,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
         "ForescaleNodeStuck": {STUCK: f"1x{end}"},
         "ForescaleMemoryNotSaved": {"forescale_checkpoint_failures_total": f"0+1x{end}"},
+        "ForescaleAccountsNotSaved": {"forescale_slo_accounts_failures_total": f"0+0.1x{end}"},
         "ForescaleJournalNotWritten": {"forescale_journal_failures_total": f"0+1x{end}"},
     }
     tests = [

@@ -16,6 +16,7 @@ from autoscaler.controller.accounts import (
     pack,
     unpack,
 )
+from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.core.types import TickInput, WorkloadId
 from autoscaler.errors import SourceInvalid, SourceUnavailable
@@ -120,13 +121,18 @@ class Kept:
         self.accounts = Accounts(stale_after_s=30.0)
         self.store, self.clock, self.leadership = FakeStore(), SteppedClock(), FakeLeadership()
         self.leadership.leading = True
+        self.metrics = Metrics()
         self.keeper = AccountKeeper(
             self.accounts,
             self.store,
             leadership=self.leadership,
             clock=self.clock,
+            metrics=self.metrics,
             offload=inline,
         )
+
+    def metric(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"forescale_slo_accounts_{name}")
 
 
 async def test_the_next_leader_takes_the_accounts_over() -> None:
@@ -154,6 +160,9 @@ async def test_it_is_saved_every_ten_minutes_and_only_by_the_leader() -> None:
     await kept.keeper.keep(given)
     await settle()
     assert kept.store.saves == 1
+    assert kept.metric("size_bytes") == len(kept.store.data or b"")
+    assert kept.metric("last_saved_timestamp_seconds") == kept.clock.now_s()
+    assert kept.metric("failures_total") == 0.0
     kept.leadership.leading = False
     await kept.clock.advance(SAVE_EVERY_S)
     await kept.keeper.keep(given)
@@ -184,6 +193,9 @@ async def test_a_store_that_fails_stops_nothing() -> None:
     await kept.keeper.keep(watched(service, kept.accounts, 600))
     await kept.keeper.finish()
     assert kept.accounts.compliance() != ()
+    # Not taken over, and not saved.
+    assert kept.metric("failures_total") == 2.0
+    assert kept.metric("last_saved_timestamp_seconds") == 0.0
 
 
 def test_a_workload_of_another_kind_has_its_own_account() -> None:
