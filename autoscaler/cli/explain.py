@@ -122,7 +122,7 @@ def _from_journal(path: Path, at: str | None) -> DecisionsPage:
     from datetime import UTC, datetime
 
     from autoscaler.controller.server import page_of
-    from autoscaler.simulation.journal_file import JournalInvalid, JournalTorn, files_of
+    from autoscaler.simulation.journal_file import NO_TICK, JournalInvalid, JournalTorn, files_of
 
     at_s = _time(at) if at else None
     first_s: float | None = None
@@ -137,7 +137,7 @@ def _from_journal(path: Path, at: str | None) -> DecisionsPage:
             return page_of(found, leader=None)
         first_s = first_s if began_s is None else began_s
     if first_s is None:
-        raise begun or JournalInvalid(f"{path}: holds no tick yet")
+        raise begun or JournalInvalid(f"{path}: {NO_TICK}")
     began = f"{datetime.fromtimestamp(first_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
     raise ConfigError((Problem("--at", repr(at), f"{path} begins at {began}"),))
 

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         print(encode(answer).decode())
         return 0
     from autoscaler.cli.render import (
+        NONE_ANNOTATED,
         console,
         decisions_table,
         finding_lines,
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if page.decisions:
         out.print(decisions_table(zip(page.decisions, page.specs, strict=True)))
     elif not done.refused:
-        out.print("No workload is annotated with forescale.io/slo.")
+        out.print(NONE_ANNOTATED)
     if done.record.result.pools:
         out.print(pools_table(done.record.result.pools))
     for line in slice_lines(done.record.result.slices):

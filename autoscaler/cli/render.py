@@ -19,6 +19,7 @@ from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Finding, WorkloadSpec
 
 UNKNOWN = "-"
+NONE_ANNOTATED = "No workload is annotated with forescale.io/slo."
 SOURCES = {
     "gateway": "gateway's histogram",
     "histogram": "servers' histogram",

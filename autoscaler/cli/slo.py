@@ -42,9 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
         print(encode({"workloads": told}).decode())
         return 0
-    from autoscaler.cli.render import console, print_whole
+    from autoscaler.cli.render import NONE_ANNOTATED, console, print_whole
 
-    print_whole(console(), compliance_table(told))
+    if told:
+        print_whole(console(), compliance_table(told))
+    else:
+        console().print(NONE_ANNOTATED)
     return 0
 
 
@@ -111,11 +114,13 @@ def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
 
 def _from_journal(path: Path) -> tuple[WorkloadCompliance, ...]:
     from autoscaler.controller.accounts import Accounts
-    from autoscaler.simulation.journal_file import files_of, records_of
+    from autoscaler.simulation.journal_file import NO_TICK, files_of, records_of
 
     accounts: Accounts | None = None
     for config, record in records_of(files_of(path)):
         if accounts is None:
             accounts = Accounts(stale_after_s=config.signals.stale_after_s)
         accounts.take(record.input)
-    return accounts.compliance() if accounts else ()
+    if accounts is None:
+        raise AutoscalerError(f"{path}: {NO_TICK}")
+    return accounts.compliance()

@@ -29,6 +29,8 @@ WINDOW_LOG = 25
 CHUNK = 1 << 14
 NAMED = "name a journal file, or a folder with forescale.jsonl in it"
 
+NO_TICK = "holds no tick yet, let the controller run on"
+
 
 class JournalInvalid(AutoscalerError):
     """A journal that can't be read; names the file and the line."""

@@ -9,6 +9,10 @@ import pytest
 
 from autoscaler.cli.slo import between
 from autoscaler.core.compliance import Bounds
+from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import TickInput, TickRecord
+from autoscaler.engine import DecisionEngine
+from autoscaler.simulation.journal_file import record_line
 from tests.cli.command import forescale
 
 
@@ -43,6 +47,28 @@ def test_a_line_that_its_writer_left_without_an_end_is_left_out_and_a_broken_one
     (folder / "forescale.jsonl").write_bytes(b"".join([*lines[:9], b"{}x\n", *lines[9:]]))
     code, _, err = forescale(capsys, *command, str(folder))
     assert (code, "forescale.jsonl:10: " in err) == (1, True)
+
+
+def test_nothing_to_tell_is_said_and_is_no_bare_table(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal just begun has a header and no tick; one of an empty cluster has ticks and no workload."""
+    header, *_ = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(header)
+    for more in ((), ("--json",)):
+        code, out, err = forescale(capsys, "slo", "--journal", str(journal), *more)
+        assert (code, out) == (1, "")
+        assert f"{journal}: holds no tick yet, let the controller run on" in err
+    nobody = TickInput(now_s=1e9, workloads=())
+    result = DecisionEngine(EngineConfig()).tick(nobody)
+    journal.write_bytes(header + record_line(TickRecord(input=nobody, result=result)))
+    assert forescale(capsys, "slo", "--journal", str(journal)) == (
+        0,
+        "No workload is annotated with forescale.io/slo.\n",
+        "",
+    )
+    code, out, _ = forescale(capsys, "slo", "--journal", str(journal), "--json")
+    assert (code, json.loads(out)) == (0, {"workloads": []})
 
 
 @pytest.mark.parametrize(
