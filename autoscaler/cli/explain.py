@@ -113,6 +113,9 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 
+    if "/" not in args.workload.strip("/"):
+        # What a look of 15 s would end with.
+        raise ConfigError((Problem("explain", repr(args.workload), "must be NAMESPACE/NAME"),))
     done = dry_run(args)
     return page_of(done.record, leader=None), done.refused
 

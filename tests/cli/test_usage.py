@@ -115,6 +115,7 @@ def test_a_closed_output_is_no_failure(command: str, journal: Path) -> None:
         ),
         (("explain", "a/b", "--controller", "localhost"), 2, "must be like http://127.0.0.1:8080"),
         (("explain", "a/b", "--controller", "http://127.0.0.1:1"), 1, "Connection refused"),
+        (("explain", "bert"), 2, "explain: 'bert', must be NAMESPACE/NAME"),
         (("explain", "a/b", "--at", "2026-01-31T14:10:00Z"), 2, "--at: without --journal"),
     ],
 )  # fmt: skip
