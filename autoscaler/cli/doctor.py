@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     import logging
 
     from autoscaler.cli.cluster import settings_of
-    from autoscaler.cli.render import console, waiting
+    from autoscaler.cli.render import console, counted, waiting
     from autoscaler.clock import SystemClock
     from autoscaler.controller.doctor.diagnosis import Level
     from autoscaler.controller.doctor.examine import examine
@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> int:
             out.print(f"      -> {item.remedy}", markup=False)
     warnings = sum(1 for item in found if item.level is Level.WARNING)
     unseen = sum(1 for item in found if item.level is Level.UNKNOWN)
-    out.print(f"{errors} errors, {warnings} warnings, {unseen} not seen")
+    out.print(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}, {unseen} not seen")
     return 1 if errors else 0

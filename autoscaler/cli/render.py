@@ -244,6 +244,11 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
+def counted(how_many: int, what: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{how_many} {what}" if how_many == 1 else f"{how_many} {what}s"
+
+
 def share(ratio: float | None) -> str:
     """In percent; what is too small to matter is not told to its last digit."""
     if ratio is None:

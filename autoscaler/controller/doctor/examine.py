@@ -57,7 +57,9 @@ async def _all(
     try:
         version = (await client.read("/version")).get("gitVersion", "")
     except SourceError as failed:
-        return [error(KUBERNETES, str(failed), "give --kubeconfig or --context")]
+        remedy = "look whether it can be reached from here, or give --kubeconfig or --context"
+        unreached = error(KUBERNETES, f"{client.server}: {failed}", remedy)
+        return [unreached, await _prometheus_alone(settings, prometheus, clock)]
     found = [ok(KUBERNETES, f"{version} at {client.server}")]
     own = account.partition("/")[0] if account else own_namespace(settings)
     found += await rights.check(client, rights.needed(settings, own), account)
@@ -95,6 +97,14 @@ async def _observe(
     asked = [item.spec.id for item in seen.workloads if item.spec.mode is Mode.AUTO]
     writes = [write for one in asked if (write := collector.write_of(one)) is not None]
     return seen, problems, writes
+
+
+async def _prometheus_alone(
+    settings: Settings, prometheus: PrometheusClient, clock: Clock
+) -> Diagnosis:
+    """Whether it answers; which workloads it should know of nobody knows."""
+    measured = await _measure(settings, prometheus, clock, Observation())
+    return metrics.reached(settings.prometheus.url, measured)
 
 
 async def _measure(

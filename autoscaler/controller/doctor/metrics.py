@@ -13,15 +13,23 @@ NO_WORKLOAD = "no workload is annotated with forescale.io/slo"
 
 def check(url: str, measured: Measured, workloads: Sequence[ObservedWorkload]) -> list[Diagnosis]:
     """One finding for Prometheus and one for each workload."""
+    found = [reached(url, measured)]
     if measured.error is not None:
-        remedy = "set prometheus.url, or look at what it says"
-        return [error(PROMETHEUS, measured.error.removeprefix(f"{url}: "), remedy)]
-    found = [ok(PROMETHEUS, f"answers at {url}")]
+        return found
     if not workloads:
         found.append(ok("metrics", NO_WORKLOAD))
     for item in workloads:
         found.append(_of(item, measured))
     return found
+
+
+def reached(url: str, measured: Measured) -> Diagnosis:
+    """Whether Prometheus answers."""
+    if measured.error is None:
+        return ok(PROMETHEUS, f"answers at {url}")
+    said = measured.error.removeprefix(f"{url}: ")
+    remedy = "set prometheus.url, give --prometheus-url, or look at what it says"
+    return error(PROMETHEUS, f"{url}: {said}", remedy)
 
 
 def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:

@@ -447,4 +447,4 @@ def test_metrics_of_every_workload() -> None:
     ):
         assert worst(metrics.check("http://p", Samples(samples=samples), (item,))) == wrong
     told = metrics.check("http://p", Samples(error="http://p: refused"), (item,))
-    assert worst(told) == [("error", "refused")]
+    assert worst(told) == [("error", "http://p: refused")]

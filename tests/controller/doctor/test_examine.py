@@ -55,9 +55,17 @@ async def test_what_does_not_answer_is_a_finding_and_the_rest_goes_on(tmp_path: 
 def test_the_exit_code_is_1_with_an_error_and_2_for_what_can_not_be_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["doctor", "--kubeconfig", kubeconfig(tmp_path, NOBODY), "--json"]
+    argv = ["doctor", "--kubeconfig", kubeconfig(tmp_path, NOBODY)]
+    argv += ["--prometheus-url", NOBODY, "--json"]
     assert main(argv) == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["errors"], told["findings"][0]["check"]) == (1, "Kubernetes")
+    assert told["errors"] == 2
+    # Without a cluster Prometheus is looked at all the same, and both say at which address.
+    assert [
+        (item["check"], item["level"], item["found"].startswith(f"{NOBODY}: "))
+        for item in told["findings"]
+    ] == [("Kubernetes", "error", True), ("Prometheus", "error", True)]
+    assert main(argv[:-1]) == 1
+    assert capsys.readouterr().out.endswith("\n2 errors, 0 warnings, 0 not seen\n")
     assert main([*argv, "--service-account", "forescale"]) == 2
     assert "must be NAMESPACE/NAME" in capsys.readouterr().err
