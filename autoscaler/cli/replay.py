@@ -1,6 +1,7 @@
 """`forescale replay JOURNAL`: the same inputs, decided again - by the same configuration or by another one.
 
-Exits with 99 when the journal's own configuration decides otherwise than it did.
+Exits with 99 when the journal's own configuration decides otherwise than it did, with 1 where a line is broken. A last
+one without an end is left out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from autoscaler.core.settings import EngineConfig
     from autoscaler.simulation.replay import Difference, ReplayReport
 
 SHOWN = 20
@@ -26,17 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replays file by file; each stands for itself."""
     from autoscaler.cli import FAILURE, MISSED, OK
-    from autoscaler.cli.render import waiting
+    from autoscaler.cli.render import console, waiting
     from autoscaler.codec import encode
     from autoscaler.config import load
     from autoscaler.simulation.journal_file import files_of
-    from autoscaler.simulation.replay import replay
 
     config = load(args.config).engine if args.config else None
     files = files_of(args.journal)
     with waiting(f"deciding {args.journal} again"):
-        most = max(0, args.limit)
-        reports = [replay(path, config=config, max_differences=most) for path in files]
+        reports, left_out = _replayed(files, config, max(0, args.limit))
+    for text in (*left_out, *(report.unfinished for report in reports)):
+        if text is not None:
+            console(stderr=True).print(f"! left out: {text}")
     if args.json:
         print(encode(reports).decode())
     else:
@@ -46,6 +49,26 @@ def run(args: argparse.Namespace) -> int:
         return FAILURE
     own = config is None
     return MISSED if own and any(report.differing for report in reports) else OK
+
+
+def _replayed(
+    files: list[Path], config: EngineConfig | None, most: int
+) -> tuple[list[ReplayReport], list[str]]:
+    """A report for each file, and why there is none: a controller that was just killed, or just began, has left no
+    whole header."""
+    from autoscaler.simulation.journal_file import JournalTorn
+    from autoscaler.simulation.replay import replay
+
+    reports: list[ReplayReport] = []
+    left_out: list[JournalTorn] = []
+    for path in files:
+        try:
+            reports.append(replay(path, config=config, max_differences=most))
+        except JournalTorn as error:
+            left_out.append(error)
+    if not reports:
+        raise left_out[-1]
+    return reports, [str(error) for error in left_out]
 
 
 def _show(report: ReplayReport, *, compared: bool) -> None:

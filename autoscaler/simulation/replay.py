@@ -13,7 +13,7 @@ from pathlib import Path
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import Decision, TickRecord, TickResult, WorkloadId
 from autoscaler.engine import DecisionEngine
-from autoscaler.simulation.journal_file import JournalInvalid, open_journal
+from autoscaler.simulation.journal_file import JournalInvalid, JournalTorn, open_journal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class ReplayReport:
     replayed_replica_hours: float = 0.0
     broken: str | None = None
     """Why reading ended before the end of the file, with the number of the line."""
+    unfinished: str | None = None
+    """A last line without an end, which was left out: its writer is at it, or was stopped there."""
 
 
 @dataclass
@@ -80,10 +82,12 @@ def replay(
 
     Raises:
         JournalInvalid: it is no journal at all. A line that breaks later on ends the report and is named in it.
+        JournalTorn: it has no whole header yet.
     """
     tally = _Tally()
     kept: list[Difference] = []
     broken: str | None = None
+    unfinished: str | None = None
     with open_journal(path) as journal:
         engine = DecisionEngine(config or journal.header.config)
         engine.restore(journal.header.state)
@@ -99,6 +103,8 @@ def replay(
                         kept.append(difference)
                 if on_tick is not None:
                     on_tick(record, result)
+        except JournalTorn as error:
+            unfinished = str(error)
         except JournalInvalid as error:
             broken = str(error)
         forescale = journal.header.forescale
@@ -115,6 +121,7 @@ def replay(
         recorded_replica_hours=tally.recorded_s / 3600.0,
         replayed_replica_hours=tally.replayed_s / 3600.0,
         broken=broken,
+        unfinished=unfinished,
     )
 
 

@@ -38,11 +38,39 @@ def test_replay_that_differs_is_a_missed_threshold_and_a_broken_line_a_failure(
     whole = journal.read_bytes()
     journal.write_bytes(whole.replace(b'"target":2', b'"target":7', 1))
     assert forescale(capsys, "replay", str(journal))[0] == 99
-    journal.write_bytes(whole[:-30])
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:30], b"{}x\n", *lines[30:]]))
     code, out, err = forescale(capsys, "replay", str(journal))
     assert code == 1
+    assert "29 ticks" in out
+    assert "forescale.jsonl:31: " in err
+
+
+def test_what_a_writer_left_without_an_end_is_left_out(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A running controller is in the middle of its last line; one that was killed left half of one, or of a header."""
+    whole = journal.read_bytes()
+    folder = journal.parent / "journal"
+    folder.mkdir()
+    (folder / "forescale-20260101T000000-000.jsonl").write_bytes(whole[:-30])
+    (folder / "forescale-20260102T000000-000.jsonl").write_bytes(whole[:40])
+    (folder / "forescale.jsonl").write_bytes(b"")
+    code, out, err = forescale(capsys, "replay", str(folder))
+    assert code == 0
+    assert out.count(" ticks over ") == 1
     assert "59 ticks" in out
-    assert "forescale.jsonl:61: " in err
+    told = [line for line in err.splitlines() if line.startswith("! left out: ")]
+    assert ["000.jsonl:61: " in line for line in told].count(True) == 1
+    assert sum("forescale.jsonl: is empty" in line for line in told) == 1
+    assert len(told) == 3
+    code, out, _ = forescale(capsys, "replay", str(folder), "--json")
+    (only,) = json.loads(out)
+    assert (code, only["ticks"], only["broken"]) == (0, 59, None)
+    assert "the writer was stopped" in only["unfinished"]
+    code, out, err = forescale(capsys, "replay", str(folder / "forescale.jsonl"))
+    assert (code, out) == (1, "")
+    assert "forescale.jsonl: is empty, must be a journal of forescale" in err
 
 
 def test_replay_as_json(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

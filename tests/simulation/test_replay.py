@@ -83,9 +83,10 @@ def test_a_torn_last_line_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "j.jsonl").write_bytes(whole[:-40])
     report = replay(tmp_path / "j.jsonl")
     assert report.ticks == 59
-    assert report.broken is not None
-    assert "j.jsonl:61:" in report.broken
-    assert "the writer was stopped" in report.broken
+    assert report.broken is None
+    assert report.unfinished is not None
+    assert "j.jsonl:61:" in report.unfinished
+    assert "the writer was stopped" in report.unfinished
 
 
 @pytest.mark.parametrize(
