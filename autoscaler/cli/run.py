@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoscaler.errors import LeadershipLost
 
 if TYPE_CHECKING:
     from autoscaler.config import Settings
+    from autoscaler.controller.freeze import FreezeSwitch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,19 +51,23 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args, extra)
     configure(args.log_level)
     garbage.look_seldom()
-    frozen = FreezeSwitch(settings, args.config, lambda: settings_of(args, extra))
-    asyncio.run(_control(settings, args.identity, frozen))
+    policy = FreezeSwitch(settings, args.config, lambda: settings_of(args, extra))
+    asyncio.run(_control(settings, args.identity, policy))
     return 0
 
 
-async def _control(
-    settings: Settings, identity: str | None, frozen: Callable[[], str | None]
-) -> None:
+async def _control(settings: Settings, identity: str | None, policy: FreezeSwitch) -> None:
     from autoscaler.clock import SystemClock
     from autoscaler.controller.wiring import run_controller
 
     try:
-        await run_controller(settings, SystemClock(), identity=identity, frozen=frozen)
+        await run_controller(
+            settings,
+            SystemClock(),
+            identity=identity,
+            frozen=policy,
+            outdated=lambda: policy.outdated,
+        )
     except LeadershipLost as lost:
         # At once: no thread that still waits for an answer may keep this process, which another has replaced.
         print(f"forescale: leadership lost: {lost}", file=sys.stderr, flush=True)

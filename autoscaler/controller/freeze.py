@@ -25,6 +25,8 @@ class FreezeSwitch:
     ) -> None:
         self._settings, self._path, self._reload = settings, path, reload
         self._frozen = settings.freeze
+        self.outdated = False
+        """The file says something else than this process was started with, apart from `freeze`, or can't be used."""
         self._stamp = self._stamped()
 
     def __call__(self) -> str | None:
@@ -40,6 +42,7 @@ class FreezeSwitch:
         try:
             fresh = self._reload()
         except ConfigError as error:
+            self.outdated = True
             log.warning("policy file ignored: it has become invalid", extra={"error": str(error)})
             why = None if self._path is None else freeze_in(self._path)
             if why is not None and why != self._frozen:
@@ -49,7 +52,8 @@ class FreezeSwitch:
         if fresh.freeze != self._frozen:
             log.warning("freeze changed", extra={"freeze": fresh.freeze})
         self._frozen = fresh.freeze
-        if replace(fresh, freeze=None) != replace(self._settings, freeze=None):
+        self.outdated = replace(fresh, freeze=None) != replace(self._settings, freeze=None)
+        if self.outdated:
             log.warning("policy file changed: only freeze is taken over, restart for the rest")
 
     def _stamped(self) -> tuple[int, int, int] | None:

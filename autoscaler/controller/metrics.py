@@ -210,6 +210,11 @@ class Metrics:
             registry=registry,
         )
         self.frozen = Gauge("forescale_fleet_frozen", "1: a person froze all", registry=registry)
+        self.policy_outdated = Gauge(
+            "forescale_fleet_policy_outdated",
+            "1: the policy file has changed since the leader was started, or can't be used; freeze does not count",
+            registry=registry,
+        )
         self.refused = Gauge(
             "forescale_fleet_refused_workloads",
             "Annotated workloads left alone: InvalidAnnotation or Unsupported",
@@ -219,6 +224,10 @@ class Metrics:
     def watch_leading(self, is_leading: Callable[[], bool]) -> None:
         """Asked whenever Prometheus asks: a leader that is cut off must not go on showing 1."""
         self.leading.set_function(lambda: float(is_leading()))
+
+    def watch_policy(self, outdated: Callable[[], bool]) -> None:
+        """Asked whenever Prometheus asks."""
+        self.policy_outdated.set_function(lambda: float(outdated()))
 
     def ticked(self, record: TickRecord, duration_s: float) -> None:
         """Takes in a tick that was completed."""

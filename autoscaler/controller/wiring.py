@@ -70,8 +70,9 @@ async def run_controller(
     *,
     identity: str | None = None,
     frozen: Callable[[], str | None] | None = None,
+    outdated: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Until SIGTERM or SIGINT.
+    """Until SIGTERM or SIGINT. `outdated`: whether the policy file has changed since this process was started.
 
     Raises:
         LeadershipLost: end the process at once.
@@ -90,6 +91,7 @@ async def run_controller(
             prometheus=prometheus,
             identity=identity or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
             frozen=frozen or (lambda: settings.freeze),
+            outdated=outdated,
         )
         await built.server.start()
         log.info(
@@ -117,12 +119,14 @@ def build(
     prometheus: PrometheusClient,
     identity: str,
     frozen: Callable[[], str | None],
+    outdated: Callable[[], bool] = lambda: False,
 ) -> Built:
     """Connects the parts; sends nothing."""
     metrics = Metrics()
     engine = DecisionEngine(settings.engine)
     leadership = _leadership(settings, clock, client, identity, metrics)
     metrics.watch_leading(leadership.is_leading)
+    metrics.watch_policy(outdated)
     sight = _sight(settings, client, prometheus, clock, lambda: loop.last)
     forecasts = _forecasts(settings, engine, clock, metrics)
     accounts = Accounts(stale_after_s=settings.engine.signals.stale_after_s)

@@ -135,6 +135,18 @@ RULES = (
         },
     ),
     Rule(
+        alert="ForescalePolicyOutdated",
+        expr="max(forescale_fleet_policy_outdated) > 0",
+        for_="15m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "forescale does not run with the policy that was last written",
+            "description": (
+                "only freeze is taken over while it runs: see its log, then forescale check-config, then restart it"
+            ),
+        },
+    ),
+    Rule(
         alert="ForescaleNodeStuck",
         expr='max by (pool) (forescale_slices_finding_active{reason="MigStuck"}) > 0',
         for_="5m",
@@ -198,6 +210,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         TEMPLATES_REFUSED: f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
+        "forescale_fleet_policy_outdated": f"0x{end}",
         STUCK: f"0x{end}",
         "forescale_checkpoint_failures_total": f"0x{end}",
         "forescale_slo_accounts_failures_total": f"0x{end}",
@@ -217,6 +230,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         },
         "ForescaleWorkloadsRefused": {"forescale_fleet_refused_workloads": f"1x{end}"},
         "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
+        "ForescalePolicyOutdated": {"forescale_fleet_policy_outdated": f"1x{end}"},
         "ForescaleNodeStuck": {STUCK: f"1x{end}"},
         "ForescaleMemoryNotSaved": {"forescale_checkpoint_failures_total": f"0+1x{end}"},
         "ForescaleAccountsNotSaved": {"forescale_slo_accounts_failures_total": f"0+0.1x{end}"},

@@ -281,6 +281,23 @@ def test_a_freeze_takes_effect_without_a_restart(tmp_path: Path) -> None:
     assert switch() is None
 
 
+def test_a_policy_that_needs_a_restart_shows(tmp_path: Path) -> None:
+    """Not freeze, which is taken over; but any other change, and a file that the next start would refuse."""
+    path = tmp_path / "policy.yaml"
+    path.write_text("engine: {tick_s: 10}")
+    switch = FreezeSwitch(load(path), path, lambda: load(path))
+    for text, outdated in (
+        ("engine: {tick_s: 10}\nfreeze: incident", False),
+        ("engine: {tick_s: 10}\nnamespaces: {team: {mode: recommend}}", True),
+        ("engine: {tick_s: 10}", False),
+        ("engine: {tick_z: 5}", True),
+        ("engine: {tick_s: 10.0} # as it was", False),
+    ):
+        path.write_text(text)
+        switch()
+        assert switch.outdated is outdated, text
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -85,9 +85,9 @@ def test_the_chart_grants_what_the_components_grant_and_only_when_asked(
 
 
 def without_labels(value: Any) -> Any:
-    """Labels and the selectors by them differ: a chart has several releases."""
+    """Labels and the selectors by them differ: a chart has several releases. Its pods are new with a new policy."""
     if isinstance(value, dict):
-        left_out = ("labels", "matchLabels", "imagePullPolicy")
+        left_out = ("labels", "matchLabels", "annotations", "imagePullPolicy")
         return {k: without_labels(v) for k, v in value.items() if k not in left_out}
     return [without_labels(item) for item in value] if isinstance(value, list) else value
 
@@ -192,3 +192,17 @@ def test_a_value_that_the_chart_does_not_have_is_refused(helm: Path, given: str,
     done = run(helm, "template", "x", str(CHART), "--kube-version=1.35.0", "--set", given)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_a_changed_policy_starts_new_pods_and_a_freeze_does_not(helm: Path) -> None:
+    """Only freeze is taken over while they run."""
+
+    def annotations(*argv: str) -> dict[str, str]:
+        deployment = of_kind(chart(helm, *argv), "Deployment")
+        found: dict[str, str] = deployment["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    before = annotations()
+    assert annotations("--set", "policy.freeze=incident") == before
+    assert annotations("--set", "policy.engine.tick_s=20") != before
+    assert annotations("--set", "podAnnotations.team=ml") == {**before, "team": "ml"}
