@@ -123,6 +123,31 @@ def test_the_pages_values_are_taken(helm: Path, tmp_path: Path) -> None:
     assert load(path, {}, {}).prometheus.url == "http://prometheus-operated.monitoring.svc:9090"
 
 
+def test_profiles_stand_beside_the_policy_that_names_them(helm: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "bert.csv"
+    profile.write_text("batch_size,service_ms\n1,25\n8,37\n")
+    assert (
+        main(["profile", "import", str(profile), "--model", "bert", "-o", f"{tmp_path}/p.json"])
+        == 0
+    )
+    argv = (
+        *("--set-file", f"profileFiles.bert\\.json={tmp_path}/p.json"),
+        *("--set", "policy.profiles.team/bert=bert.json"),
+    )
+    objects = chart(helm, *argv)
+    for name, text in config_map(objects, "forescale-policy").items():
+        (tmp_path / name).write_text(text)
+    settings = load(tmp_path / "policy.yaml", {}, {})
+    assert [prior.workload for prior in settings.engine.priors] == ["team/bert"]
+    before, after = (
+        of_kind(items, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+        for items in (chart(helm, *argv[2:]), objects)
+    )
+    assert before != after
+    done = run(helm, "template", "x", str(CHART), "--set", "profileFiles.policy\\.yaml=x")
+    assert done.returncode != 0
+
+
 def test_two_releases_share_neither_lease_nor_rights(helm: Path, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     objects = chart(helm, release="blue")
