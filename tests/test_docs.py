@@ -24,6 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 ALL = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 FINDINGS = (
     Reason.SLO_UNATTAINABLE,
+    Reason.SLO_UNTOLD,
     Reason.GROWTH_USELESS,
     Reason.UNEVEN_LOAD,
     Reason.EXTERNAL_EDIT,

@@ -8,6 +8,7 @@ from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.sickness import Ailment, SickReplica
 from autoscaler.core.types import Facts, Finding, WorkloadInput
+from autoscaler.core.untold import remedy, told_of, untold
 from autoscaler.core.xid import HARDWARE_ERRORS
 
 
@@ -26,6 +27,18 @@ def findings(
                     f"{need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
                     f"{objective.threshold_s * 1000:.0f} ms: no number of replicas meets it; sized for a short queue"
                 ),
+            )
+        )
+    # What is seen needs no second look; of several objectives one may be.
+    several = len(given.spec.slo.objectives) > 1
+    missing = (
+        untold(given.spec, given.samples, given.gateway) if view.misses is None or several else ()
+    )
+    if missing:
+        found.append(
+            Finding(
+                reason=Reason.SLO_UNTOLD,
+                message=f"{told_of(missing)}; sized by what a replica carries alone: {remedy(given.spec, missing)}",
             )
         )
     if spread is not None and spread.notable:

@@ -26,9 +26,9 @@ def miss_share(
     last: ModelCounters | None, now: ModelCounters, objective: LatencyObjective
 ) -> tuple[MissShare | None, LatencySource]:
     """The share of the answered requests that were slow. None: not told."""
-    buckets = _buckets(now, objective.signal)
+    buckets = buckets_of(now, objective.signal)
     if buckets:
-        before = _buckets(last, objective.signal) if last else ()
+        before = buckets_of(last, objective.signal) if last else ()
         return misses_between(before, buckets, objective.threshold_s), LatencySource.HISTOGRAM
     if objective.signal != "latency":
         return None, LatencySource.HISTOGRAM
@@ -40,11 +40,12 @@ def is_exact(counters: ModelCounters, objective: LatencyObjective) -> bool:
     """Whether a histogram has a bucket that ends at the threshold."""
     return any(
         abs(bound - objective.threshold_s) <= 1e-6 * objective.threshold_s
-        for bound, _ in _buckets(counters, objective.signal)
+        for bound, _ in buckets_of(counters, objective.signal)
     )
 
 
-def _buckets(counters: ModelCounters, signal: str) -> Points:
+def buckets_of(counters: ModelCounters, signal: str) -> Points:
+    """The server's own histogram of what an objective is about; empty: it has none."""
     if signal == "ttft":
         return counters.ttft_buckets
     return counters.tpot_buckets if signal == "tpot" else counters.latency_buckets

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     # findings
     MEMORY_SET_ASIDE = "MemorySetAside"
     SLO_UNATTAINABLE = "SloUnattainable"
+    SLO_UNTOLD = "SloUntold"
     GROWTH_USELESS = "GrowthUseless"
     UNEVEN_LOAD = "UnevenLoad"
     UNEVEN_SPEED = "UnevenSpeed"

@@ -161,11 +161,11 @@ def test_a_profile_is_for_models_that_are_served_and_were_never_measured(
 def test_a_profile_of_another_model_is_named() -> None:
     story = starting(2, prior=profile(*RIGHT, model="bert_onnx"))
     decision = story.run(20, rate_rps=25)
-    assert [(f.reason, f.message) for f in decision.findings] == [
-        (Reason.PROFILE_UNUSED, "the profile is of bert_onnx, the pods serve m: it is not used")
-    ]
+    message = "the profile is of bert_onnx, the pods serve m: it is not used"
+    assert message in [f.message for f in decision.findings if f.reason is Reason.PROFILE_UNUSED]
     assert decision.reason is Reason.CAPACITY_UNKNOWN
-    assert starting(2, prior=profile(*RIGHT)).run(20, rate_rps=25).findings == ()
+    right = starting(2, prior=profile(*RIGHT)).run(20, rate_rps=25)
+    assert Reason.PROFILE_UNUSED not in [f.reason for f in right.findings]
 
 
 def test_a_new_template_takes_over_what_the_last_one_taught() -> None:

@@ -135,7 +135,7 @@ def test_two_scrapes_of_one_pod_are_named_and_not_added_up() -> None:
     doubled = replace(given, samples=given.samples + given.samples)
     decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(doubled,))).decisions[0]
     assert decision.facts.offered_rps == pytest.approx(25.0, rel=0.01)
-    assert [f.reason for f in decision.findings] == [Reason.DUPLICATE_SAMPLE]
+    assert [f.reason for f in decision.findings] == [Reason.DUPLICATE_SAMPLE, Reason.SLO_UNTOLD]
     story._pass(10.0)
     told = replace(story.given(), doubled_pods=(given.pods[0].name,))
     decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(told,))).decisions[0]
@@ -188,7 +188,7 @@ def test_what_the_watch_shows_late_is_no_edit() -> None:
     story._pass(10.0)
     late = replace(story.given(), replicas=replace(story.given().replicas, desired=2))
     decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(late,))).decisions[0]
-    assert decision.findings == ()
+    assert [f.reason for f in decision.findings] == [Reason.SLO_UNTOLD]
     assert decision.current == result.decisions[0].target
 
 

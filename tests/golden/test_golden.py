@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision
 from tests.core.story import START_S, Story, spec
 
@@ -76,7 +77,8 @@ SCENARIOS: tuple[Callable[[], Story], ...] = (
 def line(at_s: float, decision: Decision) -> str:
     """One decision with its steps, as a reviewer reads it."""
     steps = "; ".join(f"{s.stage} {s.before}->{s.after} {s.reason}" for s in decision.steps)
-    findings = ",".join(f.reason for f in decision.findings)
+    # Servers of a story tell no latency: it would stand in every line.
+    findings = ",".join(f.reason for f in decision.findings if f.reason is not Reason.SLO_UNTOLD)
     facts = decision.facts
     measured = (
         f"{_short(facts.offered_rps)}/{_short(facts.upper_rps)} rps at {_short(facts.capacity_rps)}"

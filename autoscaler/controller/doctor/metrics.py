@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, warning
 from autoscaler.controller.ports import Measured, ObservedWorkload
+from autoscaler.core.untold import remedy as remedy_of
+from autoscaler.core.untold import told_of, untold
 
 PROMETHEUS = "Prometheus"
 NO_WORKLOAD = "no workload is annotated with forescale.io/slo"
@@ -50,4 +52,8 @@ def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:
     if len(seen) < len(ready):
         text = f"Prometheus has {len(seen)} of its {len(ready)} ready pods"
         return warning(check, text, "look at the targets of those that are missing")
+    samples = [measured.samples[key.namespace, name] for name in seen]
+    missing = untold(item.spec, samples, measured.gateway.get(key, ()))
+    if missing:
+        return warning(check, told_of(missing), remedy_of(item.spec, missing))
     return ok(check, f"{item.spec.engine}, {len(seen)} pods")

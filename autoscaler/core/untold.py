@@ -1,0 +1,60 @@
+"""Objectives that nothing tells the misses of: the servers answer, and export no latency that could be judged.
+
+Sizing goes on by what a replica carries; but no miss is seen, no growth follows from one, and no budget is accounted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autoscaler.core.gateway import judges
+from autoscaler.core.latency import buckets_of
+from autoscaler.core.slo import objective_text
+from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, WorkloadSpec
+
+# Quantiles and buckets come with the first requests; after so many their absence is no chance.
+FEW_ANSWERS = 10.0
+_LATENCY_OF = {
+    "triton": "start Triton with --metrics-config histogram_latencies=true and a bucket at the threshold, or with "
+    "summary_latencies=true for an estimate",
+}
+_TOKENS = "only engines that generate tokens, as vLLM, tell ttft and tpot: write the objective on latency, or name the engine"
+
+
+def untold(
+    spec: WorkloadSpec, samples: Iterable[PodSample], gateway: Iterable[PodSample]
+) -> tuple[LatencyObjective, ...]:
+    """Those of its objectives; none while too few requests were answered to say so."""
+    busy = [
+        counters
+        for sample in samples
+        for counters in sample.models
+        if spec.model in (None, counters.model) and (counters.success or 0.0) >= FEW_ANSWERS
+    ]
+    if not busy:
+        return ()
+    instances = tuple(gateway)
+    return tuple(
+        objective
+        for objective in spec.slo.objectives
+        if not any(_tells(counters, objective) for counters in busy)
+        and not any(judges(sample, objective) for sample in instances)
+    )
+
+
+def told_of(missing: tuple[LatencyObjective, ...]) -> str:
+    """For a person: what is not seen."""
+    texts = " and ".join(objective_text(objective) for objective in missing)
+    return f"nothing tells how many requests miss {texts}"
+
+
+def remedy(spec: WorkloadSpec, missing: tuple[LatencyObjective, ...]) -> str:
+    """What makes it known."""
+    if spec.engine in ("triton", "kserve") and any(one.signal != "latency" for one in missing):
+        return _TOKENS
+    return _LATENCY_OF.get(spec.engine, "let the engine or a gateway export a histogram of it")
+
+
+def _tells(counters: ModelCounters, objective: LatencyObjective) -> bool:
+    summary = counters.latency_quantiles if objective.signal == "latency" else ()
+    return bool(buckets_of(counters, objective.signal) or summary)
