@@ -26,6 +26,8 @@ def apply(trace: Trace, given: WorkloadInput, *, current: int) -> None:
             Reason.HELD_BY_OTHER,
             f"{replicas.held_by} scales this object; {replicas.hand_over} to hand over, or set "
             "forescale.io/mode: recommend to compare first",
+            # Also where both want the same: whoever looks must see who is in charge.
+            decides=True,
         )
     _pause(trace, spec.pause, current)
 

@@ -221,6 +221,10 @@ def test_a_target_that_an_hpa_holds_is_left_alone_and_the_hand_over_told() -> No
     assert (decision.target, decision.reason) == (2, Reason.HELD_BY_OTHER)
     assert "HorizontalPodAutoscaler team/bert" in decision.message
     assert "recommend" in decision.message
+    idle = Story(replicas=2, mode_held_by="HorizontalPodAutoscaler team/bert")
+    for rate_rps in (20, 25, None):
+        decision = idle.run(60, rate_rps=rate_rps) if rate_rps else idle.tick().decisions[0]
+        assert (decision.target, decision.reason) == (2, Reason.HELD_BY_OTHER)
 
 
 def test_an_slo_below_the_service_time_is_named_and_not_chased() -> None:
