@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from autoscaler.core.mig.choice import is_profile
-from autoscaler.core.slo import NUMBER, SECONDS, parse_slo
+from autoscaler.core.slo import ALLOWED, NUMBER, SECONDS, parse_slo
 from autoscaler.core.types import (
     Mode,
     Pause,
@@ -146,7 +146,7 @@ def parse_workload(
     reader = _Reader(str(id_), own)
     for key in own:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, n=1)
+            near = get_close_matches(key.lower(), KEYS, n=1)
             hint = f"did you mean {PREFIX}{near[0]}?" if near else f"known are {', '.join(KEYS)}"
             reader.problems.append(
                 Problem(reader.where(key), "is no annotation of forescale", hint)
@@ -234,7 +234,10 @@ class _Reader:
         self.problems.append(Problem(self.where(key), given, allowed))
 
     def slo(self) -> Slo | None:
-        parsed = parse_slo(self._own.get("slo", ""), self.where("slo"))
+        if "slo" not in self._own:
+            self.add("slo", "is missing", f"it opts the workload in: {ALLOWED}")
+            return None
+        parsed = parse_slo(self._own["slo"], self.where("slo"))
         if isinstance(parsed, Slo):
             return parsed
         self.problems.extend(parsed)

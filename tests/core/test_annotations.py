@@ -161,6 +161,10 @@ def test_everything_at_once() -> None:
             {"max_replica": "3"},
             "max-replica: is no annotation of forescale, did you mean forescale.io/max-replicas?",
         ),
+        (
+            {"MaxReplicas": "3"},
+            "MaxReplicas: is no annotation of forescale, did you mean forescale.io/max-replicas?",
+        ),
         ({"colour": "blue"}, "colour: is no annotation of forescale, known are slo,"),
     ],
 )
@@ -214,3 +218,11 @@ def test_only_a_deployment_of_ones_own_may_change_its_template(kind: str) -> Non
     workload = WorkloadId(namespace="team", name="bert", kind=kind)
     (problem,) = parse_workload(workload, own, defaults=Defaults(), shape=SHAPE)  # type: ignore[misc]
     assert f"slice-shapes: on {kind}, a Deployment of one's own is allowed" in str(problem)
+
+
+def test_a_workload_without_objective_is_told_what_opts_in() -> None:
+    """Not that '' is no objective: nothing was given."""
+    (problem,) = parse(mode="recommend")  # type: ignore[misc]
+    assert problem.startswith(
+        "team/bert forescale.io/slo: is missing, it opts the workload in: write"
+    )
