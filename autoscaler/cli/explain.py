@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from autoscaler.errors import AutoscalerError, ConfigError, Problem
 
 if TYPE_CHECKING:
-    from autoscaler.controller.ports import Refused
     from autoscaler.controller.server import DecisionsPage
     from autoscaler.core.types import TickRecord
 
@@ -44,14 +43,14 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError((Problem("explain", "--controller and --journal", "give one of them"),))
     if args.at and not args.journal:
         raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
-    page, refused = _page(args)
+    page = _page(args)
     if args.at:
         _say_if_long_before(args.at, page.now_s)
     names = [str(decision.workload) for decision in page.decisions]
     if args.workload not in names:
         problems = [
             str(problem)
-            for item in refused
+            for item in page.refused
             if args.workload in (str(item.workload), item.workload.name)
             for problem in item.problems
         ]
@@ -98,18 +97,18 @@ def unknown_workload(given: str, names: list[str]) -> str:
     return f"{given}: is not known, there are: {shown}"
 
 
-def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]:
-    """What was decided, and what a dry run refused to decide on."""
+def _page(args: argparse.Namespace) -> DecisionsPage:
+    """What was decided, and, but for a journal, what was refused."""
     if args.controller:
         from autoscaler.cli.controller import ask
         from autoscaler.controller.server import DecisionsPage
 
-        return ask(args.controller, "/debug/decisions", DecisionsPage), ()
+        return ask(args.controller, "/debug/decisions", DecisionsPage)
     if args.journal:
         from autoscaler.cli.render import waiting
 
         with waiting(f"reading {args.journal}"):
-            return _from_journal(args.journal, args.at), ()
+            return _from_journal(args.journal, args.at)
     from autoscaler.cli.cluster import dry_run
     from autoscaler.controller.server import page_of
 
@@ -117,7 +116,7 @@ def _page(args: argparse.Namespace) -> tuple[DecisionsPage, tuple[Refused, ...]]
         # What a look of 15 s would end with.
         raise ConfigError((Problem("explain", repr(args.workload), "must be NAMESPACE/NAME"),))
     done = dry_run(args)
-    return page_of(done.record, leader=None), done.refused
+    return page_of(done.record, leader=None, refused=done.refused)
 
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from autoscaler.controller.server import page_of
 
     done = dry_run(args)
-    page = page_of(done.record, leader=None)
+    page = page_of(done.record, leader=None, refused=done.refused)
     if args.json:
         from autoscaler.codec import encode
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             "fleet": page.fleet,
             "pools": done.record.result.pools,
             "slices": done.record.result.slices,
-            "refused": done.refused,
+            "refused": page.refused,
         }
         print(encode(answer).decode())
         return 0
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     out = console()
     if page.decisions:
         out.print(decisions_table(zip(page.decisions, page.specs, strict=True)))
-    elif not done.refused:
+    elif not page.refused:
         out.print(NONE_ANNOTATED)
     if done.record.result.pools:
         out.print(pools_table(done.record.result.pools))
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     errors = {w.samples_error for w in done.record.input.workloads if w.samples_error}
     for text in sorted(errors):
         out.print(f"! metrics: {text}", markup=False)
-    for refused in done.refused:
+    for refused in page.refused:
         for problem in refused.problems:
             out.print(f"! {problem}", markup=False)
     return 0

@@ -17,6 +17,7 @@ from autoscaler.codec import encode
 from autoscaler.config import ServerSettings
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.ports import Refused
 from autoscaler.core.compliance import WorkloadCompliance
 from autoscaler.core.types import Decision, Finding, TickRecord, WorkloadSpec
 from autoscaler.errors import AutoscalerError
@@ -31,6 +32,8 @@ class Health:
     not_ready: Callable[[], str | None]
     """Why it can't do its work yet; None: it can. A follower is ready."""
     last: Callable[[], TickRecord | None]
+    refused: Callable[[], tuple[Refused, ...]] = tuple
+    """Annotated objects that are left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class DecisionsPage:
     specs: tuple[WorkloadSpec, ...]
     """One for each decision."""
     fleet: tuple[Finding, ...]
+    refused: tuple[Refused, ...] = ()
+    """Annotated, and nothing was decided on: with all that is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +76,8 @@ def build_app(
         record = health.last()
         if record is None or not leadership.is_leading():
             return _follower(leadership)
-        return _json(
-            page_of(record, leader=leadership.holder, only=request.query.getall("workload", []))
-        )
+        only = request.query.getall("workload", [])
+        return _json(page_of(record, leader=leadership.holder, only=only, refused=health.refused()))
 
     async def slo(request: web.Request) -> web.Response:
         if not leadership.is_leading():
@@ -136,7 +140,13 @@ class Server:
         await self._runner.cleanup()
 
 
-def page_of(record: TickRecord, *, leader: str | None, only: Sequence[str] = ()) -> DecisionsPage:
+def page_of(
+    record: TickRecord,
+    *,
+    leader: str | None,
+    only: Sequence[str] = (),
+    refused: Sequence[Refused] = (),
+) -> DecisionsPage:
     """Of one tick; `only` names workloads, none means all."""
     specs = {given.spec.id: given.spec for given in record.input.workloads}
     chosen = [d for d in record.result.decisions if not only or str(d.workload) in only]
@@ -146,6 +156,7 @@ def page_of(record: TickRecord, *, leader: str | None, only: Sequence[str] = ())
         decisions=tuple(chosen),
         specs=tuple(specs[d.workload] for d in chosen),
         fleet=record.result.fleet,
+        refused=tuple(item for item in refused if not only or str(item.workload) in only),
     )
 
 

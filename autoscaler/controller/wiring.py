@@ -162,7 +162,12 @@ def build(
     app = build_app(
         metrics=metrics,
         leadership=leadership,
-        health=Health(stuck=process.stuck, not_ready=process.not_ready, last=lambda: loop.last),
+        health=Health(
+            stuck=process.stuck,
+            not_ready=process.not_ready,
+            last=lambda: loop.last,
+            refused=lambda: parts.gatherer.refused,
+        ),
         compliance=accounts.compliance,
     )
     return Built(process=process, server=Server(app, settings.server))

@@ -10,9 +10,12 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.cli.explain import unknown_workload
 from autoscaler.codec import encode
+from autoscaler.controller.ports import Refused
 from autoscaler.controller.server import page_of
 from autoscaler.core.profile import BatchPrior, ModelPrior, WorkloadPrior
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import WorkloadId
+from autoscaler.errors import Problem
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
 from tests.cli.command import forescale
 from tests.fakes.answering import answering
@@ -125,6 +128,22 @@ def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -
         code, out, _ = forescale(capsys, "explain", "team/bert", "--controller", url)
     assert code == 0
     assert "99% < 300ms" in out
+
+
+def test_explain_says_what_the_controller_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is known, and left alone: no other name was meant."""
+    problem = Problem(
+        "team/brt forescale.io/mode", "'on'", "one of auto, recommend, off is allowed"
+    )
+    refused = Refused(
+        workload=WorkloadId(namespace="team", name="brt"),
+        api_version="apps/v1",
+        problems=(problem,),
+    )
+    page = page_of(RecordedStory().record(60, rate_rps=40)[-1], leader="me", refused=(refused,))
+    with answering(200, encode(page)) as url:
+        code, _, err = forescale(capsys, "explain", "team/brt", "--controller", url)
+    assert (code, err) == (1, f"forescale: {problem}\n")
 
 
 @pytest.mark.parametrize(
