@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
@@ -16,7 +16,7 @@ from rich.text import Text
 from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.slices.observed import SlicesDecision
-from autoscaler.core.types import Decision, Finding, WorkloadSpec
+from autoscaler.core.types import Decision, Facts, Finding, WorkloadSpec
 
 UNKNOWN = "-"
 NONE_ANNOTATED = "No workload is annotated with forescale.io/slo."
@@ -190,29 +190,58 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     unit = "tokens/s" if spec.engine == "vllm" else "inferences/s"
     rows = (
         ("engine", _engine(spec)),
-        ("demand", f"{number(facts.offered_rps)} {unit} arriving"),
-        ("provided for", f"{number(facts.upper_rps)} {unit}, over the lead time"),
-        (
-            "outgrown",
-            f"with a chance of {share(facts.exceeded_ratio)}; a miss is priced at {number(facts.price)} requests",
-        ),
-        ("one replica", f"carries {number(facts.capacity_rps)} {unit} within the SLO"),
+        ("demand", _known(facts.offered_rps, "{} " + unit + " arriving")),
+        ("provided for", _known(facts.upper_rps, "{} " + unit + ", over the lead time")),
+        ("outgrown", _outgrown(facts)),
+        ("one replica", _known(facts.capacity_rps, "carries {} " + unit + " within the SLO")),
         *([("not proven", facts.capacity_unproven)] if facts.capacity_unproven else []),
-        ("busy replicas", f"{number(facts.work_ratio)} replicas' work is asked for"),
-        ("may be busy", f"{share(facts.utilization_limit_ratio)} of the time"),
-        ("latency", f"{duration(facts.latency_s)}; queue's share {share(facts.queue_ratio)}"),
+        ("busy replicas", _known(facts.work_ratio, "{} replicas' work is asked for")),
+        ("may be busy", _known(facts.utilization_limit_ratio, "{} of the time", share)),
+        ("latency", _latency(facts)),
         ("violated", violated),
         ("pods", _pods(decision)),
         ("time to ready", _time_to_ready(decision)),
         (
             "metrics",
-            f"from {share(facts.coverage_ratio)} of the ready pods, {duration(facts.sample_age_s)} old",
+            _known(facts.coverage_ratio, "from {} of the ready pods", share)
+            + _known(facts.sample_age_s, ", {} old", duration, unknown=""),
         ),
-        ("bounds", f"{spec.min_replicas} to {count(spec.max_replicas)}, pause {spec.pause.value}"),
+        ("bounds", _bounds(spec)),
     )
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _known(
+    value: float | None,
+    text: str,
+    shown: Callable[[float | None], str] | None = None,
+    unknown: str = UNKNOWN,
+) -> str:
+    """The text around a figure; without the figure it would say nothing."""
+    return unknown if value is None else text.format((shown or number)(value))
+
+
+def _outgrown(facts: Facts) -> str:
+    parts = (
+        _known(facts.exceeded_ratio, "with a chance of {}", share, unknown=""),
+        _known(facts.price, "a miss is priced at {} requests", unknown=""),
+    )
+    return "; ".join(filter(None, parts)) or UNKNOWN
+
+
+def _latency(facts: Facts) -> str:
+    parts = (
+        _known(facts.latency_s, "{}", duration, unknown=""),
+        _known(facts.queue_ratio, "queue's share {}", share, unknown=""),
+    )
+    return "; ".join(filter(None, parts)) or UNKNOWN
+
+
+def _bounds(spec: WorkloadSpec) -> str:
+    most = "the policy's max_replicas" if spec.max_replicas is None else str(spec.max_replicas)
+    return f"{spec.min_replicas} to {most}, pause {spec.pause.value}"
 
 
 def _engine(spec: WorkloadSpec) -> str:

@@ -18,7 +18,10 @@ _LATENCY_OF = {
     "triton": "start Triton with --metrics-config histogram_latencies=true and a bucket at the threshold, or with "
     "summary_latencies=true for an estimate",
 }
-_TOKENS = "only engines that generate tokens, as vLLM, tell ttft and tpot: write the objective on latency, or name the engine"
+_TOKENS = (
+    "only engines that generate tokens, as vLLM, tell ttft and tpot: "
+    "write the objective on latency, or name the engine"
+)
 
 
 def untold(

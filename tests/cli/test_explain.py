@@ -177,3 +177,17 @@ def test_explain_of_a_controller_that_answers_oddly(
     assert code == 1
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_what_is_unknown_is_a_dash_without_words_around_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of the first tick: no rate is known yet."""
+    page = page_of(RecordedStory().record(10, rate_rps=40)[0], leader="me")
+    with answering(200, encode(page)) as url:
+        _, out, _ = forescale(capsys, "explain", "team/bert", "--controller", url)
+    unknown = [line.split() for line in out.splitlines()]
+    for name in ("demand", "outgrown", "latency"):
+        assert [name, "-"] in unknown
+    assert "with a chance of -" not in out
+    assert "1 to the policy's max_replicas, pause none" in out
