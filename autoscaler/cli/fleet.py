@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from autoscaler.cli.side_by_side import DEFAULT_POLICIES, common, progress_bar, refusal, tell
+from autoscaler.cli.side_by_side import (
+    DEFAULT_POLICIES,
+    common,
+    of_forescale,
+    progress_bar,
+    refusal,
+    tell,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +43,7 @@ def run(args: argparse.Namespace, scenario: FleetScenario) -> int:
         raise refusal("--startup", args.startup, "a fleet's file says it of each workload")
     found = _compared(args, scenario, policies)
     tell(args, found, _show)
-    ours = [row for row in found.rows if row.policy == "forescale"]
+    ours = of_forescale(found.rows)
     return MISSED if any(row.attainment_ratio < row.goal_ratio for row in ours) else OK
 
 

@@ -143,6 +143,22 @@ startup: {median_s: 60}
 """
     )
     assert main(["simulate", str(path), "--policies", "forescale"]) == 99
+    # Without forecasts it is the same engine; of peers alone nothing is judged.
+    assert main(["simulate", str(path), "--policies", "keda,forescale-no-forecast"]) == 99
+    assert main(["simulate", str(path), "--policies", "keda"]) == 0
+
+
+def test_an_objective_below_the_service_time_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["simulate", "constant(20)", "--hours", "0.1", "--policies", "static=3"]
+    for slo, said in (
+        ("95% < 1.1s", ""),
+        (
+            "95% < 50ms",
+            "! a request takes 100 ms without any queue, the objective is 50 ms: no number of replicas meets it\n",
+        ),
+    ):
+        assert main([*argv, "--slo", slo]) == 0
+        assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(
