@@ -143,8 +143,9 @@ def _check_object(
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
-    if flaw is not None:
-        told(f"{where}: {flaw}")
+    for note in (flaw, _capped(parsed, settings), _unseen(parsed)):
+        if note is not None:
+            told(f"{where}: {note}")
     yield parsed
 
 
@@ -159,6 +160,26 @@ def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
     if spec.survive is Survive.NONE:
         return None
     return unspread(replace(spec, node_needs=node_needs(template)), spec.survive)
+
+
+def _capped(spec: WorkloadSpec, settings: Settings) -> str | None:
+    """A floor that is never reached."""
+    most = settings.engine.max_replicas if spec.max_replicas is None else spec.max_replicas
+    asked = max((floor.min_replicas for floor in spec.schedule), default=0)
+    if asked <= most:
+        return None
+    given = "the policy's max_replicas" if spec.max_replicas is None else "max-replicas"
+    return f"schedule: asks for {asked} replicas, and {given} allows {most}: no more will run"
+
+
+def _unseen(spec: WorkloadSpec) -> str | None:
+    """An objective that this engine tells nothing of."""
+    from autoscaler.core.untold import never_told, remedy, told_of
+
+    missing = never_told(spec)
+    if not missing:
+        return None
+    return f"{told_of(missing)} of {spec.engine} ({spec.engine_from}): {remedy(spec, missing)}"
 
 
 def _wrong_shape(spec: WorkloadSpec, template: dict[str, Any]) -> Problem | None:

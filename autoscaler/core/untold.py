@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.gateway import judges
 from autoscaler.core.latency import buckets_of
 from autoscaler.core.slo import objective_text
@@ -14,6 +15,7 @@ from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, Wo
 
 # Quantiles and buckets come with the first requests; after so many their absence is no chance.
 FEW_ANSWERS = 10.0
+WITHOUT_TOKENS = ("triton", "kserve")
 _LATENCY_OF = {
     "triton": "start Triton with --metrics-config histogram_latencies=true and a bucket at the threshold, or with "
     "summary_latencies=true for an estimate",
@@ -45,6 +47,13 @@ def untold(
     )
 
 
+def never_told(spec: WorkloadSpec) -> tuple[LatencyObjective, ...]:
+    """Those that its engine can't tell, whatever it serves; none while the engine is assumed."""
+    if spec.engine not in WITHOUT_TOKENS or spec.engine_from == ASSUMED:
+        return ()
+    return tuple(one for one in spec.slo.objectives if one.signal != "latency")
+
+
 def told_of(missing: tuple[LatencyObjective, ...]) -> str:
     """For a person: what is not seen."""
     texts = " and ".join(objective_text(objective) for objective in missing)
@@ -53,7 +62,7 @@ def told_of(missing: tuple[LatencyObjective, ...]) -> str:
 
 def remedy(spec: WorkloadSpec, missing: tuple[LatencyObjective, ...]) -> str:
     """What makes it known."""
-    if spec.engine in ("triton", "kserve") and any(one.signal != "latency" for one in missing):
+    if spec.engine in WITHOUT_TOKENS and any(one.signal != "latency" for one in missing):
         return _TOKENS
     return _LATENCY_OF.get(spec.engine, "let the engine or a gateway export a histogram of it")
 

@@ -207,3 +207,39 @@ def test_what_spreads_no_pods_can_not_survive_a_loss(
     code, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
     assert code == 0
     assert ("default/a: survive: node, and nothing spreads its pods" in err) is told
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (
+            {
+                "slo": "99% < 1s",
+                "max-replicas": "3",
+                "schedule": "2 @ 0 7 * * * for 1h; 9 @ 0 8 * * * for 1h",
+            },
+            "schedule: asks for 9 replicas, and max-replicas allows 3: no more will run",
+        ),
+        (
+            {"slo": "99% < 1s", "schedule": "400 @ 0 8 * * * for 1h"},
+            "schedule: asks for 400 replicas, and the policy's max_replicas allows 100: no more will run",
+        ),
+        ({"slo": "99% < 1s", "schedule": "100 @ 0 8 * * * for 1h"}, None),
+        (
+            {"slo": "p95 ttft < 1s, 99% < 3s", "engine": "triton"},
+            "nothing tells how many requests miss p95 ttft < 1s of triton (annotation): only engines that generate",
+        ),
+        ({"slo": "p95 ttft < 1s", "engine": "vllm"}, None),
+        # Nothing says which engine it is: the metrics will.
+        ({"slo": "p95 ttft < 1s"}, None),
+    ],
+)
+def test_what_is_allowed_and_does_not_do_what_it_says_is_noted(
+    own: dict[str, str], said: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotations = {f"forescale.io/{key}": value for key, value in own.items()}
+    manifest = {"kind": "Deployment", "metadata": {"name": "a", "annotations": annotations}}
+    (tmp_path / "a.yaml").write_text(json.dumps(manifest))
+    code, out, err = forescale(capsys, "check-config", "--manifests", str(tmp_path))
+    assert (code, out.endswith(": fine\n")) == (0, True)
+    assert err.startswith(f"! {tmp_path}/a.yaml: default/a: {said}") if said else err == ""
