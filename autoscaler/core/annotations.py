@@ -37,7 +37,7 @@ class Key:
 
 KEYS = {
     "slo": Key(
-        "one or more objectives, then `for` a share and `over` a window",
+        "one or more objectives, then `for` a share (of `pN < T` alone) and `over` a window",
         "-",
         "`pN < T` is judged minute by minute, `N% < T` over the window as a whole; `latency` (the default), `ttft` or "
         "`tpot` before the sign. Its presence opts the workload in",

@@ -23,7 +23,7 @@ _WINDOW = re.compile(rf"^(.*?)\s+over\s+{NUMBER}\s*([hdw])$")
 def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
     """The SLO, or everything that is wrong with it.
 
-    `for` sets the share of requests in good minutes, `over` the window; `<=` means the same as `<`.
+    `for` sets the share of requests in good minutes, of `pN < T` alone; `over` the window; `<=` means the same as `<`.
     """
     rest, compliance, window_s = text.strip().lower(), 0.99, 28 * 86400.0
     target = _TARGET.match(rest)
@@ -53,6 +53,11 @@ def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
                 "more than 0 and less than 100 % can be asked for",
             )
         )
+    if target and objectives and all(one.form is SloForm.REQUESTS for one in objectives):
+        # It would be overlooked, and mean another target than whoever wrote it has in mind.
+        given = f"'for {target[2]}%' beside {', '.join(map(objective_text, objectives))}"
+        allowed = "it goes with `pN < T`, whose minutes are judged: leave it out"
+        problems.append(Problem(where, given, allowed))
     if not 3600.0 <= window_s <= 90 * 86400.0:
         problems.append(
             Problem(where, f"over {window_s / 86400.0:g} d", "1 hour to 90 days are allowed")

@@ -46,6 +46,9 @@ def test_several_objectives_with_target_and_window() -> None:
     assert [objective.signal for objective in slo.objectives] == ["ttft", "tpot"]
     assert slo.compliance_ratio == pytest.approx(0.995)
     assert slo.window_s == 7 * 86400.0
+    mixed = parse_slo("p95 tpot < 50ms, 99% < 3s for 99.5%", "here")
+    assert isinstance(mixed, Slo)
+    assert mixed.compliance_ratio == pytest.approx(0.995)
     only_window = parse_slo("99% < 1s over 12h", "here")
     assert isinstance(only_window, Slo)
     assert only_window.window_s == 12 * 3600.0
@@ -65,6 +68,10 @@ def test_several_objectives_with_target_and_window() -> None:
         ("p95 < 2s for 100%", "for 100%, more than 0 and less than 100 %"),
         ("p95 < 2s for 99% over 400d", "over 400 d, 1 hour to 90 days"),
         ("p95 < nanms", "is no objective"),
+        (
+            "99% < 300ms for 99.9%",
+            "'for 99.9%' beside 99% < 300ms, it goes with `pN < T`, whose minutes are",
+        ),
     ],
 )
 def test_what_is_no_slo(text: str, told: str) -> None:
