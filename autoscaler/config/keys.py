@@ -54,7 +54,7 @@ def setting_keys() -> tuple[SettingKey, ...]:
 
 
 def _keys(of: type[Any], default: object, prefix: str) -> Iterator[SettingKey]:
-    hints, meanings = typing.get_type_hints(of), _meanings(of)
+    hints, known = typing.get_type_hints(of), meanings(of)
     for item in fields(of):
         key, hint = f"{prefix}{item.name}", hints[item.name]
         if key in DERIVED:
@@ -68,7 +68,7 @@ def _keys(of: type[Any], default: object, prefix: str) -> Iterator[SettingKey]:
             name = "N" if isinstance(value, tuple) else "NAME"
             yield from _keys(inner, None, f"{key}.{name}.")
         else:
-            told = meanings.get(item.name) or PLAIN.get(key) or PLAIN.get(item.name, "")
+            told = known.get(item.name) or PLAIN.get(key) or PLAIN.get(item.name, "")
             yield SettingKey(key=key, value=_allowed(hint), default=_shown(value), meaning=told)
 
 
@@ -112,7 +112,7 @@ def _shown(value: object) -> str:
     return f"`{value}`" if str(value) and value != {} else "empty"
 
 
-def _meanings(of: type[Any]) -> dict[str, str]:
+def meanings(of: type[Any]) -> dict[str, str]:
     """The docstring that follows each field."""
     (body,) = ast.parse(inspect.getsource(of)).body
     assert isinstance(body, ast.ClassDef)

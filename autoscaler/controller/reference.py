@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from autoscaler.config.keys import setting_keys
 from autoscaler.controller.accounts import Accounts
+from autoscaler.controller.json_reference import json_page
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.core.annotations import KEYS, PREFIX
@@ -96,6 +97,7 @@ def _row(family: Metric) -> str:
 
 PAGES = {
     "annotations.md": annotations_page,
+    "json.md": lambda: json_page(MADE),
     "metrics.md": metrics_page,
     "settings.md": settings_page,
 }

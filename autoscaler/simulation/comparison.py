@@ -22,17 +22,26 @@ class Row:
     """One policy under one start-up: means over the seeds, but for the worst, which are the worst of all seeds."""
 
     startup_s: float
+    """Median of the start-ups."""
     policy: str
+    """As the table names it."""
     seeds: int
     attainment_ratio: float
+    """Share of the requests within the threshold; failed and unfinished ones are not."""
     gpu_hours: float
+    """Of replicas, from the request for one until it is gone."""
     node_gpu_hours: float | None
+    """Of every GPU of every node. None: the model has no nodes."""
     clairvoyant_ratio: float | None
     """GPU-hours over the clairvoyant's; None: that can't attain the goal."""
     changes: float
+    """How often the number of replicas was changed."""
     good_windows_ratio: float
+    """Share of 5-minute windows in which the goal held."""
     longest_bad_s: float
+    """Longest unbroken run of minutes in which it did not, in the worst seed."""
     worst_window_ratio: float
+    """Attainment in the worst five minutes of all seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +50,10 @@ class Comparison:
 
     scenario: str
     requests: float
+    """Mean of the seeds."""
     duration_s: float
     goal_ratio: float
+    """Share in time at which policies are compared, and by which the exit code judges."""
     rows: tuple[Row, ...]
     scores: tuple[tuple[float, int, Score], ...]
     """(start-up, seed, score) of every run."""
