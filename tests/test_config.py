@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,22 @@ def test_off_is_a_mode_and_yes_a_yes(tmp_path: Path) -> None:
 def test_a_config_map_is_read_as_it_is_deployed(tmp_path: Path) -> None:
     text = "kind: ConfigMap\ndata:\n  policy.yaml: |\n    engine: {tick_s: 15}\n"
     assert load(write(tmp_path, text)).engine.tick_s == 15.0
+
+
+def test_profiles_of_a_config_map_are_its_other_keys(tmp_path: Path) -> None:
+    """As they are files beside the policy once it is mounted."""
+    batch = {"batch_size": 1, "mean_s": 0.1}
+    profile = {"forescale_profile": 1, "models": [{"model": "m", "batches": [batch]}]}
+    data = {"policy.yaml": "profiles: {team/bert: bert.json}", "bert.json": json.dumps(profile)}
+    path = write(tmp_path, json.dumps({"kind": "ConfigMap", "data": data}))
+    (prior,) = load(path).engine.priors
+    assert prior.workload == "team/bert"
+    path = write(tmp_path, json.dumps({"kind": "ConfigMap", "data": {**data, "bert.json": "{"}}))
+    with pytest.raises(ConfigError, match=r"bert.json:1: .*, must be JSON"):
+        load(path)
+    del data["bert.json"]
+    with pytest.raises(ConfigError, match="name a file that `forescale profile import` wrote"):
+        load(write(tmp_path, json.dumps({"kind": "ConfigMap", "data": data})))
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:

@@ -43,17 +43,27 @@ def read_profile(path: Path) -> Profile:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _error(f"{path}:{error.lineno}", error.msg, "must be JSON") from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         advice = "name a file that `forescale profile import` wrote"
         raise _error(str(path), reason, advice) from error
+    return profile_in(text, str(path))
+
+
+def profile_in(text: str, path: str) -> Profile:
+    """What a file, or a key of a ConfigMap, holds; `path` names it.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _error(f"{path}:{error.lineno}", error.msg, "must be JSON") from error
     if not isinstance(document, dict) or document.get("forescale_profile") != VERSION:
         found = document.get("forescale_profile") if isinstance(document, dict) else None
         raise _error(
-            str(path),
+            path,
             f"forescale_profile is {found!r}",
             f"must be {VERSION}: write it with `forescale profile import`",
         )
@@ -70,7 +80,7 @@ def read_profile(path: Path) -> Profile:
                 for item in error.errors()
             )
         ) from error
-    problems = profile_problems(str(path), profile)
+    problems = profile_problems(path, profile)
     if problems:
         raise ConfigError(tuple(problems))
     return profile

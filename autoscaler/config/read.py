@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from autoscaler.config.profile_file import read_profile
+from autoscaler.config.profile_file import profile_in, read_profile
 from autoscaler.config.rules import rule_problems, says_why
 from autoscaler.config.settings import (
     CheckpointSettings,
@@ -111,7 +111,7 @@ def _with_profiles(
     if settings.engine.priors:
         where = _where("engine.priors", origin, str(path or ""))
         problems.append(Problem(where, "is not a setting", "name files in `profiles`"))
-    priors = []
+    priors, beside = [], _beside(path)
     for key, name in settings.profiles.items():
         where = _where(f"profiles.{key}", origin, str(path or ""))
         workload, at, shape = key.partition("@")
@@ -119,7 +119,12 @@ def _with_profiles(
             allowed = "must be NAMESPACE/NAME, with @1g.10gb or the like where it is of that slice"
             problems.append(Problem(where, repr(key), allowed))
         try:
-            profile = read_profile(folder / name)
+            given = beside.get(name)
+            profile = (
+                read_profile(folder / name)
+                if given is None
+                else profile_in(given, f"{path}: {name}")
+            )
         except ConfigError as error:
             problems.extend(error.problems)
             continue
@@ -162,6 +167,18 @@ def _from_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
 
 def _is_config_map(document: object) -> bool:
     return isinstance(document, dict) and document.get("kind") == "ConfigMap"
+
+
+def _beside(path: Path | None) -> dict[str, str]:
+    """Other keys of a ConfigMap's manifest: files beside the policy, once it is mounted."""
+    if path is None:
+        return {}
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    data = document.get("data") if _is_config_map(document) else None
+    return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}
 
 
 def _policy_of(document: dict[str, Any]) -> str:
