@@ -8,6 +8,7 @@ nor bad: its time is added up as unknown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.gateway import at_gateway, preferred
@@ -99,6 +100,12 @@ class Ledger:
     unknown_s: float = 0.0
     source: LatencySource | None = None
     """Where the last requests' latency was read; None: none was seen yet."""
+
+    def each(self, change: Callable[[Span], Span]) -> Ledger:
+        """With all three spans changed alike."""
+        return replace(
+            self, hour=change(self.hour), day=change(self.day), window=change(self.window)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,13 +275,7 @@ def _set_back(ledger: Ledger, minute_s: float) -> Ledger:
             span = span.add(replace(step, start_s=minute_s, unknown_s=0.0))
         return span
 
-    return replace(
-        ledger,
-        hour=past(ledger.hour),
-        day=past(ledger.day),
-        window=past(ledger.window),
-        minute_s=minute_s,
-    )
+    return replace(ledger.each(past), minute_s=minute_s)
 
 
 def _unwatched(ledger: Ledger, from_s: float, to_s: float) -> Ledger:
@@ -288,13 +289,8 @@ def _unwatched(ledger: Ledger, from_s: float, to_s: float) -> Ledger:
             start_s = end_s
         return span
 
-    return replace(
-        ledger,
-        hour=gap(ledger.hour),
-        day=gap(ledger.day),
-        window=gap(ledger.window),
-        total=ledger.total.plus(Step(start_s=from_s, unknown_s=to_s - from_s)),
-    )
+    total = ledger.total.plus(Step(start_s=from_s, unknown_s=to_s - from_s))
+    return replace(ledger.each(gap), total=total)
 
 
 def _closed(ledger: Ledger, objective: LatencyObjective) -> Ledger:
@@ -305,13 +301,7 @@ def _closed(ledger: Ledger, objective: LatencyObjective) -> Ledger:
         known_s=ledger.known_s,
         unknown_s=ledger.unknown_s,
     )
-    return replace(
-        ledger,
-        hour=ledger.hour.add(minute),
-        day=ledger.day.add(minute),
-        window=ledger.window.add(minute),
-        total=ledger.total.plus(minute),
-    )
+    return replace(ledger.each(lambda span: span.add(minute)), total=ledger.total.plus(minute))
 
 
 def judged(
