@@ -17,7 +17,7 @@ import yaml
 from autoscaler.clients.kubernetes import APPLY, KubernetesClient
 from autoscaler.errors import ActuationRejected, SourceDenied, SourceMissing
 from loadtests.stack.stack import ROOT, Stack
-from tests.cluster.test_rights import Use, listing, watching, without
+from tests.cluster.test_rights import Use, listing, unused, watching, without
 
 COMPONENT = ROOT / "deploy" / "kustomize" / "components" / "nodes"
 HOME, HEADROOM = "forescale", "forescale-headroom"
@@ -62,7 +62,7 @@ def applying(path: str, *, new: bool) -> Use:
     """Server-side apply, which makes what is missing."""
 
     async def use(client: KubernetesClient) -> None:
-        name = f"room-{id(client)}" if new else "room"
+        name = unused("room") if new else "room"
         body = {**BODIES[path], "metadata": {"name": name}}
         await client.write(
             "PATCH", f"{path}/{name}?fieldManager=test&force=true", body, content=APPLY

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -142,6 +143,11 @@ async def telling(client: KubernetesClient) -> None:
     )
 
 
+def unused(prefix: str) -> str:
+    """A name that nothing bears: two clients can have the same `id`, one after the other, and then nothing is new."""
+    return f"{prefix}-{uuid4().hex}"
+
+
 def lease(client: KubernetesClient, name: str = "forescale") -> KubeLease:
     return KubeLease(client, NAMESPACE, name)
 
@@ -152,7 +158,7 @@ RECORD = LeaseRecord(
 
 
 async def lease_created(client: KubernetesClient) -> None:
-    await lease(client, f"test-{id(client)}").create(RECORD)
+    await lease(client, unused("test")).create(RECORD)
 
 
 async def lease_read(client: KubernetesClient) -> None:
@@ -174,7 +180,7 @@ async def map_created(client: KubernetesClient) -> None:
     await client.write(
         "POST",
         f"/api/v1/namespaces/{NAMESPACE}/configmaps",
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"test-{id(client)}"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": unused("test")}},
     )
 
 
