@@ -87,14 +87,22 @@ def test_every_reason_is_explained() -> None:
     assert [reason.value for reason in Reason if f"`{reason.value}`" not in text] == []
 
 
-def test_nothing_of_a_machine_is_in_the_tree() -> None:
+def tracked(*options: str) -> list[str]:
     listed = subprocess.run(
-        ["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT
+        ["git", "ls-files", *options], capture_output=True, text=True, check=True, cwd=ROOT
     )
+    return listed.stdout.splitlines()
+
+
+def test_nothing_that_git_ignores_is_in_the_tree() -> None:
+    assert tracked("--cached", "--ignored", "--exclude-standard") == []
+
+
+def test_nothing_of_a_machine_is_in_the_tree() -> None:
     # Written in two parts, so that this file does not hold what it looks for.
     foreign = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", "index" + "-url"]))
     found = []
-    for name in listed.stdout.splitlines():
+    for name in tracked():
         try:
             text = (ROOT / name).read_text()
         except (UnicodeDecodeError, FileNotFoundError):
