@@ -6,6 +6,7 @@ doubling is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +27,12 @@ PARTS = ("reason", "version", "finished_reason", "engine")
 TIMES = ("request_s", "queue_s", "compute_s", "token_s")
 # Shares of a whole: of several parts the fullest counts.
 SHARES = ("cache_ratio",)
+# How many requests a server has at this moment. More than a billion it can't hold: at 100 bytes each they are 100 GB.
+PRESENT = ("pending", "running")
+MOST_PRESENT = 1e9
 COUNTERS = (
-    *("success", "failure", "inferences", "executions", "pending", "running"),
-    *(*SHARES, *TIMES),
+    *("success", "failure", "inferences", "executions"),
+    *(*PRESENT, *SHARES, *TIMES),
 )
 BUCKETS = ("latency_buckets", "ttft_buckets", "tpot_buckets")
 
@@ -94,9 +98,17 @@ def _part(labels: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def counter_table(
-    series: Sequence[Series], preset: Preset, *, scale: float = 1.0, highest: bool = False
+    series: Sequence[Series],
+    preset: Preset,
+    *,
+    scale: float = 1.0,
+    highest: bool = False,
+    most: float = math.inf,
 ) -> Table:
-    """Sums over parts, or their highest; the larger of two doubles: a counter that is behind was scraped earlier."""
+    """Sums over parts, or their highest; the larger of two doubles: a counter that is behind was scraped earlier.
+
+    What is above `most` can't be true, and is unknown.
+    """
     parts: dict[ModelKey, dict[tuple[str, ...], float | None]] = {}
     table, named = Table(), PodLabels(preset)
     for entry in series:
@@ -114,7 +126,8 @@ def counter_table(
     for key, found in parts.items():
         numbers = [value for value in found.values() if value is not None]
         whole = (max(numbers) if highest else sum(numbers)) if numbers else None
-        table.values[key] = whole if len(numbers) == len(found) else None
+        known_whole = len(numbers) == len(found) and whole is not None and whole <= most
+        table.values[key] = whole if known_whole else None
     table.parts = parts
     return table
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Template
@@ -288,6 +289,7 @@ def _samples(
             preset,
             scale=unit if name in TIMES else 1.0,
             highest=name in SHARES,
+            most=exposition.MOST_PRESENT if name in exposition.PRESENT else math.inf,
         )
         for name in COUNTERS
         if name in series

@@ -114,6 +114,13 @@ async def test_the_engines_of_a_data_parallel_server_are_one() -> None:
     assert told.cache_ratio == 0.36
 
 
+async def test_no_server_holds_a_billion_billion_requests() -> None:
+    text = (SAMPLES / "vllm.txt").read_text()
+    waiting = next(line for line in text.splitlines() if line.startswith("vllm:num_requests_wa"))
+    absurd = text.replace(waiting, waiting.rpartition(" ")[0] + " 1e18")
+    assert await only_model(absurd, spec("vllm")) == replace(VLLM, pending=None)
+
+
 async def test_kserves_own_server() -> None:
     told = await only_model((SAMPLES / "kserve.txt").read_text(), spec("kserve"))
     assert told == ModelCounters(

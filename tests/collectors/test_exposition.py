@@ -85,6 +85,25 @@ def test_two_scrapes_of_one_pod_are_not_added_up() -> None:
     assert table.doubled == {("team", "a")}
 
 
+def test_more_requests_than_a_server_can_hold_are_unknown() -> None:
+    """An exporter's underflow: 1e18 requests would wait, and the fleet would grow up to its brake."""
+    table = exposition.counter_table(
+        [
+            series(1e9, **POD),
+            series(6e8, **POD | {"pod": "b", "reason": "x"}),
+            series(6e8, **POD | {"pod": "b", "reason": "y"}),
+            series(1e18, **POD | {"pod": "c"}),
+        ],
+        TRITON,
+        most=exposition.MOST_PRESENT,
+    )
+    assert table.values == {
+        ("team", "a", "m"): 1e9,
+        ("team", "b", "m"): None,
+        ("team", "c", "m"): None,
+    }
+
+
 def test_one_unknown_part_makes_the_whole_unknown() -> None:
     table = exposition.counter_table(
         [series(1.0, **POD, reason="A"), series(None, **POD, reason="B")], TRITON
