@@ -23,6 +23,8 @@ from autoscaler.errors import (
     ActuationConflict,
     ActuationRejected,
     ActuationUnknown,
+    ConfigError,
+    Problem,
     SourceDenied,
     SourceError,
     SourceExpired,
@@ -64,7 +66,7 @@ class KubernetesClient:
     ) -> KubernetesClient:
         """From a kubeconfig, else the pod's service account, else KUBECONFIG or ~/.kube/config.
 
-        Raises SourceInvalid saying what was tried.
+        Raises ConfigError saying what was tried.
         """
         configuration = Configuration()
         _require_file(kubeconfig)
@@ -80,8 +82,8 @@ class KubernetesClient:
             *(AttributeError, TypeError, ValueError),
         ) as error:
             tried = kubeconfig or "KUBECONFIG or ~/.kube/config"
-            raise SourceInvalid(
-                f"kubeconfig {tried}: {_unreadable(error)}; give --kubeconfig, or run in a cluster"
+            raise _unusable(
+                f"kubeconfig {tried}", _unreadable(error), "give --kubeconfig, or run in a cluster"
             ) from error
         return cls(ApiClient(configuration=configuration), timeout_s=timeout_s)
 
@@ -246,8 +248,8 @@ def _require_file(kubeconfig: str | None) -> None:
     """The loader's own words for a file that is not there are about its contents."""
     if kubeconfig is not None:
         if not _is_file(kubeconfig):
-            raise SourceInvalid(
-                f"kubeconfig {kubeconfig}: there is no such file, name a readable one"
+            raise _unusable(
+                f"kubeconfig {kubeconfig}", "there is no such file", "name a readable one"
             )
         return
     if "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -256,7 +258,11 @@ def _require_file(kubeconfig: str | None) -> None:
     # KUBECONFIG may list several, of which some need not exist; an empty one counts as none.
     if not any(_is_file(path) for path in (named or "~/.kube/config").split(os.pathsep)):
         told = f"KUBECONFIG={named}" if named else "KUBECONFIG is not set, and ~/.kube/config"
-        raise SourceInvalid(f"{told}: there is no such file; set it, or give --kubeconfig")
+        raise _unusable(told, "there is no such file", "set it, or give --kubeconfig")
+
+
+def _unusable(where: str, given: str, allowed: str) -> ConfigError:
+    return ConfigError((Problem(where, given, allowed),))
 
 
 def _unreadable(error: Exception) -> str:

@@ -39,6 +39,7 @@ async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool
     """Looks for `wait_s`, then decides.
 
     Raises:
+        ConfigError: there is no usable kubeconfig.
         SourceError: Kubernetes or Prometheus can't be read; the message says what to do.
     """
     client = await sources.connect_kubernetes(settings)
@@ -51,7 +52,7 @@ async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool
 
 
 async def list_workloads(settings: Settings, clock: Clock) -> Observation:
-    """Every annotated workload, without asking Prometheus. Raises SourceError as `run_dry`."""
+    """Every annotated workload, without asking Prometheus. Raises as `run_dry`."""
     client = await sources.connect_kubernetes(settings)
     try:
         collector = sources.collector(settings, client, clock)

@@ -27,7 +27,7 @@ from rich.progress import (
 
 from autoscaler.claim import claim
 from autoscaler.clients.kubernetes import KubernetesClient
-from autoscaler.errors import AutoscalerError, SourceInvalid
+from autoscaler.errors import AutoscalerError, ConfigError, SourceInvalid
 from loadtests.load import profile, request_log, thresholds
 from loadtests.load.driver import MAX_LATENESS_S, Driver, lateness_p99_s
 from loadtests.load.pods import PodWatch
@@ -63,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         interrupted = True
         print(f"interrupted: {len(requests)} of {len(due_s)} requests are over", file=sys.stderr)
+    except ConfigError as error:
+        print(f"load: {error}", file=sys.stderr)
+        return USAGE
     except (AutoscalerError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return FAILED

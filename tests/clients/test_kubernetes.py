@@ -17,6 +17,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome, SetReplicas, WorkloadId
 from autoscaler.errors import (
     AutoscalerError,
+    ConfigError,
     SourceDenied,
     SourceExpired,
     SourceInvalid,
@@ -222,22 +223,22 @@ async def test_anything_with_a_scale_subresource_is_found_by_discovery() -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: Config\nusers: [", "is no YAML, in line 2; give --kubeconfig"),
-        ("minute,count", "is no kubeconfig; give --kubeconfig"),
-        ("[1, 2]", "is no kubeconfig; give --kubeconfig"),
+        ("kind: Config\nusers: [", "is no YAML, in line 2, give --kubeconfig"),
+        ("minute,count", "is no kubeconfig, give --kubeconfig"),
+        ("[1, 2]", "is no kubeconfig, give --kubeconfig"),
         ("", "give --kubeconfig"),
     ],
 )
 async def test_what_is_no_kubeconfig(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(text)
-    with pytest.raises(SourceInvalid) as refused:
+    with pytest.raises(ConfigError) as refused:
         await KubernetesClient.connect(kubeconfig=str(path), context=None, timeout_s=1.0)
     assert said in str(refused.value)
 
 
 async def test_a_kubeconfig_that_is_not_there_is_named() -> None:
-    with pytest.raises(SourceInvalid, match="kubeconfig /nowhere/config: there is no such file"):
+    with pytest.raises(ConfigError, match="kubeconfig /nowhere/config: there is no such file"):
         await KubernetesClient.connect(kubeconfig="/nowhere/config", context=None, timeout_s=1.0)
 
 
@@ -255,7 +256,7 @@ async def test_without_a_kubeconfig_it_says_where_it_looked(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", named)
     monkeypatch.setenv("HOME", "/nowhere")
-    with pytest.raises(SourceInvalid, match=said):
+    with pytest.raises(ConfigError, match=said):
         await KubernetesClient.connect(kubeconfig=None, context=None, timeout_s=1.0)
 
 

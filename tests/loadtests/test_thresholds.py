@@ -174,6 +174,16 @@ def test_what_was_over_when_a_run_is_interrupted_is_told_and_logged(
     assert len(request_log.read(log)) == 10
 
 
+def test_a_kubeconfig_that_is_not_there_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ["--kubeconfig=/no/file", "--deployment=bert", "--model=m", "--load=5x4"]
+    assert main(argv) == 2
+    assert capsys.readouterr().err == (
+        "load: kubeconfig /no/file: there is no such file, name a readable one\n"
+    )
+
+
 def test_a_log_that_can_not_be_written_takes_no_figures_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

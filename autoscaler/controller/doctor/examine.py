@@ -36,7 +36,7 @@ async def examine(
     """Every finding, in the order of what depends on what. `account`: whose rights, as `namespace/name`.
 
     Raises:
-        SourceInvalid: there is no usable kubeconfig.
+        ConfigError: there is no usable kubeconfig.
     """
     client = await sources.connect_kubernetes(settings)
     prometheus = sources.connect_prometheus(settings)
