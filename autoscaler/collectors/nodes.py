@@ -104,6 +104,11 @@ class NodeCollector:
         }
 
     @property
+    def nodes(self) -> Mirror[NodeView]:
+        """Watched here, and open to others' views."""
+        return self._nodes
+
+    @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
         """Everything that is watched here."""
         return (self._nodes, self._claims, self._refusals, *self._objects.values())

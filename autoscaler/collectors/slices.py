@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.kubernetes import KubernetesClient, Object
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
 from autoscaler.collectors import slice_views
@@ -46,19 +46,22 @@ class SliceCollector:
         pools: Mapping[str, SlicePoolSettings],
         groups: Callable[[], Groups],
         pods: Mirror[Any],
+        nodes: Mirror[Any] | None = None,
         labels: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens; `pods` is watched by
-        whoever it belongs to."""
+        """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens; `pods` and `nodes` are
+        watched by whoever they belong to. Without `nodes` they are watched here."""
         self._prometheus, self._clock = prometheus, clock
         self._pools, self._groups, self._labels = pools, groups, labels
         self._devices: Mapping[str, int] = {}
         self._told_s: float | None = None
         self._unseen_s: dict[str, float] = {}
         self._telling: set[str] = set()
-        self._nodes: Mirror[SliceNodeView] = Mirror(
-            client, "/api/v1/nodes", lambda raw, _: slice_views.node(raw), clock
-        )
+        self._nodes: Mirror[SliceNodeView] | View[SliceNodeView]
+        if nodes is None:
+            self._nodes = Mirror(client, "/api/v1/nodes", _project_node, clock)
+        else:
+            self._nodes = nodes.view(_project_node)
         self._pods: View[PlacedHolder] = pods.view(lambda raw, _: slice_views.placed(raw))
         self._services: Mirror[ServiceView] = Mirror(
             client, "/api/v1/services", lambda raw, _: slice_views.service(raw), clock
@@ -67,7 +70,8 @@ class SliceCollector:
     @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
         """Everything that is watched here."""
-        return (self._nodes, self._services)
+        own = (self._nodes,) if isinstance(self._nodes, Mirror) else ()
+        return (*own, self._services)
 
     async def run(self) -> None:
         """Watches for ever."""
@@ -205,3 +209,7 @@ class SliceCollector:
         if name in self._telling:
             return self._found_blind(name, now_s)
         return any(self._found_blind(other, now_s) for other in self._unseen_s)
+
+
+def _project_node(raw: Object, _: SliceNodeView | None) -> SliceNodeView | None:
+    return slice_views.node(raw)

@@ -73,7 +73,7 @@ async def _look(
 ) -> DryRun:
     collector = sources.collector(settings, client, clock)
     nodes = sources.node_parts(settings, client, clock, collector)
-    slices = sources.slice_collector(settings, client, prometheus, clock, collector)
+    slices = sources.slice_collector(settings, client, prometheus, clock, collector, nodes)
     triton = TritonCollector(collector.endpoints, clock)
     gatherer = Gatherer(
         cluster=sources.ClusterView(collector),

@@ -163,8 +163,9 @@ def slice_collector(
     prometheus: PrometheusClient,
     clock: Clock,
     workloads: KubernetesCollector,
+    nodes: NodeParts | None,
 ) -> SliceCollector | None:
-    """None: `engine.slices.mode` is off."""
+    """None: `engine.slices.mode` is off. Where `nodes` are watched already they are not watched again."""
     if not slices_on(settings):
         return None
     pools = settings.engine.slices.pools
@@ -175,12 +176,13 @@ def slice_collector(
         pools=pools,
         groups=workloads.groups,
         pods=workloads.pods,
+        nodes=nodes.collector.nodes if nodes else None,
         labels=workloads.asked_labels,
     )
 
 
 async def connect_kubernetes(settings: Settings) -> KubernetesClient:
-    """Raises SourceInvalid: no usable configuration."""
+    """Raises ConfigError: there is no usable kubeconfig."""
     return await KubernetesClient.connect(
         kubeconfig=settings.kubernetes.kubeconfig,
         context=settings.kubernetes.context,

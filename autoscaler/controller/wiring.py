@@ -213,12 +213,13 @@ def _sight(
     last: Callable[[], TickRecord | None],
 ) -> _Sight:
     workloads = sources.collector(settings, client, clock)
-    slices = sources.slice_collector(settings, client, prometheus, clock, workloads)
+    nodes = sources.node_parts(settings, client, clock, workloads)
+    slices = sources.slice_collector(settings, client, prometheus, clock, workloads, nodes)
     return _Sight(
         workloads=workloads,
         cluster=sources.ClusterView(workloads),
         triton=TritonCollector(workloads.endpoints, clock, sick=lambda: _sick(last())),
-        nodes=sources.node_parts(settings, client, clock, workloads),
+        nodes=nodes,
         slices=slices,
         planner=SlicePlanner(ProcessWorker(follow), last, clock, settings.engine)
         if slices and sources.packing_on(settings)

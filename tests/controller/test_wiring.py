@@ -342,3 +342,31 @@ def test_the_packing_is_asked_where_there_is_something_to_pack_onto(
         nodes=NodeSettings(pools=nodes), slices=SliceSettings(mode=mode, pools=slices)
     )
     assert sources.packing_on(replace(Settings(), engine=engine)) is asked
+
+
+@pytest.mark.parametrize("pools", [{}, {"h100": GROWS}], ids=["slices alone", "and headroom"])
+async def test_nodes_and_pods_are_watched_once_whoever_looks_at_them(
+    pools: dict[str, PoolSettings], tmp_path: Path
+) -> None:
+    api = ClusterApi()
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    labels = {"pool": "mig", CONFIG_LABEL: "all"}
+    api.put("/api/v1/nodes/n1", {"metadata": {"name": "n1", "labels": labels}, "status": ready})
+    slicing = SliceSettings(mode=SlicesMode.AUTO, pools={"mig": CUT})
+    engine = EngineConfig(nodes=NodeSettings(pools=pools), slices=slicing)
+    async with api.serving():
+        settings = replace(settings_for(tmp_path, api), engine=engine)
+        client = await sources.connect_kubernetes(settings)
+        prometheus, clock = sources.connect_prometheus(settings), SystemClock()
+        workloads = sources.collector(settings, client, clock)
+        nodes = sources.node_parts(settings, client, clock, workloads)
+        slices = sources.slice_collector(settings, client, prometheus, clock, workloads, nodes)
+        assert slices is not None
+        mirrors = [*workloads.mirrors, *slices.mirrors, *(nodes.collector.mirrors if nodes else ())]
+        for mirror in mirrors:
+            await mirror.relist()
+        paths = [mirror.path for mirror in mirrors]
+        assert (paths.count("/api/v1/nodes"), paths.count("/api/v1/pods")) == (1, 1)
+        assert [(node.name, node.config) for node in slices.observe().nodes] == [("n1", "all")]
+        prometheus.close()
+        await client.close()
