@@ -7,7 +7,9 @@ thread each, at times that the caller gives.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ T = TypeVar("T")
 # Within the answer's bytes as the library shows them.
 _OWN_WORDS = re.compile(r'"error":"((?:[^"\\]|\\.)*)"')
 LONGEST_WORDS = 200
+_WARNINGS = re.compile(rb'"warnings":\s*(?=\[)')
+# As the engine begins what it says of an expression, such as that a metric's name is not a counter's.
+_OF_EXPRESSION = ("PromQL info", "PromQL warning")
 # Nothing was ever counted so far, in microseconds neither; sums and products of such numbers leave the floats.
 LARGEST = 1e18
 
@@ -44,9 +49,28 @@ class Series:
         return self.points[-1][1] if self.points else None
 
 
-class _FormSession(requests.Session):
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The series that were found."""
+
+    series: tuple[Series, ...]
+    incomplete: str | None = None
+    """Why the source itself says that some may be missing, as Thanos does while a store of it is down."""
+
+
+class _QuerySession(requests.Session):
     """Sends as a form what the library puts into the URL: proxies take 8 KB of that, and the names of a thousand
-    workloads are more."""
+    workloads are more. Keeps the warnings of an answer, which the library drops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = threading.local()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the last answer in this thread."""
+        found: tuple[str, ...] = getattr(self._told, "warnings", ())
+        return found
 
     def request(  # type: ignore[override]
         self, method: str, url: str, *, params: Any = None, **rest: Any
@@ -60,6 +84,7 @@ class _FormSession(requests.Session):
                 f"{_bare(url)}: is redirected to {_bare(answer.url)}, where the query does not arrive; "
                 "give prometheus.url as it is after the redirect"
             )
+        self._told.warnings = _warnings(answer.content)
         return answer
 
 
@@ -80,7 +105,7 @@ class PrometheusClient:
         # The library types it as whole seconds and hands it to requests, which takes fractions.
         self._timeout_s: Any = timeout_s
         self._token_file = bearer_token_file
-        session = _FormSession()
+        session = _QuerySession()
         session.verify = False if insecure_skip_verify else (ca_file or True)
         adapter = HTTPAdapter(pool_maxsize=max_concurrent, max_retries=0)
         # No retries inside a tick: the next one asks again anyway.
@@ -97,7 +122,11 @@ class PrometheusClient:
         self._session.close()
 
     async def query(self, promql: str, at_s: float) -> tuple[Series, ...]:
-        """The instant vector at `at_s`.
+        """The instant vector at `at_s`, whole or not. Raises as `answer`."""
+        return (await self.answer(promql, at_s)).series
+
+    async def answer(self, promql: str, at_s: float) -> Answer:
+        """The instant vector at `at_s`, and whether it is whole.
 
         Raises:
             SourceUnavailable, SourceDenied or SourceInvalid, naming the query.
@@ -113,27 +142,35 @@ class PrometheusClient:
     async def query_range(
         self, promql: str, *, start_s: float, end_s: float, step_s: float
     ) -> tuple[Series, ...]:
-        """Values from `start_s` to `end_s`, one each `step_s`. Raises as `query`."""
+        """Values from `start_s` to `end_s`, one each `step_s`. Raises as `answer`; SourceUnavailable where some may be
+        missing, too: of a past that is not whole nothing shows what it lacks."""
         start, end = datetime.fromtimestamp(start_s, tz=UTC), datetime.fromtimestamp(end_s, tz=UTC)
-        return await self._ask(
+        told = await self._ask(
             promql,
             lambda: self._api.custom_query_range(
                 promql, start, end, f"{step_s:g}", timeout=5 * self._timeout_s
             ),
             _range,
         )
+        if told.incomplete is not None:
+            raise SourceUnavailable(f"{promql}: {told.incomplete}")
+        return told.series
 
     async def _ask(
         self, promql: str, call: Callable[[], Any], taken: Callable[[Any, str], Series]
-    ) -> tuple[Series, ...]:
+    ) -> Answer:
         self._authenticate()
 
-        def asked() -> tuple[Series, ...]:
+        def asked() -> Answer:
             # Here and not in the event loop: 20,000 pods with ten buckets each take half a second.
             result = call()
             if not isinstance(result, list):
                 raise SourceInvalid(f"{promql}: the answer holds no list of series")
-            return tuple([taken(entry, promql) for entry in result])
+            series = tuple([taken(entry, promql) for entry in result])
+            warnings = self._session.warnings
+            return Answer(
+                series, f"the answer is not whole, {'; '.join(warnings)}" if warnings else None
+            )
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, asked)
@@ -155,6 +192,22 @@ class PrometheusClient:
         except OSError as error:
             raise SourceDenied(f"{self._token_file}: {error.strerror}") from error
         self._session.headers["Authorization"] = f"Bearer {token}"
+
+
+def _warnings(body: bytes) -> tuple[str, ...]:
+    """Those of an answer that are about its source: what the engine says of the expression changes no series.
+
+    Looked for as text, so that 10 MB are not read as JSON twice: within a label's value the quotes are escaped.
+    """
+    place = _WARNINGS.search(body)
+    if place is None:
+        return ()
+    try:
+        found, _ = json.JSONDecoder().raw_decode(body[place.end() :].decode())
+    except ValueError:
+        return ()
+    told = (str(text) for text in found)
+    return tuple(text[:LONGEST_WORDS] for text in told if not text.startswith(_OF_EXPRESSION))
 
 
 def _bare(url: str) -> str:

@@ -53,6 +53,8 @@ STEP_S = 60.0
 # A rate over two minutes stands for the minute in their middle: that of 9:00 to 9:01 is asked at 9:01:30.
 RATE_AHEAD_S = 90.0
 LOOK_FOR_GATEWAYS_S = 300.0
+# Latency and times of batches are learned over minutes; arrivals and their time are needed now.
+ESSENTIAL = frozenset({"success", "at", "inferences", "failure", "pending"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +120,11 @@ class PrometheusCollector:
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
             elif own:
-                answers, failed = await self._ask(preset, at_s, own)
-                if failed:
+                answers, failed, partial = await self._ask(preset, at_s, own)
+                if failed or partial:
                     # Others have queries of their own: one that is wrong holds nobody else.
-                    errors.update(dict.fromkeys((spec.id for spec in own), _joined(failed)))
+                    told = _joined([*failed, *partial])
+                    errors.update(dict.fromkeys((spec.id for spec in own), told))
                 problems += failed
                 answered = answered or not failed
                 # Seconds for 20,000 pods, in which the lease has to be renewed.
@@ -186,24 +189,27 @@ class PrometheusCollector:
 
     async def _ask(
         self, preset: Preset, at_s: float, workloads: tuple[WorkloadSpec, ...]
-    ) -> tuple[dict[str, tuple[Series, ...]], list[str]]:
-        """Each signal's series, and the errors of the signals that nothing can be decided without."""
+    ) -> tuple[dict[str, tuple[Series, ...]], list[str], list[str]]:
+        """Each signal's series, the errors of the signals that nothing can be decided without, and why others of them
+        may lack some series."""
         queries = _queries(preset, workloads)
         answers = await asyncio.gather(
-            *(self._client.query(promql, at_s) for _, promql in queries), return_exceptions=True
+            *(self._client.answer(promql, at_s) for _, promql in queries), return_exceptions=True
         )
         series: dict[str, tuple[Series, ...]] = {}
         failed: list[str] = []
+        partial: list[str] = []
         for (signal, _), answer in zip(queries, answers, strict=True):
             if isinstance(answer, SourceError):
-                # Latency and times of batches are learned over minutes; arrivals and their time are needed now.
-                if signal in ("success", "at", "inferences", "failure", "pending"):
+                if signal in ESSENTIAL:
                     failed.append(str(answer))
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                series[signal] = series.get(signal, ()) + answer
-        return series, failed
+                series[signal] = series.get(signal, ()) + answer.series
+                if answer.incomplete is not None and signal in ESSENTIAL:
+                    partial.append(answer.incomplete)
+        return series, failed, partial
 
     async def backfill(
         self, at_s: float, workloads: tuple[WorkloadSpec, ...]

@@ -100,6 +100,40 @@ async def test_a_range_keeps_its_holes() -> None:
     assert series.points == ((60.0, 1.0), (120.0, None), (180.0, 3.0))
 
 
+@pytest.mark.parametrize(
+    ("warnings", "incomplete"),
+    [
+        ([], None),
+        (["PromQL info: metric might not be a counter", "PromQL warning: bad bucket label"], None),
+        (
+            ["PromQL info: x", "store 10.0.0.7:10901: down"],
+            "the answer is not whole, store 10.0.0.7:10901: down",
+        ),
+        (["no [store] matches"], "the answer is not whole, no [store] matches"),
+    ],
+)
+async def test_an_answer_that_its_source_calls_partial_is_known_to_be(
+    warnings: list[str], incomplete: str | None
+) -> None:
+    told = json.loads(vector(({"pod": 'a "warnings":["x"]'}, "1")))
+    body = json.dumps(told | {"warnings": warnings}, separators=(",", ":"))
+    async with serving((200, body), (200, vector())) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0, max_concurrent=1)
+        answer = await client.answer("up", 1.0)
+        assert (len(answer.series), answer.incomplete) == (1, incomplete)
+        assert (await client.answer("up", 1.0)).incomplete is None
+        client.close()
+
+
+async def test_a_past_that_is_not_whole_is_no_answer() -> None:
+    body = json.dumps({"data": {"result": []}, "warnings": ["store 10.0.0.7:10901: down"]})
+    async with serving((200, body)) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        with pytest.raises(SourceUnavailable, match="up: the answer is not whole, store 10"):
+            await client.query_range("up", start_s=0.0, end_s=60.0, step_s=60.0)
+        client.close()
+
+
 async def test_prometheus_own_words_are_told_and_nothing_else_of_an_answer() -> None:
     body = '{"status":"error","errorType":"bad_data","error":"1:4: parse error: unclosed \\"(\\""}'
     async with serving((400, body), (400, "token=secret")) as server:

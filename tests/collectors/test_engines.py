@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +185,38 @@ async def test_queries_that_fail_hold_the_workloads_that_need_them_and_no_others
         assert told[key.name] in error
     assert (found.error is None) == bool(refused)
     assert (("team", "llm-0") in found.samples) == bool(refused)
+
+
+class PartialPrometheus(ScrapedPrometheus):
+    """Says of its answers to queries that hold `lacking` what Thanos says while a store of it is down."""
+
+    lacking = ""
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        response = await super()._answer(request)
+        if self.lacking not in str(form.get("query")):
+            return response
+        told = json.loads(response.text or "")
+        return web.json_response(told | {"warnings": ["store 10.0.0.7:10901: down"]})
+
+
+@pytest.mark.parametrize(
+    ("lacking", "held"),
+    [("vllm:generation_tokens_total", True), ("vllm:kv_cache_usage_perc", False)],
+)
+async def test_answers_that_may_lack_pods_are_used_and_lower_nothing(
+    lacking: str, held: bool
+) -> None:
+    """Where they are about what arrives: `samples_error` beside samples is a veto against any lowering."""
+    source = PartialPrometheus()
+    source.lacking = lacking
+    source.scrape("llm-0", (SAMPLES / "vllm.txt").read_text(), 1000.0)
+    found = await collected(source, spec("vllm"), 1003.0)
+    assert found.error is None
+    assert found.samples[("team", "llm-0")].models == (VLLM,)
+    why = "the answer is not whole, store 10.0.0.7:10901: down"
+    assert dict(found.errors) == ({WorkloadId(namespace="team", name="llm"): why} if held else {})
 
 
 async def test_a_told_engine_is_not_looked_for() -> None:

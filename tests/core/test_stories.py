@@ -54,7 +54,11 @@ def test_steady_demand_keeps_its_replicas() -> None:
 
 
 @pytest.mark.parametrize(
-    "why", ["outage", "stale", "nan", "partial", "rollout", "pods unknown", "future samples"]
+    "why",
+    [
+        *("outage", "stale", "nan", "partial", "not whole"),
+        *("rollout", "pods unknown", "future samples"),
+    ],
 )
 def test_nothing_is_lowered_on_bad_data(why: str) -> None:
     story = Story(replicas=8)
@@ -79,6 +83,7 @@ def test_nothing_is_lowered_on_bad_data(why: str) -> None:
                 ),
             ),
             "partial": replace(given, samples=given.samples[:4]),
+            "not whole": replace(given, samples_error="the answer is not whole"),
             "rollout": replace(given, replicas=replace(given.replicas, rollout=True)),
             "pods unknown": replace(given, pods_known=False),
             "future samples": replace(

@@ -38,7 +38,11 @@ def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:
     key, check = item.spec.id, f"metrics of {item.spec.id}"
     told = measured.errors.get(key)
     if told is not None:
-        return error(check, told, "correct forescale.io/engine, or the policy's queries")
+        return error(
+            check,
+            told,
+            "correct forescale.io/engine or the policy's queries, or look at Prometheus' stores",
+        )
     ready = [pod.name for pod in item.pods if pod.ready_s is not None and pod.deleted_s is None]
     seen = [name for name in ready if (key.namespace, name) in measured.samples]
     if not ready:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from autoscaler.clients.prometheus import PrometheusClient, Series
+from autoscaler.clients.prometheus import Answer, PrometheusClient, Series
 from autoscaler.collectors.prometheus import PrometheusCollector
 from autoscaler.core.types import (
     PodStatus,
@@ -57,6 +57,10 @@ class _Scraped:
 
     def __init__(self, text: str, at_s: float) -> None:
         self._samples = scrape(text, at_s, namespace=NAMESPACE, pod=POD)
+
+    async def answer(self, promql: str, at_s: float) -> Answer:
+        """As PrometheusClient's; nothing is missing."""
+        return Answer(await self.query(promql, at_s))
 
     async def query(self, promql: str, at_s: float) -> tuple[Series, ...]:
         """As PrometheusClient's."""
