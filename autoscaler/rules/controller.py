@@ -9,6 +9,8 @@ from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
 INTERVAL = "forescale_tick_interval_seconds"
+# Reasons of what an error of forescale's own ended.
+DEFECTS = '{reason=~"InternalError|MemorySetAside"}'
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
 TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
@@ -71,8 +73,7 @@ RULES = (
         alert="ForescaleDefect",
         # Of the fleet as a whole, or of single workloads: the log names them.
         expr=" or ".join(
-            f'(count(forescale_{of}_finding_active{{reason=~"InternalError|MemorySetAside"}}) > 0)'
-            for of in ("fleet", "workload")
+            f"(count(forescale_{of}_finding_active{DEFECTS}) > 0)" for of in ("fleet", "workload")
         ),
         for_="1m",
         labels={"severity": "ticket"},

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from autoscaler.cli import main
+from autoscaler.rules.controller import RULES
 from autoscaler.rules.dashboard import dashboard
 from tests.rules.test_promtool import promtool, run
 
@@ -40,6 +41,14 @@ def test_every_metric_and_label_is_one_that_the_controller_has() -> None:
         by = {b.strip() for text in re.findall(r"by \((.*?)\)", expr) for b in text.split(",")}
         matched = set(re.findall(r"(\w+)=~", expr))
         assert (by - {"le"}) | matched <= set().union(*(labels[name] for name in names)), expr
+
+
+def test_what_an_alert_is_about_can_be_looked_at() -> None:
+    shown = {name for expr in expressions() for name in re.findall(r"forescale_\w+", expr)}
+    unseen = {
+        rule.alert for rule in RULES if not shown & set(re.findall(r"forescale_\w+", rule.expr))
+    }
+    assert unseen == {"ForescaleAbsent"}  # then there is nothing to show
 
 
 def test_a_legend_names_labels_that_are_left() -> None:
