@@ -17,7 +17,7 @@ from autoscaler.errors import PackingError, PackingInfeasible
 
 LIMITS = Limits()
 MOVE_PRICE = PRICE * 7 // 10
-"""A GPU is drained for one move and not for two; docs/mig.md has what other prices cost."""
+"""A GPU is drained for one move and not for two; docs/results-mig.md has what other prices cost."""
 # With more variants the whole program is not tried after the columns: it takes long, and their gap is small by then.
 _SMALL = 200
 

@@ -1,1 +1,1 @@
-"""`make bench-policies`: forescale beside every peer, under recorded demand. docs/simulation.md has the protocol."""
+"""`make bench-policies`: forescale beside every peer, under recorded demand. docs/comparison.md has the protocol."""

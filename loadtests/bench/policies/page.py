@@ -78,7 +78,7 @@ def page(results: Results, told: dict[str, Any], day: str) -> str:
         title,
         f"Measured on {day} at commit {told['commit']}, with {seeds} draw{'s' if seeds > 1 else ''} of arrivals and "
         "start-ups, by `make bench-policies`; this page is written from its results by `make results-page`. What is "
-        "compared, and how, is in [simulation.md](simulation.md). GPU-hours are over the clairvoyant's, who sees the "
+        "compared, and how, is in [comparison.md](comparison.md). GPU-hours are over the clairvoyant's, who sees the "
         "next half minute and needs no start-up; the goal is 99 % of requests within the threshold.",
         servers,
         f"![Cost against misses](img/{picture})",
