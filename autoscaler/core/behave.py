@@ -26,8 +26,8 @@ LONGEST_PANIC_S = 900.0
 
 
 @computed
-class Sheet:
-    """What the stages look at."""
+class Inputs:
+    """What the stages look at, beside the memory and the trace."""
 
     given: WorkloadInput
     current: int
@@ -40,17 +40,17 @@ class Sheet:
     context: Context
 
 
-def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
+def apply(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
     """Takes the number through every stage and returns the memory that they leave."""
-    now_s, behave = sheet.context.now_s, sheet.context.config.behavior
+    now_s, behave = inputs.context.now_s, inputs.context.config.behavior
     up_s = behave.scale_up.stabilization_window_s or 0.0
-    down_s = behavior.down_window_s(behave.scale_down, lead_s=sheet.lead_s)
-    state = _panic(trace, state, sheet)
-    _survive(trace, sheet)
-    _floors(trace, state, sheet)
-    _bounds(trace, sheet)
-    _prove(trace, sheet)
-    _keep(trace, sheet)
+    down_s = behavior.down_window_s(behave.scale_down, lead_s=inputs.lead_s)
+    state = _panic(trace, state, inputs)
+    _survive(trace, inputs)
+    _floors(trace, state, inputs)
+    _bounds(trace, inputs)
+    _prove(trace, inputs)
+    _keep(trace, inputs)
     # While nothing is known the present number is what is recommended: after an outage the window starts anew.
     recommended = behavior.remember(
         state.recommended,
@@ -58,16 +58,21 @@ def apply(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
         down_s=down_s,
         up_s=up_s,
     )
-    _stabilize(trace, state, sheet, up_s=up_s, down_s=down_s)
-    _hold_down(trace, state, sheet, down_s)
-    _rates(trace, state, sheet)
-    _bounds(trace, sheet)
+    _stabilize(trace, state, inputs, up_s=up_s, down_s=down_s)
+    _hold_down(trace, state, inputs, down_s)
+    _rates(trace, state, inputs)
+    _bounds(trace, inputs)
     return replace(state, recommended=recommended, events=behavior.forget(state.events, now_s))
 
 
-def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
+def _panic(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
     """A burst: the fast rate is a multiple of what the ready replicas carry."""
-    now_s, config, view, need = sheet.context.now_s, sheet.context.config, sheet.view, sheet.need
+    now_s, config, view, need = (
+        inputs.context.now_s,
+        inputs.context.config,
+        inputs.view,
+        inputs.need,
+    )
     until_s = state.panic_until_s
     if need.carried is not None and need.fast_rps is not None and view.carrying:
         ratio = need.fast_rps / (view.carrying * need.carried.rps)
@@ -85,18 +90,18 @@ def _panic(trace: Trace, state: WorkloadState, sheet: Sheet) -> WorkloadState:
             )
     if until_s is not None and now_s >= until_s:
         # Not before the replicas that the burst asked for are there, but not for ever either.
-        waiting = view.ready < sheet.current and now_s < until_s + LONGEST_PANIC_S
+        waiting = view.ready < inputs.current and now_s < until_s + LONGEST_PANIC_S
         until_s = until_s if waiting else None
     return state if until_s == state.panic_until_s else replace(state, panic_until_s=until_s)
 
 
-def _survive(trace: Trace, sheet: Sheet) -> None:
+def _survive(trace: Trace, inputs: Inputs) -> None:
     """On top of what the demand asks for; what a person or a schedule asks for is how many are to run in all."""
-    loss = sheet.context.loss
-    if loss is None or sheet.need.wanted is None:
+    loss = inputs.context.loss
+    if loss is None or inputs.need.wanted is None:
         return
     # Without demand one of min-replicas is to be left; where that is 0, nothing is.
-    needed = max(min(1, sheet.given.spec.min_replicas), trace.value)
+    needed = max(min(1, inputs.given.spec.min_replicas), trace.value)
     if not needed:
         return
     enough = loss.enough(needed)
@@ -108,8 +113,8 @@ def _survive(trace: Trace, sheet: Sheet) -> None:
     )
 
 
-def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
-    scheduled = sheet.context.scheduled_floor
+def _floors(trace: Trace, state: WorkloadState, inputs: Inputs) -> None:
+    scheduled = inputs.context.scheduled_floor
     if scheduled is not None:
         trace.raise_to(
             "floor",
@@ -118,7 +123,7 @@ def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
             f"forescale.io/schedule asks for {scheduled} now",
         )
     if state.floor is not None:
-        left_s = state.floor.until_s - sheet.context.now_s
+        left_s = state.floor.until_s - inputs.context.now_s
         trace.raise_to(
             "floor",
             state.floor.replicas,
@@ -127,9 +132,9 @@ def _floors(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
         )
 
 
-def _bounds(trace: Trace, sheet: Sheet) -> None:
-    spec = sheet.given.spec
-    highest = sheet.context.config.most_replicas(spec.max_replicas)
+def _bounds(trace: Trace, inputs: Inputs) -> None:
+    spec = inputs.given.spec
+    highest = inputs.context.config.most_replicas(spec.max_replicas)
     trace.raise_to(
         "bounds", spec.min_replicas, Reason.TOO_FEW_REPLICAS, f"min-replicas is {spec.min_replicas}"
     )
@@ -142,27 +147,27 @@ def _bounds(trace: Trace, sheet: Sheet) -> None:
 
 
 def _stabilize(
-    trace: Trace, state: WorkloadState, sheet: Sheet, *, up_s: float, down_s: float
+    trace: Trace, state: WorkloadState, inputs: Inputs, *, up_s: float, down_s: float
 ) -> None:
-    if sheet.need.wanted is None or trace.value == sheet.current:
+    if inputs.need.wanted is None or trace.value == inputs.current:
         return
     # A panic and someone else's lowering are answered at once.
-    rising = trace.value > sheet.current
-    urgent = rising and (sheet.lowered or state.panic_until_s is not None)
+    rising = trace.value > inputs.current
+    urgent = rising and (inputs.lowered or state.panic_until_s is not None)
     after = behavior.stabilized(
         state.recommended,
-        now_s=sheet.context.now_s,
-        current=sheet.current,
+        now_s=inputs.context.now_s,
+        current=inputs.current,
         wanted=trace.value,
         up_s=0.0 if urgent else up_s,
         down_s=down_s,
     )
-    if rising and sheet.lowered:
+    if rising and inputs.lowered:
         trace.move(
             "external",
             trace.value,
             Reason.EXTERNAL_EDIT_UNDONE,
-            f"lowered to {sheet.current} from outside; the SLO needs {trace.value}",
+            f"lowered to {inputs.current} from outside; the SLO needs {trace.value}",
             decides=True,
         )
     elif after != trace.value:
@@ -176,32 +181,32 @@ def _stabilize(
         )
 
 
-def _prove(trace: Trace, sheet: Sheet) -> None:
+def _prove(trace: Trace, inputs: Inputs) -> None:
     """Where the SRE asks for a tolerance: fewer replicas must carry the present demand with so much to spare."""
-    need = sheet.need
-    tolerance = sheet.context.config.behavior.scale_down.tolerance_ratio
-    if trace.value >= sheet.current or not tolerance or not need.replica_rps:
+    need = inputs.need
+    tolerance = inputs.context.config.behavior.scale_down.tolerance_ratio
+    if trace.value >= inputs.current or not tolerance or not need.replica_rps:
         return
     level_rps = need.level_rps or 0.0
     safe = need.sick + math.ceil(level_rps * (1.0 + tolerance) / need.replica_rps - 1e-9)
-    safe = _outlasting(sheet, safe)
+    safe = _outlasting(inputs, safe)
     if safe > trace.value:
-        after, loss = min(sheet.current, safe), sheet.context.loss
+        after, loss = min(inputs.current, safe), inputs.context.loss
         left = "" if loss is None else f" after the loss of a {loss.survive.value}"
         trace.move(
             "prove",
             after,
-            Reason.WITHIN_TOLERANCE if after == sheet.current else Reason.SCALE_DOWN_UNSAFE,
+            Reason.WITHIN_TOLERANCE if after == inputs.current else Reason.SCALE_DOWN_UNSAFE,
             f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare{left}",
         )
 
 
-def _keep(trace: Trace, sheet: Sheet) -> None:
+def _keep(trace: Trace, inputs: Inputs) -> None:
     """What was started is given back for a good reason only: it would not be worth keeping at a much higher price."""
-    kept, price = sheet.need.kept, sheet.need.price
+    kept, price = inputs.need.kept, inputs.need.price
     if kept is None or price is None:
         return
-    after = min(_outlasting(sheet, kept), sheet.current)
+    after = min(_outlasting(inputs, kept), inputs.current)
     trace.raise_to(
         "keep",
         after,
@@ -210,29 +215,29 @@ def _keep(trace: Trace, sheet: Sheet) -> None:
     )
 
 
-def _outlasting(sheet: Sheet, replicas: int) -> int:
+def _outlasting(inputs: Inputs, replicas: int) -> int:
     """With those that are there for a loss: they give way to no noise either."""
-    loss = sheet.context.loss
+    loss = inputs.context.loss
     return replicas if loss is None or not replicas else loss.enough(replicas)
 
 
-def _hold_down(trace: Trace, state: WorkloadState, sheet: Sheet, down_s: float) -> None:
+def _hold_down(trace: Trace, state: WorkloadState, inputs: Inputs, down_s: float) -> None:
     """What forbids any lowering, however small the demand."""
-    if trace.value >= sheet.current:
+    if trace.value >= inputs.current:
         return
-    veto = _veto(state, sheet, down_s)
+    veto = _veto(state, inputs, down_s)
     if veto is not None:
-        trace.move("hold", sheet.current, veto[0], veto[1])
+        trace.move("hold", inputs.current, veto[0], veto[1])
 
 
-def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, str] | None:
-    now_s, view, config = sheet.context.now_s, sheet.view, sheet.context.config
-    coverage, error = view.coverage_ratio, sheet.given.samples_error
+def _veto(state: WorkloadState, inputs: Inputs, down_s: float) -> tuple[Reason, str] | None:
+    now_s, view, config = inputs.context.now_s, inputs.view, inputs.context.config
+    coverage, error = view.coverage_ratio, inputs.given.samples_error
     if error is not None:
         return Reason.PARTIAL_DATA, f"metrics are incomplete: {error}"
-    if sheet.context.loss_unread is not None:
-        return Reason.PARTIAL_DATA, sheet.context.loss_unread
-    if sheet.given.replicas.rollout:
+    if inputs.context.loss_unread is not None:
+        return Reason.PARTIAL_DATA, inputs.context.loss_unread
+    if inputs.given.replicas.rollout:
         return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
     if coverage is not None and coverage < config.signals.min_coverage_ratio:
         return Reason.PARTIAL_DATA, (
@@ -248,14 +253,14 @@ def _veto(state: WorkloadState, sheet: Sheet, down_s: float) -> tuple[Reason, st
             f"watched for {max(0.0, now_s - state.first_seen_s):.0f} s, less than a stabilisation window of "
             f"{down_s:.0f} s"
         )
-    if sheet.need.suffering:
+    if inputs.need.suffering:
         return Reason.SLO_AT_RISK, "more requests miss the objective than it allows"
     return None
 
 
-def _rates(trace: Trace, state: WorkloadState, sheet: Sheet) -> None:
-    rules, now_s, current = sheet.context.config.behavior, sheet.context.now_s, sheet.current
-    if trace.value > current and state.panic_until_s is None and not sheet.lowered:
+def _rates(trace: Trace, state: WorkloadState, inputs: Inputs) -> None:
+    rules, now_s, current = inputs.context.config.behavior, inputs.context.now_s, inputs.current
+    if trace.value > current and state.panic_until_s is None and not inputs.lowered:
         limit = behavior.limit_up(rules.scale_up, state.events, now_s=now_s, current=current)
         trace.lower_to(
             "rates", limit, Reason.SCALE_UP_LIMITED, f"scaleUp policies allow {limit} now"

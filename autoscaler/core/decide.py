@@ -61,17 +61,9 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     edit = _edit(given, state, context)
     observed = given.replicas.desired
     current = state.written.replicas if edit.lagging and state.written else observed
-    view = observe(given, state, now_s=now_s, settings=config.signals)
-    if context.clock_stepped_back:
-        view = replace(
-            view,
-            unknown=Reason.CLOCK_STEPPED_BACK,
-            unknown_message="the controller's clock stepped back",
-        )
+    view = _view(given, state, context)
     state = _learned(given, state, view, context)
-    seed_s, wait = config.startup_time_s, context.node_wait
-    lead_s = learn.lead_p90_s(state, given, wait, seed_s=seed_s, now_s=now_s)
-    start_s = learn.start_p90_s(state, given, seed_s=seed_s, now_s=now_s) if wait else None
+    lead_s, start_s = _lead_times_s(given, state, context)
     need, spread, state = assess(given, state, view, context, lead_s)
     minute, growth, finished = learn.fill_minute(
         state, now_s=now_s, level_rps=need.level_rps, lead_s=lead_s + config.tick_s
@@ -87,19 +79,14 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     notes = [edit.finding] if edit.finding else []
     notes += findings(given, view, need, spread, now_s)
     if need.wanted is None:
-        reason = view.unknown or Reason.CAPACITY_UNKNOWN
-        trace.move("size", current, reason, _unknown_message(view))
-        _forecast_when_blind(trace, context, state, current)
+        _hold(trace, view, context, state)
     else:
-        _size(trace, need, view, current, spread, state, lead_s)
-        most = config.most_replicas(given.spec.max_replicas)
-        state, judged = relief.apply(
-            trace, state, view, need, context, objective_of(given), most=most
-        )
-        notes += judged
-    state, told = unresponsive.apply(trace, state, given, view, need, context)
-    notes += told
-    sheet = behave.Sheet(
+        _size(trace, need, view, spread, state, lead_s)
+        state, found = relief.apply(trace, state, given, view, need, context)
+        notes += found
+    state, found = unresponsive.apply(trace, state, given, view, need, context)
+    notes += found
+    inputs = behave.Inputs(
         given=given,
         current=current,
         view=view,
@@ -108,16 +95,11 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
         context=context,
         need=need,
     )
-    state = behave.apply(trace, state, sheet)
+    state = behave.apply(trace, state, inputs)
     gates.apply(trace, given, current=current)
-    return Decided(
-        decision=_decision(
-            given, trace, current, notes, facts(view, need, spread, lead_s, start_s), need, view
-        ),
-        state=state,
-        finished=finished,
-        need=need,
-    )
+    told = facts(view, need, spread, lead_s, start_s)
+    decision = _decision(given, trace, current, notes, told, need, view)
+    return Decided(decision=decision, state=state, finished=finished, need=need)
 
 
 def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
@@ -162,6 +144,15 @@ def _seen(written: Written | None, observed: int, now_s: float) -> Written:
     return Written(replicas=observed, before=observed, at_s=now_s)
 
 
+def _view(given: WorkloadInput, state: WorkloadState, context: Context) -> View:
+    """What is seen now; after a clock that stepped back nothing that it would be compared with has a date."""
+    view = observe(given, state, now_s=context.now_s, settings=context.config.signals)
+    if not context.clock_stepped_back:
+        return view
+    why = "the controller's clock stepped back"
+    return replace(view, unknown=Reason.CLOCK_STEPPED_BACK, unknown_message=why)
+
+
 def _learned(
     given: WorkloadInput, state: WorkloadState, view: View, context: Context
 ) -> WorkloadState:
@@ -180,22 +171,38 @@ def _learned(
     )
 
 
-def _unknown_message(view: View) -> str:
-    if view.unknown is not None:
-        return f"held: {view.unknown_message}"
-    return "held: no service time was measured yet, so the capacity of a replica is unknown"
+def _lead_times_s(
+    given: WorkloadInput, state: WorkloadState, context: Context
+) -> tuple[float, float | None]:
+    """(P90 from a pod's creation until it is ready, and from when it has its node; None: nodes are not waited for)."""
+    seed_s, now_s = context.config.startup_time_s, context.now_s
+    lead_s = learn.lead_p90_s(state, given, context.node_wait, seed_s=seed_s, now_s=now_s)
+    if not context.node_wait:
+        return lead_s, None
+    return lead_s, learn.start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
+
+
+def _hold(trace: Trace, view: View, context: Context, state: WorkloadState) -> None:
+    """Sizes nothing, for something is unknown; only a forecast may raise the number."""
+    message = (
+        "no service time was measured yet, so the capacity of a replica is unknown"
+        if view.unknown is None
+        else view.unknown_message
+    )
+    trace.move("size", trace.value, view.unknown or Reason.CAPACITY_UNKNOWN, f"held: {message}")
+    _forecast_when_blind(trace, context, state)
 
 
 def _size(
     trace: Trace,
     need: Need,
     view: View,
-    current: int,
     spread: skew.Skew | None,
     state: WorkloadState,
     lead_s: float,
 ) -> None:
-    wanted = (need.wanted or 0) - need.sick
+    """What the demand needs, and in a step of its own what stands in for sick replicas."""
+    current, wanted = trace.value, (need.wanted or 0) - need.sick
     if need.carried is None:
         trace.move("size", wanted, Reason.DEMAND_FALLING, "no request arrives")
         return
@@ -232,9 +239,7 @@ def _ready_for(need: Need, lead_s: float) -> str:
     )
 
 
-def _forecast_when_blind(
-    trace: Trace, context: Context, state: WorkloadState, current: int
-) -> None:
+def _forecast_when_blind(trace: Trace, context: Context, state: WorkloadState) -> None:
     """Without data a forecast that has not expired may still raise, to twice what is there at most."""
     carried = size.capacity(
         state.templates,
@@ -245,7 +250,7 @@ def _forecast_when_blind(
     ahead = forecast_ahead(context, 0.0, 0.5)
     if carried is None or ahead is None:
         return
-    floor = min(2 * current, size.replicas_for(ahead.rps, carried))
+    floor = min(2 * trace.value, size.replicas_for(ahead.rps, carried))
     trace.raise_to(
         "forecast",
         floor,

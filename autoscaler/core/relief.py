@@ -13,12 +13,12 @@ from dataclasses import replace
 from autoscaler.core.budget import QUEUE_SHARE
 from autoscaler.core.computed import computed
 from autoscaler.core.latency import LatencySource
-from autoscaler.core.need import DRAIN_S, Context, Need
+from autoscaler.core.need import DRAIN_S, Context, Need, objective_of
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import ReliefAttempt, WorkloadState
 from autoscaler.core.trace import Trace
-from autoscaler.core.types import Finding, LatencyObjective
+from autoscaler.core.types import Finding, LatencyObjective, WorkloadInput
 
 # Triton's summaries look back 60 s: before that has passed, latency still shows the time before.
 JUDGE_AFTER_S = 75.0
@@ -141,15 +141,13 @@ def cause(
 def apply(
     trace: Trace,
     state: WorkloadState,
+    given: WorkloadInput,
     view: View,
     need: Need,
     context: Context,
-    objective: LatencyObjective,
-    *,
-    most: int,
 ) -> tuple[WorkloadState, list[Finding]]:
     """Grows because of latency that the queueing model did not foresee, one judged attempt at a time."""
-    now_s = context.now_s
+    now_s, objective = context.now_s, objective_of(given)
     missed = view.curable.low if view.curable else None
     backlog_at_s = now_s if need.backlog_rps > 0.0 else state.backlog_at_s
     progress = judge(
@@ -173,6 +171,7 @@ def apply(
             backlog_at_s=backlog_at_s,
         )
         # More than it may have would be waited for in vain.
+        most = context.config.most_replicas(given.spec.max_replicas)
         replicas = min(most, wanted(ready=view.ready, saturated=why.saturated)) if why else 0
         if why is not None and trace.value < replicas:
             reason = Reason.SATURATED if why.saturated else Reason.SLO_AT_RISK
