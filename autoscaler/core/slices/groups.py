@@ -10,23 +10,23 @@ capacity that was not measured, during a rollout, or while a member is not known
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.mig.choice import Option, cheapest_mix, part_of
-from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.fronts import unequal_shares
 from autoscaler.core.slices.members import Member, formed, members_of
 from autoscaler.core.slices.moves import targets_of
-from autoscaler.core.slices.observed import Front, GroupDecision, GroupMember, SlicePlan
+from autoscaler.core.slices.observed import GroupDecision, GroupMember, SlicePlan
 from autoscaler.core.slices.outlast import Standing, outlasting
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import GroupState, Needed
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.survival import Loss, unread
 from autoscaler.core.types import (
     Decision,
@@ -51,27 +51,22 @@ class Joined:
 
 
 def join(
-    inputs: Sequence[WorkloadInput],
-    decisions: Sequence[Decision],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    fronts: tuple[Front, ...] | None,
-    plan: SlicePlan | None,
+    tick: SlicesTick,
     states: Sequence[GroupState],
     *,
-    losses: Mapping[WorkloadId, Loss | Finding] = MappingProxyType({}),
-    config: EngineConfig,
-    now_s: float,
+    apart: Collection[WorkloadId] = (),
 ) -> Joined:
-    """Every group of two and more Deployments that forescale may scale."""
-    decided = {decision.workload: decision for decision in decisions}
+    """Every group of two and more Deployments that forescale may scale; those that are `apart` are no part of one."""
+    losses = tick.losses
+    inputs = [given for given in tick.tick_input.workloads if given.spec.id not in apart]
+    decided = {decision.workload: decision for decision in tick.decisions}
     known = {state.group: state for state in states}
     joined = Joined()
     for group, members in sorted(formed(inputs).items()):
         pairs = [(given, decided[given.spec.id]) for given in members]
         state = known.get(group) or GroupState(group=group)
-        refused = unequal_shares(group, pairs, needs, fronts)
-        if refused is not None and fronts is None and state.needed:
+        refused = unequal_shares(group, pairs, tick.needs, tick.fronts)
+        if refused is not None and tick.fronts is None and state.needed:
             # They could be read before: nothing speaks for it that one has come to stand before all of them.
             _hold(joined, group, pairs, state, losses)
             _tell(joined, pairs, refused)
@@ -84,7 +79,7 @@ def join(
         if any(unread(losses.get(given.spec.id)) is not None for given in members):
             _hold(joined, group, pairs, state, losses)
             continue
-        _share(joined, group, pairs, needs, floors, plan, state, losses, config=config, now_s=now_s)
+        _share(joined, group, pairs, state, tick)
     return joined
 
 
@@ -106,22 +101,17 @@ def _share(
     joined: Joined,
     group: str,
     pairs: Sequence[tuple[WorkloadInput, Decision]],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    plan: SlicePlan | None,
     state: GroupState,
-    losses: Mapping[WorkloadId, Loss | Finding],
-    *,
-    config: EngineConfig,
-    now_s: float,
+    tick: SlicesTick,
 ) -> None:
+    plan, config, losses = tick.plan, tick.config, tick.losses
     last = state.needed[-1].parts if state.needed else ()
     waking = {name for name, parts in last if not parts}
-    members = members_of(pairs, needs, floors, config, waking=waking)
+    members = members_of(pairs, tick.needs, tick.floors, config, waking=waking)
     if members is None:
         _hold(joined, group, pairs, state, losses)
         return
-    state, needed, now = _needed(state, members, config, now_s)
+    state, needed, now = _needed(state, members, config, tick.now_s)
     planned = _planned(members, plan)
     counts = _mix(
         members, needed, planned, dict(plan.spare) if plan is not None and planned else {}

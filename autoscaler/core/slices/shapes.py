@@ -10,15 +10,14 @@ line that a person may change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.mig.choice import resource_of
-from autoscaler.core.need import Need, objective_of
+from autoscaler.core.need import objective_of
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import room
-from autoscaler.core.slices.observed import SlicePlan
 from autoscaler.core.slices.offers import WORTH_RATIO, Case, NoOffer, Offer, offered, waited
 from autoscaler.core.slices.rollout import follow, under_way
 from autoscaler.core.slices.settings import TemplatesMode
@@ -32,15 +31,13 @@ from autoscaler.core.slices.template import (
     TemplateStatus,
     unavailable,
 )
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.types import (
-    Decision,
     Finding,
     Mode,
     Pause,
     Severity,
-    TickInput,
     WorkloadId,
-    WorkloadInput,
 )
 
 DAY_S = 86400.0
@@ -86,47 +83,21 @@ class Reviewed:
         return {item.workload: item.finding for item in self.verdicts if item.finding is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
-    """What is around the workloads in this tick."""
-
-    tick_input: TickInput
-    decisions: Sequence[Decision]
-    plan: SlicePlan | None
-    config: EngineConfig
-    hold: str | None
-
-    @property
-    def now_s(self) -> float:
-        return self.tick_input.now_s
-
-
-def review(
-    tick_input: TickInput,
-    decisions: Sequence[Decision],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    plan: SlicePlan | None,
-    states: Sequence[ShapeState],
-    *,
-    config: EngineConfig,
-    hold: str | None,
-) -> Reviewed:
-    """Every workload with `forescale.io/slice-shapes`; `hold` is why nothing at all may be written."""
-    if config.slices.templates is TemplatesMode.OFF:
+def review(tick: SlicesTick, states: Sequence[ShapeState]) -> Reviewed:
+    """Every workload with `forescale.io/slice-shapes`."""
+    if tick.config.slices.templates is TemplatesMode.OFF:
         return Reviewed()
     known = {state.workload: state for state in states}
-    cases = _cases(tick_input.workloads, decisions, needs, floors, config)
-    world = _World(tick_input=tick_input, decisions=decisions, plan=plan, config=config, hold=hold)
+    cases = _cases(tick)
     busy = next((case.name for case in cases if under_way(case.given)), None)
     verdicts = []
     for case in cases:
         state = _remembered(case, known.get(case.name))
         begun = under_way(case.given)
         if begun is not None:
-            verdicts.append(_followed(case, begun, state, world))
+            verdicts.append(_followed(case, begun, state, tick))
             continue
-        verdict = _considered(case, state, busy, world)
+        verdict = _considered(case, state, busy, tick)
         verdicts.append(verdict)
         if verdict.action is not None:
             busy = case.name
@@ -141,9 +112,9 @@ def _remembered(case: Case, state: ShapeState | None) -> ShapeState:
     return replace(state, changed_s=max(mark.at_s, state.changed_s or mark.at_s))
 
 
-def _considered(case: Case, state: ShapeState, busy: str | None, world: _World) -> Verdict:
+def _considered(case: Case, state: ShapeState, busy: str | None, tick: SlicesTick) -> Verdict:
     """One that nothing is under way for; `busy` is the workload whose turn it is."""
-    offer, now_s, settings = offered(case, world.config), world.now_s, world.config.slices
+    offer, now_s, settings = offered(case, tick.config), tick.now_s, tick.config.slices
     state = waited(state, offer, now_s)
     if isinstance(offer, NoOffer):
         return _verdict(case, None, Reason.SHAPE_STEADY, offer.message, state)
@@ -153,7 +124,7 @@ def _considered(case: Case, state: ShapeState, busy: str | None, world: _World) 
         return _verdict(case, offer.shape, Reason.SHAPE_CHEAPER, text, state)
     # No fewer than now: what is sized with has not been tried yet.
     replicas = max(case.given.replicas.desired, offer.replicas)
-    why = _in_the_way(case, offer, replicas, state, busy, world)
+    why = _in_the_way(case, offer, replicas, state, busy, tick)
     if why is not None:
         message = f"{text}; {_line(case, offer)}. Not changed: {why}"
         verdict = _verdict(case, offer.shape, Reason.SHAPE_CHEAPER, message, state)
@@ -162,30 +133,24 @@ def _considered(case: Case, state: ShapeState, busy: str | None, world: _World) 
     return replace(verdict, action=_change(case, offer, replicas, text, now_s))
 
 
-def _cases(
-    inputs: Sequence[WorkloadInput],
-    decisions: Sequence[Decision],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    config: EngineConfig,
-) -> list[Case]:
+def _cases(tick: SlicesTick) -> list[Case]:
     found = []
-    for given, decision in zip(inputs, decisions, strict=True):
+    for given, decision in zip(tick.tick_input.workloads, tick.decisions, strict=True):
         spec, status = given.spec, given.template
         if status is None or spec.node_needs is None:
             continue
         if not spec.slice_shapes and under_way(given) is None:
             # What was begun is ended, whatever became of the annotation.
             continue
-        floor = floors.get(spec.id, spec.min_replicas)
-        most = config.most_replicas(spec.max_replicas)
+        floor = tick.floors.get(spec.id, spec.min_replicas)
+        most = tick.config.most_replicas(spec.max_replicas)
         found.append(
             Case(
                 given=given,
                 decision=decision,
                 status=status,
                 needs=spec.node_needs,
-                need=needs.get(spec.id),
+                need=tick.needs.get(spec.id),
                 floor=floor,
                 limit=max(floor, most),
             )
@@ -193,14 +158,14 @@ def _cases(
     return sorted(found, key=lambda case: case.name)
 
 
-def _followed(case: Case, mark: ShapeMark, state: ShapeState, world: _World) -> Verdict:
+def _followed(case: Case, mark: ShapeMark, state: ShapeState, tick: SlicesTick) -> Verdict:
     # Nodes that are not seen are no reason to leave a rollout as it is.
-    frozen, settings = world.tick_input.frozen, world.config.slices
+    frozen, settings = tick.tick_input.frozen, tick.config.slices
     hold = None if frozen is None else f"all scaling is frozen: {frozen}"
     if settings.templates is not TemplatesMode.AUTO:
         hold = hold or f"engine.slices.templates is {settings.templates.value}"
     seen = follow(
-        case.given, mark, now_s=world.now_s, watchdog_s=settings.template_watchdog_s, hold=hold
+        case.given, mark, now_s=tick.now_s, watchdog_s=settings.template_watchdog_s, hold=hold
     )
     # How long another slice has been cheaper begins anew with the change.
     state = ShapeState(workload=case.name, changed_s=state.changed_s)
@@ -214,17 +179,17 @@ def _followed(case: Case, mark: ShapeMark, state: ShapeState, world: _World) -> 
 
 
 def _in_the_way(
-    case: Case, offer: Offer, replicas: int, state: ShapeState, busy: str | None, world: _World
+    case: Case, offer: Offer, replicas: int, state: ShapeState, busy: str | None, tick: SlicesTick
 ) -> str | None:
     """Whoever changes it by hand wants to know both: why forescale may not, and what a rollout would meet."""
     reasons = (
-        _not_ours(case, world.config)
-        or _too_soon(state, world.now_s)
-        or world.hold
+        _not_ours(case, tick.config)
+        or _too_soon(state, tick.now_s)
+        or tick.hold
         or (f"{busy} is being changed, one at a time" if busy is not None else None),
         _unsteady(case)
         or _not_all_there(case.status, replicas, max(offer.replicas, offer.here))
-        or _no_room(case, offer.shape, replicas, world),
+        or _no_room(case, offer.shape, replicas, tick),
     )
     return "; ".join(one for one in reasons if one is not None) or None
 
@@ -283,14 +248,14 @@ def _not_all_there(status: TemplateStatus, replicas: int, needed: int) -> str | 
     )
 
 
-def _no_room(case: Case, shape: str, replicas: int, world: _World) -> str | None:
+def _no_room(case: Case, shape: str, replicas: int, tick: SlicesTick) -> str | None:
     free = room.free(
         replace(case.needs, resource=resource_of(shape)),
         case.given.spec.id,
-        world.tick_input,
-        world.decisions,
-        world.plan,
-        config=world.config,
+        tick.tick_input,
+        tick.decisions,
+        tick.plan,
+        config=tick.config,
     )
     if isinstance(free, str):
         return free

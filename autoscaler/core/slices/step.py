@@ -16,6 +16,7 @@ from autoscaler.core.slices.mover import move
 from autoscaler.core.slices.observed import SlicePlan, SlicesDecision, SlicesInput
 from autoscaler.core.slices.shapes import Reviewed, review
 from autoscaler.core.slices.state import PoolMoves, SlicesState
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.survival import Loss
 from autoscaler.core.types import Decision, Finding, TickInput, WorkloadId, WorkloadInput
 
@@ -46,28 +47,22 @@ def step(
     given, now_s = tick_input.slices, tick_input.now_s
     if given is None:
         return Stepped(decisions=tuple(decisions), slices=SlicesDecision(), state=state)
-    plan = in_force(tick_input.slice_plan or state.plan, now_s)
-    hold = given.stale or (
-        f"all scaling is frozen: {tick_input.frozen}" if tick_input.frozen is not None else None
-    )
-    followed = trials.follow(tick_input, decisions, needs, floors, state.trials, config=config)
-    joined = join(
-        [one for one in tick_input.workloads if one.spec.id not in followed.apart],
-        [one for one in decisions if one.workload not in followed.apart],
-        needs,
-        floors,
-        given.fronts,
-        plan,
-        state.groups,
+    plan, hold = in_force(tick_input.slice_plan or state.plan, now_s), _hold(tick_input, given)
+    tick = SlicesTick(
+        tick_input=tick_input,
+        decisions=tuple(decisions),
+        needs=needs,
+        floors=floors,
         losses=losses,
+        plan=plan,
         config=config,
-        now_s=now_s,
+        hold=hold,
     )
+    followed = trials.follow(tick, state.trials)
+    joined = join(tick, state.groups, apart=followed.apart)
     shared = tuple(joined.decisions.get(item.workload, item) for item in decisions)
-    tried = trials.apply(
-        tick_input, shared, needs, floors, plan, followed, config=config, hold=hold
-    )
-    moved = _pools(given, plan, state, config, now_s, hold)
+    tried = trials.apply(replace(tick, decisions=shared), followed)
+    pools, moves = _pools(given, plan, state, config, now_s, hold)
     after = tuple(
         _with_remarks(
             workload,
@@ -78,13 +73,11 @@ def step(
         )
         for workload, item in zip(tick_input.workloads, shared, strict=True)
     )
-    reviewed = review(
-        tick_input, after, needs, floors, plan, state.shapes, config=config, hold=hold
-    )
+    reviewed = review(replace(tick, decisions=after), state.shapes)
     return Stepped(
         decisions=tuple(_with_finding(item, reviewed) for item in after),
         slices=replace(
-            moved[0],
+            pools,
             groups=tuple(joined.groups),
             shapes=reviewed.decisions,
             shape_actions=reviewed.actions,
@@ -93,11 +86,18 @@ def step(
             state,
             plan=plan,
             groups=tuple(joined.states),
-            pools=moved[1],
+            pools=moves,
             shapes=reviewed.states,
             trials=tuple(tried.states),
         ),
     )
+
+
+def _hold(tick_input: TickInput, given: SlicesInput) -> str | None:
+    """Why nothing may be begun or gone on with."""
+    if given.stale is not None:
+        return given.stale
+    return None if tick_input.frozen is None else f"all scaling is frozen: {tick_input.frozen}"
 
 
 def _with_finding(decision: Decision, reviewed: Reviewed) -> Decision:

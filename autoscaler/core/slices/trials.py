@@ -11,22 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.backoff import doubled_s
-from autoscaler.core.need import Need
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices import room
 from autoscaler.core.slices.fronts import unequal_shares
 from autoscaler.core.slices.members import formed
-from autoscaler.core.slices.observed import Front, SlicePlan
 from autoscaler.core.slices.prices import prices, shape_of
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.slices.state import Trial
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.types import (
     Decision,
     Finding,
     Pause,
     Severity,
-    TickInput,
     WorkloadId,
     WorkloadInput,
 )
@@ -42,24 +40,6 @@ SETTLE_S = 120.0
 """After one that failed the others get their load back: for so long none of them is lowered."""
 RETRY_S, LONGEST_RETRY_S = 3600.0, 86400.0
 Pair = tuple[WorkloadInput, Decision]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
-    """What a trial is judged and begun by."""
-
-    tick_input: TickInput
-    needs: Mapping[WorkloadId, Need]
-    floors: Mapping[WorkloadId, int]
-    config: EngineConfig
-
-    @property
-    def now_s(self) -> float:
-        return self.tick_input.now_s
-
-    @property
-    def fronts(self) -> tuple[Front, ...] | None:
-        return self.tick_input.slices.fronts if self.tick_input.slices is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +60,12 @@ class Tried:
     states: list[Trial] = field(default_factory=list)
 
 
-def follow(
-    tick_input: TickInput,
-    decisions: Sequence[Decision],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    states: Sequence[Trial],
-    *,
-    config: EngineConfig,
-) -> Followed:
+def follow(tick: SlicesTick, states: Sequence[Trial]) -> Followed:
     """Ends what is over: measured, or failed for a reason that is remembered. Forgets who is gone."""
-    world = _World(tick_input=tick_input, needs=needs, floors=floors, config=config)
-    decided = {one.workload: one for one in decisions}
+    decided = {one.workload: one for one in tick.decisions}
     groups = {
         str(given.spec.id): [(one, decided[one.spec.id]) for one in members]
-        for members in formed(tick_input.workloads).values()
+        for members in formed(tick.tick_input.workloads).values()
         for given in members
     }
     after, apart = [], set()
@@ -104,46 +75,38 @@ def follow(
         if own is None:
             # Gone, another's to scale, or no group any more: then nobody is held for it either.
             continue
-        judged = state if state.ended_s is not None else _judged(state, own, pairs, world)
+        judged = state if state.ended_s is not None else _judged(state, own, pairs, tick)
         if judged is None:
             continue
         after.append(judged)
-        if judged.ended_s is None or world.now_s - judged.ended_s < SETTLE_S:
+        if judged.ended_s is None or tick.now_s - judged.ended_s < SETTLE_S:
             apart.add(own[0].spec.id)
     return Followed(states=tuple(after), apart=frozenset(apart))
 
 
-def apply(
-    tick_input: TickInput,
-    decisions: Sequence[Decision],
-    needs: Mapping[WorkloadId, Need],
-    floors: Mapping[WorkloadId, int],
-    plan: SlicePlan | None,
-    followed: Followed,
-    *,
-    config: EngineConfig,
-    hold: str | None,
-) -> Tried:
-    """Holds the groups in which one is under way, and begins one more where that may be; `hold` is why none may be."""
-    world = _World(tick_input=tick_input, needs=needs, floors=floors, config=config)
-    decided = {one.workload: one for one in decisions}
+def apply(tick: SlicesTick, followed: Followed) -> Tried:
+    """Holds the groups in which one is under way, and begins one more where that may be."""
+    config = tick.config
+    decided = {one.workload: one for one in tick.decisions}
     known = {one.workload: one for one in followed.states}
     tried = Tried(states=list(followed.states))
-    begun = hold is not None or config.slices.mode is not SlicesMode.AUTO
-    for group, members in sorted(formed(tick_input.workloads).items()):
+    begun = tick.hold is not None or config.slices.mode is not SlicesMode.AUTO
+    for group, members in sorted(formed(tick.tick_input.workloads).items()):
         pairs = [(given, decided[given.spec.id]) for given in members]
         apart = [pair for pair in pairs if pair[0].spec.id in followed.apart]
         if apart:
-            _keep(tried, pairs, apart, known, world)
+            _keep(tried, pairs, apart, known, tick)
             continue
-        tried.decisions |= _told(pairs, known, world.now_s)
-        candidate = None if begun else next(_candidates(group, pairs, known, world), None)
+        tried.decisions |= _told(pairs, known, tick.now_s)
+        candidate = None if begun else next(_candidates(group, pairs, known, tick), None)
         if candidate is None:
             continue
         (given, decision), message = candidate
         node_needs = given.spec.node_needs
         assert node_needs is not None
-        if not room.staying(node_needs, given.spec.id, tick_input, decisions, plan, config=config):
+        if not room.staying(
+            node_needs, given.spec.id, tick.tick_input, tick.decisions, tick.plan, config=config
+        ):
             continue
         begun, name = True, str(given.spec.id)
         tried.decisions[given.spec.id] = _moved(decision, 1, message)
@@ -152,7 +115,7 @@ def apply(
         tried.states.append(
             Trial(
                 workload=name,
-                began_s=world.now_s,
+                began_s=tick.now_s,
                 failures=before.failures if before is not None else 0,
             )
         )
@@ -162,36 +125,36 @@ def apply(
 # ---------------------------------------------------------------- one that is under way
 
 
-def _judged(state: Trial, own: Pair, pairs: Sequence[Pair], world: _World) -> Trial | None:
+def _judged(state: Trial, own: Pair, pairs: Sequence[Pair], tick: SlicesTick) -> Trial | None:
     """As it was, or ended; None: it is measured, and a member like the others."""
-    given, need = own[0], world.needs.get(own[0].spec.id)
-    lasts_s = world.now_s - state.began_s
+    given, need = own[0], tick.needs.get(own[0].spec.id)
+    lasts_s = tick.now_s - state.began_s
     if not given.pods_known or given.samples_error is not None:
         return state
     if given.replicas.desired > 1:
         # A person's, who wants it to run.
         return None
     carried = need.carried if need is not None else None
-    why = _ended(state, own, pairs, world)
+    why = _ended(state, own, pairs, tick)
     if why is None and carried is not None and carried.unproven is None and _ready(given):
         if carried.attainable:
             return None
         why = f"a request alone takes {carried.service_s:.3g} s there, and that is too late"
-    if why is None and lasts_s > _patience_s(own, pairs, world.config) + MEASURED_S:
+    if why is None and lasts_s > _patience_s(own, pairs, tick.config) + MEASURED_S:
         why = f"too few requests came in {MEASURED_S / 60:.0f} min to measure it"
     if why is None:
         return state
-    return replace(state, ended_s=world.now_s, failures=state.failures + 1, why=why)
+    return replace(state, ended_s=tick.now_s, failures=state.failures + 1, why=why)
 
 
-def _ended(state: Trial, own: Pair, pairs: Sequence[Pair], world: _World) -> str | None:
+def _ended(state: Trial, own: Pair, pairs: Sequence[Pair], tick: SlicesTick) -> str | None:
     """Why it is of no use to wait for longer, whatever was measured."""
-    given, lasts_s = own[0], world.now_s - state.began_s
-    mode, patience_s = world.config.slices.mode, _patience_s(own, pairs, world.config)
+    given, lasts_s = own[0], tick.now_s - state.began_s
+    mode, patience_s = tick.config.slices.mode, _patience_s(own, pairs, tick.config)
     live = [pod for pod in given.pods if pod.deleted_s is None]
     if mode is not SlicesMode.AUTO:
         return f"engine.slices.mode is {mode.value}"
-    if unequal_shares("", pairs, world.needs, world.fronts) is not None:
+    if unequal_shares("", pairs, tick.needs, tick.fronts) is not None:
         return "the group may not share its demand any more"
     if any(pod.unschedulable for pod in live):
         return "the slice that was free is taken"
@@ -218,17 +181,17 @@ def _keep(
     pairs: Sequence[Pair],
     apart: Sequence[Pair],
     known: Mapping[str, Trial],
-    world: _World,
+    tick: SlicesTick,
 ) -> None:
     """What carries the demand stays while one is tried, and until its load is back after one that failed."""
     for given, decision in apart:
         state = known[str(given.spec.id)]
         if state.ended_s is None:
-            text = f"it never ran: for {world.now_s - state.began_s:.0f} s it is tried, and counts for nothing"
+            text = f"it never ran: for {tick.now_s - state.began_s:.0f} s it is tried, and counts for nothing"
             # Its write may not be seen yet. A schedule's or a person's floor is above it.
             tried.decisions[given.spec.id] = _moved(decision, max(1, decision.target), text)
         else:
-            floor = world.floors.get(given.spec.id, 0)
+            floor = tick.floors.get(given.spec.id, 0)
             tried.decisions[given.spec.id] = _moved(decision, floor, _failed(state))
     names = ", ".join(given.spec.id.name for given, _ in apart)
     for given, decision in pairs:
@@ -271,17 +234,17 @@ def _until_s(state: Trial) -> float:
 
 
 def _candidates(
-    group: str, pairs: Sequence[Pair], known: Mapping[str, Trial], world: _World
+    group: str, pairs: Sequence[Pair], known: Mapping[str, Trial], tick: SlicesTick
 ) -> Iterator[tuple[Pair, str]]:
     """Members that never ran and would be worth a try, the cheapest first, with the words for it."""
-    asleep = [pair for pair in pairs if _never_ran(pair[0], known, world)]
+    asleep = [pair for pair in pairs if _never_ran(pair[0], known, tick)]
     running = [pair for pair in pairs if pair[0].replicas.desired > 0]
-    if not asleep or not _steady(running, world):
+    if not asleep or not _steady(running, tick):
         return
-    if unequal_shares(group, pairs, world.needs, world.fronts) is not None:
+    if unequal_shares(group, pairs, tick.needs, tick.fronts) is not None:
         return
     asked = [given.spec.node_needs for given, _ in pairs]
-    found = prices([one for one in asked if one is not None], world.config)
+    found = prices([one for one in asked if one is not None], tick.config)
     price = {given.spec.id: one for (given, _), one in zip(pairs, found, strict=True)}
     cost = sum(price[given.spec.id] * decision.current for given, decision in running)
     for pair in sorted(asleep, key=lambda one: (price[one[0].spec.id], one[0].spec.id)):
@@ -294,28 +257,28 @@ def _candidates(
             )
 
 
-def _never_ran(given: WorkloadInput, known: Mapping[str, Trial], world: _World) -> bool:
-    spec, need = given.spec, world.needs.get(given.spec.id)
+def _never_ran(given: WorkloadInput, known: Mapping[str, Trial], tick: SlicesTick) -> bool:
+    spec, need = given.spec, tick.needs.get(given.spec.id)
     state = known.get(str(spec.id))
     return (
         given.replicas.desired == 0
-        and world.floors.get(spec.id, 0) == 0
+        and tick.floors.get(spec.id, 0) == 0
         and given.pods_known
         and not given.pods
         and spec.pause not in (Pause.UP, Pause.ALL)
-        and world.config.most_replicas(spec.max_replicas) > 0
+        and tick.config.most_replicas(spec.max_replicas) > 0
         and need is not None
         and need.carried is None
         and not need.replica_rps
-        and (state is None or _until_s(state) <= world.now_s)
+        and (state is None or _until_s(state) <= tick.now_s)
     )
 
 
-def _steady(running: Sequence[Pair], world: _World) -> bool:
+def _steady(running: Sequence[Pair], tick: SlicesTick) -> bool:
     """Whether nothing moves, is missing or is late, and requests come by which one more can be measured."""
     offered = 0.0
     for given, decision in running:
-        need, facts = world.needs.get(given.spec.id), decision.facts
+        need, facts = tick.needs.get(given.spec.id), decision.facts
         if (
             need is None
             or need.wanted is None

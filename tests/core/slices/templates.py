@@ -24,6 +24,7 @@ from autoscaler.core.slices.template import (
     ShapePhase,
     TemplateStatus,
 )
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.types import (
     Decision,
     Facts,
@@ -154,21 +155,21 @@ class World:
 
     def tick(self, seconds: float = 10.0) -> Reviewed:
         self.now_s += seconds
-        found = review(
-            TickInput(
+        tick = SlicesTick(
+            tick_input=TickInput(
                 now_s=self.now_s,
                 workloads=(self.given(), *(given for given, _ in self.rivals)),
                 pools=self.pools,
                 slices=SlicesInput(nodes=self.nodes, stale=self.stale, fronts=()),
             ),
-            (self.decision(), *(decision for _, decision in self.rivals)),
-            {self.id: self.need()},
-            {self.id: self.floor},
-            self.plan,
-            self.states,
+            decisions=(self.decision(), *(decision for _, decision in self.rivals)),
+            needs={self.id: self.need()},
+            floors={self.id: self.floor},
+            plan=self.plan,
             config=self.config,
             hold=self.hold,
         )
+        found = review(tick, self.states)
         self.states = found.states
         return found
 

@@ -11,9 +11,10 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.size import Capacity
 from autoscaler.core.slices.groups import Joined, join
-from autoscaler.core.slices.observed import Front, SlicePlan
+from autoscaler.core.slices.observed import Front, SlicePlan, SlicesInput
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import GroupState
+from autoscaler.core.slices.tick import SlicesTick
 from autoscaler.core.survival import Loss
 from autoscaler.core.types import (
     Decision,
@@ -22,6 +23,7 @@ from autoscaler.core.types import (
     Mode,
     PodStatus,
     ReplicaStatus,
+    TickInput,
     WorkloadId,
     WorkloadInput,
 )
@@ -134,18 +136,20 @@ class Group:
 
     def join(self, seconds: float = 10.0) -> Joined:
         self.now_s += seconds
-        joined = join(
-            [m.given() for m in self.members],
-            [m.decision() for m in self.members],
-            {m.id: m.need() for m in self.members},
-            self.floors,
-            self.fronts,
-            self.plan,
-            self.states,
+        tick = SlicesTick(
+            tick_input=TickInput(
+                now_s=self.now_s,
+                workloads=tuple(m.given() for m in self.members),
+                slices=SlicesInput(nodes=(), fronts=self.fronts),
+            ),
+            decisions=tuple(m.decision() for m in self.members),
+            needs={m.id: m.need() for m in self.members},
+            floors=self.floors,
             losses=self.losses,
+            plan=self.plan,
             config=self.config,
-            now_s=self.now_s,
         )
+        joined = join(tick, self.states)
         self.states = tuple(joined.states)
         return joined
 
