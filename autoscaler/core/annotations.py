@@ -144,13 +144,7 @@ def parse_workload(
     """The workload's spec, or every problem at once, each as `namespace/name annotation: given, allowed`."""
     own = {k.removeprefix(PREFIX): v for k, v in annotations.items() if k.startswith(PREFIX)}
     reader = _Reader(str(id_), own)
-    for key in own:
-        if key not in KEYS:
-            near = get_close_matches(key.lower(), KEYS, n=1)
-            hint = f"did you mean {PREFIX}{near[0]}?" if near else f"known are {', '.join(KEYS)}"
-            reader.problems.append(
-                Problem(reader.where(key), "is no annotation of forescale", hint)
-            )
+    reader.unknown_keys()
     slo = reader.slo()
     mode = reader.choice("mode", Mode, defaults.mode)
     pause = reader.choice("pause", Pause, Pause.NONE)
@@ -163,10 +157,7 @@ def parse_workload(
     if engine not in defaults.engines:
         reader.add("engine", f"{engine!r}", f"one of {', '.join(defaults.engines)} is allowed")
     may_sleep = lowest == 0 and "variant-group" in own
-    if lowest is not None and lowest < 1 and not may_sleep:
-        reader.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
-    if highest is not None and highest < max(1, lowest or 1):
-        reader.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
+    reader.bounds(lowest, highest, may_sleep=may_sleep)
     survive = reader.choice("survive", Survive, Survive.NONE)
     slice_shapes = reader.shapes(id_.kind)
     model, variant_group = reader.name("model"), reader.name("variant-group")
@@ -232,6 +223,20 @@ class _Reader:
 
     def add(self, key: str, given: str, allowed: str) -> None:
         self.problems.append(Problem(self.where(key), given, allowed))
+
+    def unknown_keys(self) -> None:
+        for key in self._own:
+            if key not in KEYS:
+                near = get_close_matches(key.lower(), KEYS, n=1)
+                known = f"known are {', '.join(KEYS)}"
+                hint = f"did you mean {PREFIX}{near[0]}?" if near else known
+                self.add(key, "is no annotation of forescale", hint)
+
+    def bounds(self, lowest: int | None, highest: int | None, *, may_sleep: bool) -> None:
+        if lowest is not None and lowest < 1 and not may_sleep:
+            self.add("min-replicas", f"{lowest}", "1 or more is allowed: at 0 nothing shows demand")
+        if highest is not None and highest < max(1, lowest or 1):
+            self.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
 
     def slo(self) -> Slo | None:
         if "slo" not in self._own:

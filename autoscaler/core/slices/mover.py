@@ -99,19 +99,24 @@ def move(
     if after.change is None and change.failed is not None:
         state = _backed_off(state, change.node, settings, now_s)
     shown = after.change or change
-    action = None
-    if after.step is not None:
-        action = MigAction(
-            pool=name,
-            node=node.name,
-            step=after.step,
-            expected=node.config,
-            config=after.config,
-            reason=Reason.MIG_CHANGING,
-            message=words(shown),
-        )
     told = decision(name, shown, after.change is None, configs)
+    action = _action(name, node, after, words(shown))
     return _moved(told, replace(state, change=after.change), now_s, action)
+
+
+def _action(pool: str, node: SliceNode, after: _Next, message: str) -> MigAction | None:
+    """What is to be written at the node, on condition that it still has the config that was seen."""
+    if after.step is None:
+        return None
+    return MigAction(
+        pool=pool,
+        node=node.name,
+        step=after.step,
+        expected=node.config,
+        config=after.config,
+        reason=Reason.MIG_CHANGING,
+        message=message,
+    )
 
 
 def _moved(
