@@ -6,7 +6,7 @@ what the cluster would have done with those decisions (that is what `simulate` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,6 @@ def replay(
     *,
     config: EngineConfig | None = None,
     max_differences: int = 1000,
-    on_tick: Callable[[TickRecord, TickResult], None] | None = None,
 ) -> ReplayReport:
     """Replays one file with its own configuration, or with another.
 
@@ -101,8 +100,6 @@ def replay(
                     tally.differing_targets += difference.in_target
                     if len(kept) < max_differences:
                         kept.append(difference)
-                if on_tick is not None:
-                    on_tick(record, result)
         except JournalTorn as error:
             unfinished = str(error)
         except JournalInvalid as error:

@@ -8,7 +8,7 @@ the share of a GPU (`share_price`), inside a packing the shadow prices of its su
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -207,35 +207,3 @@ def shape_of_requests(where: str, requests: Mapping[str, int]) -> str | None | P
         given = f"{slices[0]}: {asked[slices[0]]}"
         return Problem(where, given, "1 is allowed: a process sees only one MIG device")
     return match[1] + (f"+{match[2]}" if match[2] else "")
-
-
-def variant_group_problem(
-    group: str, shapes: Mapping[str, str], *, weighted_router: bool
-) -> Problem | None:
-    """What is wrong with Deployments (by name, with their shapes) that serve one model together.
-
-    An unweighted Service gives each pod the same share: the smallest shape would set the pace for all of them.
-    """
-    kinds = sorted(set(shapes.values()))
-    if len(kinds) <= 1 or weighted_router:
-        return None
-    return Problem(
-        f"variant group {group}",
-        f"{', '.join(f'{name} on {shape}' for name, shape in sorted(shapes.items()))} behind one Service",
-        "equal shapes, or a router that weights them, are allowed",
-    )
-
-
-def options_of(
-    capacities_mrps: Mapping[str, int], gpu: GpuModel, shapes: Iterable[str]
-) -> list[Option]:
-    """Options of these profiles priced by their share of the GPU; those that carry nothing are left out.
-
-    Raises:
-        UnknownProfile: a shape is no profile of the GPU.
-    """
-    return [
-        Option(shape=shape, capacity_mrps=capacities_mrps[shape], price=share_price(gpu, shape))
-        for shape in shapes
-        if capacities_mrps.get(shape, 0) > 0
-    ]

@@ -133,7 +133,6 @@ def envelope(
     *,
     latency_limit_us: int,
     max_processes: int = 1,
-    memory_mib: int | None = None,
 ) -> dict[str, Carried]:
     """What each of these profiles carries; those on which nothing is within the limit are left out.
 
@@ -143,13 +142,7 @@ def envelope(
         UnknownProfile: the GPU has no such profile.
     """
     found = {
-        name: best(
-            table,
-            name,
-            latency_limit_us=latency_limit_us,
-            max_processes=max_processes,
-            memory_mib=memory_mib,
-        )
+        name: best(table, name, latency_limit_us=latency_limit_us, max_processes=max_processes)
         for name in profiles
     }
     for small in profiles:

@@ -53,12 +53,3 @@ def recuts(idle: Iterable[IdleGpu], opened: Mapping[Geometry, int]) -> tuple[Rec
         Recut(gpu=gpu.name, node=gpu.node, before=gpu.geometry, after=after)
         for gpu, after in zip(others, missing, strict=False)
     )
-
-
-def node_geometries(changes: Iterable[Recut]) -> dict[str, dict[Geometry, int]]:
-    """By node, how many of its GPUs get which geometry: what the MIG manager's configuration is written from."""
-    nodes: dict[str, dict[Geometry, int]] = {}
-    for change in changes:
-        counts = nodes.setdefault(change.node, {})
-        counts[change.after] = counts.get(change.after, 0) + 1
-    return nodes

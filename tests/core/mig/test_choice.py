@@ -13,11 +13,9 @@ from autoscaler.core.mig.choice import (
     Option,
     cheapest_cover,
     cheapest_mix,
-    options_of,
     part_of,
     shape_of_requests,
     share_price,
-    variant_group_problem,
 )
 from autoscaler.errors import PackingInfeasible, Problem
 
@@ -60,7 +58,11 @@ def test_a_slice_costs_its_share_of_compute_or_memory(profile: str, price: int) 
     ],
 )
 def test_cheapest(capacities: dict[str, int], demand_rps: int, replicas: dict[str, int]) -> None:
-    mix = cheapest_mix(options_of(capacities, A100, capacities), demand_rps * 1000)
+    options = [
+        Option(shape=shape, capacity_mrps=mrps, price=share_price(A100, shape))
+        for shape, mrps in capacities.items()
+    ]
+    mix = cheapest_mix(options, demand_rps * 1000)
     assert dict(mix.replicas) == replicas
     assert mix.price == sum(share_price(A100, shape) * n for shape, n in replicas.items())
 
@@ -176,12 +178,3 @@ def test_requests_that_contradict_each_other(requests: dict[str, int], given: st
     problem = shape_of_requests("team/bert", requests)
     assert isinstance(problem, Problem)
     assert given in problem.given
-
-
-def test_unequal_shapes_need_a_router_that_weights_them() -> None:
-    shapes = {"bert": "gpu", "bert-small": "1g.10gb"}
-    problem = variant_group_problem("bert", shapes, weighted_router=False)
-    assert problem is not None
-    assert problem.given == "bert on gpu, bert-small on 1g.10gb behind one Service"
-    assert variant_group_problem("bert", shapes, weighted_router=True) is None
-    assert variant_group_problem("bert", {"a": "gpu", "b": "gpu"}, weighted_router=False) is None
