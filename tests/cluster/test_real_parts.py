@@ -7,10 +7,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -30,21 +29,11 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome, SetReplicas, Severity, WorkloadId
 from loadtests.stack import processes
 from loadtests.stack.stack import ROOT, Stack
+from tests.cluster import waiting
 
 BERT = WorkloadId(namespace="team", name="bert")
 DEADLINE_S = 90.0
-T = TypeVar("T")
-
-
-def wait_for(look: Callable[[], T | None], what: str) -> T:
-    """Looks until there is something. Fails with `what` at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline_s:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"{what}: not within {DEADLINE_S:.0f} s")
+wait_for = partial(waiting.wait_for, within_s=DEADLINE_S)
 
 
 @dataclass

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from loadtests.e2e import controllers
 from loadtests.e2e.controllers import Controller
 from loadtests.stack.agent.mig import MIG_LABEL
 from loadtests.stack.stack import ROOT, Stack
+from tests.cluster import waiting
 
 ONE, TWO = "nvidia.com/mig-1g.10gb", "nvidia.com/mig-2g.20gb"
 NODE, NAMESPACE = "balanced", "shaped"
@@ -78,17 +80,7 @@ spec:
               value: '[{"name": "m", "max_batch_size": 2, "service_base_ms": 40, "service_per_item_ms": 12}]'
           resources: {limits: {nvidia.com/mig-2g.20gb: 1}}
 """
-T = TypeVar("T")
-
-
-def wait_for(look: Callable[[], T | None], what: str) -> T:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline_s:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"{what}: not within {DEADLINE_S:.0f} s")
+wait_for = partial(waiting.wait_for, within_s=DEADLINE_S)
 
 
 @dataclass

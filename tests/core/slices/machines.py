@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.mig.geometry import Geometry
+from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.slices.mover import Moved, move
 from autoscaler.core.slices.observed import Holder, Mark, MigAction, MigState, MigStep, SliceNode
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
@@ -22,6 +23,18 @@ POOL = SlicePoolSettings(
 )
 SETTINGS = SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}, patience_s=20.0, settle_s=30.0)
 STEP_S = 10.0
+NODE = SliceNode(
+    name="n1",
+    pool="mig",
+    config=ONES,
+    state=MigState.SUCCESS,
+    slices=POOL.slices_of(ONES),
+    holders=(),
+    devices=0,
+)
+"""Cut into sevenths, and empty."""
+SLOW = ServiceTimes(batch_s=(0.104, 0.128))
+"""On a seventh: half as fast as on the whole GPU, at a seventh of its price."""
 
 
 @dataclass

@@ -12,9 +12,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import (
-    MigState,
     MigStep,
-    SliceNode,
     SlicePlan,
     SlicesDecision,
     SlicesInput,
@@ -25,23 +23,12 @@ from autoscaler.core.slices.step import in_force
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import ActionResult, Outcome, TickInput, TickRecord, TickResult
 from autoscaler.engine import DecisionEngine
-from tests.core.slices.machines import ONES, POOL, THREES
+from tests.core.slices.machines import NODE, POOL, SLOW, THREES
 from tests.core.story import START_S, TWO_AT_ONCE, Story, spec
 
 CONFIG = EngineConfig(
     slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}, patience_s=0.0)
 )
-NODE = SliceNode(
-    name="n1",
-    pool="mig",
-    config=ONES,
-    state=MigState.SUCCESS,
-    slices=POOL.slices_of(ONES),
-    holders=(),
-    devices=0,
-)
-# Half as fast as the whole GPU, at a seventh of its price.
-SLOW = ServiceTimes(batch_s=(0.104, 0.128))
 
 
 def member(name: str, resource: str, times: ServiceTimes, replicas: int) -> Story:

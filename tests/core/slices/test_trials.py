@@ -11,7 +11,7 @@ from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.observed import Front, Holder, MigState, SliceNode, SlicesInput
+from autoscaler.core.slices.observed import Front, Holder, SlicesInput
 from autoscaler.core.slices.settings import SliceSettings, SlicesMode
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import (
@@ -24,22 +24,11 @@ from autoscaler.core.types import (
     TickResult,
 )
 from autoscaler.engine import DecisionEngine
-from tests.core.slices.machines import ONES, POOL
+from tests.core.slices.machines import NODE, POOL, SLOW
 from tests.core.story import TWO_AT_ONCE, Story, spec
 
 AUTO = SliceSettings(mode=SlicesMode.AUTO, pools={"mig": POOL}, patience_s=0.0)
-NODE = SliceNode(
-    name="n1",
-    pool="mig",
-    config=ONES,
-    state=MigState.SUCCESS,
-    slices=POOL.slices_of(ONES),
-    holders=(),
-    devices=0,
-)
 TAKEN = replace(NODE, holders=(Holder(pod="other/a", shape="1g.10gb", count=7),), devices=7)
-# Half as fast as the whole GPU, at a seventh of its price.
-SLOW = ServiceTimes(batch_s=(0.104, 0.128))
 # Of 200 ms.
 TOO_SLOW = ServiceTimes(batch_s=(0.4, 0.5))
 MINUTE, HOUR = 60.0, 3600.0
