@@ -12,6 +12,7 @@ from aiohttp import web
 from autoscaler.collectors.triton import Endpoint, TritonCollector, model_profile
 from autoscaler.core.types import BatchTime, WorkloadId
 from tests.fakes.clock import SteppedClock
+from tests.fakes.http import listening
 
 CONFIG = {
     "name": "m",
@@ -115,13 +116,8 @@ async def servers(answers: dict[str, list[Any]]) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_get("/v2/models/stats", told)
     app.router.add_get("/v2/models/m/config", configured)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with listening(app, "0.0.0.0") as port:
+        yield port
 
 
 def endpoint(workload: str, number: int) -> Endpoint:

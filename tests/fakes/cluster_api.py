@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.http import listening
+
 Object = dict[str, Any]
 
 
@@ -157,14 +159,9 @@ class ClusterApi:
         """Answers on loopback."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield
-        finally:
-            await runner.cleanup()
 
 
 _PLURALS = {

@@ -43,6 +43,20 @@ class FakeServer:
 
 
 @asynccontextmanager
+async def listening(
+    app: web.Application, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
+    """The port at which `app` answers for the time of a `with`: a free one unless one is given."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def serving(
     *script: tuple[int, str] | tuple[int, str, dict[str, str]], slow_s: float = 0.0
 ) -> AsyncIterator[FakeServer]:
@@ -51,12 +65,6 @@ async def serving(
     fake = FakeServer(script=full, slow_s=slow_s)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", fake.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with listening(app) as port:
+        fake.url = f"http://127.0.0.1:{port}"
         yield fake
-    finally:
-        await runner.cleanup()

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.http import listening
+
 
 class PrometheusApi:
     """Instant vectors by the text of the query; an empty one for all others."""
@@ -29,11 +31,6 @@ class PrometheusApi:
         """Answers on loopback."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield
-        finally:
-            await runner.cleanup()

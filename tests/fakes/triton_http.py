@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tests.fakes.http import listening
+
 
 @dataclass(slots=True)
 class FakeTriton:
@@ -49,13 +51,8 @@ async def serving(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[FakeT
     fake.open.set()
     app = web.Application()
     app.router.add_post("/v2/models/{model}/infer", fake.infer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
-    fake.port = runner.addresses[0][1]
-    try:
-        yield fake
-    finally:
-        fake.open.set()
-        await runner.cleanup()
+    async with listening(app, host, port) as fake.port:
+        try:
+            yield fake
+        finally:
+            fake.open.set()
