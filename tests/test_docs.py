@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,35 @@ def test_operations_tell_of_every_alert() -> None:
     text = (DOCS / "operations.md").read_text()
     alerts = {rule.alert for rule in RULES} | {BURNING, SPENT, UNKNOWN}
     assert {alert for alert in alerts if f"`{alert}`" not in text} == set()
+
+
+def stages() -> set[str]:
+    """Names of steps, as `explain` shows them."""
+    found = set()
+    for path in (DOCS.parent / "autoscaler").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="move" | "raise_to" | "lower_to" | "then"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
+                    found.add(name)
+                case (
+                    ast.Assign(targets=[ast.Name(id="STAGE")], value=ast.Constant(value=str(name)))
+                    | ast.keyword(arg="stage", value=ast.Constant(value=str(name)))
+                ):
+                    found.add(name)
+    return found
+
+
+def test_decisions_tell_of_every_step() -> None:
+    text = (DOCS / "decisions.md").read_text()
+    table = text[text.index("| step |") : text.index("## Reasons")]
+    told = {
+        name for row in re.findall(r"^\| ([a-z, ]+) \|", table, re.M) for name in row.split(", ")
+    }
+    assert len(stages()) > 15
+    assert stages() - told == set()
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
