@@ -1,11 +1,11 @@
 """Which price holds the SLO: found by trying all of them, on this workload's own demand, without touching a pod.
 
 The error budget says which share of the requests scaling may let miss; which price of a miss keeps to it differs
-between workloads by a factor of twenty, and cannot be read off the misses that happen: they come in bursts, a start-up
-after their cause, and a controller that follows them winds up. So for each of a row of prices a fleet is imagined that
-has always followed it. It sees the same demand and the same forecasts, its replicas take as long to start as those that
-were measured, and its backlog is a sum of what came and what it could serve. The cheapest price whose fleet kept to the
-budget over the last day is the one that is used.
+between workloads by a factor of a hundred, and cannot be read off the misses that happen: they come in bursts, a
+start-up after their cause, and a controller that follows them winds up. So for each of a row of prices a fleet is
+imagined that has always followed it. It sees the same demand and the same forecasts, its replicas take as long to start
+as those that were measured, and its backlog is a sum of what came and what it could serve. The cheapest price whose
+fleet kept to the budget over the last day is the one that is used.
 
 What is imagined and what happens may differ - a balancer, a cold cache. Where misses are measured exactly, their
 proportion to what the same price let miss in imagination corrects the share, within bounds.
