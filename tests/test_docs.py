@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from autoscaler.cli.manifests import workloads_in
-from autoscaler.config import Settings
+from autoscaler.collectors.detect import IMAGES
+from autoscaler.config import Settings, load
 from autoscaler.config.keys import setting_keys
 from autoscaler.controller.notes import NOTABLE, REFUSALS
 from autoscaler.controller.reference import PAGES
@@ -125,6 +126,19 @@ def test_every_manifest_that_a_page_shows_can_be_followed(
     specs, problems = workloads_in([path], Settings())
     assert problems == []
     assert len(specs) == text.count("forescale.io/slo")
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), [shown for shown in blocks("yaml") if "queries:" in shown[1]]
+)
+def test_queries_that_a_page_shows_are_a_policy(page: str, text: str, tmp_path: Path) -> None:
+    """Under a name that pods are known by, so that they need no annotation."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    for name, own in load(path).queries.items():
+        assert any(name == engine for engine, _ in IMAGES)
+        assert own.success
+        assert own.inferences
 
 
 def anchors(text: str) -> set[str]:

@@ -143,7 +143,7 @@ def _check_object(
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
-    for note in (flaw, _capped(parsed, settings), _unseen(parsed)):
+    for note in (flaw, _capped(parsed, settings), parsed.silent or _unseen(parsed)):
         if note is not None:
             told(f"{where}: {note}")
     yield parsed
@@ -271,6 +271,7 @@ def _parsed(
             engine=detected.engine if detected else None,
             engine_from=detected.by if detected else "",
             max_sequences=detected.max_sequences if detected else None,
+            silent=detected.silent if detected else None,
         ),
     )
     return with_readable_schedule(parsed)

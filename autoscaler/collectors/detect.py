@@ -1,8 +1,10 @@
 """Which serving engine a pod template holds, and what says so. Pure. Where it says nothing, what is scraped tells.
 
-In the order of how sure they are: the command, the image, a KServe runtime's or Helm chart's label, the ports.
+In the order of how sure they are: the command, the image, a KServe runtime's or Helm chart's label, the ports; of the
+containers that ask for a GPU before the others, for a router or an exporter beside a server is named after it.
 
-vLLM's metrics do not tell how many sequences it runs at most; its arguments do, where somebody set it.
+The metrics of vLLM and SGLang do not tell how many sequences they run at most; their arguments do, where somebody set
+it. Engines that have no queries of their own are named all the same: what to do about them can then be said.
 """
 
 from __future__ import annotations
@@ -23,28 +25,74 @@ class Detected:
     by: str
     max_sequences: int | None = None
     """How many a replica runs at most, of all its data-parallel engines. None: its arguments do not tell."""
+    silent: str | None = None
+    """What its arguments lack to export metrics; None: nothing that is known of."""
 
 
+def _command(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|[\s/])(?:{words})(?=\s|$)")
+
+
+def _image(words: str, *, before: str = "") -> re.Pattern[str]:
+    """A whole part of the repository's path, or one that begins with it and a dash."""
+    return re.compile(rf"(?:^|[/{before}])(?:{words})(?:[-/][\w.-]+)*(?=[:@]|$)")
+
+
+# Shells and options are read as words: `sh -c "exec vllm serve m && true"`.
 _COMMANDS = (
-    ("triton", re.compile(r"(^|[\s/])tritonserver(\s|$)")),
-    ("vllm", re.compile(r"(^|[\s/])vllm(\s+serve|\.entrypoints)(\s|\.|$)")),
-    ("kserve", re.compile(r"(^|\s)-m\s+(sklearn|xgb|lgb|paddle|pmml|huggingface)server(\s|$)")),
+    ("triton", _command(r"tritonserver|launch_triton_server\.py")),
+    ("vllm", _command(r"vllm\s+serve|vllm\.entrypoints[\w.]*|dynamo\.vllm")),
+    ("sglang", _command(r"sglang\s+serve|sglang\.launch_server|dynamo\.sglang")),
+    ("kserve", _command(r"-m\s+(?:sklearn|xgb|lgb|paddle|pmml)server")),
+    ("tgi", _command(r"text-generation-launcher")),
+    ("tensorrt-llm", _command(r"trtllm-serve|dynamo\.trtllm")),
+    ("lmdeploy", _command(r"lmdeploy\s+serve")),
 )
-_IMAGES = (
-    ("triton", re.compile(r"(^|/)(tritonserver|triton-?inference-?server)([:@-]|$)")),
-    ("vllm", re.compile(r"(^|/)vllm([-/][\w.-]+)*([:@]|$)")),
-    ("kserve", re.compile(r"(^|/)(sklearn|xgb|lgb|paddle|pmml|huggingface)server([:@-]|$)")),
+# Private mirrors flatten paths into one name: `ml-vllm`, `mirror_vllm-openai`.
+IMAGES = (
+    ("triton", _image("tritonserver|triton-?inference-?server")),
+    ("vllm", _image("vllm", before="_-")),
+    # What llm-d serves with; its router and scheduler have names of their own.
+    ("vllm", re.compile(r"(?:^|/)llm-d(?:-(?:aws|cuda|dev|rocm|xpu|inference-sim))?(?=[:@]|$)")),
+    ("sglang", _image("sglang", before="_-")),
+    ("kserve", _image("(?:sklearn|xgb|lgb|paddle|pmml)server")),
+    ("tgi", _image("text-generation-inference", before="_-")),
+    ("tensorrt-llm", _image("tensorrt-?llm|tensorrtllm-runtime", before="_-")),
+    ("lmdeploy", _image("lmdeploy", before="_-")),
+    ("nim", re.compile(r"(?:^|/)nim/[\w./-]+(?=[:@]|$)")),
 )
+# Named after the server, and none.
+_BESIDE = re.compile(r"router|routing|proxy|gateway|sidecar|exporter|bench|scheduler")
 # Labels whose value may name the engine: `kserve-tritonserver`, `vllm`.
 _LABELS = (
     "serving.kserve.io/servingruntime",
     "app.kubernetes.io/name",
     "app.kubernetes.io/component",
 )
-_NAMES = (("triton", "triton"), ("vllm", "vllm"), ("kserve", "sklearnserver"))
-# vLLM takes an option with dashes or underscores, and its value behind a space or `=`.
-_MAX_SEQUENCES = re.compile(r"(?:^|\s)--max[-_]num[-_]seqs[=\s]+(\d+)(?=\s|$)")
-_DATA_PARALLEL = re.compile(r"(?:^|\s)(?:--data[-_]parallel[-_]size|-dp)[=\s]+(\d+)(?=\s|$)")
+_NAMES = (
+    ("triton", "triton"),
+    ("vllm", "vllm"),
+    ("sglang", "sglang"),
+    ("kserve", "sklearnserver"),
+)
+# Quotes and line ends of a shell are no part of a word; what ends a command is one of its own.
+_QUOTES = re.compile(r"\\\n|[\"']")
+_ENDS = re.compile(r"&&|\|\||[;&|()]")
+_GIVEN = r"[=\s]+(\d+)(?=\s|$)"
+# An option with dashes or underscores, and its value behind a space or `=`.
+_MAX_SEQUENCES = {
+    "vllm": re.compile(rf"(?:^|\s)--max[-_]num[-_]seqs{_GIVEN}"),
+    "sglang": re.compile(rf"(?:^|\s)--max-running-requests{_GIVEN}"),
+}
+_DATA_PARALLEL = {
+    "vllm": re.compile(rf"(?:^|\s)(?:--data[-_]parallel[-_]size|-dp){_GIVEN}"),
+    "sglang": re.compile(rf"(?:^|\s)(?:--dp-size|--data-parallel-size|--dp){_GIVEN}"),
+}
+# With it SGLang's limit is of all its data-parallel engines together, else of each.
+_SHARED_LIMIT = re.compile(r"(?:^|\s)--enable-dp-attention(?=\s|$)")
+# A file of options may hold it as well.
+_METRICS = re.compile(r"(?:^|\s)--(?:enable-metrics|config)(?=[\s=]|$)")
+_WITHOUT_METRICS = "SGLang exports no metrics unless its command has --enable-metrics"
 # HTTP, gRPC and metrics: no other server has all three.
 _TRITON_PORTS = frozenset({8000, 8001, 8002})
 
@@ -52,11 +100,18 @@ _TRITON_PORTS = frozenset({8000, 8001, 8002})
 def detect(template: Object) -> Detected | None:
     """From a pod template or a pod. None: nothing in it tells."""
     containers = (template.get("spec") or {}).get("containers") or ()
-    found = _engine(template, containers)
-    if found is None or found.engine != "vllm":
+    serving = [container for container in containers if _asks_for_device(container)]
+    found = _engine(template, serving) or _engine(template, containers)
+    if found is None or found.engine not in _MAX_SEQUENCES:
         return found
-    told = [_most(_words(container)) for container in containers]
-    return replace(found, max_sequences=next((most for most in told if most is not None), None))
+    words = [_words(container) for container in containers]
+    told = [_most(found.engine, text) for text in words]
+    lacks = found.engine == "sglang" and found.by == "command"
+    return replace(
+        found,
+        max_sequences=next((most for most in told if most is not None), None),
+        silent=_WITHOUT_METRICS if lacks and not any(map(_METRICS.search, words)) else None,
+    )
 
 
 def _engine(template: Object, containers: Sequence[Object]) -> Detected | None:
@@ -67,8 +122,9 @@ def _engine(template: Object, containers: Sequence[Object]) -> Detected | None:
                 return Detected(engine=engine, by="command")
     for container in containers:
         image = str(container.get("image") or "")
-        for engine, pattern in _IMAGES:
-            if pattern.search(image):
+        name = image.rpartition("/")[2]
+        for engine, pattern in IMAGES:
+            if pattern.search(image) and not _BESIDE.search(name):
                 return Detected(engine=engine, by=f"image {image}")
     for label, value in _labels(template):
         for engine, name in _NAMES:
@@ -80,15 +136,24 @@ def _engine(template: Object, containers: Sequence[Object]) -> Detected | None:
     return None
 
 
+def _asks_for_device(container: Object) -> bool:
+    resources = container.get("resources") or {}
+    asked = (*(resources.get("limits") or ()), *(resources.get("requests") or ()))
+    return bool(resources.get("claims")) or any("/" in str(name) for name in asked)
+
+
 def _words(container: Object) -> str:
-    return " ".join(str(w) for key in ("command", "args") for w in container.get(key) or ())
+    text = " ".join(str(w) for key in ("command", "args") for w in container.get(key) or ())
+    return _ENDS.sub(lambda found: f" {found[0]} ", _QUOTES.sub(" ", text))
 
 
-def _most(words: str) -> int | None:
-    given = _MAX_SEQUENCES.findall(words)
+def _most(engine: str, words: str) -> int | None:
+    given = _MAX_SEQUENCES[engine].findall(words)
     if not given or int(given[-1]) < 1:
         return None
-    engines = _DATA_PARALLEL.findall(words)
+    engines = _DATA_PARALLEL[engine].findall(words)
+    if engine == "sglang" and _SHARED_LIMIT.search(words):
+        return int(given[-1])
     return int(given[-1]) * max(1, int(engines[-1]) if engines else 1)
 
 

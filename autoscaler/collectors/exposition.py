@@ -22,8 +22,11 @@ Parts = Mapping[ModelKey, frozenset[tuple[str, ...]]]
 Curve = tuple[tuple[float, float], ...]
 
 # Series of one counter that differ in these are parts of a whole and add up: Triton's reasons and versions, vLLM's
-# reasons and its engines, of which a data-parallel server has several.
-PARTS = ("reason", "version", "finished_reason", "engine")
+# reasons and its engines, of which a data-parallel server has several, as SGLang's has ranks; its requests by priority.
+PARTS = (
+    *("reason", "version", "finished_reason", "engine"),
+    *("dp_rank", "priority", "is_streaming"),
+)
 TIMES = ("request_s", "queue_s", "compute_s", "token_s")
 # Shares of a whole: of several parts the fullest counts.
 SHARES = ("cache_ratio",)

@@ -83,6 +83,43 @@ VLLM = Preset(
     scraped=_vllm("num_requests_running"),
 )
 
+
+def _ranks(selector: str) -> str:
+    """Ranks of one replica tell the same, and only some of them unless they are all asked to."""
+    return f"max without (tp_rank, pp_rank, moe_ep_rank) ({selector})"
+
+
+def _scheduler(name: str) -> str:
+    # With priorities there is one more series for each, beside the sum over all, whose label is empty.
+    return _ranks(f'sglang:{name}{{priority=""}}')
+
+
+# The first token of each answer, and those after it. `sglang:generation_tokens_total` counts an answer's tokens when it
+# is over, and these as they come: 1,000 tokens that took 40 s would else arrive in one tick.
+_SGLANG_FIRST = "sum without (is_streaming) (sglang:time_to_first_token_seconds_count)"
+_SGLANG_TOKENS = f"(sglang:inter_token_latency_seconds_count + {_SGLANG_FIRST}) or {_SGLANG_FIRST}"
+
+SGLANG = Preset(
+    queries=QuerySet(
+        success="sglang:num_requests_total",
+        failure="sglang:num_aborted_requests_total",
+        inferences=_SGLANG_TOKENS,
+        pending=_scheduler("num_queue_reqs"),
+        request_s="sglang:time_to_first_token_seconds_sum",
+        queue_s=_ranks("sglang:queue_time_seconds_sum"),
+        latency_buckets="sglang:e2e_request_latency_seconds_bucket",
+        ttft_buckets="sglang:time_to_first_token_seconds_bucket",
+        # Of all tokens: there is none of each request's mean.
+        tpot_buckets="sglang:inter_token_latency_seconds_bucket",
+        token_s="sglang:inter_token_latency_seconds_sum",
+        running=_scheduler("num_running_reqs"),
+        cache_ratio=_scheduler("token_usage"),
+        model_label="model_name",
+    ),
+    backfill="sglang:generation_tokens_total",
+    scraped="sglang:num_running_reqs",
+)
+
 # KServe's Python server: one prediction at a time in each pod, timed without the wait for its turn. Requests that raise
 # are timed like the others, so failures show at the gateway only.
 KSERVE = Preset(
@@ -96,7 +133,12 @@ KSERVE = Preset(
     backfill="request_predict_seconds_count",
 )
 
-BUILT_IN: Mapping[str, Preset] = {"triton": TRITON, "vllm": VLLM, "kserve": KSERVE}
+BUILT_IN: Mapping[str, Preset] = {
+    "triton": TRITON,
+    "vllm": VLLM,
+    "sglang": SGLANG,
+    "kserve": KSERVE,
+}
 
 # Names of both generations of DCGM, per slice where MIG is on. Secondary only: on mixed geometries it is wrong.
 GPU_BUSY = "DCGM_FI_PROF_GR_ENGINE_ACTIVE or DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"

@@ -24,6 +24,8 @@ from autoscaler.errors import Problem
 
 Object = Mapping[str, Any]
 MIG = re.compile(r"^nvidia\.com/mig-(\d+)g\.")
+# What LeaderWorkerSet puts on the pods of its leaders and workers.
+GROUP_LABEL = "leaderworkerset.sigs.k8s.io/name"
 # Compute slices of a whole GPU.
 SLICES = 7
 
@@ -125,9 +127,7 @@ def target(raw: Object, kind: str) -> TargetView | None:
         blocked=_blocked(status),
         engine=detect(spec.get("template") or {}),
         needs=node_needs(spec.get("template") or {}),
-        unusable=_unusable(
-            f"{metadata['namespace']}/{metadata['name']}", spec.get("template") or {}
-        ),
+        unusable=_unusable(metadata, spec.get("template") or {}),
         template=_template(raw, kind, own),
         pod_labels=((spec.get("template") or {}).get("metadata") or {}).get("labels") or {},
         service=service,
@@ -153,10 +153,23 @@ def _rolling(raw: Object) -> bool:
     return old > staying
 
 
-def _unusable(where: str, template: Object) -> Problem | None:
-    """A whole GPU beside a slice, slices of two kinds, or several: no pod can use them."""
+def _unusable(metadata: Object, template: Object) -> Problem | None:
+    """A group of pods; a whole GPU beside a slice, slices of two kinds, or several: no pod can use them."""
+    where = f"{metadata['namespace']}/{metadata['name']}"
+    if (group := _group_of(metadata, template)) is not None:
+        given = f"is made by the LeaderWorkerSet {group}, whose replica is a group of pods"
+        return Problem(where, given, "workloads are allowed whose replica is one pod")
     shape = shape_of_requests(where, requests(template.get("spec") or {}))
     return shape if isinstance(shape, Problem) else None
+
+
+def _group_of(metadata: Object, template: Object) -> str | None:
+    """The LeaderWorkerSet that made it; each of its replicas is a leader with workers on other nodes."""
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("kind") == "LeaderWorkerSet":
+            return str(owner.get("name"))
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return labels.get(GROUP_LABEL)
 
 
 def _template(raw: Object, kind: str, own: Mapping[str, str]) -> TemplateStatus | None:

@@ -95,6 +95,7 @@ def seen_target(
             engine=view.engine.engine if view.engine else None,
             engine_from=view.engine.by if view.engine else "",
             max_sequences=view.engine.max_sequences if view.engine else None,
+            silent=view.engine.silent if view.engine else None,
         ),
     )
     spec, problems, reason = _judged(parsed, view.unusable, _other_shape(view, parsed))
@@ -205,6 +206,7 @@ def _shape(service: ServiceView, live: TargetView | None) -> Shape:
         engine=engine.engine if engine else None,
         engine_from=engine.by if engine else "",
         max_sequences=engine.max_sequences if engine else None,
+        silent=engine.silent if engine else None,
         pods_of=live.name if live else None,
         max_replicas=service.max_replicas,
     )

@@ -70,7 +70,7 @@ KEYS = {
         "4m",
     ),
     "engine": Key(
-        "`triton`, `vllm`, `kserve`, or a name of the policy's `queries`",
+        "`triton`, `vllm`, `sglang`, `kserve`, or a name of the policy's `queries`",
         "detected",
         "whose metrics tell of the load",
         "vllm",
@@ -133,6 +133,8 @@ class Shape:
     engine_from: str = ""
     max_sequences: int | None = None
     """That a replica runs at most, as its arguments tell."""
+    silent: str | None = None
+    """What its arguments lack to export metrics; None: nothing that is known of."""
     pods_of: str | None = None
     max_replicas: int | None = None
     """The object's own ceiling, for workloads that name none; never above it."""
@@ -177,6 +179,7 @@ def parse_workload(
         engine=engine,
         engine_from=engine_from,
         max_sequences=shape.max_sequences,
+        silent=_silent(shape, engine_from, defaults),
         model=model,
         startup_time_s=startup_s,
         priority=min(priority or 0, defaults.max_priority),
@@ -201,6 +204,15 @@ def _engine(own: Mapping[str, str], shape: Shape, defaults: Defaults) -> tuple[s
     if shape.engine in defaults.engines and shape.engine is not None:
         return shape.engine, shape.engine_from
     return "triton", ASSUMED
+
+
+def _silent(shape: Shape, engine_from: str, defaults: Defaults) -> str | None:
+    if engine_from != ASSUMED or shape.engine is None or shape.engine in defaults.engines:
+        return shape.silent
+    return (
+        f"its pods run {shape.engine} ({shape.engine_from}), which no built-in queries read: "
+        f"write a set named {shape.engine} into the policy's `queries`"
+    )
 
 
 _FLOOR = re.compile(

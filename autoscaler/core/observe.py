@@ -217,17 +217,23 @@ def _unknown(
     if not fresh and given.samples_error:
         return Reason.NO_DATA, f"no metrics: {given.samples_error}"
     if not fresh and len(failed) == len(ready):
-        return Reason.UNRESPONSIVE, f"none of {len(ready)} ready pods answers its scrape"
+        message = f"none of {len(ready)} ready pods answers its scrape"
+        return Reason.UNRESPONSIVE, _with_cause(message, given)
     if not fresh and tracks:
         age_s = now_s - max(track.sampled_at_s for track in tracks)
         return Reason.STALE_DATA, (
             f"the newest sample is {age_s:.0f} s old, older than {settings.stale_after_s:.0f} s"
         )
     if not fresh:
-        return Reason.NO_DATA, f"none of {len(ready)} ready pods has a sample in Prometheus"
+        message = f"none of {len(ready)} ready pods has a sample in Prometheus"
+        return Reason.NO_DATA, _with_cause(message, given)
     if not loads:
         return Reason.NO_DATA, "rates need two samples of a pod; there is one so far"
     return None, ""
+
+
+def _with_cause(message: str, given: WorkloadInput) -> str:
+    return f"{message}: {given.spec.silent}" if given.spec.silent else message
 
 
 def _failed(

@@ -103,6 +103,8 @@ class WorkloadSpec:
     """What it is known by: `annotation`, the part of the pod template or the metric that told, or `assumed`."""
     max_sequences: int | None = None
     """How many a replica of a token engine runs at most, as its arguments tell; None: they do not."""
+    silent: str | None = None
+    """Why its pods export nothing that is read here, with the remedy, as the pod template tells; None: it does not."""
     model: str | None = None
     """Judge only this model of a multi-model server; None: all."""
     startup_time_s: float | None = None

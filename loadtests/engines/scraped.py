@@ -1,4 +1,7 @@
-"""What a Prometheus that has scraped texts answers: instant queries of selectors, `or`, `group()` and `timestamp()`."""
+"""What a Prometheus that has scraped texts answers to instant queries.
+
+Selectors, `or`, `+`, `sum` and `max` without some labels, `group()` and `timestamp()`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 _SELECTOR = re.compile(r"^([a-zA-Z_:][\w:]*)?(?:\{(.*)\})?$")
 _MATCHER = re.compile(r'\s*(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"\s*,?')
+_WITHOUT = re.compile(r"^(sum|max) without \(([^)]*)\) \((.*)\)$")
+Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,52 @@ def answer(query: str, samples: Iterable[Scraped], now_s: float) -> Iterator[Scr
 
 
 def _select(query: str, samples: list[Scraped]) -> Iterator[Scraped]:
-    told: set[tuple[tuple[str, str], ...]] = set()
-    for part in query.split(" or "):
-        here = [s for s in samples if _matches(part.strip(), s)]
-        keys = [tuple(sorted((k, v) for k, v in s.labels.items() if k != "__name__")) for s in here]
+    told: set[Labels] = set()
+    for part in _split(query, " or "):
+        here = list(_operand(part.strip(), samples))
+        keys = [_unnamed(found) for found in here]
         yield from (s for s, key in zip(here, keys, strict=True) if key not in told)
         told.update(keys)
+
+
+def _operand(query: str, samples: list[Scraped]) -> Iterator[Scraped]:
+    terms = _split(query, " + ")
+    if len(terms) > 1:
+        left, right = (list(_operand(term.strip(), samples)) for term in terms)
+        others = {_unnamed(found): found.value for found in right}
+        for one in left:
+            key = _unnamed(one)
+            if key in others:
+                yield Scraped(dict(key), one.value + others[key], one.at_s)
+    elif aggregated := _WITHOUT.match(query):
+        left_out = re.split(r",\s*", aggregated[2])
+        groups: dict[Labels, list[Scraped]] = {}
+        for found in _select(aggregated[3], samples):
+            groups.setdefault(_unnamed(found, *left_out), []).append(found)
+        whole = sum if aggregated[1] == "sum" else max
+        for key, members in groups.items():
+            yield Scraped(dict(key), whole(found.value for found in members), members[0].at_s)
+    elif query.startswith("("):
+        yield from _select(query[1:-1], samples)
+    else:
+        yield from (sample for sample in samples if _matches(query, sample))
+
+
+def _split(query: str, operator: str) -> list[str]:
+    """At the operators that stand in no parentheses."""
+    parts, depth, begun = [], 0, 0
+    for at, letter in enumerate(query):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0 and query.startswith(operator, at):
+            parts.append(query[begun:at])
+            begun = at + len(operator)
+    return [*parts, query[begun:]]
+
+
+def _unnamed(sample: Scraped, *left_out: str) -> Labels:
+    """What Prometheus matches series by."""
+    gone = {"__name__", *left_out}
+    return tuple(sorted((k, v) for k, v in sample.labels.items() if k not in gone))
 
 
 def _matches(selector: str, sample: Scraped) -> bool:

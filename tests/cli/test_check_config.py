@@ -210,6 +210,37 @@ def test_what_spreads_no_pods_can_not_survive_a_loss(
 
 
 @pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        (
+            {"image": "ghcr.io/huggingface/text-generation-inference:3.3.5"},
+            "its pods run tgi (image ghcr.io/huggingface/text-generation-inference:3.3.5), which no built-in queries "
+            "read: write a set named tgi into the policy's `queries`",
+        ),
+        (
+            {"command": ["python3", "-m", "sglang.launch_server", "--model-path=m"]},
+            "SGLang exports no metrics unless its command has --enable-metrics",
+        ),
+        ({"image": "lmsysorg/sglang:v0.5.3"}, None),
+    ],
+)
+def test_pods_that_will_tell_nothing_are_named_before_they_are_there(
+    container: dict[str, object],
+    said: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifest = {
+        "kind": "Deployment",
+        "metadata": {"name": "a", "annotations": {"forescale.io/slo": "p95 ttft < 1s"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "server", **container}]}}},
+    }
+    (tmp_path / "a.yaml").write_text(json.dumps(manifest))
+    code, _, err = forescale(capsys, "check-config", "--manifests", str(tmp_path))
+    assert (code, err) == (0, f"! {tmp_path}/a.yaml: default/a: {said}\n" if said else "")
+
+
+@pytest.mark.parametrize(
     ("own", "said"),
     [
         (

@@ -122,6 +122,69 @@ async def test_no_server_holds_a_billion_billion_requests() -> None:
     assert await only_model(absurd, spec("vllm")) == replace(VLLM, pending=None)
 
 
+SGLANG = replace(
+    VLLM,
+    ttft_buckets=((0.4, 180.0), (2.0, 245.0), (INF, 250.0)),
+    tpot_buckets=((0.04, 49_000.0), (INF, 49_750.0)),
+)
+
+
+async def test_sglang_by_the_names_of_its_documentation_and_source() -> None:
+    """docs.sglang.io/docs/references/production_metrics.md, and python/sglang/srt/observability/metrics_collector.py at
+    016d8605. 48,000 tokens are those of answers that are over; 250 first ones and 49,750 after them have come."""
+    assert await only_model((SAMPLES / "sglang.txt").read_text(), spec("sglang")) == SGLANG
+
+
+async def test_sglang_that_tells_streamed_answers_from_others() -> None:
+    """The label came later than the metric. Of the first tokens 150 were streamed."""
+    lines = []
+    for line in (SAMPLES / "sglang.txt").read_text().splitlines():
+        if not line.startswith("sglang:time_to_first_token_seconds"):
+            lines.append(line)
+            continue
+        name, value = line.rsplit(" ", 1)
+        for streaming, share in (("true", 0.6), ("false", 0.4)):
+            label = name.replace("{", f'{{is_streaming="{streaming}",')
+            lines.append(f"{label} {float(value) * share}")
+    assert await only_model("\n".join(lines) + "\n", spec("sglang")) == SGLANG
+
+
+async def test_sglang_whose_ranks_and_priorities_all_tell() -> None:
+    """--enable-metrics-for-all-schedulers: two ranks of one replica run the same twelve sequences, of which nine are of
+    priority 1. Two that serve different requests (data parallel) are counted together."""
+    lines = (SAMPLES / "sglang.txt").read_text().splitlines()
+    told = []
+    for line in lines:
+        ranked = 'tp_rank="0"' in line
+        told += [line] if not ranked else [line.replace("{", '{priority="",')]
+        if ranked and "_reqs{" in line:
+            told.append(line.replace("{", '{priority="1",').replace(" 12.0", " 9.0"))
+        if ranked:
+            told.append(told[-1].replace('tp_rank="0"', 'tp_rank="1"'))
+    ranked_text = "\n".join(told) + "\n"
+    assert await only_model(ranked_text, spec("sglang")) == SGLANG
+    source = ScrapedPrometheus()
+    source.scrape("llm-0", ranked_text, 1000.0)
+    assert (await collected(source, spec("sglang"), 1003.0)).doubled == frozenset()
+    parallel = [
+        line.replace("{", f'{{dp_rank="{rank}",') if "pp_rank" in line else line
+        for rank in (0, 1)
+        for line in lines
+        if "pp_rank" in line or rank == 0
+    ]
+    both = await only_model("\n".join(sorted(parallel)) + "\n", spec("sglang"))
+    assert (both.running, both.pending, both.queue_s) == (24.0, 6.0, 130.0)
+    assert (both.cache_ratio, both.success) == (0.36, 250.0)
+
+
+async def test_sglang_whose_first_answer_is_under_way() -> None:
+    """One token has come and none after it: no time between tokens is told yet, and the token counts."""
+    text = (SAMPLES / "sglang.txt").read_text()
+    early = "\n".join(line for line in text.splitlines() if "inter_token" not in line)
+    told = await only_model(early + "\n", spec("sglang"))
+    assert (told.inferences, told.token_s) == (250.0, None)
+
+
 async def test_kserves_own_server() -> None:
     told = await only_model((SAMPLES / "kserve.txt").read_text(), spec("kserve"))
     assert told == ModelCounters(
@@ -133,7 +196,7 @@ async def test_kserves_own_server() -> None:
     )
 
 
-@pytest.mark.parametrize("engine", ["vllm", "kserve"])
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "kserve"])
 async def test_an_engine_that_nothing_tells_is_found_by_what_is_scraped(engine: str) -> None:
     source = ScrapedPrometheus()
     source.scrape("llm-0", (SAMPLES / f"{engine}.txt").read_text(), 1000.0)

@@ -83,6 +83,28 @@ def test_replicas_left_out_are_one() -> None:
     assert view.desired == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metadata__ownerReferences": [{"kind": "LeaderWorkerSet", "name": "big"}]},
+        {
+            "spec__template": {
+                "metadata": {"labels": {"leaderworkerset.sigs.k8s.io/name": "big"}},
+                "spec": {"containers": []},
+            }
+        },
+    ],
+)
+def test_a_replica_that_is_a_group_of_pods_is_refused(changes: dict[str, Any]) -> None:
+    """One more replica of it is one more leader with its workers, on as many nodes."""
+    view = projection.target(deployment(**changes), "StatefulSet")
+    assert view is not None
+    assert str(view.unusable) == (
+        "team/bert: is made by the LeaderWorkerSet big, whose replica is a group of pods, "
+        "workloads are allowed whose replica is one pod"
+    )
+
+
 def test_pods_that_can_not_be_made() -> None:
     condition = {
         "type": "ReplicaFailure",

@@ -191,6 +191,41 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(problems) == 4
 
 
+TGI = {"engine": "tgi", "engine_from": "image tgi:3"}
+NO_METRICS = {"engine": "sglang", "engine_from": "command", "silent": "no --enable-metrics"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "engines", "own", "engine", "silent"),
+    [
+        # Another engine's metrics may be scraped of them after all, so that it is not refused.
+        (TGI, ("triton",), {}, "triton", "its pods run tgi (image tgi:3), which no built-in"),
+        (TGI, ("tgi", "triton"), {}, "tgi", None),
+        (TGI, ("mine", "triton"), {"engine": "mine"}, "mine", None),
+        (NO_METRICS, ("sglang", "triton"), {}, "sglang", "no --enable-metrics"),
+        ({}, ("triton",), {}, "triton", None),
+    ],
+)
+def test_why_pods_may_tell_nothing(
+    shape: dict[str, str],
+    engines: tuple[str, ...],
+    own: dict[str, str],
+    engine: str,
+    silent: str | None,
+) -> None:
+    annotations = {PREFIX + key: value for key, value in {"slo": "p95 < 1s", **own}.items()}
+    parsed = parse_workload(
+        BERT,
+        annotations,
+        defaults=Defaults(engines=engines),
+        shape=Shape(api_version="apps/v1", gpus_per_replica=1.0, **shape),
+    )
+    assert isinstance(parsed, WorkloadSpec)
+    assert parsed.engine == engine
+    assert (parsed.silent or "").startswith(silent or "")
+    assert (parsed.silent is None) == (silent is None)
+
+
 def test_other_peoples_annotations_are_none_of_ours() -> None:
     parsed = parse_workload(
         BERT,

@@ -114,6 +114,19 @@ def test_after_an_outage_the_stabilisation_window_starts_anew() -> None:
     assert story.run(120).target == 2
 
 
+def test_why_pods_tell_nothing_is_said_with_it() -> None:
+    """As far as their template tells it; once they are seen it is of no matter."""
+    story = Story(replicas=2)
+    story.spec = replace(story.spec, silent="SGLang exports none without --enable-metrics")
+    unseen = replace(story.given(), samples=())
+    decision = story.engine.tick(TickInput(now_s=story.now_s, workloads=(unseen,))).decisions[0]
+    assert decision.reason is Reason.NO_DATA
+    assert decision.message == (
+        "held: none of 2 ready pods has a sample in Prometheus: SGLang exports none without --enable-metrics"
+    )
+    assert "SGLang" not in story.run(60, rate_rps=10.0).message
+
+
 def test_no_traffic_at_all_is_a_confirmed_zero_and_goes_to_the_minimum() -> None:
     story = Story(replicas=4)
     story.run(120, rate_rps=0.0)

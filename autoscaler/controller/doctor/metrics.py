@@ -52,7 +52,7 @@ def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:
         remedy = (
             f"scrape its pods with the labels namespace and pod ({item.spec.engine}'s metrics port)"
         )
-        return error(check, text, remedy)
+        return error(check, text, item.spec.silent or remedy)
     if len(seen) < len(ready):
         text = f"Prometheus has {len(seen)} of its {len(ready)} ready pods"
         return warning(check, text, "look at the targets of those that are missing")

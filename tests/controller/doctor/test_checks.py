@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -446,5 +447,8 @@ def test_metrics_of_every_workload() -> None:
         ({("team", "bert-0"): sample, ("team", "bert-1"): sample}, []),
     ):
         assert worst(metrics.check("http://p", Samples(samples=samples), (item,))) == wrong
+    silent = replace(item, spec=spec(silent="SGLang exports none without --enable-metrics"))
+    told = metrics.check("http://p", Samples(samples={}), (silent,))
+    assert told[-1].remedy == "SGLang exports none without --enable-metrics"
     told = metrics.check("http://p", Samples(error="http://p: refused"), (item,))
     assert worst(told) == [("error", "http://p: refused")]
