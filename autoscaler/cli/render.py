@@ -17,6 +17,7 @@ from autoscaler.core.annotations import ASSUMED
 from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Facts, Finding, WorkloadSpec
+from autoscaler.core.untold import TOKEN_ENGINES
 
 UNKNOWN = "-"
 NONE_ANNOTATED = "No workload is annotated with forescale.io/slo."
@@ -111,9 +112,10 @@ def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
             str(decision.current),
             Text(str(decision.target), style="bold" if decision.target != decision.current else ""),
             decision.reason.value,
-            number(facts.offered_rps),
-            number(facts.upper_rps),
-            number(facts.capacity_rps),
+            *(
+                _known(rps, "{} tokens" if _tokens(decision, spec) else "{}")
+                for rps in (facts.offered_rps, facts.upper_rps, facts.capacity_rps)
+            ),
             duration(facts.latency_s),
             share(facts.violated_ratio),
         )
@@ -184,16 +186,19 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     if facts.violated_low_ratio is not None and facts.violated_high_ratio is not None:
         low, high = share(facts.violated_low_ratio), share(facts.violated_high_ratio)
         violated += f" (between {low} and {high})"
+    if facts.violated_of is not None:
+        violated += f" of {facts.violated_of}"
     if facts.violated_from is not None:
         estimated = ", an estimate" if facts.violated_from == "summary" else ""
         violated += f", from the {SOURCES[facts.violated_from]}{estimated}"
-    unit = "tokens/s" if spec.engine == "vllm" else "inferences/s"
+    unit = "tokens/s" if _tokens(decision, spec) else "inferences/s"
     rows = (
         ("engine", _engine(spec)),
         ("demand", _known(facts.offered_rps, "{} " + unit + " arriving")),
         ("provided for", _known(facts.upper_rps, "{} " + unit + ", over the lead time")),
         ("outgrown", _outgrown(facts)),
         ("one replica", _known(facts.capacity_rps, "carries {} " + unit + " within the SLO")),
+        *([("limited by", facts.capacity_limit)] if facts.capacity_limit else []),
         *([("not proven", facts.capacity_unproven)] if facts.capacity_unproven else []),
         ("busy replicas", _known(facts.work_ratio, "{} replicas' work is asked for")),
         ("may be busy", _known(facts.utilization_limit_ratio, "{} of the time", share)),
@@ -211,6 +216,11 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _tokens(decision: Decision, spec: WorkloadSpec) -> bool:
+    """Without a sample the engine tells, if it is one of forescale's own."""
+    return decision.facts.tokens or spec.engine in TOKEN_ENGINES
 
 
 def _known(

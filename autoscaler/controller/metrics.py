@@ -272,8 +272,16 @@ _SERIES = (
         lambda d: len(d.sick),
     ),
     _Series("starting_replicas", "Pods on their way", lambda d: d.facts.starting),
-    _Series("offered_inferences_per_second", "Arriving demand", lambda d: d.facts.offered_rps),
-    _Series("upper_inferences_per_second", "Demand provided for", lambda d: d.facts.upper_rps),
+    _Series(
+        "offered_inferences_per_second",
+        "Arriving demand; of an engine that generates text, in tokens",
+        lambda d: d.facts.offered_rps,
+    ),
+    _Series(
+        "upper_inferences_per_second",
+        "Demand provided for; of an engine that generates text, in tokens",
+        lambda d: d.facts.upper_rps,
+    ),
     _Series(
         "outgrown_ratio",
         "Chance that demand exceeds what is provided for within the lead time",
@@ -282,7 +290,7 @@ _SERIES = (
     _Series("miss_price", "Of a miss, in what a request costs to serve", lambda d: d.facts.price),
     _Series(
         "capacity_inferences_per_second",
-        "What one replica carries within the objective",
+        "What one replica carries within the objective; of an engine that generates text, in tokens",
         lambda d: d.facts.capacity_rps,
     ),
     _Series(

@@ -85,8 +85,8 @@ def _panic(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
                 "panic",
                 burst,
                 Reason.PANIC,
-                f"{need.fast_rps:.3g} rps in the last seconds is {ratio:.1f} times what {view.carrying} ready replicas "
-                f"carry: {burst}",
+                f"{need.rate(need.fast_rps)} in the last seconds is {ratio:.1f} times what {view.carrying} ready "
+                f"replicas carry: {burst}",
             )
     if until_s is not None and now_s >= until_s:
         # Not before the replicas that the burst asked for are there, but not for ever either.
@@ -197,7 +197,7 @@ def _prove(trace: Trace, inputs: Inputs) -> None:
             "prove",
             after,
             Reason.WITHIN_TOLERANCE if after == inputs.current else Reason.SCALE_DOWN_UNSAFE,
-            f"{after - 1} would not carry {level_rps:.3g} rps with {tolerance:.0%} to spare{left}",
+            f"{after - 1} would not carry {need.rate(level_rps)} with {tolerance:.0%} to spare{left}",
         )
 
 

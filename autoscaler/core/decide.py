@@ -27,6 +27,7 @@ from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.findings import facts, findings
 from autoscaler.core.need import Context, Need, assess, forecast_ahead, objective_of
 from autoscaler.core.observe import View, observe
+from autoscaler.core.rates import number_text, rate_text
 from autoscaler.core.reasons import Reason
 from autoscaler.core.rehearsal import rebased
 from autoscaler.core.state import Minute, WorkloadState, Written
@@ -210,8 +211,8 @@ def _size(
     if wanted != current:
         reason = Reason.DEMAND_RISING if wanted > current else Reason.DEMAND_FALLING
     text = (
-        f"{_ready_for(need, lead_s)} at {need.carried.rps * need.wanted_ratio:.3g} rps a replica "
-        f"({need.carried.utilization_limit_ratio * need.wanted_ratio:.0%} busy)"
+        f"{_ready_for(need, lead_s)} at {need.rate(need.carried.rps * need.wanted_ratio)} a replica "
+        f"({need.carried.utilization_limit_ratio * need.wanted_ratio:.0%} busy{_limited(need)})"
     )
     if state.skew_ratio > 1.0 and spread is not None:
         text += f", times {state.skew_ratio:.2f} for uneven load"
@@ -231,12 +232,19 @@ def _ready_for(need: Need, lead_s: float) -> str:
     """What is provided for, against what, and at which price."""
     level, upper = need.level_rps or 0.0, need.upper_rps or 0.0
     if need.outlook is None:
-        return f"{level:.3g} rps now"
+        return f"{need.rate(level)} now"
     told = "" if need.outlook.skill is None else f", forecast with {need.outlook.skill:.0%} skill"
     return (
-        f"{upper:.3g} rps to be ready for ({level:.3g} now; more comes within {lead_s:.0f} s with a chance of "
-        f"{need.outlook.exceeded_ratio(upper):.1%}{told}; a miss is worth {need.price:.3g} of what it costs to serve)"
+        f"{need.rate(upper)} to be ready for ({number_text(level)} now; more comes within {lead_s:.0f} s with a "
+        f"chance of {need.outlook.exceeded_ratio(upper):.1%}{told}; "
+        f"a miss is worth {need.price:.3g} of what it costs to serve)"
     )
+
+
+def _limited(need: Need) -> str:
+    """What ends the batch of a token engine: of several objectives, which one it is sized by."""
+    tokens = need.carried.tokens if need.carried is not None else None
+    return "" if tokens is None else f", limited by {tokens.limited_by}"
 
 
 def _forecast_when_blind(trace: Trace, context: Context, state: WorkloadState) -> None:
@@ -255,7 +263,7 @@ def _forecast_when_blind(trace: Trace, context: Context, state: WorkloadState) -
         "forecast",
         floor,
         Reason.FORECAST_DEMAND,
-        f"no data, and {ahead.rps:.3g} rps forecast: at least {floor}",
+        f"no data, and {rate_text(ahead.rps, tokens=carried.tokens is not None)} forecast: at least {floor}",
     )
 
 

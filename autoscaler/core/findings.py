@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from autoscaler.core import sick, skew
-from autoscaler.core.need import Need, objective_of
+from autoscaler.core.latency import main_objective
+from autoscaler.core.need import Need
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.sickness import Ailment, SickReplica
-from autoscaler.core.types import Facts, Finding, WorkloadInput
+from autoscaler.core.size import Capacity
+from autoscaler.core.slo import objective_text
+from autoscaler.core.types import Facts, Finding, Slo, WorkloadInput
 from autoscaler.core.untold import remedy, told_of, untold
 from autoscaler.core.xid import HARDWARE_ERRORS
 
@@ -16,17 +19,11 @@ def findings(
     given: WorkloadInput, view: View, need: Need, spread: skew.Skew | None, now_s: float
 ) -> list[Finding]:
     """In the order of how near they are to the number of replicas."""
-    objective = objective_of(given)
     found = [Finding(reason=reason, message=message) for reason, message in view.notes]
     if need.carried is not None and not need.carried.attainable:
         found.append(
             Finding(
-                reason=Reason.SLO_UNATTAINABLE,
-                message=(
-                    f"a {'token' if need.carried.tokens else 'request'} takes "
-                    f"{need.carried.service_s * 1000:.0f} ms without any queue, the objective is "
-                    f"{objective.threshold_s * 1000:.0f} ms: no number of replicas meets it; sized for a short queue"
-                ),
+                reason=Reason.SLO_UNATTAINABLE, message=_unattainable(given.spec.slo, need.carried)
             )
         )
     # What is seen needs no second look; of several objectives one may be.
@@ -62,6 +59,27 @@ def findings(
             )
         )
     return found
+
+
+def _unattainable(slo: Slo, carried: Capacity) -> str:
+    """The objective that is missed without any queue, and by what."""
+    took = f"{carried.service_s * 1000:.0f} ms"
+    if carried.tokens is None:
+        objective = main_objective(slo)
+        return (
+            f"a request takes {took} without any queue, the objective is {objective.threshold_s * 1000:.0f} ms: "
+            "no number of replicas meets it; sized for a short queue"
+        )
+    # The step of a single sequence is above what it allows: of an answer's mean length, or itself.
+    missed = [
+        objective_text(one)
+        for one in slo.objectives
+        if one.signal == "latency" or (one.signal == "tpot" and one.threshold_s < carried.service_s)
+    ]
+    return (
+        f"a token takes {took} however few sequences run together, too long for {' and '.join(missed)}: "
+        "no number of replicas meets it; sized for one sequence at a time"
+    )
 
 
 def _sick(view: View, now_s: float) -> list[Finding]:
@@ -131,12 +149,15 @@ def facts(
         ),
         utilization_limit_ratio=carried.utilization_limit_ratio if carried else None,
         capacity_rps=carried.rps if carried else None,
+        tokens=any(model.tokens for load in view.loads for model in load.models),
+        capacity_limit=carried.tokens.limited_by if carried and carried.tokens else None,
         capacity_unproven=carried.unproven if carried else None,
         latency_s=view.latency_s,
         queue_ratio=view.queue_ratio,
         violated_ratio=misses.estimate if misses else None,
         violated_low_ratio=misses.low if misses else None,
         violated_high_ratio=misses.high if misses else None,
+        violated_of=(misses.of or None) if misses else None,
         violated_from=view.misses_from.value if misses and view.misses_from else None,
         skew_ratio=spread.ratio if spread else None,
         lead_time_s=lead_s,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from autoscaler.core.slo import objective_text
 from autoscaler.core.types import LatencyObjective, ModelCounters, Slo
 from autoscaler.core.violations import MissShare, Points, misses_between, misses_from_quantiles
 
@@ -69,16 +70,18 @@ def worst_share(last: ModelCounters | None, now: ModelCounters, slo: Slo) -> Mis
         share, _ = miss_share(last, now, objective)
         if share is None:
             continue
-        scale = (1.0 - main.ratio) / (1.0 - objective.ratio)
-        scaled = share if scale == 1.0 else _scaled(share, scale)
-        if worst is None or scaled.estimate > worst.estimate:
-            worst = scaled
+        if len(slo.objectives) > 1:
+            scale = (1.0 - main.ratio) / (1.0 - objective.ratio)
+            share = _scaled(share, scale, of=objective_text(objective))
+        if worst is None or share.estimate > worst.estimate:
+            worst = share
     return worst
 
 
-def _scaled(share: MissShare, scale: float) -> MissShare:
+def _scaled(share: MissShare, scale: float, *, of: str) -> MissShare:
     return MissShare(
         low=min(1.0, share.low * scale),
         estimate=min(1.0, share.estimate * scale),
         high=min(1.0, share.high * scale),
+        of=of if share.estimate > 0.0 else "",
     )

@@ -16,6 +16,7 @@ from autoscaler.core.observe import View
 from autoscaler.core.outlook import Outlook, look_ahead
 from autoscaler.core.price import Choices, choices
 from autoscaler.core.profile import ModelPrior
+from autoscaler.core.rates import rate_text
 from autoscaler.core.rehearsal import Rehearsal
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import shape_of_resource
@@ -84,6 +85,10 @@ class Need:
     """`wanted` before it was rounded up to whole replicas; None: not asked, for only a group's sum needs it,"""
     parts_kept: float | None = None
     """and `kept` before that."""
+
+    def rate(self, rps: float) -> str:
+        """In words, in the unit that its demand is counted in."""
+        return rate_text(rps, tokens=self.carried is not None and self.carried.tokens is not None)
 
 
 def objective_of(given: WorkloadInput) -> LatencyObjective:

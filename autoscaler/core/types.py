@@ -209,6 +209,10 @@ class Facts:
     """How busy a replica may be so that the objective holds."""
     capacity_rps: float | None = None
     """Inferences a second that one replica carries within the objective."""
+    tokens: bool = False
+    """Of an engine that generates tokens: an inference is a token."""
+    capacity_limit: str | None = None
+    """What ends the batch of such an engine, as `50 ms a token`; None: not known, or another engine."""
     capacity_unproven: str | None = None
     """Why that is not measured here yet, so that nothing is lowered on it; None: it is, or no capacity is known."""
     latency_s: float | None = None
@@ -219,6 +223,9 @@ class Facts:
     violated_low_ratio: float | None = None
     violated_high_ratio: float | None = None
     """Share of recent requests that missed the objective: estimate and bounds."""
+    violated_of: str | None = None
+    """Of several objectives the one that is closest to its limit; the share is in proportion to what the one that is
+    sized for allows."""
     violated_from: str | None = None
     """Where that was read: `gateway`, `histogram`, or `summary`, which is an estimate."""
     skew_ratio: float | None = None

@@ -166,7 +166,7 @@ def _grown(
     )
     replicas = min(2 * view.ready, most)
     if replicas <= trace.value:
-        text = f"held: {trace.value} replicas carry {LARGEST_SURGE_RATIO:g} times the {last_rps:.3g} rps last seen"
+        text = f"held: {trace.value} replicas carry {LARGEST_SURGE_RATIO:g} times the {need.rate(last_rps)} last seen"
         _hold(trace, text)
         return silence
     trace.move(
@@ -222,7 +222,7 @@ def _not_busy(given: WorkloadInput, view: View, need: Need, last_rps: float | No
     if need.carried is None or last_rps is None:
         return "what load they had before is not known"
     if LARGEST_SURGE_RATIO * _busy_ratio(need, view, last_rps) < 1.0:
-        surge = f"{LARGEST_SURGE_RATIO:g} times the {last_rps:.3g} rps last seen"
+        surge = f"{LARGEST_SURGE_RATIO:g} times the {need.rate(last_rps)} last seen"
         return f"{surge} would not fill {view.ready} replicas"
     return None
 

@@ -16,6 +16,7 @@ from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, Wo
 # Quantiles and buckets come with the first requests; after so many their absence is no chance.
 FEW_ANSWERS = 10.0
 WITHOUT_TOKENS = ("triton", "kserve")
+TOKEN_ENGINES = ("vllm", "sglang")
 _LATENCY_OF = {
     "triton": "start Triton with --metrics-config histogram_latencies=true and a bucket at the threshold, or with "
     "summary_latencies=true for an estimate",

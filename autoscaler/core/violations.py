@@ -18,6 +18,8 @@ class MissShare:
     low: float
     estimate: float
     high: float
+    of: str = ""
+    """Of several objectives the one that it is about; empty: there is but one, or none is missed."""
 
 
 Points = tuple[tuple[float, float], ...]
@@ -78,8 +80,10 @@ def pooled(shares: list[tuple[MissShare, float]], failed: float) -> MissShare | 
     total = requests + failed
     if total <= 0.0:
         return None
+    most, of = max(((s.estimate * w, s.of) for s, w in shares), default=(0.0, ""))
     return MissShare(
         low=(sum(s.low * w for s, w in shares) + failed) / total,
         estimate=(sum(s.estimate * w for s, w in shares) + failed) / total,
         high=(sum(s.high * w for s, w in shares) + failed) / total,
+        of=of if most > 0.0 else "",
     )

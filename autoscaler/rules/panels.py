@@ -66,8 +66,9 @@ WORKLOAD = Row(
         ),
         Panel(
             title="Demand",
-            description="Inferences a second that arrive, that are provided for, and that the ready replicas carry.",
-            unit="reqps",
+            description="Inferences a second - of engines that generate text, tokens - that arrive, that are provided "
+            "for, and that the ready replicas carry.",
+            unit="cps",
             queries=(
                 _of_workload("offered_inferences_per_second", "offered"),
                 _of_workload("upper_inferences_per_second", "provided for"),
@@ -133,8 +134,8 @@ WORKLOAD = Row(
         ),
         Panel(
             title="What was learned",
-            description="What one replica carries within the objective.",
-            unit="reqps",
+            description="What one replica carries within the objective, in inferences or tokens a second.",
+            unit="cps",
             queries=(_of_workload("capacity_inferences_per_second", ""),),
         ),
         Panel(

@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.collectors.prometheus import Collected, PrometheusCollector
 from autoscaler.config import QuerySet
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import (
@@ -368,6 +369,18 @@ async def test_a_stand_in_that_batches_is_sized_by_its_tokens() -> None:
     assert busy.facts.violated_ratio is not None
     assert busy.facts.violated_ratio > 0.5
     assert busy.steps[0].after >= 4  # what the demand asks for, before any brake
+    assert "tokens/s to be ready for" in busy.steps[0].message
+    assert "limited by 50 ms a token" in busy.steps[0].message
+    assert (busy.facts.tokens, busy.facts.capacity_limit) == (True, "50 ms a token")
+
+
+async def test_of_two_objectives_the_one_that_no_replicas_can_hold_is_named() -> None:
+    """A step of 61 ms at least: `ttft` holds, and is not what the message is about."""
+    watched = Watched("p95 ttft < 2s, p95 tpot < 50ms", Speed(base_s=0.06, each_s=0.001))
+    decision = await watched.run(240.0, 2.0)
+    (told,) = [one.message for one in decision.findings if one.reason is Reason.SLO_UNATTAINABLE]
+    assert "too long for p95 tpot < 50ms: no number of replicas meets it" in told
+    assert decision.facts.violated_of == "p95 tpot < 50ms"
 
 
 async def test_a_full_cache_is_seen_as_the_limit() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from autoscaler.core.latency import worst_share
+from autoscaler.core.types import ModelCounters
 from autoscaler.core.violations import MissShare, misses_between, misses_from_quantiles, pooled
+from tests.core.test_ledger import slo
 
 NAN, INF = float("nan"), float("inf")
+INF_LE = 1e308
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,30 @@ def test_misses_between(
 
 def test_a_histogram_without_new_requests_is_unknown() -> None:
     assert misses_between(((0.2, 5.0), (1e308, 6.0)), ((0.2, 5.0), (1e308, 6.0)), 0.2) is None
+
+
+def test_of_several_objectives_the_one_that_is_missed_most_is_named() -> None:
+    """2 % over a second are two fifths of ttft's 5 %; 4 % over 50 ms are eight tenths of it."""
+    answered = ModelCounters(
+        model="m",
+        ttft_buckets=((1.0, 98.0), (INF_LE, 100.0)),
+        tpot_buckets=((0.05, 96.0), (INF_LE, 100.0)),
+    )
+    both = slo("p95 ttft < 1s, p95 tpot < 50ms")
+    worst = worst_share(None, answered, both)
+    assert worst is not None
+    assert (worst.estimate, worst.of) == (pytest.approx(0.04), "p95 tpot < 50ms")
+    well = replace(answered, tpot_buckets=((0.05, 100.0), (INF_LE, 100.0)))
+    first = worst_share(None, well, both)
+    assert first is not None
+    assert first.of == "p95 ttft < 1s"
+    shares = [(worst, 100.0), (first, 300.0)]
+    together = pooled(shares, 0.0)
+    assert together is not None
+    assert together.of == "p95 ttft < 1s"  # six requests of 300, and four of 100
+    alone = worst_share(None, answered, slo("p95 tpot < 50ms"))
+    assert alone is not None
+    assert alone.of == ""
 
 
 def test_pods_are_weighted_by_their_requests_and_failures_are_misses() -> None:
