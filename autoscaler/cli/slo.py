@@ -1,14 +1,17 @@
 """`forescale slo`: compliance, error budget and burn rate of every objective.
 
-From a running controller, or counted anew from a journal - which reaches as far back as its files do.
+From a running controller, or counted anew from a journal - which reaches as far back as its files do. With `--judge` it
+exits with 99 where an objective was not kept.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoscaler.cli import MISSED, OK
 from autoscaler.errors import AutoscalerError, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -24,6 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--controller", metavar="URL", help="ask a running one, such as http://127.0.0.1:8080"
     )
     parser.add_argument("--journal", type=Path, metavar="PATH", help="a file, or a folder of them")
+    parser.add_argument(
+        "--worst",
+        type=int,
+        metavar="N",
+        help="those N workloads of which the least is left of an SLO's budget, worst first",
+    )
+    parser.add_argument(
+        "--window", metavar="WINDOW", help="this one alone: 1h, 24h, or an SLO's own such as 28d"
+    )
+    parser.add_argument(
+        "--judge",
+        action="store_true",
+        help="exit with 99 where an objective was not kept in what is shown, or nothing is known of it",
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -37,18 +54,79 @@ def run(args: argparse.Namespace) -> int:
         if args.workload not in names:
             raise AutoscalerError(unknown_workload(args.workload, names))
         told = tuple(item for item in told if str(item.workload) == args.workload)
+    if args.worst is not None:
+        if args.worst < 1:
+            raise ConfigError((Problem("--worst", str(args.worst), "1 or more is allowed"),))
+        told = tuple(sorted(told, key=_least_left)[: args.worst])
+    if args.window is not None:
+        told = _in_window(told, args.window)
     if args.json:
         from autoscaler.codec import encode
 
         print(encode({"workloads": told}).decode())
-        return 0
+    else:
+        _print(told)
+    return _judged(told) if args.judge else OK
+
+
+def _print(told: tuple[WorkloadCompliance, ...]) -> None:
     from autoscaler.cli.render import NONE_ANNOTATED, console, print_whole
 
     if told:
         print_whole(console(), compliance_table(told))
     else:
         console().print(NONE_ANNOTATED)
-    return 0
+
+
+def _judged(told: tuple[WorkloadCompliance, ...]) -> int:
+    """Whether one was missed; each is named on standard error. What nothing was measured of is not kept."""
+    from autoscaler.cli.render import console, share
+
+    missed = [] if told else ["no workload is known, so that nothing was kept"]
+    for item in told:
+        for one in item.objectives:
+            for window in one.windows:
+                where = f"{item.workload} {one.objective} over {window.window}"
+                good = window.compliance.estimate
+                if good is None:
+                    missed.append(f"{where}: nothing is known")
+                elif good < one.target_ratio:
+                    shown = between(window.compliance, 100.0, " %", digits=6)
+                    missed.append(f"{where}: {shown} good, below {share(one.target_ratio)}")
+    for text in missed:
+        console(stderr=True).print(f"! {text}")
+    return MISSED if missed else OK
+
+
+def _least_left(item: WorkloadCompliance) -> tuple[bool, float, str]:
+    """Of the SLO's own window, which is the last; of whom nothing is known comes last."""
+    left = [
+        objective.windows[-1].budget_left.estimate
+        for objective in item.objectives
+        if objective.windows
+    ]
+    known = [ratio for ratio in left if ratio is not None]
+    return (not known, min(known, default=0.0), str(item.workload))
+
+
+def _in_window(told: tuple[WorkloadCompliance, ...], window: str) -> tuple[WorkloadCompliance, ...]:
+    """Workloads whose SLO has another window are left out."""
+    every = sorted({w.window for item in told for one in item.objectives for w in one.windows})
+    if told and window not in every:
+        raise ConfigError(
+            (Problem("--window", repr(window), f"one of {', '.join(every)} is allowed"),)
+        )
+    cut = [
+        replace(
+            item,
+            objectives=tuple(
+                replace(one, windows=tuple(w for w in one.windows if w.window == window))
+                for one in item.objectives
+            ),
+        )
+        for item in told
+    ]
+    return tuple(item for item in cut if any(one.windows for one in item.objectives))
 
 
 def compliance_table(told: tuple[WorkloadCompliance, ...]) -> Table:

@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cli.slo import between
-from autoscaler.core.compliance import Bounds
+from autoscaler.core.compliance import (
+    Bounds,
+    ObjectiveCompliance,
+    WindowCompliance,
+    WorkloadCompliance,
+)
+from autoscaler.core.latency import LatencySource
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import TickInput, TickRecord
+from autoscaler.core.types import TickInput, TickRecord, WorkloadId
 from autoscaler.engine import DecisionEngine
 from autoscaler.simulation.journal_file import record_line
 from tests.cli.command import forescale
@@ -84,6 +90,98 @@ def test_compliance_comes_from_one_place(
     code, _, err = forescale(capsys, "slo", *argv)
     assert code == 2
     assert said in err
+
+
+def left(name: str, *estimates: float | None) -> WorkloadCompliance:
+    """One objective over an hour and its window of 7 or 28 days, with so much left of the budget of 1 %."""
+    spans = (("1h", 3600.0), ("7d" if name == "d" else "28d", 28 * 86400.0))
+    windows = tuple(
+        WindowCompliance(
+            window=window,
+            window_s=span_s,
+            requests=100.0,
+            compliance=exactly(None if ratio is None else 1.0 - 0.01 * (1.0 - ratio)),
+            budget_left=exactly(ratio),
+            burn_rate=exactly(None if ratio is None else 1.0 - ratio),
+            known_ratio=1.0,
+        )
+        for (window, span_s), ratio in zip(spans, estimates, strict=True)
+    )
+    objective = ObjectiveCompliance(
+        objective="p95 tpot < 50ms",
+        target_ratio=0.99,
+        source=LatencySource.HISTOGRAM,
+        windows=windows,
+    )
+    return WorkloadCompliance(
+        workload=WorkloadId(namespace="team", name=name),
+        slo="p95 tpot < 50ms",
+        at_s=0.0,
+        objectives=(objective,),
+    )
+
+
+def exactly(ratio: float | None) -> Bounds:
+    return Bounds(low=ratio or 0.0, estimate=ratio, high=1.0 if ratio is None else ratio)
+
+
+FLEET = (
+    left("a", 1.0, 0.7),
+    left("b", None, None),
+    left("c", 0.9, -0.2),
+    left("d", -3.0, 0.1),
+)
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four workloads, as a controller tells of them."""
+    monkeypatch.setattr("autoscaler.cli.slo._told", lambda _: FLEET)
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        ((), ["a 1h", "a 28d", "b 1h", "b 28d", "c 1h", "c 28d", "d 1h", "d 7d"]),
+        # Of which nothing is known is not the worst: it comes last.
+        (("--worst", "2", "--window", "1h"), ["c 1h", "d 1h"]),
+        (("--worst", "9", "--window", "1h"), ["c 1h", "d 1h", "a 1h", "b 1h"]),
+        (("--window", "7d"), ["d 7d"]),
+    ],
+)
+@pytest.mark.usefixtures("fleet")
+def test_who_spends_the_most_is_seen_at_a_glance(
+    argv: tuple[str, ...], shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = forescale(capsys, "slo", "--controller", "http://x", *argv, "--json")
+    assert code == 0
+    assert shown == [
+        f"{item['workload']['name']} {window['window']}"
+        for item in json.loads(out)["workloads"]
+        for window in item["objectives"][0]["windows"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("team/a",), 0, ""),
+        (("team/d", "--window", "7d"), 0, ""),
+        (("team/d", "--window", "1h"), 99, "! team/d p95 tpot < 50ms over 1h: 96 % good, below 99 %\n"),
+        (("team/b", "--window", "1h"), 99, "! team/b p95 tpot < 50ms over 1h: nothing is known\n"),
+        (("--worst", "1"), 99, "! team/c p95 tpot < 50ms over 28d: 98.8 % good, below 99 %\n"),
+        (("--window", "3h"), 2, "--window: '3h', one of 1h, 28d, 7d is allowed"),
+        (("--worst", "0"), 2, "--worst: 0, 1 or more is allowed"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("fleet")
+def test_a_release_can_be_judged_by_what_was_kept(
+    argv: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("slo", "--controller", "http://x", *argv, "--judge")
+    told, _, err = forescale(capsys, *given)
+    assert told == code
+    assert err == said if code != 2 else said in err
 
 
 def test_bounds_are_shown_where_it_is_not_exact() -> None:

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, warning
 from autoscaler.controller.ports import Measured, ObservedWorkload
+from autoscaler.core.latency import buckets_of, is_exact
+from autoscaler.core.slo import objective_text
+from autoscaler.core.types import PodSample, WorkloadSpec
 from autoscaler.core.untold import remedy as remedy_of
 from autoscaler.core.untold import told_of, untold
 
 PROMETHEUS = "Prometheus"
+# What `+Inf` is read as is above it.
+INFINITE_S = 1e300
 NO_WORKLOAD = "no workload is annotated with forescale.io/slo"
 
 
@@ -57,7 +62,30 @@ def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:
         text = f"Prometheus has {len(seen)} of its {len(ready)} ready pods"
         return warning(check, text, "look at the targets of those that are missing")
     samples = [measured.samples[key.namespace, name] for name in seen]
-    missing = untold(item.spec, samples, measured.gateway.get(key, ()))
+    gateway = measured.gateway.get(key, ())
+    missing = untold(item.spec, samples, gateway)
     if missing:
         return warning(check, told_of(missing), remedy_of(item.spec, missing))
-    return ok(check, f"{item.spec.engine}, {len(seen)} pods")
+    coarse = [] if gateway else _coarse(item.spec, samples)
+    if coarse:
+        return warning(check, "; ".join(coarse), "set the threshold to where a bucket ends")
+    engines = sorted({sample.engine or item.spec.engine for sample in samples})
+    return ok(check, f"{', '.join(engines)}, {len(seen)} pods")
+
+
+def _coarse(spec: WorkloadSpec, samples: Sequence[PodSample]) -> list[str]:
+    """Objectives whose misses are known between bounds alone, for no bucket ends at the threshold."""
+    told = []
+    models = [model for sample in samples for model in sample.models]
+    for objective in spec.slo.objectives:
+        bounds = sorted({s for model in models for s, _ in buckets_of(model, objective.signal)})
+        if not bounds or any(is_exact(model, objective) for model in models):
+            continue
+        near = [max((s for s in bounds if s < objective.threshold_s), default=None)]
+        near += [min((s for s in bounds if objective.threshold_s < s < INFINITE_S), default=None)]
+        nearest = " and ".join(f"{s * 1000:g} ms" for s in near if s is not None)
+        told.append(
+            f"no bucket ends at the threshold of {objective_text(objective)}, so that its misses are an estimate; "
+            f"the nearest end at {nearest}"
+        )
+    return told

@@ -119,7 +119,7 @@ def _wanted(
 
 
 def _endings(annotated: Sequence[Object]) -> list[Diagnosis]:
-    found = []
+    found, without = [], []
     for item in annotated:
         name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
         spec = item["spec"]["template"]["spec"]
@@ -132,9 +132,10 @@ def _endings(annotated: Sequence[Object]) -> list[Diagnosis]:
             remedy = "set terminationGracePeriodSeconds to the longest request"
             found.append(error(ENDING, text, remedy))
         elif not any((c.get("lifecycle") or {}).get("preStop") for c in spec["containers"]):
-            text = f"{name}: no preStop"
-            remedy = "sleep a few seconds in preStop: clients learn that a pod goes after it does"
-            found.append(warning(ENDING, text, remedy))
+            without.append(name)
+    if without:
+        remedy = "sleep a few seconds in preStop: clients learn that a pod goes after it does"
+        found.append(warning(ENDING, f"{', '.join(without)}: no preStop", remedy))
     return found or [ok(ENDING, f"{len(annotated)} Deployments")]
 
 

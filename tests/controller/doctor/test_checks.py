@@ -17,8 +17,16 @@ from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, S
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.settings import SliceSettings, SlicesMode
-from autoscaler.core.types import PodSample, PodStatus, ReplicaStatus, Survive, WorkloadId
+from autoscaler.core.types import (
+    ModelCounters,
+    PodSample,
+    PodStatus,
+    ReplicaStatus,
+    Survive,
+    WorkloadId,
+)
 from tests.core.story import spec
+from tests.core.test_ledger import slo
 
 GPU = "nvidia.com/gpu"
 POOL = PoolSettings(labels={"karpenter.sh/nodepool": "h100"}, max_headroom=8)
@@ -430,6 +438,38 @@ def test_variant_groups(mode: SlicesMode, names: tuple[str | None, ...], wrong: 
     assert told == [("warning", text) for text in wrong]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("p95 ttft < 1s, p95 tpot < 50ms", None),
+        (
+            "p95 ttft < 700ms, p95 tpot < 50ms",
+            "no bucket ends at the threshold of p95 ttft < 700ms, so that its misses are an estimate; "
+            "the nearest end at 500 ms and 1000 ms",
+        ),
+        (
+            "p95 tpot < 10ms",
+            "no bucket ends at the threshold of p95 tpot < 10ms, so that its misses are an estimate; "
+            "the nearest end at 25 ms",
+        ),
+    ],
+)
+def test_a_threshold_at_which_no_bucket_ends_is_named(text: str, found: str | None) -> None:
+    pods = (PodStatus(name="bert-0", created_s=0.0, ready_s=1.0),)
+    counters = ModelCounters(
+        model="m",
+        success=100.0,
+        ttft_buckets=((0.5, 90.0), (1.0, 95.0), (1e308, 100.0)),
+        tpot_buckets=((0.025, 90.0), (0.05, 95.0), (1e308, 100.0)),
+    )
+    sample = PodSample(pod="bert-0", sampled_at_s=0.0, models=(counters,), engine="vllm")
+    item = ObservedWorkload(
+        spec=spec(slo=slo(text), engine="vllm"), replicas=ReplicaStatus(desired=1), pods=pods
+    )
+    told = metrics.check("http://p", Samples(samples={("team", "bert-0"): sample}), (item,))
+    assert worst(told) == ([("warning", found)] if found else [])
+
+
 def test_metrics_of_every_workload() -> None:
     pods = (
         PodStatus(name="bert-0", created_s=0.0, ready_s=1.0),
@@ -447,6 +487,16 @@ def test_metrics_of_every_workload() -> None:
         ({("team", "bert-0"): sample, ("team", "bert-1"): sample}, []),
     ):
         assert worst(metrics.check("http://p", Samples(samples=samples), (item,))) == wrong
+    found = metrics.check(
+        "http://p",
+        Samples(
+            samples={
+                ("team", n): replace(sample, pod=n, engine="vllm") for n in ("bert-0", "bert-1")
+            }
+        ),
+        (item,),
+    )
+    assert found[-1].found == "vllm, 2 pods"  # as they answer, whatever was assumed
     silent = replace(item, spec=spec(silent="SGLang exports none without --enable-metrics"))
     told = metrics.check("http://p", Samples(samples={}), (silent,))
     assert told[-1].remedy == "SGLang exports none without --enable-metrics"
