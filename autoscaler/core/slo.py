@@ -16,6 +16,17 @@ NUMBER = r"(\d+(?:\.\d+)?)"
 _OBJECTIVE = re.compile(
     rf"^(?:p{NUMBER}|{NUMBER}\s*%)\s*(?:(latency|ttft|tpot)\s*)?<=?\s*{NUMBER}\s*(us|µs|ms|s|m)$"
 )
+OTHER_WORDS = {
+    "itl": "tpot",
+    "tbt": "tpot",
+    "inter-token latency": "tpot",
+    "e2e": "latency",
+    "time to first token": "ttft",
+}
+_OTHER_WORDS = re.compile(r"(?<![\w-])(?:" + "|".join(OTHER_WORDS) + r")(?![\w-])")
+_RATE = re.compile(rf"[<>]=?\s*{NUMBER}\s*(?:tokens?|tok)\s*/\s*s(?:ec)?$")
+_LEVEL_BEHIND = re.compile(r"^(ttft|tpot|latency)\s+(p\d[\d.]*)\s*(<.*)$")
+_BETWEEN = re.compile(r"\s*;\s*|\s+and\s+|\s+&\s+")
 _TARGET = re.compile(rf"^(.*?)\s+for\s+{NUMBER}\s*%(?:\s+over\s+{NUMBER}\s*([hdw]))?$")
 _WINDOW = re.compile(rf"^(.*?)\s+over\s+{NUMBER}\s*([hdw])$")
 
@@ -75,7 +86,10 @@ def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
 def _objective(part: str, where: str) -> LatencyObjective | Problem:
     match = _OBJECTIVE.match(part)
     if match is None:
-        return Problem(where, f"{part!r} is no objective", ALLOWED)
+        meant = _meant(part)
+        return Problem(
+            where, f"{part!r} is no objective", f"did you mean {meant}?" if meant else ALLOWED
+        )
     percentile, share, signal, threshold, unit = match.groups()
     ratio = float(percentile or share) / 100.0
     threshold_s = float(threshold) * SECONDS[unit]
@@ -89,6 +103,25 @@ def _objective(part: str, where: str) -> LatencyObjective | Problem:
         threshold_s=threshold_s,
         signal=signal or "latency",
     )
+
+
+def _meant(part: str) -> str | None:
+    """The same in the words that are allowed, if it says something in those of other tools; None: it does not."""
+    rate = _RATE.search(part)
+    if rate is not None and float(rate[1]) > 0.0:
+        # Tokens a second of one request: at least 20 of them are no more than 50 ms for each.
+        part = f"{part[: rate.start()]}< {1000.0 / float(rate[1]):.4g}ms"
+    part = _OTHER_WORDS.sub(lambda word: OTHER_WORDS[word[0]], part)
+    if level := _LEVEL_BEHIND.match(part):
+        part = f"{level[2]} {level[1]} {level[3]}"
+    both = _BETWEEN.split(part)
+    if len(both) > 1 and all(map(_OBJECTIVE.match, both)):
+        return f"`{', '.join(both)}`"
+    if _OBJECTIVE.match(part):
+        return f"`{part}`"
+    if _OBJECTIVE.match(f"{part}ms"):
+        return f"`{part}ms` or `{part}s`"
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -81,6 +81,26 @@ def test_what_is_no_slo(text: str, told: str) -> None:
     assert str(problems[0]).startswith("team/bert forescale.io/slo: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("p95 itl < 50ms", "`p95 tpot < 50ms`"),
+        ("p95 e2e < 10s", "`p95 latency < 10s`"),
+        ("p95 tpot > 20 tokens/s", "`p95 tpot < 50ms`"),
+        ("p95 tpot < 30 tok/s", "`p95 tpot < 33.33ms`"),
+        ("TTFT p95 < 1s", "`p95 ttft < 1s`"),
+        ("p95 ttft < 1000", "`p95 ttft < 1000ms` or `p95 ttft < 1000s`"),
+        ("p95 ttft < 1s and p95 tpot < 50ms", "`p95 ttft < 1s, p95 tpot < 50ms`"),
+        ("p95 ttft < 1s; p95 itl < 50ms", "`p95 ttft < 1s, p95 tpot < 50ms`"),
+    ],
+)
+def test_other_tools_words_are_understood_and_not_taken(text: str, meant: str) -> None:
+    """What was meant is offered; a guess is not followed."""
+    told = parse_slo(text, "test")
+    assert isinstance(told, tuple)
+    assert [problem.allowed for problem in told] == [f"did you mean {meant}?"]
+
+
 def test_one_annotation_is_enough() -> None:
     spec = parse(slo="99% < 300ms")
     assert isinstance(spec, WorkloadSpec)
