@@ -138,7 +138,7 @@ def _show(
     for r in reports:
         table.add_row(
             str(r.workload),
-            r.slo,
+            r.judged,
             r.held_by or f"mode {r.mode}",
             f"{r.hours:.1f}" if r.hours >= 1.0 else f"{r.hours:.2f}",
             f"{100 * r.target_ratio:.4g}%",
@@ -155,20 +155,27 @@ def _show(
         )
     if nodes is not None:
         out.print(f"their nodes: {nodes[0]:.1f} GPU-hours there, {nodes[1]:.1f} estimated ({RULE})")
-    for r in reports:
-        for line in _lines(r):
-            out.print(line, markup=False)
+    for line in (*_without_estimate(reports), *(line for r in reports for line in _hours(r))):
+        out.print(line, markup=False)
     if html is not None:
         out.print(f"With plots and every reason: {html}")
 
 
-def _lines(report: WorkloadReport) -> list[str]:
-    lines = []
-    if report.no_estimate is not None:
-        lines.append(f"{report.workload}: no estimate: {report.no_estimate}")
-    lines += [
+def _without_estimate(reports: Sequence[WorkloadReport]) -> list[str]:
+    """One line for each reason: forty engines that generate tokens have the same."""
+    names: dict[str, list[str]] = {}
+    for report in reports:
+        if report.no_estimate is not None:
+            names.setdefault(report.no_estimate, []).append(str(report.workload))
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: no estimate: {reason}"
+        for reason, (first, *others) in names.items()
+    ]
+
+
+def _hours(report: WorkloadReport) -> list[str]:
+    return [
         f"{report.workload}: {hour.from_time} UTC {hour.there:.1f} replicas there, "
         f"{hour.ours:.1f} forescale: {hour.why}"
         for hour in report.differed_most
     ]
-    return lines

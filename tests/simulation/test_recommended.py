@@ -13,9 +13,26 @@ import pytest
 from autoscaler.cli import main
 from autoscaler.core.compliance import Bounds
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import LatencyObjective, Slo, SloForm
+from autoscaler.core.types import (
+    LatencyObjective,
+    ModelCounters,
+    PodSample,
+    PodStatus,
+    ReplicaStatus,
+    Slo,
+    SloForm,
+    TickInput,
+    TickRecord,
+    WorkloadInput,
+)
+from autoscaler.engine import DecisionEngine
 from autoscaler.simulation.backtest import Watched
-from autoscaler.simulation.journal_file import JournalHeader, JournalInvalid, header_line
+from autoscaler.simulation.journal_file import (
+    JournalHeader,
+    JournalInvalid,
+    header_line,
+    record_line,
+)
 from autoscaler.simulation.nodes import Span
 from autoscaler.simulation.recommended.comparison import (
     WorkloadReport,
@@ -27,6 +44,8 @@ from autoscaler.simulation.recommended.comparison import (
 from autoscaler.simulation.recommended.estimate import AsItWas, Estimate, estimate
 from autoscaler.simulation.recommended.node_hours import Held, both_sides, node_gpu_hours
 from autoscaler.simulation.recommended.observed import Told, read
+from tests.core.story import spec
+from tests.core.test_ledger import slo
 from tests.fakes.watched import HPA, watched_journal
 
 HOURS = 0.75
@@ -109,6 +128,53 @@ def test_they_differ_most_where_most_replicas_were_too_many(report: WorkloadRepo
     assert hour.ours < 5.0
     assert hour.replica_hours == pytest.approx((hour.ours - 6.0) * HOURS, rel=0.05)
     assert hour.why.startswith("DemandFalling: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "late", "judged", "good"),
+    [
+        ("p95 ttft < 1s, p95 tpot < 50ms", 0.4, "p95 tpot < 50ms", 0.0),
+        ("p95 ttft < 1s, p95 tpot < 50ms", 0.0, "p95 ttft < 1s", 1.0),
+        ("99% < 10s, 99% tpot < 50ms", 0.4, "99% tpot < 50ms", 0.6),
+        # Estimates are made for the first of those on latency, and both sides are of the same.
+        ("99% < 10s, 95% < 1s", 0.0, "99% < 10s", 1.0),
+    ],
+)
+def test_of_several_objectives_the_one_that_spent_most_is_told(
+    text: str, late: float, judged: str, good: float, tmp_path: Path
+) -> None:
+    """100 answers in each 10 s: first tokens all within a second, 10 % of whole answers not, `late` of tokens slow."""
+    engine = DecisionEngine(EngineConfig())
+    header = JournalHeader(config=EngineConfig(), state=engine.snapshot())
+    lines = [header_line(header)]
+    pods = (PodStatus(name="llm-0", template_hash="h", created_s=0.0, ready_s=1.0),)
+    for tick in range(1, 31):
+        done = 100.0 * tick
+        counters = ModelCounters(
+            model="m",
+            success=done,
+            latency_buckets=((1.0, 0.9 * done), (10.0, done), (1e308, done)),
+            ttft_buckets=((1.0, done), (1e308, done)),
+            tpot_buckets=((0.05, (1.0 - late) * done), (1e308, done)),
+        )
+        now_s = 1e9 + 10.0 * tick
+        given = WorkloadInput(
+            spec=spec("llm", slo=slo(text), engine="vllm"),
+            replicas=ReplicaStatus(desired=1, template_hash="h"),
+            pods=pods,
+            samples=(PodSample(pod="llm-0", sampled_at_s=now_s - 1.0, models=(counters,)),),
+        )
+        asked = TickInput(now_s=now_s, workloads=(given,))
+        lines.append(record_line(TickRecord(input=asked, result=engine.tick(asked))))
+    path = tmp_path / "forescale.jsonl"
+    path.write_bytes(b"".join(lines))
+    (observed,) = read([path]).observed
+    told = report_of(observed, "it was not asked for")
+    assert told.judged == f"{judged} (of several)"
+    assert told.good.estimate == pytest.approx(good, abs=0.02)
+    assert (observed.budget_left[-1] or 0.0) == pytest.approx(
+        1.0 - (1.0 - good) / 0.01, rel=0.1, abs=0.02
+    )
 
 
 def test_tokens_and_unmeasured_servers_get_no_estimate(told: Told) -> None:
@@ -255,6 +321,20 @@ def test_as_json_and_without_an_estimate(journal: Path, capsys: pytest.CaptureFi
     assert one["held_by"] == HPA
     assert one["no_estimate"] == "it was not asked for"
     assert one["estimated_good"] is None
+
+
+def test_what_many_have_in_common_is_said_once(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def three(paths: list[Path], workload: str | None, **others: object) -> Told:
+        told = read(paths, workload)
+        return replace(told, observed=told.observed * 3, watched=told.watched * 3)
+
+    monkeypatch.setattr("autoscaler.simulation.recommended.observed.read", three)
+    assert main(["report", str(journal), "--no-estimate"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no estimate") == 1
+    assert " and 2 more: no estimate: it was not asked for" in out
 
 
 def test_worse_is_what_was_kept_and_would_certainly_have_been_missed(

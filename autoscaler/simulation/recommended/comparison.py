@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.compliance import Bounds
 from autoscaler.core.ledger import target_ratio
+from autoscaler.core.slo import objective_text
 from autoscaler.core.types import WorkloadId
 from autoscaler.report.content import Turn
 from autoscaler.report.scale import moment
@@ -43,6 +44,8 @@ class WorkloadReport:
     hours: float
     known_hours: float
     """Of these the pods were known; GPU-hours are of this time."""
+    objective: str
+    """Of the SLO's objectives the one that is judged: the one that spent most of its budget."""
     target_ratio: float
     requests: float
     good: Bounds
@@ -59,6 +62,11 @@ class WorkloadReport:
     no_estimate: str | None
     """Why there is none."""
     differed_most: tuple[Hour, ...]
+
+    @property
+    def judged(self) -> str:
+        """The SLO as it was written; of one with several objectives the one that is judged."""
+        return f"{self.objective} (of several)" if "," in self.slo else self.slo
 
     @property
     def kept(self) -> bool | None:
@@ -87,7 +95,8 @@ def report_of(observed: Observed, found: Estimate | str) -> WorkloadReport:
         from_time=moment(observed.start_s),
         hours=observed.duration_s / HOUR_S,
         known_hours=observed.known_s / HOUR_S,
-        target_ratio=target_ratio(observed.spec.slo.objectives[0], observed.spec.slo),
+        objective=objective_text(observed.objective),
+        target_ratio=target_ratio(observed.objective, observed.spec.slo),
         requests=observed.compliance.requests,
         good=observed.compliance.compliance,
         gpu_hours=observed.gpu_hours,

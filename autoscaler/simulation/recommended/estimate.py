@@ -68,7 +68,7 @@ def estimate(
 ) -> Estimate | str:
     """The estimate, or why there can't be one. `told` hears the share that is done."""
     spec = observed.spec
-    if spec.slo.objectives[0].signal != "latency":
+    if any(one.signal != "latency" for one in spec.slo.objectives):
         return "the objective is on tokens, and the model serves whole requests"
     try:
         scenario = scenario_from("journal", str(spec.id), watched, config.startup_time_s)

@@ -9,7 +9,14 @@ from pathlib import Path
 from autoscaler.core.compliance import WindowCompliance, of_step
 from autoscaler.core.ledger import Account, Step, advance, target_ratio
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.types import Decision, WorkloadId, WorkloadInput, WorkloadSpec
+from autoscaler.core.types import (
+    Decision,
+    LatencyObjective,
+    Slo,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
 from autoscaler.simulation.backtest import Watched, watch
 from autoscaler.simulation.explained import Explained, explained
 from autoscaler.simulation.journal_file import records_of
@@ -35,8 +42,11 @@ class Observed:
     replica_hours: float
     recommended_replica_hours: float
     """Of what the controller said at each tick, for what it found then."""
+    objective: LatencyObjective
+    """That is judged: of several the one that spent most of its budget; of several on latency the first, since that is
+    the one that an estimate is made for."""
     compliance: WindowCompliance
-    """Of the first objective over the whole time."""
+    """Of that objective over the whole time."""
     wanted: Known
     ready: Known
     starting: Known
@@ -71,8 +81,8 @@ class _Tick:
     ready: int | None
     starting: int | None
     gpu_s: float
-    bad: float
-    requests: float
+    totals: tuple[Step, ...]
+    """Of each objective."""
 
 
 @dataclass
@@ -142,7 +152,6 @@ def _take(
             seen.replica_s += span_s * given.replicas.desired
             target = given.replicas.desired if decision is None else decision.target
             seen.recommended_s += span_s * target
-    total = seen.account.ledgers[0].total
     seen.ticks.append(
         _Tick(
             at_s=now_s,
@@ -151,8 +160,7 @@ def _take(
             ready=ready,
             starting=starting,
             gpu_s=seen.gpu_s,
-            bad=total.bad,
-            requests=total.requests,
+            totals=tuple(ledger.total for ledger in seen.account.ledgers),
         )
     )
     if decision is not None:
@@ -167,9 +175,13 @@ def _observed(seen: _Seen) -> Observed:
     for tick in seen.ticks:
         last[min(steps.count - 1, int((tick.at_s - start_s) / steps.step_s))] = tick
     assert seen.account is not None
-    objective, total = seen.spec.slo.objectives[0], seen.account.ledgers[0].total
-    target = target_ratio(objective, seen.spec.slo)
+    slo = seen.spec.slo
+    judged = _judged(seen.account, slo)
+    total, target = seen.account.ledgers[judged].total, target_ratio(slo.objectives[judged], slo)
     allowed = (1.0 - target) * total.requests
+    spent = [
+        None if tick is None or judged >= len(tick.totals) else tick.totals[judged] for tick in last
+    ]
     return Observed(
         spec=seen.spec,
         start_s=start_s,
@@ -179,6 +191,7 @@ def _observed(seen: _Seen) -> Observed:
         gpu_hours=seen.gpu_s / HOUR_S,
         replica_hours=seen.replica_s / HOUR_S,
         recommended_replica_hours=seen.recommended_s / HOUR_S,
+        objective=slo.objectives[judged],
         compliance=_compliance(total, duration_s, target),
         wanted=tuple(None if t is None else float(t.wanted) for t in last),
         ready=tuple(None if t is None or t.ready is None else float(t.ready) for t in last),
@@ -187,8 +200,10 @@ def _observed(seen: _Seen) -> Observed:
         ),
         gpu_hours_by_step=tuple(None if t is None else t.gpu_s / HOUR_S for t in last),
         budget_left=tuple(
-            None if t is None or allowed <= 0.0 or t.requests <= 0.0 else 1.0 - t.bad / allowed
-            for t in last
+            None
+            if step is None or allowed <= 0.0 or step.requests <= 0.0
+            else 1.0 - step.bad / allowed
+            for step in spent
         ),
         explained=explained(
             ((at_s - start_s, decision) for at_s, decision in seen.decisions),
@@ -201,6 +216,19 @@ def _observed(seen: _Seen) -> Observed:
         ),
         held_by=seen.held_by,
     )
+
+
+def _judged(account: Account, slo: Slo) -> int:
+    """Which of the objectives."""
+    if all(one.signal == "latency" for one in slo.objectives):
+        return 0
+    burnt = [
+        ledger.total.bad / ledger.total.requests / (1.0 - target_ratio(one, slo))
+        if ledger.total.requests > 0.0
+        else 0.0
+        for ledger, one in zip(account.ledgers, slo.objectives, strict=True)
+    ]
+    return burnt.index(max(burnt))
 
 
 def _compliance(total: Step, duration_s: float, target: float) -> WindowCompliance:

@@ -107,7 +107,7 @@ def _table(reports: Sequence[WorkloadReport]) -> Table:
         rows.append(
             (
                 Cell(text=str(r.workload)),
-                Cell(text=r.slo),
+                Cell(text=r.judged),
                 Cell(text=r.held_by or f"mode {r.mode}"),
                 Cell(text=percent(r.good), good=r.kept),
                 Cell(text=percent(r.estimated_good), good=r.would_keep),
