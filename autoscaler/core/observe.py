@@ -227,6 +227,11 @@ def _unknown(
     if not fresh:
         message = f"none of {len(ready)} ready pods has a sample in Prometheus"
         return Reason.NO_DATA, _with_cause(message, given)
+    if not loads and not any(one.last.success is not None for t in fresh for one in t.models):
+        return Reason.NO_DATA, (
+            f"none of {len(fresh)} pods exports how many requests it answered; "
+            "some servers begin to with their first one"
+        )
     if not loads:
         return Reason.NO_DATA, "rates need two samples of a pod; there is one so far"
     return None, ""

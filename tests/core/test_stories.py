@@ -127,6 +127,24 @@ def test_why_pods_tell_nothing_is_said_with_it() -> None:
     assert "SGLang" not in story.run(60, rate_rps=10.0).message
 
 
+def test_a_server_whose_counters_have_not_begun_is_not_idle() -> None:
+    """SGLang's appear with its first answer; its gauges are there before."""
+    story = Story(replicas=2)
+    told = ModelCounters(model="m", pending=0.0, running=0.0)
+    decision = None
+    for _ in range(3):
+        story._pass(10.0)
+        given = story.given()
+        gauges = tuple(replace(sample, models=(told,)) for sample in given.samples)
+        asked = TickInput(now_s=story.now_s, workloads=(replace(given, samples=gauges),))
+        decision = story.engine.tick(asked).decisions[0]
+    assert decision is not None
+    assert (decision.target, decision.reason) == (2, Reason.NO_DATA)
+    assert decision.message == (
+        "held: none of 2 pods exports how many requests it answered; some servers begin to with their first one"
+    )
+
+
 def test_no_traffic_at_all_is_a_confirmed_zero_and_goes_to_the_minimum() -> None:
     story = Story(replicas=4)
     story.run(120, rate_rps=0.0)
