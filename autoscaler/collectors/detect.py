@@ -88,6 +88,8 @@ _DATA_PARALLEL = {
     "vllm": re.compile(rf"(?:^|\s)(?:--data[-_]parallel[-_]size|-dp){_GIVEN}"),
     "sglang": re.compile(rf"(?:^|\s)(?:--dp-size|--data-parallel-size|--dp){_GIVEN}"),
 }
+# Of the engines of a server that spans several pods, those in this one.
+_LOCAL = re.compile(rf"(?:^|\s)(?:--data[-_]parallel[-_]size[-_]local|-dpl){_GIVEN}")
 # With it SGLang's limit is of all its data-parallel engines together, else of each.
 _SHARED_LIMIT = re.compile(r"(?:^|\s)--enable-dp-attention(?=\s|$)")
 # A file of options may hold it as well.
@@ -151,7 +153,7 @@ def _most(engine: str, words: str) -> int | None:
     given = _MAX_SEQUENCES[engine].findall(words)
     if not given or int(given[-1]) < 1:
         return None
-    engines = _DATA_PARALLEL[engine].findall(words)
+    engines = _LOCAL.findall(words) or _DATA_PARALLEL[engine].findall(words)
     if engine == "sglang" and _SHARED_LIMIT.search(words):
         return int(given[-1])
     return int(given[-1]) * max(1, int(engines[-1]) if engines else 1)

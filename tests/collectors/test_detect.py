@@ -121,6 +121,11 @@ def test_by_everything_else(given: dict[str, Any], told: str | None) -> None:
         (["--max-num-seqs=64", "--max-num-seqs=32"], 32),
         # Each of four engines in one pod runs as many.
         (["--max-num-seqs=64", "--data-parallel-size=4"], 256),
+        # Sixteen in two pods, eight of them here.
+        (
+            ["--max-num-seqs=64", "--data-parallel-size=16", "--data-parallel-size-local=8"],
+            512,
+        ),
         (["--max-num-seqs=$(MOST)"], None),
         (["--max-num-seqs=0"], None),
         (["--max-num-seqs-of-mine=3"], None),
