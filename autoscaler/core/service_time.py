@@ -85,12 +85,17 @@ class ServiceTimes:
 
 
 @lru_cache(maxsize=8192)
-def service_times(known: ServiceEvidence) -> ServiceTimes | None:
+def service_times(
+    known: ServiceEvidence, *, fixed_items: int = 0, least_reach: int = 0
+) -> ServiceTimes | None:
     """The table of batch times, or None while too little was executed and there is no prior.
 
     Sizes that were seen often enough keep their own mean; between two of them a straight line; beyond the largest the
     slope goes on for a while (`_beyond_s`). Never falling. A change to slower times counts as soon as it is seen, one
     to faster times when a second look agrees.
+
+    `fixed_items`: what a batch takes whatever its size is known to be at least as much as so many items take; up to
+    `least_reach` items the slope goes on where none were seen.
     """
     seen = believed(known)
     if not seen:
@@ -98,12 +103,12 @@ def service_times(known: ServiceEvidence) -> ServiceTimes | None:
     largest = known.max_batch_size
     if largest is None:  # counters only: no further than what was seen
         largest = min(UNKNOWN_MAX_BATCH, seen[-1].batch_size)
-    slope_s = _top_slope_s(seen)
+    slope_s = _top_slope_s(seen, fixed_items)
     told = level(known.deviation, known.evidence)
     slower = 1.0 if told is None else max(1.0, told)
     table: list[float] = []
     for size in range(1, largest + 1):
-        seconds = slower * _at(size, seen, slope_s)
+        seconds = slower * _at(size, seen, slope_s, least_reach)
         table.append(max(seconds, table[-1]) if table else seconds)
     return ServiceTimes(
         batch_s=tuple(table),
@@ -186,7 +191,7 @@ def level(executed: tuple[BatchEvidence, ...], known: tuple[BatchEvidence, ...])
     return math.exp(logs / worth) if worth >= COMPARABLE else None
 
 
-def _top_slope_s(seen: list[BatchEvidence]) -> float:
+def _top_slope_s(seen: list[BatchEvidence], fixed_items: int = 0) -> float:
     """Seconds that one more item adds to the largest batch that was seen, by whatever says that it is dearer.
 
     A line through all sizes, or through the upper half of them: a GPU's times are flat while it launches kernels, and
@@ -194,7 +199,7 @@ def _top_slope_s(seen: list[BatchEvidence]) -> float:
     the line says 18 ms for 32; from 7 to 14 it says 25.
     """
     top = seen[-1]
-    proportional_s = top.mean_s / top.batch_size
+    proportional_s = top.mean_s / (top.batch_size + fixed_items)
     upper = [item for item in seen if 2 * item.batch_size >= top.batch_size]
     slope_s = max(_slope_s(seen, proportional_s), _slope_s(upper, proportional_s))
     # Dearer than proportional is not believed of an extrapolation, nor is a batch that costs nothing.
@@ -215,17 +220,17 @@ def _slope_s(seen: list[BatchEvidence], alone_s: float) -> float:
     return joint / spread
 
 
-def _at(size: int, seen: list[BatchEvidence], slope_s: float) -> float:
+def _at(size: int, seen: list[BatchEvidence], slope_s: float, least_reach: int = 0) -> float:
     if size <= seen[0].batch_size:
         return seen[0].mean_s
     for lower, upper in zip(seen, seen[1:], strict=False):
         if size <= upper.batch_size:
             share = (size - lower.batch_size) / (upper.batch_size - lower.batch_size)
             return lower.mean_s + share * (upper.mean_s - lower.mean_s)
-    return _beyond_s(size, seen[-1], slope_s)
+    return _beyond_s(size, seen[-1], slope_s, least_reach)
 
 
-def _beyond_s(size: int, top: BatchEvidence, slope_s: float) -> float:
+def _beyond_s(size: int, top: BatchEvidence, slope_s: float, least_reach: int) -> float:
     """The slope goes on to twice the largest batch that was seen; from there on nothing is gained by a larger one."""
-    reach = min(size, 2 * top.batch_size)
+    reach = min(size, max(2 * top.batch_size, least_reach))
     return (top.mean_s + slope_s * (reach - top.batch_size)) * size / reach
