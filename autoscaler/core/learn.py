@@ -13,10 +13,10 @@ from autoscaler.core import (
     demand,
     lead_time,
     prior,
-    sequences,
     service_readings,
     service_time,
     sick,
+    token_readings,
     variability,
 )
 from autoscaler.core.lead_time import LeadTimes
@@ -33,6 +33,7 @@ from autoscaler.core.types import (
     ServerProfile,
     WorkloadInput,
 )
+from autoscaler.core.variability import Variability
 
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4
@@ -180,7 +181,7 @@ def templates(
         models = {item.model: item for item in entry.models}
         for name, of_pods in by_model.items():
             known_model = models.get(name) or ModelKnowledge(model=name)
-            models[name] = _take_loads(known_model, of_pods, threshold_s, replicas=view.carrying)
+            models[name] = _take_loads(known_model, of_pods, threshold_s, view)
         by_hash[template_hash] = replace(entry, models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
@@ -282,7 +283,7 @@ def _begins_with_warm_up(
 
 
 def _take_loads(
-    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, *, replicas: int
+    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, view: View
 ) -> ModelKnowledge:
     """What the pods of one template showed of one model: its times by all of them, then what each one's waits say."""
     service, overheads_s = known.service, []
@@ -293,33 +294,40 @@ def _take_loads(
                 mean_batch=load.mean_batch,
                 compute_s=load.compute_s,
                 executions=load.requests * load.items_per_request / load.mean_batch,
-                even=load.steady or not load.tokens,
+                even=load.even_batch,
             )
-            if load.overhead_s is not None:
+            if load.overhead_s is not None and not load.tokens:
                 overheads_s.append(load.overhead_s)
-    service = service_readings.take_overheads(service, overheads_s)
-    learned = known.variability
-    times = service_time.service_times(service)
-    if times is not None and service_time.unproven(service) is None:
-        for load, calm in shown:
-            if calm and load.steady and load.queue_s is not None:
-                learned = variability.learn(
-                    learned,
-                    times,
-                    rate=load.completed_rps,
-                    # The window slides by a third each tick: every request is weighed once.
-                    requests=load.requests / 3.0,
-                    queue_s=load.queue_s,
-                    miss_ratio=None if load.misses is None else load.misses.low,
-                    threshold_s=threshold_s,
-                    replicas=replicas,
-                )
+    known = replace(known, service=service_readings.take_overheads(service, overheads_s))
     generated = [load for load, _ in shown if load.tokens]
-    seen = known.sequences
     if generated:
-        most_seen = max((item.batch_size for item in service.evidence), default=0)
-        seen = sequences.learn(seen, generated, most_seen=most_seen)
-    return replace(known, service=service, variability=learned, sequences=seen)
+        calm_ones = [load for load, calm in shown if load.tokens and calm]
+        return token_readings.take(known, generated, calm_ones, view)
+    return replace(known, variability=_variability(known, shown, threshold_s, view.carrying))
+
+
+def _variability(
+    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, replicas: int
+) -> Variability:
+    """With what the waits at each pod say."""
+    learned = known.variability
+    times = service_time.service_times(known.service)
+    if times is None or service_time.unproven(known.service) is not None:
+        return learned
+    for load, calm in shown:
+        if calm and load.steady and load.queue_s is not None:
+            learned = variability.learn(
+                learned,
+                times,
+                rate=load.completed_rps,
+                # The window slides by a third each tick: every request is weighed once.
+                requests=load.requests / 3.0,
+                queue_s=load.queue_s,
+                miss_ratio=None if load.misses is None else load.misses.low,
+                threshold_s=threshold_s,
+                replicas=replicas,
+            )
+    return learned
 
 
 def fill_minute(

@@ -228,7 +228,7 @@ def _carried(
     if carried is None or config.replica_rps is None:
         return carried
     told = config.replica_rps * carried.work_s_per_inference
-    return replace(carried, utilization_limit_ratio=told, models=())
+    return replace(carried, utilization_limit_ratio=told, models=(), tokens=None)
 
 
 def _present(

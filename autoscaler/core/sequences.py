@@ -1,5 +1,5 @@
-"""What an engine with continuous batching shows of its sequences: the cache that each takes, how long answers are, and
-at how many the batch is full.
+"""What an engine with continuous batching shows of its sequences: the cache that each takes, how long answers are, at
+how many the batch is full, and how evenly the balancer spreads them.
 
 A scrape shows a moment. Of three sequences one may have a prompt ten times as long as the others; and a request waits
 for a step to begin also where few run. So means are over some minutes, and a batch passes for full only where requests
@@ -23,6 +23,9 @@ KEPT_RATIO = 0.98
 QUEUED_RATIO = 0.5
 # The most that were seen is a mean by Little's law, which chance moves.
 NEARLY = 0.8
+# A balancer is taken to send by chance, as a Service does, until it has shown otherwise: that counts as so many free
+# differences between replicas. Ten replicas give nine a tick, and each tells anew only once its answers have changed.
+PRIOR_DIFFERENCES = 20.0
 
 
 @computed
@@ -36,8 +39,17 @@ class Sequences:
     requests: float = 0.0
     tokens: float = 0.0
     """Of their answers."""
+    read: float = 0.0
+    """Requests of which was told how long their prompts were read, and"""
+    reading_s: float = 0.0
+    """how long that was, from the end of the wait to the first token."""
     full_at: int | None = None
     """The batch that was full while others waited; None: none was, or more have run since."""
+    differences: float = 0.0
+    """Squared differences from the mean of the replicas over that mean: of Poisson numbers that do not know of each
+    other as many as"""
+    free: float = 0.0
+    """replicas were seen beyond the first."""
 
     @property
     def cache_ratio_each(self) -> float | None:
@@ -49,9 +61,29 @@ class Sequences:
         """Mean tokens of an answer; None: not seen."""
         return self.tokens / self.requests if self.requests > 0.0 else None
 
+    @property
+    def reading_s_each(self) -> float | None:
+        """Mean time to read a prompt; None: not seen."""
+        return self.reading_s / self.read if self.read > 0.0 else None
 
-def learn(known: Sequences, loads: Sequence[ModelLoad], *, most_seen: int) -> Sequences:
-    """With one tick's loads of all pods; `most_seen`: the largest mean count that a step was timed at."""
+    @property
+    def uneven_ratio(self) -> float:
+        """Variance between replicas over that of a balancer that sends by chance: 1 for such a one and at most, nearly
+        0 for one that sends each request to where the fewest run."""
+        return min(1.0, (PRIOR_DIFFERENCES + self.differences) / (PRIOR_DIFFERENCES + self.free))
+
+
+def learn(
+    known: Sequences,
+    loads: Sequence[ModelLoad],
+    *,
+    most_seen: int,
+    calm: Sequence[ModelLoad] = (),
+) -> Sequences:
+    """With one tick's loads of all pods; `most_seen`: the largest mean count that a step was timed at.
+
+    `calm`: those of pods that have had their share of requests for a whole window.
+    """
     cached = [
         (m.cache_ratio, m.running)
         for m in loads
@@ -62,14 +94,34 @@ def learn(known: Sequences, loads: Sequence[ModelLoad], *, most_seen: int) -> Se
     ]
     requests = sum(m.requests for m in loads)
     tokens = sum(m.requests * m.items_per_request for m in loads)
-    kept_cache, kept_answers = (KEPT_RATIO if seen else 1.0 for seen in (cached, tokens > 0.0))
+    read = [(m.requests, m.overhead_s) for m in loads if m.overhead_s is not None and m.requests]
+    differences, free = _differences(calm)
+    kept_cache, kept_answers, kept_read, kept_differences = (
+        KEPT_RATIO if seen else 1.0 for seen in (cached, tokens > 0.0, read, free > 0.0)
+    )
     return Sequences(
         cache_ratio=kept_cache * known.cache_ratio + sum(ratio for ratio, _ in cached),
         running=kept_cache * known.running + sum(running for _, running in cached),
         requests=kept_answers * known.requests + (requests if tokens > 0.0 else 0.0),
         tokens=kept_answers * known.tokens + tokens,
+        read=kept_read * known.read + sum(count for count, _ in read),
+        reading_s=kept_read * known.reading_s + sum(count * each_s for count, each_s in read),
         full_at=_full_at(known.full_at, loads, most_seen),
+        differences=kept_differences * known.differences + differences,
+        free=kept_differences * known.free + free,
     )
+
+
+def _differences(loads: Sequence[ModelLoad]) -> tuple[float, float]:
+    """(squared differences over the mean, replicas beyond the first) of one moment; none where hardly anything runs.
+
+    8, 12, 10, 10 are 8 / 10 with three free: a quarter of the three that chance would make of it.
+    """
+    running = [m.running for m in loads if m.running is not None]
+    mean = sum(running) / len(running) if running else 0.0
+    if len(running) < 2 or mean < 1.0:
+        return 0.0, 0.0
+    return sum((item - mean) ** 2 for item in running) / mean, len(running) - 1.0
 
 
 def _full_at(known: int | None, loads: Sequence[ModelLoad], most_seen: int) -> int | None:

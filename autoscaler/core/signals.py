@@ -79,11 +79,11 @@ class ModelLoad:
     queue_s: float | None
     compute_s: float | None
     overhead_s: float | None
-    """Mean latency that is neither queue nor compute."""
+    """Mean latency that is neither queue nor compute; of a token generator that of the first token."""
     pending: float | None
     misses: MissShare | None
     steady: bool
-    """The rate hardly changed within the window and no backlog drained: its waits can be learned from."""
+    """The rate of requests hardly changed within the window and no backlog drained: its waits can be learned from."""
     draining: bool
     """A backlog is being worked off: a balancer rightly sends it less than the others."""
     histogram: bool = False
@@ -95,6 +95,8 @@ class ModelLoad:
     cache_ratio: float | None = None
     queue_ratio: float | None = None
     """Of a token generator: the queue's share of the time to the first token."""
+    even_batch: bool = True
+    """About as many ran together throughout the window: its mean batch and its mean time belong together."""
 
 
 @computed
@@ -260,6 +262,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
         steady=_is_steady(recent, whole),
+        even_batch=_has_even_batch(recent, whole),
         draining=whole.pending_growth < -(0.1 * whole.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
         tokens=whole.token_s is not None,
@@ -323,9 +326,10 @@ def _waits(
     """(queue, overhead, the queue's share) of what was done, as in `ModelLoad`."""
     queue_s, request_s = _per(done.queue_s, done.requests), _per(done.request_s, done.requests)
     if queue_s is None or request_s is None:
-        return None if done.token_s is not None else queue_s, None, None
+        return queue_s, None, None
     if done.token_s is not None:
-        return None, None, min(1.0, queue_s / request_s) if request_s else None
+        queue_ratio = min(1.0, queue_s / request_s) if request_s else None
+        return queue_s, max(0.0, request_s - queue_s), queue_ratio
     overhead_s = None if compute_s is None else max(0.0, request_s - queue_s - compute_s)
     return queue_s, overhead_s, None
 
@@ -333,21 +337,29 @@ def _waits(
 def _is_steady(recent: tuple[Increment, ...], whole: Increment) -> bool:
     """No increment is further from the mean than a quarter and chance (three Poisson deviations) explain.
 
-    Of a token engine it is the sequences that ran together, within a quarter and one: the mean over a window in which
-    31 ran at first and none at last is 14, and the mean time of its tokens that of 28.
+    It is requests that come by chance: tokens come by the hundred with each.
     """
-    if whole.token_s is not None:
-        mean = whole.token_s / whole.span_s
-        told = [item.token_s / item.span_s for item in recent if item.token_s is not None]
-        return len(told) >= 2 and all(abs(ran - mean) <= 0.25 * mean + 1.0 for ran in told)
-    mean_rps = whole.inferences / whole.span_s
-    for item in recent:
+    counted = [item.inferences if whole.token_s is None else item.requests for item in recent]
+    mean_rps = sum(counted) / whole.span_s
+    for item, count in zip(recent, counted, strict=True):
         chance = 3.0 * math.sqrt(mean_rps / item.span_s)
-        if abs(item.inferences / item.span_s - mean_rps) > 0.25 * mean_rps + chance:
+        if abs(count / item.span_s - mean_rps) > 0.25 * mean_rps + chance:
             return False
         if abs(item.pending_growth) > 0.1 * item.requests + 3.0:
             return False
     return len(recent) >= 2
+
+
+def _has_even_batch(recent: tuple[Increment, ...], whole: Increment) -> bool:
+    """Of a token engine, that the sequences that ran together stayed within a quarter and one of their mean.
+
+    The mean over a window in which 31 ran at first and none at last is 14, and the mean time of its tokens that of 28.
+    """
+    if whole.token_s is None:
+        return True
+    mean = whole.token_s / whole.span_s
+    told = [item.token_s / item.span_s for item in recent if item.token_s is not None]
+    return len(told) >= 2 and all(abs(ran - mean) <= 0.25 * mean + 1.0 for ran in told)
 
 
 def _offered(total: Increment, items_per_request: float) -> float:

@@ -118,7 +118,7 @@ def _token_capacity(entry: TemplateKnowledge, view: View, template_hash: str) ->
         told = token_capacity(model, view)
         if told is not None:
             return Capacity(
-                utilization_limit_ratio=told.tokens_rps / told.most_rps,
+                utilization_limit_ratio=told.tokens_rps(view.carrying) / told.most_rps,
                 work_s_per_inference=1.0 / told.most_rps,
                 attainable=told.attainable,
                 service_s=told.steps.batch_s[0],
@@ -154,8 +154,10 @@ def limit_of_fewer(carried: Capacity, objective: LatencyObjective, *, replicas: 
     """How busy each may be when only `replicas` share the demand: they make less use of each other.
 
     At 52 ms for one request, 64 ms for two and `99% < 300ms`, two under least outstanding requests may be 86 % busy,
-    where one alone may be 69 %.
+    where one alone may be 69 %. Sequences of a token engine likewise (`token_capacity`).
     """
+    if carried.tokens is not None:
+        return carried.tokens.tokens_rps(replicas) / carried.tokens.most_rps
     if not carried.models:
         return carried.utilization_limit_ratio
     return _lowest(_limits(carried.models, objective, replicas=replicas))

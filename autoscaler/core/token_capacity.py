@@ -6,8 +6,11 @@ of sequences that ran - and is continued as a straight line, no further than to 
 
 What limits B is the first of: the step that the objective on the time per token allows, the key-value cache, the
 batch that the engine's arguments allow, or else that it was seen to fill while others waited, and what was learned.
-How many sequences run varies as a Poisson number, so that a mean of B - z sqrt(B) keeps below B for the objective's
-share of the time.
+How many sequences run varies by chance, and a mean of m with m + z sqrt(v m) = B keeps below B for the objective's
+share of the time. The sequences of all n replicas together are a Poisson number (M/G/infinity), each has its n-th part,
+and beyond that the balancer spreads them with u times the variance that chance would: v = 1/n + u (1 - 1/n). One that
+sends by chance has u = 1 and so v = 1; behind one that sends each request to where the fewest run, ten replicas of 40
+run 36 each in place of 31.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from autoscaler.core import first_token
 from autoscaler.core.latency import main_objective
 from autoscaler.core.observe import View
 from autoscaler.core.sequences import Sequences
 from autoscaler.core.service_time import ServiceTimes, service_times
 from autoscaler.core.state import ModelKnowledge
-from autoscaler.core.types import LatencyObjective
+from autoscaler.core.types import LatencyObjective, Slo
+from autoscaler.core.variability import Variability
 
 # vLLM preempts sequences when its cache is full; below that, long answers still grow.
 FULL_CACHE_RATIO = 0.9
@@ -48,31 +53,87 @@ FAST_WINDOW_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Something that no more than so many sequences of a replica get by with."""
+
+    name: str
+    sequences: int
+    uneven_ratio: float
+    """Variance between replicas over that of chance, in what runs out."""
+
+    def mean(self, ratio: float, replicas: int) -> float:
+        """The mean that stays below it for a share `ratio` of the time, where `replicas` share the demand.
+
+        64 leave a mean of 48 to one replica and 99 %.
+        """
+        if self.sequences <= 1:
+            return 1.0
+        z = NormalDist().inv_cdf(min(max(ratio, 0.5), 0.9999))
+        pooled = 1.0 / max(1, replicas)
+        z *= math.sqrt(pooled + self.uneven_ratio * (1.0 - pooled))
+        root = (math.sqrt(z * z + 4.0 * self.sequences) - z) / 2.0
+        return max(1.0, root * root)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstToken:
+    """How long requests wait for it."""
+
+    objective: LatencyObjective
+    times: ServiceTimes
+    factor: Variability
+    tokens_each: float
+    """Of an answer."""
+
+    def tokens_rps(self, replicas: int) -> float:
+        """Tokens a second of a replica where `replicas` share the demand."""
+        factor = self.factor.of(replicas)
+        limit = first_token.load_limit(self.times, self.objective, factor)
+        return limit * self.tokens_each / self.times.work_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCapacity:
     """What one replica carries."""
 
-    tokens_rps: float
-    """Tokens a second that leave room for the scatter of arrivals."""
-    most_rps: float
-    """Tokens a second at the limit itself."""
-    sequences: float
-    """Mean number of sequences at `tokens_rps`."""
+    limits: tuple[Limit, ...]
+    """The one that leaves the least comes first."""
+    first_token: FirstToken | None
+    """None: no objective is on it, or nothing is known of it yet."""
     limited_by: str
+    ratio: float
+    """Share of the time that it keeps below them."""
     attainable: bool
     steps: ServiceTimes
-    """Time of a step by the number of sequences, up to the limit."""
-    variability: float
-    """Scatter of the token rate over a fast window, as a multiple of Poisson's: it is sequences that come by chance."""
+    """Time of a step by the number of sequences, up to the first limit."""
+
+    @property
+    def most_rps(self) -> float:
+        """Tokens a second at the first limit itself."""
+        return len(self.steps.batch_s) / self.steps.batch_s[-1]
+
+    @property
+    def variability(self) -> float:
+        """Scatter of the token rate over a fast window, as a multiple of Poisson's: sequences come by chance."""
+        return max(1.0, FAST_WINDOW_S / self.steps.batch_s[-1])
+
+    def tokens_rps(self, replicas: int) -> float:
+        """Tokens a second that leave room for the scatter of what runs and waits, where `replicas` share the demand."""
+        mean = min(limit.mean(self.ratio, replicas) for limit in self.limits)
+        running_rps = mean / _between(self.steps.batch_s, mean)
+        if self.first_token is None:
+            return running_rps
+        return min(running_rps, self.first_token.tokens_rps(replicas))
 
 
 def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     """None: no step was timed yet."""
-    known = model.service
+    known, shown = model.service, model.sequences
     seen = [item.batch_size for item in (*known.evidence, *known.prior)]
     if not seen or view.slo is None:
         return None
-    trusted = min(MOST_SEQUENCES, max(FEWEST_TRUSTED, math.ceil(TRUST_RATIO * max(seen))))
     fewest = min(seen)
+    trusted = min(MOST_SEQUENCES, max(FEWEST_TRUSTED, math.ceil(TRUST_RATIO * max(seen))))
     steps = service_times(
         replace(known, max_batch_size=trusted),
         fixed_items=WEIGHTS_READ,
@@ -81,35 +142,23 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
     if steps is None:
         return None
     steps = _with_fewer(steps, fewest)
-    limits = {
-        "what was seen so far": trusted,
-        **_limits(model.sequences, max_sequences=view.max_sequences),
-    }
-    attainable = True
-    for objective in view.slo.objectives:
-        allowed_s = _allowed_step_s(objective, model.sequences)
-        if allowed_s is None:
-            continue
-        within = sum(1 for seconds in steps.batch_s if seconds <= allowed_s)
-        if within == 0 and fewest <= FEW:
-            # No number of replicas helps: they are not multiplied until each runs one sequence, and misses too.
-            attainable = False
-        elif within < trusted:
-            most = max(within, math.ceil(LEAST_RATIO * fewest))
-            limits[f"{allowed_s * 1000:.3g} ms a token"] = most
-    name = min(limits, key=lambda key: limits[key])
-    limit = max(1, limits[name])
-    mean = _with_room(limit, main_objective(view.slo).ratio)
-    at_limit = steps.batch_s[limit - 1]
-    return TokenCapacity(
-        tokens_rps=mean / _between(steps.batch_s, mean),
-        most_rps=limit / at_limit,
-        sequences=mean,
-        limited_by=name,
+    of_steps, attainable = _step_limits(view.slo, shown, steps, fewest)
+    limits = [
+        Limit(name="what was seen so far", sequences=trusted, uneven_ratio=shown.uneven_ratio),
+        *_own_limits(shown, max_sequences=view.max_sequences),
+        *of_steps,
+    ]
+    ratio = main_objective(view.slo).ratio
+    limits.sort(key=lambda limit: limit.mean(ratio, view.carrying))
+    told = TokenCapacity(
+        limits=tuple(limits),
+        first_token=None,
+        limited_by=limits[0].name,
+        ratio=ratio,
         attainable=attainable,
-        steps=replace(steps, batch_s=steps.batch_s[:limit]),
-        variability=max(1.0, FAST_WINDOW_S / at_limit),
+        steps=replace(steps, batch_s=steps.batch_s[: limits[0].sequences]),
     )
+    return _with_first_token(told, model, view)
 
 
 def _with_fewer(steps: ServiceTimes, fewest: int) -> ServiceTimes:
@@ -121,18 +170,60 @@ def _with_fewer(steps: ServiceTimes, fewest: int) -> ServiceTimes:
     return replace(steps, batch_s=(*guessed, *steps.batch_s[fewest - 1 :]))
 
 
-def _limits(shown: Sequences, *, max_sequences: int | None) -> dict[str, int]:
+def _with_first_token(told: TokenCapacity, model: ModelKnowledge, view: View) -> TokenCapacity:
+    """Where an objective is on it and leaves less."""
+    objective = None if view.slo is None else first_token.objective_of(view.slo)
+    times = first_token.request_times(model, told.most_rps)
+    tokens_each = model.sequences.tokens_each
+    if objective is None or times is None or tokens_each is None:
+        return told
+    first = FirstToken(
+        objective=objective,
+        times=times,
+        factor=first_token.factor_of(model),
+        tokens_each=tokens_each,
+    )
+    both = replace(told, first_token=first)
+    if both.tokens_rps(view.carrying) < told.tokens_rps(view.carrying):
+        both = replace(both, limited_by=f"{objective.threshold_s:.3g} s to the first token")
+    return both
+
+
+def _step_limits(
+    slo: Slo, shown: Sequences, steps: ServiceTimes, fewest: int
+) -> tuple[list[Limit], bool]:
+    """(what the objectives on a token's time allow, whether each can be met); `fewest`: sequences of a step seen."""
+    limits: list[Limit] = []
+    attainable = True
+    for objective in slo.objectives:
+        allowed_s = _allowed_step_s(objective, shown)
+        if allowed_s is None:
+            continue
+        within = sum(1 for seconds in steps.batch_s if seconds <= allowed_s)
+        if within == 0 and fewest <= FEW:
+            # No number of replicas helps: they are not multiplied until each runs one sequence, and misses too.
+            attainable = False
+        elif within < len(steps.batch_s):
+            most = max(within, math.ceil(LEAST_RATIO * fewest))
+            name = f"{allowed_s * 1000:.3g} ms a token"
+            limits.append(Limit(name=name, sequences=most, uneven_ratio=shown.uneven_ratio))
+    return limits, attainable
+
+
+def _own_limits(shown: Sequences, *, max_sequences: int | None) -> list[Limit]:
     """What the replicas have shown of their own limits, and what their arguments say of them."""
-    limits: dict[str, int] = {}
+    limits: list[Limit] = []
     if shown.cache_ratio_each is not None:
-        limits["the key-value cache"] = max(
-            1, math.floor(FULL_CACHE_RATIO / shown.cache_ratio_each)
-        )
+        most = max(1, math.floor(FULL_CACHE_RATIO / shown.cache_ratio_each))
+        # As many sequences on each are not as much of the cache on each: they differ in length.
+        limits.append(Limit(name="the key-value cache", sequences=most, uneven_ratio=1.0))
     if max_sequences is not None:
         # Told exactly; what was seen full is a mean just below it.
-        limits["the batch of its arguments"] = max_sequences
+        name, most = "the batch of its arguments", max_sequences
+        limits.append(Limit(name=name, sequences=most, uneven_ratio=shown.uneven_ratio))
     elif shown.full_at is not None:
-        limits["the engine's batch"] = shown.full_at
+        name, most = "the engine's batch", max(1, shown.full_at)
+        limits.append(Limit(name=name, sequences=most, uneven_ratio=shown.uneven_ratio))
     return limits
 
 
@@ -143,13 +234,6 @@ def _allowed_step_s(objective: LatencyObjective, shown: Sequences) -> float | No
     if objective.signal == "latency" and shown.tokens_each is not None:
         return objective.threshold_s / (ANSWER_SPREAD * shown.tokens_each)
     return None
-
-
-def _with_room(limit: int, ratio: float) -> float:
-    """The mean m with m + z sqrt(m) = limit: 64 slots and 99 % leave a mean of 48."""
-    z = NormalDist().inv_cdf(min(max(ratio, 0.5), 0.9999))
-    root = (math.sqrt(z * z + 4.0 * limit) - z) / 2.0
-    return max(1.0, root * root) if limit > 1 else 1.0
 
 
 def _between(steps: tuple[float, ...], sequences: float) -> float:

@@ -377,7 +377,7 @@ async def test_a_stand_in_that_batches_is_sized_by_its_tokens() -> None:
 async def test_of_two_objectives_the_one_that_no_replicas_can_hold_is_named() -> None:
     """A step of 61 ms at least: `ttft` holds, and is not what the message is about."""
     watched = Watched("p95 ttft < 2s, p95 tpot < 50ms", Speed(base_s=0.06, each_s=0.001))
-    decision = await watched.run(240.0, 2.0)
+    decision = await watched.run(240.0, 0.5)
     (told,) = [one.message for one in decision.findings if one.reason is Reason.SLO_UNATTAINABLE]
     assert "too long for p95 tpot < 50ms: no number of replicas meets it" in told
     assert decision.facts.violated_of == "p95 tpot < 50ms"

@@ -16,6 +16,7 @@ def load(
     cache_ratio: float | None = None,
     requests: float = 30.0,
     tokens_each: float = 200.0,
+    reading_s: float | None = None,
 ) -> ModelLoad:
     return ModelLoad(
         model="llama",
@@ -28,7 +29,7 @@ def load(
         mean_batch=running,
         queue_s=None,
         compute_s=0.03,
-        overhead_s=None,
+        overhead_s=reading_s,
         pending=pending,
         misses=None,
         steady=True,
@@ -86,6 +87,41 @@ def test_answers_that_become_longer_are_half_learned_in_six_minutes_of_ticks() -
     for _ in range(34):
         shown = learn(shown, [load(tokens_each=600.0)], most_seen=8)
     assert shown.tokens_each == pytest.approx(400.0, rel=0.02)
+
+
+def test_one_long_prompt_moves_the_time_to_read_by_little() -> None:
+    shown = Sequences()
+    for _ in range(100):
+        shown = learn(shown, [load(requests=5.0, reading_s=0.1)], most_seen=8)
+    assert shown.reading_s_each == pytest.approx(0.1)
+    shown = learn(shown, [load(requests=5.0, reading_s=1.0)], most_seen=8)
+    assert shown.reading_s_each == pytest.approx(0.12, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("running", "ticks", "uneven_ratio"),
+    [
+        pytest.param([8.0, 12.0, 10.0, 10.0], 0, 1.0, id="nothing seen: as by chance"),
+        pytest.param([8.0, 12.0, 10.0, 10.0], 100, 0.36, id="a quarter of chance, and what was supposed"),
+        pytest.param([10.0, 10.0, 10.0, 10.0], 100, 0.13, id="always the same"),
+        pytest.param([2.0, 18.0, 10.0, 10.0], 100, 1.0, id="more than chance: skew is learned apart"),
+        pytest.param([20.0], 100, 1.0, id="one replica"),
+        pytest.param([0.0, 1.0, 0.0, 1.0], 100, 1.0, id="hardly anything runs"),
+    ],
+)  # fmt: skip
+def test_how_evenly_a_balancer_spreads(
+    running: list[float], ticks: int, uneven_ratio: float
+) -> None:
+    loads, shown = [load(running=item) for item in running], Sequences()
+    for _ in range(ticks):
+        shown = learn(shown, loads, most_seen=8, calm=loads)
+    assert shown.uneven_ratio == pytest.approx(uneven_ratio, abs=0.01)
+
+
+def test_pods_that_are_not_calm_say_nothing_of_the_balancer() -> None:
+    loads = [load(running=item) for item in (2.0, 20.0)]
+    shown = learn(Sequences(), loads, most_seen=8)
+    assert (shown.differences, shown.free) == (0.0, 0.0)
 
 
 def test_what_is_not_told_changes_nothing() -> None:

@@ -51,6 +51,12 @@ class TokenStory:
     most_running: float = 1000.0
     max_sequences: int | None = None
     """As the pod's arguments tell."""
+    waits_s: float | None = None
+    """Of a request until its prompt is read; None: not told."""
+    reading_s: float = 0.05
+    """From then on to its first token."""
+    uneven: float = 0.0
+    """How many more run on every other replica than on the mean, and fewer on the others."""
     carries_out: bool = False
     counts: list[dict[str, float]] = field(default_factory=list)
 
@@ -88,12 +94,13 @@ class TokenStory:
     def _serve(self, seconds: float) -> None:
         del self.counts[self.replicas :]
         while len(self.counts) < self.replicas:
-            self.counts.append({"tokens": 0.0, "token_s": 0.0, "requests": 0.0})
+            self.counts.append(dict.fromkeys(("tokens", "token_s", "requests", "waited_s"), 0.0))
         each = self.tokens_rps / self.replicas
         for count in self.counts:
             count["tokens"] += each * seconds
             count["token_s"] += self.running * seconds
             count["requests"] += each / 200.0 * seconds
+            count["waited_s"] += each / 200.0 * seconds * (self.waits_s or 0.0)
 
     @property
     def running(self) -> float:
@@ -131,7 +138,11 @@ class TokenStory:
                             inferences=count["tokens"],
                             token_s=count["token_s"],
                             pending=self.waiting,
-                            running=round(self.running),
+                            running=round(self.running + self.uneven * (-1) ** i),
+                            queue_s=None if self.waits_s is None else count["waited_s"],
+                            request_s=None
+                            if self.waits_s is None
+                            else count["waited_s"] + count["requests"] * self.reading_s,
                             cache_ratio=cache,
                         ),
                     ),

@@ -1,0 +1,34 @@
+"""What one tick teaches of an engine that generates tokens, beside the time of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from autoscaler.core import first_token, sequences
+from autoscaler.core.observe import View
+from autoscaler.core.service_time import unproven
+from autoscaler.core.signals import ModelLoad
+from autoscaler.core.state import ModelKnowledge
+from autoscaler.core.token_capacity import token_capacity
+
+
+def take(
+    known: ModelKnowledge, loads: Sequence[ModelLoad], calm: Sequence[ModelLoad], view: View
+) -> ModelKnowledge:
+    """Of all warm pods; `calm`: of those whose waits may be learned from."""
+    most_seen = max((item.batch_size for item in known.service.evidence), default=0)
+    shown = sequences.learn(known.sequences, loads, most_seen=most_seen, calm=calm)
+    known = replace(known, sequences=shown)
+    carried = token_capacity(known, view)
+    if carried is None or view.slo is None or unproven(known.service) is not None:
+        return known
+    factor = first_token.learn(
+        known,
+        calm,
+        most_rps=carried.most_rps,
+        slo=view.slo,
+        places=shown.full_at if view.max_sequences is None else view.max_sequences,
+        replicas=view.carrying,
+    )
+    return replace(known, variability=factor)
