@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autoscaler.core.need import Need
+from autoscaler.core import size
+from autoscaler.core.need import Need, objective_of
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import GroupDecision
 from autoscaler.core.slices.prices import prices
@@ -49,6 +50,14 @@ class Member:
     def kept_mrps(self) -> int:
         """What it keeps."""
         return math.ceil(self.parts_kept * self.sized_mrps)
+
+    def mrps_of(self, replicas: int) -> float:
+        """What one of so many carries: fewer than now make less use of each other (`size.limit_of_fewer`)."""
+        carried = self.need.carried
+        if carried is None or not 0 < replicas < (self.decision.facts.ready or 0):
+            return self.mrps
+        fewer = size.limit_of_fewer(carried, objective_of(self.given), replicas=replicas)
+        return self.mrps * min(1.0, fewer / carried.utilization_limit_ratio)
 
     @property
     def cost(self) -> float:

@@ -144,6 +144,20 @@ def test_what_is_worth_keeping_is_kept_once_the_down_window_is_over() -> None:
     assert group.targets(3600.0) == {"whole": 0, "ones": 6}
 
 
+@pytest.mark.parametrize(
+    ("pooled", "left"),
+    [
+        pytest.param(False, 1, id="each carries as much alone"),
+        pytest.param(True, 2, id="the two are as one queue, and one alone carries 12"),
+    ],
+)
+def test_none_is_given_up_whose_like_would_not_carry_the_rest(pooled: bool, left: int) -> None:
+    """79 a second are needed, on a GPU of 60 and two sevenths of 20."""
+    gpu = whole(wanted=1, parts=1.0, current=1)
+    group = Group([gpu, ones(wanted=2, parts=0.95, current=2, pooled=pooled)])
+    assert group.targets(3600.0) == {"whole": 1, "ones": left}
+
+
 def test_without_a_plan_a_group_rests_on_what_runs_unless_a_tenth_is_saved() -> None:
     """70 a second: four sevenths cost 4/7, and a GPU that runs and is ready carries them as well, at 7/7."""
     asleep = {"may_sleep": True}

@@ -9,7 +9,7 @@ from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.reasons import Reason
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.size import Capacity
+from autoscaler.core.size import Capacity, Shared
 from autoscaler.core.slices.groups import Joined, join
 from autoscaler.core.slices.observed import Front, SlicePlan, SlicesInput
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
@@ -27,6 +27,7 @@ from autoscaler.core.types import (
     WorkloadId,
     WorkloadInput,
 )
+from autoscaler.core.variability import LOWEST, Variability
 from tests.core.story import START_S, spec
 
 POOL = SlicePoolSettings(
@@ -61,6 +62,8 @@ class Variant:
     parts_kept: float | None = None
     late: bool = False
     """Even a request alone is too late there."""
+    pooled: bool = False
+    """Two of them are as one queue, and one alone carries less."""
     changes: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -101,7 +104,11 @@ class Variant:
             level_rps=1.0,
             upper_rps=1.0,
             fast_rps=1.0,
-            carried=self.carried(self.instances or 1) if self.instances or self.late else None,
+            carried=(
+                self.carried(self.instances or 1)
+                if self.instances or self.late or self.pooled
+                else None
+            ),
             wanted=self.wanted,
             suffering=self.suffering,
             replica_rps=self.replica_rps,
@@ -110,14 +117,17 @@ class Variant:
         )
 
     def carried(self, instances: int) -> Capacity:
+        times = ServiceTimes(batch_s=(0.05,), instances=instances)
+        as_one = Variability(value=LOWEST, requests=10_000.0, shared_by=2.0)
         return Capacity(
-            utilization_limit_ratio=0.7,
+            models=(Shared(times=times, variability=as_one),) if self.pooled else (),
+            utilization_limit_ratio=0.95 if self.pooled else 0.7,
             work_s_per_inference=0.7 / (self.replica_rps or 1.0),
             attainable=not self.late,
             service_s=0.05,
             variability=1.0,
             known_from="h1",
-            dominant=ServiceTimes(batch_s=(0.05,), instances=instances),
+            dominant=times,
         )
 
 
