@@ -42,6 +42,8 @@ PRIOR_RISE = 0.3
 PRIOR_LEAD_S = 300.0
 # (share of the prior's weight, part of its rise)
 PRIOR = ((0.5, 0.0), (0.27, 0.33), (0.13, 0.67), (0.09, 1.0), (0.009, 2.0), (0.001, 3.0))
+# No more of the last minutes than these are averaged with the present demand.
+STEADY_MINUTES = 5
 # Rises over more are neither learned nor supposed.
 LONGEST_LEAD_MINUTES = 30
 
@@ -225,6 +227,31 @@ def level_rps(
         math.sqrt(variability * max(fast_rps, 0.0) / fast_window_s) if fast_window_s > 0.0 else 0.0
     )
     return max(stable_rps, fast_rps - 2.0 * spread)
+
+
+def steadied_rps(
+    level_rps: float,
+    minutes: Sequence[tuple[float, float, float]],
+    *,
+    now_s: float,
+    window_s: float,
+    variability: float,
+) -> float:
+    """The mean of the last minutes, where the present demand differs from it by no more than chance; else the present.
+
+    `level_rps` is of the last `window_s`, `minutes` as in `Growth`. A request a second is 30 in half a minute, give or
+    take 5.5: of 1.3 a second after five minutes of 1 nothing is believed, of 2.2 all, and of 1.7 a part in between, so
+    that nothing jumps.
+    """
+    total, weight, end_s = level_rps * window_s, window_s, now_s
+    for minute_s, mean_rps, _ in reversed(minutes[-STEADY_MINUTES:]):
+        if not 0.0 <= end_s - minute_s - 60.0 < 60.0:
+            break  # a gap, or a clock that was set back
+        total, weight, end_s = total + 60.0 * mean_rps, weight + 60.0, minute_s
+    chance = 2.0 * math.sqrt(max(variability, 1.0) * max(level_rps, 0.0) / window_s)
+    news = level_rps - total / weight
+    believed = min(abs(news), max(0.0, 2.0 * (abs(news) - chance)))
+    return total / weight + math.copysign(believed, news)
 
 
 @computed

@@ -184,8 +184,15 @@ def assess(
         state = replace(state, skew_ratio=allowed)
     if carried is None:
         return present, spread, state
+    signals = context.config.signals
     outlook = look_ahead(
-        level_rps=present.level_rps,
+        level_rps=demand.steadied_rps(
+            present.level_rps,
+            state.growth.minutes,
+            now_s=context.now_s,
+            window_s=signals.rate_window_s,
+            variability=carried.scatter(signals.rate_window_s),
+        ),
         growth=state.growth,
         forecast=context.forecast,
         now_s=context.now_s,

@@ -20,6 +20,8 @@ from autoscaler.core.variability import Variability
 
 # Models with less of the work than this do not decide how busy a replica may be.
 MINOR_WORK_RATIO = 0.05
+# Of the fast rate, whose scatter `demand.level_rps` weighs.
+FAST_WINDOW_S = 10.0
 
 
 @computed
@@ -58,6 +60,10 @@ class Capacity:
     def rps(self) -> float:
         """Inferences a second that one replica carries."""
         return self.utilization_limit_ratio / self.work_s_per_inference
+
+    def scatter(self, window_s: float) -> float:
+        """Of the rate over a window, as a multiple of Poisson's."""
+        return self.variability if self.tokens is None else self.tokens.variability(window_s)
 
     def variability_of(self, replicas: int) -> float:
         """Of the model with the most work, when only `replicas` share the demand."""
@@ -122,7 +128,7 @@ def _token_capacity(entry: TemplateKnowledge, view: View, template_hash: str) ->
                 work_s_per_inference=1.0 / told.most_rps,
                 attainable=told.attainable,
                 service_s=told.steps.batch_s[0],
-                variability=told.variability,
+                variability=told.variability(FAST_WINDOW_S),
                 known_from=entry.template_hash,
                 dominant=told.steps,
                 tokens=told,

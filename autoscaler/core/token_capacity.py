@@ -48,8 +48,6 @@ LEAST_RATIO = 0.25
 FEW = 4
 # A whole answer of mean length must fit into an objective on whole requests this many times: answers differ in length.
 ANSWER_SPREAD = 2.0
-# Of the fast rate, whose scatter level_rps() weighs.
-FAST_WINDOW_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +102,8 @@ class TokenCapacity:
     ratio: float
     """Share of the time that it keeps below them."""
     attainable: bool
+    tokens_each: float | None
+    """Of an answer; None: none was counted yet."""
     steps: ServiceTimes
     """Time of a step by the number of sequences, up to the first limit."""
 
@@ -112,10 +112,13 @@ class TokenCapacity:
         """Tokens a second at the first limit itself."""
         return len(self.steps.batch_s) / self.steps.batch_s[-1]
 
-    @property
-    def variability(self) -> float:
-        """Scatter of the token rate over a fast window, as a multiple of Poisson's: sequences come by chance."""
-        return max(1.0, FAST_WINDOW_S / self.steps.batch_s[-1])
+    def variability(self, window_s: float) -> float:
+        """Scatter of the token rate over a window, as a multiple of Poisson's: sequences come by chance, each with all
+        its tokens, or as many as it gains in that time."""
+        gained = window_s / self.steps.batch_s[-1]
+        if self.tokens_each is not None:
+            gained = min(gained, ANSWER_SPREAD * self.tokens_each)
+        return max(1.0, gained)
 
     def tokens_rps(self, replicas: int) -> float:
         """Tokens a second that leave room for the scatter of what runs and waits, where `replicas` share the demand."""
@@ -156,6 +159,7 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
         limited_by=limits[0].name,
         ratio=ratio,
         attainable=attainable,
+        tokens_each=shown.tokens_each,
         steps=replace(steps, batch_s=steps.batch_s[: limits[0].sequences]),
     )
     return _with_first_token(told, model, view)

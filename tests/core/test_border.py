@@ -88,7 +88,7 @@ def test_brakes_that_fail_hold_all_and_end_no_tick() -> None:
     story.run(600, rate_rps=25)
     left = story.engine.snapshot()
     (state,) = left.workloads
-    torn = replace(state.growth, minutes=((0.0,),) * 60)  # type: ignore[arg-type]
+    torn = replace(state.growth, minutes=((0.0, None, 0.0),) * 60)  # type: ignore[arg-type]
     story.engine.restore(replace(left, workloads=(replace(state, growth=torn),)))
     story._pass(10.0)
     story.rate_rps = 120.0

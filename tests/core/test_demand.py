@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.demand import Growth, add_minute, highest_rps, set_back
+from autoscaler.core.demand import Growth, add_minute, highest_rps, set_back, steadied_rps
 
 DAY = 1440
 LEVELS = (0.5, 0.9, 0.99)
@@ -152,3 +152,61 @@ def test_quantiles_ascend_from_the_present_demand(
     told = highest_rps(growth, level_rps=level_rps, levels=(0.1, *LEVELS, 1.0), lead_s=lead_s)
     assert len(told) == 5
     assert [level_rps, *told] == sorted([level_rps, *told])
+
+
+def minutes_before(now_s: float, *means: float) -> list[tuple[float, float, float]]:
+    """(minute, mean, highest), the last of which ended 20 s ago."""
+    return [
+        (now_s - 20.0 - 60.0 * (len(means) - place), mean, mean) for place, mean in enumerate(means)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level_rps", "means", "variability", "steady_rps"),
+    [
+        pytest.param(1.3, (1.0,) * 6, 1.0, 1.027, id="30 requests, give or take 5: no news"),
+        pytest.param(1.7, (1.0,) * 6, 1.0, 1.384, id="of 51 a part is"),
+        pytest.param(0.7, (1.0,) * 6, 1.0, 0.973, id="fewer by chance"),
+        pytest.param(0.4, (1.0,) * 6, 1.0, 0.4, id="fewer indeed"),
+        pytest.param(310.0, (300.0,) * 6, 1.0, 306.2, id="of 300 a second 2 % are chance"),
+        pytest.param(320.0, (300.0,) * 6, 1.0, 320.0, id="and 7 % are not"),
+        pytest.param(303.0, (300.0,) * 6, 1.0, 300.3, id="and 1 % are not"),
+        pytest.param(900.0, (800.0,) * 6, 100.0, 809.1, id="tokens come by the hundred"),
+        pytest.param(1.0, (), 1.0, 1.0, id="no minute is known"),
+        pytest.param(3.0, (1.0, 1.0, 3.0, 3.2), 1.0, 2.58, id="no nearer to what was before"),
+        pytest.param(1.3, (1.0,) * 6, 0.1, 1.027, id="arrivals are not steadier for a good balancer"),
+        pytest.param(0.0, (0.0,) * 6, 1.0, 0.0, id="nothing comes"),
+    ],
+)  # fmt: skip
+def test_the_present_demand_without_chance(
+    level_rps: float, means: tuple[float, ...], variability: float, steady_rps: float
+) -> None:
+    told = steadied_rps(
+        level_rps,
+        minutes_before(1e6, *means),
+        now_s=1e6,
+        window_s=30.0,
+        variability=variability,
+    )
+    assert told == pytest.approx(steady_rps, abs=0.005 * max(1.0, steady_rps))
+
+
+def test_a_climb_is_followed() -> None:
+    """Ten requests a second more each minute: averaged with five minutes it would be 25 behind."""
+    means = [100.0 + 10.0 * minute for minute in range(10)]
+    told = steadied_rps(
+        198.0, minutes_before(1e6, *means), now_s=1e6, window_s=30.0, variability=1.0
+    )
+    assert told == 198.0
+
+
+@pytest.mark.parametrize(
+    "gap_s",
+    [
+        pytest.param(-120.0, id="the clock was set back"),
+        pytest.param(120.0, id="a gap of two minutes"),
+    ],
+)
+def test_minutes_that_do_not_join_the_present_say_nothing(gap_s: float) -> None:
+    before = minutes_before(1e6 - gap_s, 1.0, 1.0)
+    assert steadied_rps(1.3, before, now_s=1e6, window_s=30.0, variability=1.0) == 1.3

@@ -164,7 +164,7 @@ def test_a_token_that_takes_too_long_alone_is_no_question_of_replicas() -> None:
 
 
 def test_what_one_replica_fewer_would_mean() -> None:
-    decision = TokenStory(replicas=4, tokens_rps=1200.0).learn().run(300)
+    decision = TokenStory(replicas=2, tokens_rps=1150.0).learn().run(300)
     assert "tokens a second that 50 ms a token allows" in decision.counterfactual
 
 

