@@ -10,6 +10,7 @@ waits. It begins at its lowest: as long as no wait shows it there is no queue bu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autoscaler.core import variability
 from autoscaler.core.queueing import UNATTAINABLE_UTILIZATION, utilization_limit
@@ -22,6 +23,33 @@ from autoscaler.core.variability import LOWEST, Variability
 SIGNAL = "ttft"
 # Where more of the batch is taken than this, what waits may wait for a place in it, and not for prompts to be read.
 MOST_TAKEN = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstToken:
+    """How long requests wait for it."""
+
+    objective: LatencyObjective
+    times: ServiceTimes
+    factor: Variability
+    tokens_each: float
+    """Of an answer."""
+
+    def tokens_rps(self, replicas: int) -> float:
+        """Tokens a second of a replica where `replicas` share the demand."""
+        limit = load_limit(self.times, self.objective, self.factor.of(replicas))
+        return limit * self.tokens_each / self.times.work_s
+
+
+def known_of(model: ModelKnowledge, most_rps: float, slo: Slo) -> FirstToken | None:
+    """None: no objective is on it, or nothing is known of it yet."""
+    objective, times = objective_of(slo), request_times(model, most_rps)
+    tokens_each = model.sequences.tokens_each
+    if objective is None or times is None or tokens_each is None:
+        return None
+    return FirstToken(
+        objective=objective, times=times, factor=factor_of(model), tokens_each=tokens_each
+    )
 
 
 def objective_of(slo: Slo) -> LatencyObjective | None:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from autoscaler.core import first_token
+from autoscaler.core.first_token import FirstToken
 from autoscaler.core.latency import main_objective
 from autoscaler.core.observe import View
 from autoscaler.core.sequences import Sequences
 from autoscaler.core.service_time import ServiceTimes, service_times
 from autoscaler.core.state import ModelKnowledge
 from autoscaler.core.types import LatencyObjective, Slo
-from autoscaler.core.variability import Variability
 
 # vLLM preempts sequences when its cache is full; below that, long answers still grow.
 FULL_CACHE_RATIO = 0.9
@@ -71,23 +71,6 @@ class Limit:
         z *= math.sqrt(pooled + self.uneven_ratio * (1.0 - pooled))
         root = (math.sqrt(z * z + 4.0 * self.sequences) - z) / 2.0
         return max(1.0, root * root)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstToken:
-    """How long requests wait for it."""
-
-    objective: LatencyObjective
-    times: ServiceTimes
-    factor: Variability
-    tokens_each: float
-    """Of an answer."""
-
-    def tokens_rps(self, replicas: int) -> float:
-        """Tokens a second of a replica where `replicas` share the demand."""
-        factor = self.factor.of(replicas)
-        limit = first_token.load_limit(self.times, self.objective, factor)
-        return limit * self.tokens_each / self.times.work_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,20 +159,13 @@ def _with_fewer(steps: ServiceTimes, fewest: int) -> ServiceTimes:
 
 def _with_first_token(told: TokenCapacity, model: ModelKnowledge, view: View) -> TokenCapacity:
     """Where an objective is on it and leaves less."""
-    objective = None if view.slo is None else first_token.objective_of(view.slo)
-    times = first_token.request_times(model, told.most_rps)
-    tokens_each = model.sequences.tokens_each
-    if objective is None or times is None or tokens_each is None:
+    first = None if view.slo is None else first_token.known_of(model, told.most_rps, view.slo)
+    if first is None:
         return told
-    first = FirstToken(
-        objective=objective,
-        times=times,
-        factor=first_token.factor_of(model),
-        tokens_each=tokens_each,
-    )
     both = replace(told, first_token=first)
     if both.tokens_rps(view.carrying) < told.tokens_rps(view.carrying):
-        both = replace(both, limited_by=f"{objective.threshold_s:.3g} s to the first token")
+        threshold_s = first.objective.threshold_s
+        both = replace(both, limited_by=f"{threshold_s:.3g} s to the first token")
     return both
 
 
