@@ -271,7 +271,8 @@ def _with_enough(
     same = sum(m.mrps * counts[m.name] for m in members)
     if fewer >= min(same, needed_mrps):
         return dict(counts)
-    return {m.name: max(counts[m.name], min(m.decision.current, m.limit)) for m in members}
+    running = {m.name: min(m.decision.current, m.limit) for m in members if m.mrps}
+    return {name: max(count, running.get(name, 0)) for name, count in counts.items()}
 
 
 def _filled(
