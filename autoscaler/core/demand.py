@@ -223,10 +223,12 @@ def level_rps(
     Counts of a Poisson process vary by their root: at 100 rps over 10 s by 3 rps, so that a fast rate of 105 is no news
     and one of 150 is believed at once, less two such deviations.
     """
-    spread = (
-        math.sqrt(variability * max(fast_rps, 0.0) / fast_window_s) if fast_window_s > 0.0 else 0.0
-    )
-    return max(stable_rps, fast_rps - 2.0 * spread)
+    return max(stable_rps, fast_rps - _chance_rps(fast_rps, fast_window_s, variability))
+
+
+def _chance_rps(rps: float, window_s: float, variability: float) -> float:
+    """Two deviations of what was counted over a window."""
+    return 2.0 * math.sqrt(variability * max(rps, 0.0) / window_s) if window_s > 0.0 else 0.0
 
 
 def steadied_rps(
@@ -248,7 +250,7 @@ def steadied_rps(
         if not 0.0 <= end_s - minute_s - 60.0 < 60.0:
             break  # a gap, or a clock that was set back
         total, weight, end_s = total + 60.0 * mean_rps, weight + 60.0, minute_s
-    chance = 2.0 * math.sqrt(max(variability, 1.0) * max(level_rps, 0.0) / window_s)
+    chance = _chance_rps(level_rps, window_s, max(variability, 1.0))
     news = level_rps - total / weight
     believed = min(abs(news), max(0.0, 2.0 * (abs(news) - chance)))
     return total / weight + math.copysign(believed, news)

@@ -78,7 +78,7 @@ def _unattainable(slo: Slo, carried: Capacity) -> str:
     ]
     return (
         f"a token takes {took} however few sequences run together, too long for {' and '.join(missed)}: "
-        "no number of replicas meets it; sized for one sequence at a time"
+        "no number of replicas meets it; sized by what else limits one"
     )
 
 

@@ -92,10 +92,9 @@ def load_limit(times: ServiceTimes, objective: LatencyObjective, factor: float) 
 
 
 def learn(
-    model: ModelKnowledge,
+    known: FirstToken,
     loads: Sequence[ModelLoad],
     *,
-    most_rps: float,
     slo: Slo,
     places: int | None,
     replicas: int,
@@ -104,26 +103,22 @@ def learn(
 
     `places`: for sequences, in the batch of one; None: not known.
     """
-    objective, times = objective_of(slo), request_times(model, most_rps)
-    if objective is None or times is None:
-        return model.variability
     # Misses are told of the objective that is closest to its limit, which may be another.
-    alone = all(item == objective for item in slo.objectives)
-    known = factor_of(model)
+    alone = all(item == known.objective for item in slo.objectives)
+    factor = known.factor
     for load in loads:
         taken = max(load.mean_batch or 0.0, load.running or 0.0)
         if places is not None and taken > MOST_TAKEN * places:
             continue
         if load.steady and load.queue_s is not None and load.items_per_request > 0.0:
-            known = variability.learn(
-                known,
-                times,
+            factor = variability.learn(
+                factor,
+                known.times,
                 rate=load.completed_rps / load.items_per_request,
-                # As of other engines: the window slides by a third each tick.
-                requests=load.requests / 3.0,
+                requests=load.requests_a_tick,
                 queue_s=load.queue_s,
                 miss_ratio=load.misses.low if alone and load.misses is not None else None,
-                threshold_s=objective.threshold_s,
+                threshold_s=known.objective.threshold_s,
                 replicas=replicas,
             )
-    return known
+    return factor

@@ -320,8 +320,7 @@ def _variability(
                 learned,
                 times,
                 rate=load.completed_rps,
-                # The window slides by a third each tick: every request is weighed once.
-                requests=load.requests / 3.0,
+                requests=load.requests_a_tick,
                 queue_s=load.queue_s,
                 miss_ratio=None if load.misses is None else load.misses.low,
                 threshold_s=threshold_s,

@@ -98,6 +98,11 @@ class ModelLoad:
     even_batch: bool = True
     """About as many ran together throughout the window: its mean batch and its mean time belong together."""
 
+    @property
+    def requests_a_tick(self) -> float:
+        """As many as each is to be weighed once: the window slides by a third each tick."""
+        return self.requests / 3.0
+
 
 @computed
 class PodLoad:

@@ -21,12 +21,12 @@ def take(
     shown = sequences.learn(known.sequences, loads, most_seen=most_seen, calm=calm)
     known = replace(known, sequences=shown)
     carried = token_capacity(known, view)
-    if carried is None or view.slo is None or unproven(known.service) is not None:
+    first = None if carried is None else carried.first_token
+    if first is None or view.slo is None or unproven(known.service) is not None:
         return known
     factor = first_token.learn(
-        known,
+        first,
         calm,
-        most_rps=carried.most_rps,
         slo=view.slo,
         places=shown.full_at if view.max_sequences is None else view.max_sequences,
         replicas=view.carrying,
