@@ -120,6 +120,7 @@ def _without_times(state: WorkloadState, now_s: float) -> WorkloadState:
         relief=None,
         useless_until_s=None,
         backlog_at_s=None,
+        overspent=0.0,
         silence=None,
         health=sick.rebased(state.health, now_s),
     )

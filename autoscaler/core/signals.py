@@ -19,6 +19,8 @@ FUTURE_TOLERANCE_S = 5.0
 CLOCK_CHANGE_S = 60.0
 # What a replica holds beyond a minute of its own work is late whatever is done: nobody takes it off it.
 FLOODED_S = 60.0
+# The window of the rates is three ticks long: each tick a third of what it holds is new.
+WINDOW_TICKS = 3.0
 # A rate over less than this is mostly chance: a pod that was scraped right after it became ready.
 SHORTEST_SPAN_S = 2.0
 
@@ -100,8 +102,8 @@ class ModelLoad:
 
     @property
     def requests_a_tick(self) -> float:
-        """As many as each is to be weighed once: the window slides by a third each tick."""
-        return self.requests / 3.0
+        """As many as each is to be weighed once."""
+        return self.requests / WINDOW_TICKS
 
 
 @computed

@@ -162,6 +162,8 @@ class WorkloadState:
     """Growth because of latency brought nothing: no more of it until then."""
     backlog_at_s: float | None = None
     """When a backlog was last worked off: summaries show its waits for a minute longer."""
+    overspent: float = 0.0
+    """Requests beyond what the SLO allows that a queue has made too late, since the last replica came."""
     silence: Silence | None = None
     """None: a replica was heard at the last tick."""
     health: tuple[PodHealth, ...] = ()

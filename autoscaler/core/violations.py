@@ -20,6 +20,8 @@ class MissShare:
     high: float
     of: str = ""
     """Of several objectives the one that it is about; empty: there is but one, or none is missed."""
+    requests: float = 0.0
+    """Of how many in the window of the rates, where several servers' are put together."""
 
 
 Points = tuple[tuple[float, float], ...]
@@ -86,4 +88,5 @@ def pooled(shares: list[tuple[MissShare, float]], failed: float) -> MissShare | 
         estimate=(sum(s.estimate * w for s, w in shares) + failed) / total,
         high=(sum(s.high * w for s, w in shares) + failed) / total,
         of=of if most > 0.0 else "",
+        requests=total,
     )

@@ -1,4 +1,5 @@
-"""Growth because of latency: only misses from after the last replica came and what waited for it was gone."""
+"""Growth because of latency: only for misses that are more than chance, from after the last replica came and what
+waited for it was gone."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from tests.core.story import TWO_AT_ONCE, spec
 
 NOW_S = 1000.0
 HEALTHY = sick.Judged()
+# Of 100 a second, of which 1 % may miss.
+MISSED = MissShare(low=0.043, estimate=0.043, high=0.043, requests=3000.0)
 
 
 def need(*, sick_replicas: int = 0) -> Need:
@@ -46,21 +49,27 @@ def view(
     ready: int = 4,
     queue_ratio: float = 0.3,
     judged: sick.Judged = HEALTHY,
+    starting: int = 0,
+    missed: MissShare | None = MISSED,
 ) -> View:
     return View(
         ready=ready,
-        starting=0,
+        starting=starting,
         covered=ready,
         tracks=(),
-        curable=MissShare(low=0.043, estimate=0.043, high=0.043),
+        curable=missed,
         queue_ratio=queue_ratio,
         ready_pods=(PodStatus(name="a", created_s=ready_s - 10.0, ready_s=ready_s),),
         judged=judged,
     )
 
 
+def share(missed: float, requests: float) -> MissShare:
+    return MissShare(low=missed, estimate=missed, high=missed, requests=requests)
+
+
 @pytest.mark.parametrize(
-    ("ready_ago_s", "backlog_ago_s", "grows"),
+    ("ready_ago_s", "backlog_ago_s", "counts"),
     [
         pytest.param(
             75.0, None, True, id="requests miss and wait, a summary's window after all are ready"
@@ -75,21 +84,69 @@ def view(
     ],
 )
 def test_misses_count_from_after_what_was_done_about_them(
-    ready_ago_s: float, backlog_ago_s: float | None, grows: bool
+    ready_ago_s: float, backlog_ago_s: float | None, counts: bool
 ) -> None:
-    cause = relief.cause(
+    """A third of the window's 3,000 requests is new: 4.3 % of those missed, 1 % may."""
+    spent = relief.overspent(
+        50.0,
         view(ready_s=NOW_S - ready_ago_s),
-        need(),
         spec().slo.objectives[0],
         now_s=NOW_S,
         backlog_at_s=None if backlog_ago_s is None else NOW_S - backlog_ago_s,
     )
+    assert spent == pytest.approx(50.0 + 33.0 if counts else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "spent"),
+    [
+        pytest.param(
+            view(missed=share(0.5, 9.0)), 7.0 + 1.5 - 0.03, id="three, one and a half missed"
+        ),
+        pytest.param(view(missed=share(0.0, 900.0)), 7.0 - 3.0, id="those in time pay for others"),
+        pytest.param(view(missed=share(0.0, 9000.0)), 0.0, id="for none that come later"),
+        pytest.param(view(queue_ratio=0.05), 0.0, id="late without waiting: 1,000 pay for 10"),
+        pytest.param(view(missed=None), 7.0, id="unknown: neither"),
+        pytest.param(view(starting=1), 0.0, id="a replica comes: begun anew"),
+    ],
+)
+def test_the_misses_beyond_what_the_slo_allows_are_summed_up(seen: View, spent: float) -> None:
+    found = relief.overspent(7.0, seen, spec().slo.objectives[0], now_s=NOW_S, backlog_at_s=None)
+    assert found == pytest.approx(spent)
+
+
+@pytest.mark.parametrize(
+    ("a_minute", "missed", "minutes"),
+    [
+        pytest.param(6000.0, 0.15, 1 / 6, id="100 a second: at once"),
+        pytest.param(600.0, 0.05, 1.0, id="10 a second"),
+        pytest.param(18.0, 0.15, 8.0, id="18 a minute: it could have been chance"),
+        pytest.param(18.0, 0.02, 111.5, id="next to nothing of few"),
+    ],
+)
+def test_the_fewer_requests_the_longer_it_takes_to_tell_from_chance(
+    a_minute: float, missed: float, minutes: float
+) -> None:
+    """Ticks of ten seconds, three to a window."""
+    seen, spent, ticks = view(missed=share(missed, a_minute / 2.0)), 0.0, 0
+    while spent < relief.EVIDENT_MISSES:
+        spent = relief.overspent(
+            spent, seen, spec().slo.objectives[0], now_s=NOW_S, backlog_at_s=None
+        )
+        ticks += 1
+    assert ticks / 6.0 == pytest.approx(minutes, rel=0.02)
+
+
+@pytest.mark.parametrize(("spent", "grows"), [(19.9, False), (20.0, True)])
+def test_growth_waits_until_it_is_not_chance(spent: float, grows: bool) -> None:
+    cause = relief.cause(view(), need(), spec().slo.objectives[0], now_s=NOW_S, overspent=spent)
     assert (cause is not None) is grows
 
 
 def test_misses_without_waits_ask_for_nothing() -> None:
     calm = view(queue_ratio=0.05)
-    assert relief.cause(calm, need(), spec().slo.objectives[0], now_s=NOW_S) is None
+    cause = relief.cause(calm, need(), spec().slo.objectives[0], now_s=NOW_S, overspent=99.0)
+    assert cause is None
 
 
 @pytest.mark.parametrize(
@@ -111,6 +168,7 @@ def test_growth_for_latency_waits_for_the_verdict_and_for_what_follows(
         need(sick_replicas=left_out),
         spec().slo.objectives[0],
         now_s=NOW_S,
+        overspent=99.0,
     )
     assert (cause is not None) is grows
 
