@@ -22,6 +22,7 @@ from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
 from loadtests.load.profile import Step, arrivals, duration_s
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.agent.kserve_server import HTTP
 from loadtests.stack.stack import ROOT, Stack
 
@@ -104,7 +105,7 @@ async def _drive(stack: Stack, client: KubernetesClient, console: Console) -> Se
             await asyncio.sleep(0.5)
         seen = Seen(
             start_s=time.time(),
-            driver=Driver(ReadyPods(watch.ready, port=HTTP), model=NAME),
+            driver=Driver(ReadyPods(watch.ready, Inferences(NAME), port=HTTP)),
             recorder=recorder,
             before=service(stack),
         )

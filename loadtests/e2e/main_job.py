@@ -22,6 +22,7 @@ from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
 from loadtests.load.profile import Step, arrivals, duration_s
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.errors import StackError
 from loadtests.stack.stack import ROOT, Stack
 
@@ -110,7 +111,7 @@ async def _drive(
     try:
         while not watch.ready() or controllers.leader(stack) is None:
             await asyncio.sleep(0.5)
-        driver = Driver(ReadyPods(watch.ready), model=NAME)
+        driver = Driver(ReadyPods(watch.ready, Inferences(NAME)))
         events = Events(start_s=time.time())
         console.print(
             f"{duration_s(STEPS):.0f} s of load: {' -> '.join(f'{step.rate_rps:g}' for step in STEPS)} rps, "

@@ -31,6 +31,7 @@ from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
 from loadtests.load.profile import Step, arrivals
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.errors import StackError
 from loadtests.stack.karpenter import Pool
 from loadtests.stack.plane import HOST
@@ -197,7 +198,7 @@ async def _drive(
     try:
         while not watch.ready():
             await asyncio.sleep(0.2)
-        driver = Driver(ReadyPods(watch.ready), model=NAME)
+        driver = Driver(ReadyPods(watch.ready, Inferences(NAME)))
         marks = Marks(start_s=start_s, ready_s=time.time())
         console.print(
             f"{LOW_RPS:g} rps; from {FIRST_RISE_S:.0f} s on it climbs to {HIGH_RPS:g} within {CLIMB_S:.0f} s"

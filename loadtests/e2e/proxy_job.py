@@ -20,6 +20,7 @@ from loadtests.load.pods import PodWatch
 from loadtests.load.profile import Step, arrivals, duration_s
 from loadtests.load.request_log import Request
 from loadtests.load.targets import PinnedConnections
+from loadtests.load.triton import Inferences
 from loadtests.stack.stack import ROOT, Stack
 
 FOLDER = ROOT / "build" / "e2e-proxy"
@@ -78,9 +79,9 @@ async def _drive(
         background.append(asyncio.create_task(proxy.follow(watch.ready)))
         await asyncio.sleep(1.0)
         targets = PinnedConnections(
-            f"{ADDRESS}:{PORT}", connections=CONNECTIONS, max_age_s=MAX_AGE_S
+            f"{ADDRESS}:{PORT}", Inferences(NAME), connections=CONNECTIONS, max_age_s=MAX_AGE_S
         )
-        driver = Driver(targets, model=NAME)
+        driver = Driver(targets)
         start_s = time.time()
         console.print(
             f"{duration_s(STEPS):.0f} s of load through haproxy, {CONNECTIONS} connections that live {MAX_AGE_S:g} s"

@@ -24,6 +24,7 @@ from loadtests.load.driver import Driver
 from loadtests.load.pods import PodWatch
 from loadtests.load.profile import Step, arrivals, duration_s
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.agent.pods import SLOW_RATIO, XID
 from loadtests.stack.stack import ROOT, Stack
 
@@ -118,7 +119,7 @@ async def _drive(stack: Stack, console: Console) -> tuple[Events, Driver, Record
     try:
         while len(watch.ready()) < REPLICAS or controllers.leader(stack) is None:
             await asyncio.sleep(0.5)
-        driver = Driver(ReadyPods(watch.ready), model=NAME)
+        driver = Driver(ReadyPods(watch.ready, Inferences(NAME)))
         events = Events(start_s=time.time())
         console.print(f"{duration_s(STEPS):.0f} s of {RATE_RPS:g} rps on {REPLICAS} replicas")
         faults = asyncio.create_task(_faults(stack, watch, events, console))

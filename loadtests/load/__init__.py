@@ -1,1 +1,1 @@
-"""Open-loop load on Triton servers: requests leave when they are due, however slow the answers are."""
+"""Open-loop load on model servers: requests leave when they are due, however slow the answers are."""

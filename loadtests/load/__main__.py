@@ -34,6 +34,7 @@ from loadtests.load.pods import PodWatch
 from loadtests.load.request_log import Request
 from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
 from loadtests.load.thresholds import Threshold, Verdict
+from loadtests.load.triton import Inferences
 
 OK, FAILED, USAGE, MISSED, INTERRUPTED = 0, 1, 2, 99, 130
 # A run against nothing is a mistake in its arguments, found before its load is.
@@ -152,11 +153,12 @@ async def _run(
     given: argparse.Namespace, due_s: tuple[float, ...], requests: list[Request]
 ) -> None:
     """Adds to `requests` what is over, also where it is interrupted."""
+    protocol = Inferences(given.model)
     if given.address is not None:
         targets: Targets = PinnedConnections(
-            given.address, connections=given.connections, max_age_s=given.max_age_s
+            given.address, protocol, connections=given.connections, max_age_s=given.max_age_s
         )
-        return await _drive(targets, given.model, due_s, requests)
+        return await _drive(targets, due_s, requests)
     client = await KubernetesClient.connect(
         kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
     )
@@ -164,7 +166,7 @@ async def _run(
     watching = asyncio.create_task(watch.run())
     try:
         await _first_pod(watch, given.deployment)
-        await _drive(ReadyPods(watch.ready), given.model, due_s, requests)
+        await _drive(ReadyPods(watch.ready, protocol), due_s, requests)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -185,10 +187,8 @@ async def _first_pod(watch: PodWatch, deployment: str) -> None:
         ) from error
 
 
-async def _drive(
-    targets: Targets, model: str, due_s: tuple[float, ...], requests: list[Request]
-) -> None:
-    driver = Driver(targets, model=model)
+async def _drive(targets: Targets, due_s: tuple[float, ...], requests: list[Request]) -> None:
+    driver = Driver(targets)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("sending", total=len(due_s))

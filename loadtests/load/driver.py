@@ -8,13 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import aiohttp
-import numpy as np
-from tritonclient.http import InferInput
-from tritonclient.utils import InferenceServerException
-
+from loadtests.load.protocol import RequestFailed
 from loadtests.load.request_log import OK, Request
 from loadtests.load.targets import Server, Targets
 
@@ -22,28 +17,13 @@ from loadtests.load.targets import Server, Targets
 TIMEOUT_S = 60.0
 # A client whose sends are later than this at the 99th percentile measures itself.
 MAX_LATENESS_S = 0.05
-# No connection, a refusal, or what the client can't take apart, such as a proxy's page: a request's failure, never the
-# run's.
-FAILURES = (
-    InferenceServerException,
-    aiohttp.ClientError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
 
 
 class Driver:
-    """One run against one model. `requests` are those that are over, also of a run that was interrupted."""
+    """One run. `requests` are those that are over, also of a run that was interrupted."""
 
-    def __init__(self, targets: Targets, *, model: str) -> None:
+    def __init__(self, targets: Targets) -> None:
         self._targets = targets
-        self._model = model
-        values = InferInput("IN", [1, 1], "FP32")
-        values.set_data_from_numpy(np.ones((1, 1), dtype=np.float32))
-        self._inputs = [values]
         self._epoch_s = 0.0
         self.requests: list[Request] = []
 
@@ -54,18 +34,18 @@ class Driver:
         start_s = self._now_s() if started_s is None else started_s
         try:
             async with asyncio.TaskGroup() as group:
-                for due in due_s:
+                for number, due in enumerate(due_s):
                     wait_s = start_s + due - self._now_s()
                     if wait_s > 0.0:
                         await asyncio.sleep(wait_s)
-                    group.create_task(self._request(start_s + due))
+                    group.create_task(self._request(number, start_s + due))
         finally:
             await self._targets.close()
 
     def _now_s(self) -> float:
         return self._epoch_s + time.monotonic()
 
-    async def _request(self, due_s: float) -> None:
+    async def _request(self, number: int, due_s: float) -> None:
         server = self._targets.pick()
         waited = server is None
         while server is None:
@@ -75,24 +55,20 @@ class Driver:
             await asyncio.sleep(0.05)
             server = self._targets.pick()
         sent_s = self._now_s()
-        outcome = await self._infer(server)
+        outcome = await self._ask(server, number)
         self.requests.append(Request(due_s, sent_s, self._now_s(), server.name, outcome, waited))
 
-    async def _infer(self, server: Server) -> str:
+    async def _ask(self, server: Server, number: int) -> str:
         server.outstanding += 1
         try:
-            await asyncio.wait_for(_call(server, self._model, self._inputs), TIMEOUT_S)
+            await asyncio.wait_for(server.client.ask(number), TIMEOUT_S)
         except TimeoutError:
             return "no answer in time"
-        except FAILURES as error:
-            return f"{type(error).__name__}: {error}"[:200]
+        except RequestFailed as error:
+            return str(error)
         finally:
             server.outstanding -= 1
         return OK
-
-
-async def _call(server: Server, model: str, inputs: list[InferInput]) -> Any:
-    return await server.client.infer(model, inputs)
 
 
 def lateness_s(requests: Sequence[Request]) -> list[float]:

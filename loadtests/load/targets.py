@@ -9,11 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tritonclient.http import aio
+from loadtests.load.protocol import Client, Speaks
 
 HTTP_PORT = 8000
-# To one pod. So many that no request waits in the client: that would close the loop and hide demand from the servers.
-CONNECTIONS = 1024
 
 
 @dataclass(slots=True)
@@ -21,7 +19,7 @@ class Server:
     """An address with its client and the requests that are under way there."""
 
     name: str
-    client: aio.InferenceServerClient
+    client: Client
     outstanding: int = 0
     opened_s: float = 0.0
 
@@ -41,9 +39,12 @@ class Targets(Protocol):
 class ReadyPods:
     """Least outstanding requests over the pods that are ready; a pod is left out from its deletion timestamp on."""
 
-    def __init__(self, ready: Callable[[], dict[str, str]], *, port: int = HTTP_PORT) -> None:
+    def __init__(
+        self, ready: Callable[[], dict[str, str]], protocol: Speaks, *, port: int = HTTP_PORT
+    ) -> None:
         """`ready` gives address by pod name, at any time."""
         self._ready = ready
+        self._protocol = protocol
         self._port = port
         self._servers: dict[str, Server] = {}
         self._leaving: list[Server] = []
@@ -56,9 +57,7 @@ class ReadyPods:
             self._leaving.append(self._servers.pop(name))
         for name, address in ready.items():
             if name not in self._servers:
-                client = aio.InferenceServerClient(
-                    f"{address}:{self._port}", conn_limit=CONNECTIONS
-                )
+                client = self._protocol.connect(f"{address}:{self._port}")
                 self._servers[name] = Server(name=name, client=client)
         servers = list(self._servers.values())
         if not servers:
@@ -81,8 +80,11 @@ class PinnedConnections:
     What a client with connection pooling looks like to a proxy that balances connections and not requests.
     """
 
-    def __init__(self, address: str, *, connections: int, max_age_s: float) -> None:
+    def __init__(
+        self, address: str, protocol: Speaks, *, connections: int, max_age_s: float
+    ) -> None:
         self._address = address
+        self._protocol = protocol
         self._max_age_s = max_age_s
         now_s = time.monotonic()
         # Ages are spread, so that not all connections move at once.
@@ -94,7 +96,7 @@ class PinnedConnections:
         self._retiring: set[asyncio.Task[None]] = set()
 
     def _open(self, index: int, opened_s: float) -> Server:
-        client = aio.InferenceServerClient(self._address, conn_limit=1)
+        client = self._protocol.connect(self._address, connections=1)
         return Server(name=f"connection-{index}", client=client, opened_s=opened_s)
 
     def pick(self) -> Server | None:

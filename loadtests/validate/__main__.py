@@ -108,7 +108,7 @@ async def _all(requests: int, *, only_scaling: bool) -> tuple[list[Level], list[
 
 async def _setting(servers: Servers, requests: int) -> tuple[list[Level], list[Figure]]:
     name = servers.setting.name
-    await run_closed_loop(servers.targets(), model="m", under_way=1, requests=IDLE_REQUESTS)
+    await run_closed_loop(servers.targets(), under_way=1, requests=IDLE_REQUESTS)
     overhead_s = await idle_overhead_s(servers)
     capacity_rps, times = await _capacity_rps(servers)
     print(
@@ -141,7 +141,7 @@ async def _capacity_rps(servers: Servers) -> tuple[float, ServiceTimes]:
     for _ in range(SATURATED_RUNS):
         start_s = time.monotonic()
         latencies = await run_closed_loop(
-            servers.targets(), model="m", under_way=under_way, seconds=SATURATED_S
+            servers.targets(), under_way=under_way, seconds=SATURATED_S
         )
         best_rps = max(best_rps, len(latencies) / (time.monotonic() - start_s))
     return best_rps, times_between(await servers.profile(), before)
@@ -153,7 +153,7 @@ async def _level(
     rate = load * capacity_rps
     due_s = arrivals((Step(rate_rps=rate, duration_s=requests / rate * 1.02),), seed=1)
     before = await servers.profile()
-    driver = Driver(servers.targets(), model="m")
+    driver = Driver(servers.targets())
     await driver.run(due_s)
     after = await servers.profile()
     answered = [r for r in driver.requests if r.latency_s is not None]

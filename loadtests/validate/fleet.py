@@ -13,6 +13,7 @@ import aiohttp
 from autoscaler.core.types import ModelProfile
 from autoscaler.simulation.deployment import PROBE_S
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.agent.server import TritonProcess
 from loadtests.stack.errors import StackError
 from loadtests.stack.toolbox import Triton
@@ -71,7 +72,7 @@ class Fleet:
 
     def targets(self) -> ReadyPods:
         """Least outstanding requests over those that are ready."""
-        return ReadyPods(lambda: self._ready)
+        return ReadyPods(lambda: self._ready, Inferences(self._setting.model.name))
 
     async def profile(self) -> ModelProfile:
         """Statistics of the server that stays."""

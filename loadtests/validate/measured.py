@@ -34,8 +34,6 @@ def times_between(now: ModelProfile, before: ModelProfile) -> ServiceTimes:
 async def idle_overhead_s(servers: Measurable) -> float:
     """Median latency at an idle server, less what Triton says that the batch took."""
     before = await servers.profile()
-    latencies = await run_closed_loop(
-        servers.targets(), model="m", under_way=1, requests=IDLE_REQUESTS
-    )
+    latencies = await run_closed_loop(servers.targets(), under_way=1, requests=IDLE_REQUESTS)
     executed = times_between(await servers.profile(), before)
     return max(0.0, statistics.median(latencies) - executed.batch_s[0])

@@ -47,7 +47,7 @@ async def run_scaling(
             flush=True,
         )
         first = await fleet.profile()
-        driver = Driver(fleet.targets(), model="m")
+        driver = Driver(fleet.targets())
         due_s = arrivals(schedule.steps(rps), seed=1)
         fleet.begin()
         started_s = time.time()
@@ -77,9 +77,7 @@ async def run_scaling(
 async def _capacity_rps(fleet: Fleet, setting: Setting) -> float:
     under_way = 2 * setting.model.instances * setting.model.max_batch_size
     start_s = time.monotonic()
-    latencies = await run_closed_loop(
-        fleet.targets(), model="m", under_way=under_way, seconds=SATURATED_S
-    )
+    latencies = await run_closed_loop(fleet.targets(), under_way=under_way, seconds=SATURATED_S)
     return len(latencies) / (time.monotonic() - start_s)
 
 

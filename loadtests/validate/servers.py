@@ -15,6 +15,7 @@ from autoscaler.clients.triton import TritonClient
 from autoscaler.collectors.triton import model_profile
 from autoscaler.core.types import BatchTime, ModelProfile
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.stack.agent.models import Model, write_repository
 from loadtests.stack.agent.server import HTTP, TritonProcess
 from loadtests.stack.errors import StackError
@@ -81,11 +82,11 @@ class Servers:
     def addresses(self) -> tuple[str, ...]:
         return tuple(process.address for process in self._processes)
 
-    def targets(self) -> ReadyPods:
-        """Least outstanding requests over all of them."""
+    def targets(self, *, items: int = 1) -> ReadyPods:
+        """Least outstanding requests over all of them, of so many items each."""
         addresses = {address: address for address in self.addresses}
         ready: Callable[[], dict[str, str]] = lambda: addresses  # noqa: E731
-        return ReadyPods(ready)
+        return ReadyPods(ready, Inferences(self.setting.model.name, items))
 
     async def profile(self) -> ModelProfile:
         """Triton's statistics by batch size, of all servers together. Raises SourceError."""

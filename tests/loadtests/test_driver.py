@@ -11,21 +11,28 @@ from tritonclient.utils import InferenceServerException
 from loadtests.load import request_log
 from loadtests.load.driver import Driver, lateness_p99_s
 from loadtests.load.profile import Step, arrivals, duration_s, rate_at
+from loadtests.load.protocol import Answer, RequestFailed
 from loadtests.load.request_log import OK, Request
 from loadtests.load.targets import ReadyPods, Server
+from loadtests.load.triton import InferenceClient, Inferences
 
 
 class FakeClient:
     """Answers at once, or fails."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, answer: Answer | None = None) -> None:
         self.error = error
-        self.asked = 0
+        self.answer = answer or Answer()
+        self.asked: list[int] = []
 
-    async def infer(self, model: str, inputs: object) -> None:
-        self.asked += 1
+    async def ask(self, number: int) -> Answer:
+        self.asked.append(number)
         if self.error is not None:
             raise self.error
+        return self.answer
+
+    async def close(self) -> None:
+        pass
 
 
 class FakeTargets:
@@ -43,12 +50,12 @@ class FakeTargets:
 
 
 def server(name: str, client: FakeClient | None = None) -> Server:
-    return Server(name=name, client=client or FakeClient())  # type: ignore[arg-type]
+    return Server(name=name, client=client or FakeClient())
 
 
 async def test_latency_counts_from_when_a_request_was_due() -> None:
     targets = FakeTargets(server("a"))
-    driver = Driver(targets, model="m")
+    driver = Driver(targets)
     # The run began two seconds ago: what was due then is late already.
     await driver.run([0.0], started_s=time.time() - 2.0)
     (request,) = driver.requests
@@ -59,27 +66,39 @@ async def test_latency_counts_from_when_a_request_was_due() -> None:
 
 
 async def test_a_failure_is_recorded_and_not_tried_again() -> None:
-    client = FakeClient(InferenceServerException("unavailable"))
-    driver = Driver(FakeTargets(server("a", client)), model="m")
+    client = FakeClient(RequestFailed("unavailable"))
+    driver = Driver(FakeTargets(server("a", client)))
     await driver.run([0.0])
     (request,) = driver.requests
-    assert client.asked == 1
+    assert client.asked == [0]
     assert request.latency_s is None
     assert request.sent_s is not None
-    assert "unavailable" in request.outcome
+    assert request.outcome == "unavailable"
+
+
+class Infers:
+    """As tritonclient's, with an answer that it can't take apart."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def infer(self, model: str, inputs: object) -> None:
+        raise self.error
 
 
 @pytest.mark.parametrize(
-    ("client", "told"),
+    ("error", "told"),
     [
-        pytest.param(FakeClient(ValueError("Parse error at offset 0")), "Parse error", id="a page"),
-        pytest.param(FakeClient(KeyError("outputs")), "KeyError", id="half an answer"),
+        pytest.param(InferenceServerException("unavailable"), "unavailable", id="a refusal"),
+        pytest.param(ValueError("Parse error at offset 0"), "Parse error", id="a page"),
+        pytest.param(KeyError("outputs"), "KeyError", id="half an answer"),
     ],
 )
 async def test_an_answer_that_can_not_be_read_is_one_failure_and_does_not_end_the_run(
-    client: FakeClient, told: str
+    error: Exception, told: str
 ) -> None:
-    driver = Driver(FakeTargets(server("a", client)), model="m")
+    client = InferenceClient(Infers(error), "m", 1)
+    driver = Driver(FakeTargets(Server(name="a", client=client)))
     await driver.run([0.0, 0.0])
     assert [told in request.outcome for request in driver.requests] == [True, True]
 
@@ -87,13 +106,13 @@ async def test_an_answer_that_can_not_be_read_is_one_failure_and_does_not_end_th
 async def test_a_clock_that_is_set_moves_no_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     hour_back = iter([1e9, *[1e9 - 3600.0] * 9])
     monkeypatch.setattr("loadtests.load.driver.time.time", lambda: next(hour_back))
-    driver = Driver(FakeTargets(server("a")), model="m")
+    driver = Driver(FakeTargets(server("a")))
     await driver.run([0.0, 0.0])
     assert [0.0 <= (request.latency_s or -1.0) < 1.0 for request in driver.requests] == [True, True]
 
 
 async def test_a_request_waits_for_the_first_server() -> None:
-    driver = Driver(FakeTargets(None, server("a")), model="m")
+    driver = Driver(FakeTargets(None, server("a")))
     await driver.run([0.0])
     (request,) = driver.requests
     assert (request.server, request.outcome) == ("a", OK)
@@ -101,7 +120,7 @@ async def test_a_request_waits_for_the_first_server() -> None:
 
 async def test_pods_are_used_from_ready_on_and_left_out_from_deletion_on() -> None:
     ready = {"a": "127.77.0.2"}
-    pods = ReadyPods(lambda: ready)
+    pods = ReadyPods(lambda: ready, Inferences("m"))
     first = pods.pick()
     assert first is not None
     assert first.name == "a"

@@ -10,14 +10,17 @@ from loadtests.load.driver import Driver
 from loadtests.load.pods import is_of
 from loadtests.load.request_log import OK
 from loadtests.load.targets import PinnedConnections, ReadyPods
+from loadtests.load.triton import Inferences
 from tests.fakes.triton_http import FakeTriton, serving
+
+M = Inferences("m")
 
 
 async def test_a_request_under_way_ends_well_on_a_pod_that_is_left_out() -> None:
     async with serving("127.0.0.1") as old, serving("127.0.0.2", old.port) as new:
         ready = {"old": old.host}
-        targets = ReadyPods(lambda: ready, port=old.port)
-        driver = Driver(targets, model="m")
+        targets = ReadyPods(lambda: ready, M, port=old.port)
+        driver = Driver(targets)
         old.open.clear()
 
         async def delete_the_pod() -> None:
@@ -37,8 +40,8 @@ async def test_a_request_under_way_ends_well_on_a_pod_that_is_left_out() -> None
 async def test_requests_go_where_the_fewest_are_under_way() -> None:
     async with serving("127.0.0.1") as slow, serving("127.0.0.2", slow.port) as fast:
         slow.open.clear()
-        targets = ReadyPods(lambda: {"slow": slow.host, "fast": fast.host}, port=slow.port)
-        driver = Driver(targets, model="m")
+        targets = ReadyPods(lambda: {"slow": slow.host, "fast": fast.host}, M, port=slow.port)
+        driver = Driver(targets)
 
         async def until_the_others_came() -> None:
             await fast.until_asked(9)
@@ -52,15 +55,17 @@ async def test_requests_go_where_the_fewest_are_under_way() -> None:
 async def test_an_error_of_the_server_is_written_down_and_not_repeated() -> None:
     async with serving() as server:
         server.status = 503
-        driver = Driver(ReadyPods(lambda: {"a": server.host}, port=server.port), model="m")
+        driver = Driver(ReadyPods(lambda: {"a": server.host}, M, port=server.port))
         await driver.run([0.0])
         assert server.asked == 1
         assert "unavailable" in driver.requests[0].outcome
 
 
 async def pinned(server: FakeTriton, *, max_age_s: float, requests: int) -> Driver:
-    targets = PinnedConnections(f"{server.host}:{server.port}", connections=2, max_age_s=max_age_s)
-    driver = Driver(targets, model="m")
+    targets = PinnedConnections(
+        f"{server.host}:{server.port}", M, connections=2, max_age_s=max_age_s
+    )
+    driver = Driver(targets)
     await driver.run([0.01 * i for i in range(requests)])
     return driver
 
@@ -81,8 +86,8 @@ async def test_a_connection_that_is_old_enough_is_opened_anew() -> None:
 async def test_a_connection_whose_server_is_stuck_is_opened_anew_too() -> None:
     async with serving() as server:
         server.open.clear()
-        targets = PinnedConnections(f"{server.host}:{server.port}", connections=1, max_age_s=0.0)
-        driver = Driver(targets, model="m")
+        targets = PinnedConnections(f"{server.host}:{server.port}", M, connections=1, max_age_s=0.0)
+        driver = Driver(targets)
 
         async def until_both_came() -> None:
             await server.until_asked(2)
@@ -94,7 +99,7 @@ async def test_a_connection_whose_server_is_stuck_is_opened_anew_too() -> None:
 
 
 async def test_ties_go_to_the_next_in_rotation() -> None:
-    targets = ReadyPods(lambda: {name: "127.0.0.1" for name in ("a", "b", "c")})
+    targets = ReadyPods(lambda: {name: "127.0.0.1" for name in ("a", "b", "c")}, M)
     busy = targets.pick()
     assert busy is not None
     busy.outstanding = 1

@@ -12,6 +12,7 @@ from types import TracebackType
 from loadtests.load.driver import Driver
 from loadtests.load.request_log import Request
 from loadtests.load.targets import ReadyPods
+from loadtests.load.triton import Inferences
 from loadtests.validate.closed_loop import run_closed_loop
 
 # Until every process has its share of the work in hand.
@@ -61,15 +62,15 @@ class Clients:
         return await asyncio.gather(*(loop.run_in_executor(self._pool, *call) for call in calls))
 
 
-def _targets(address: str) -> ReadyPods:
-    return ReadyPods(lambda: {address: address})
+def _targets(address: str, model: str) -> ReadyPods:
+    return ReadyPods(lambda: {address: address}, Inferences(model))
 
 
 def _open_loop(
     address: str, model: str, due_s: tuple[float, ...], started_s: float
 ) -> list[Request]:
     async def run() -> list[Request]:
-        driver = Driver(_targets(address), model=model)
+        driver = Driver(_targets(address, model))
         await driver.run(due_s, started_s=started_s)
         return driver.requests
 
@@ -80,7 +81,7 @@ def _closed_loop(address: str, model: str, under_way: int, seconds: float) -> fl
     async def run() -> float:
         start_s = time.monotonic()
         latencies = await run_closed_loop(
-            _targets(address), model=model, under_way=under_way, seconds=seconds
+            _targets(address, model), under_way=under_way, seconds=seconds
         )
         return len(latencies) / (time.monotonic() - start_s)
 

@@ -136,7 +136,7 @@ class _Setting:
         for size in range(1, model.max_batch_size + 1):
             before = await self._servers.profile()
             await run_closed_loop(
-                self._servers.targets(), model="m", under_way=1, requests=SWEEP_BATCHES, items=size
+                self._servers.targets(items=size), under_way=1, requests=SWEEP_BATCHES
             )
             sweep += since((await self._servers.profile()).batch_times, before.batch_times)
         before = await self._servers.profile()
