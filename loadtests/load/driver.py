@@ -9,11 +9,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from loadtests.load.protocol import RequestFailed
+from loadtests.load.protocol import Answer, RequestFailed
 from loadtests.load.request_log import OK, Request
 from loadtests.load.targets import Server, Targets
 
-# A request that finds no server, or gets no answer, is given up after this.
+# A request that finds no server, or gets no answer, is given up after this unless it is told otherwise.
 TIMEOUT_S = 60.0
 # A client whose sends are later than this at the 99th percentile measures itself.
 MAX_LATENESS_S = 0.05
@@ -22,8 +22,9 @@ MAX_LATENESS_S = 0.05
 class Driver:
     """One run. `requests` are those that are over, also of a run that was interrupted."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, *, timeout_s: float = TIMEOUT_S) -> None:
         self._targets = targets
+        self._timeout_s = timeout_s
         self._epoch_s = 0.0
         self.requests: list[Request] = []
 
@@ -49,26 +50,38 @@ class Driver:
         server = self._targets.pick()
         waited = server is None
         while server is None:
-            if self._now_s() - due_s > TIMEOUT_S:
+            if self._now_s() - due_s > self._timeout_s:
                 self.requests.append(Request(due_s, None, None, "", "no server", waited))
                 return
             await asyncio.sleep(0.05)
             server = self._targets.pick()
         sent_s = self._now_s()
-        outcome = await self._ask(server, number)
-        self.requests.append(Request(due_s, sent_s, self._now_s(), server.name, outcome, waited))
+        answer, outcome = await self._ask(server, number)
+        first_s = answer.first_token_s
+        self.requests.append(
+            Request(
+                due_s,
+                sent_s,
+                self._now_s(),
+                server.name,
+                outcome,
+                waited,
+                None if first_s is None else self._epoch_s + first_s,
+                answer.tokens,
+            )
+        )
 
-    async def _ask(self, server: Server, number: int) -> str:
+    async def _ask(self, server: Server, number: int) -> tuple[Answer, str]:
+        """The answer, and the request's outcome."""
         server.outstanding += 1
         try:
-            await asyncio.wait_for(server.client.ask(number), TIMEOUT_S)
+            return await asyncio.wait_for(server.client.ask(number), self._timeout_s), OK
         except TimeoutError:
-            return "no answer in time"
+            return Answer(), f"no answer within {self._timeout_s:g} s"
         except RequestFailed as error:
-            return str(error)
+            return Answer(), str(error)
         finally:
             server.outstanding -= 1
-        return OK
 
 
 def lateness_s(requests: Sequence[Request]) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import time
 from pathlib import Path
 
@@ -74,6 +76,26 @@ async def test_a_failure_is_recorded_and_not_tried_again() -> None:
     assert request.latency_s is None
     assert request.sent_s is not None
     assert request.outcome == "unavailable"
+
+
+async def test_what_a_stream_tells_is_in_the_record_by_the_same_clock() -> None:
+    told = Answer(first_token_s=time.monotonic() + 1.0, tokens=3)
+    driver = Driver(FakeTargets(server("a", FakeClient(answer=told))))
+    await driver.run([0.0])
+    (request,) = driver.requests
+    assert request.tokens == 3
+    assert request.ttft_s == pytest.approx(1.0, abs=0.5)
+
+
+async def test_who_does_not_answer_is_given_up_after_the_time_that_was_told() -> None:
+    class Silent(FakeClient):
+        async def ask(self, number: int) -> Answer:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    driver = Driver(FakeTargets(server("a", Silent())), timeout_s=0.01)
+    await driver.run([0.0])
+    assert driver.requests[0].outcome == "no answer within 0.01 s"
 
 
 class Infers:
@@ -168,6 +190,18 @@ def test_a_profile_without_bounds_is_refused() -> None:
 
 
 def test_the_log_is_read_back_as_written(tmp_path: Path) -> None:
-    requests = [Request(2.0, 2.5, 3.0, "a", OK), Request(1.0, None, None, "", "no server")]
+    requests = [
+        Request(2.0, 2.5, 3.0, "a", OK, first_token_s=2.75, tokens=6),
+        Request(1.0, None, None, "", "no server"),
+    ]
     request_log.write(tmp_path / "log.csv.gz", requests)
     assert request_log.read(tmp_path / "log.csv.gz") == (requests[1], requests[0])
+
+
+def test_a_log_from_before_answers_streamed_is_read(tmp_path: Path) -> None:
+    rows = "due_s,sent_s,done_s,server,outcome,waited\n1.0000,,,,no server,1\n2.0000,2.5000,3.0000,a,ok,0\n"
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    assert request_log.read(tmp_path / "log.csv.gz") == (
+        Request(1.0, None, None, "", "no server", waited=True),
+        Request(2.0, 2.5, 3.0, "a", OK),
+    )

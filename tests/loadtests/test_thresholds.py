@@ -20,6 +20,16 @@ def took(*seconds: float | None) -> list[Request]:
     ]
 
 
+def streamed(*answers: tuple[float, float, int | None]) -> list[Request]:
+    """(first token after so many seconds, the last after so many, how many)."""
+    return [
+        Request(10.0, 10.001, 10.0 + done, "a", OK, first_token_s=10.0 + first, tokens=tokens)
+        for first, done, tokens in answers
+    ]
+
+
+# 20, 30 and 40 ms a token after the first.
+THREE = streamed((0.2, 1.2, 51), (0.3, 0.6, 11), (0.4, 0.8, 11))
 HUNDRED = took(*(float(n) for n in range(1, 101)))
 TEN = took(0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.9)
 
@@ -53,10 +63,26 @@ TEN = took(0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.9)
             False,
             id="who waited for a server tells nothing of the client",
         ),
+        pytest.param("ttft: p(95) < 500ms", THREE, 0.4, True, id="first tokens"),
+        pytest.param("ttft: max < 2s", THREE + took(None), float("inf"), False, id="no first one"),
+        pytest.param("tpot: med < 25ms", THREE, 0.03, False, id="tokens after the first"),
+        pytest.param("tpot: avg <= 30ms", THREE, 0.03, True, id="mean of the requests"),
+        pytest.param("tpot: max < 1s", THREE + took(None), float("inf"), False, id="a failure"),
+        pytest.param(
+            "tpot: max < 1s",
+            THREE + streamed((0.2, 1.2, None)),
+            float("inf"),
+            False,
+            id="tokens that nobody counted",
+        ),
+        pytest.param(
+            "tpot: max < 50ms", THREE + streamed((5.0, 9.0, 1)), 0.04, True, id="one token has none"
+        ),
+        pytest.param("tpot: max < 1s", streamed((0.2, 0.2, 1)), None, False, id="only such"),
     ],
 )
 def test_figures(text: str, requests: list[Request], figure: float | None, passed: bool) -> None:
-    (verdict,) = thresholds.judge(thresholds.parse([text]), requests)
+    (verdict,) = thresholds.judge(thresholds.parse([text], streamed=True), requests)
     assert verdict.figure == (None if figure is None else pytest.approx(figure))
     assert verdict.passed is passed
 
@@ -74,6 +100,12 @@ def test_figures(text: str, requests: list[Request], figure: float | None, passe
         pytest.param("latency: p(101) < 5ms", r"p\(101\) must be between", id="beyond 100"),
         pytest.param("latency: p(9.9.9) < 5ms", "must be between", id="not a number"),
         pytest.param("", "must be `METRIC", id="nothing"),
+        pytest.param(
+            "ttft: p(95) < 1s",
+            "ttft is of answers that stream, with --protocol openai; without there are latency, lateness, failed",
+            id="an answer that comes whole has no first token",
+        ),
+        pytest.param("itl: p(95) < 1s", "did you mean tpot", id="another tool's word"),
     ],
 )
 def test_what_is_malformed_is_named(text: str, says: str) -> None:
@@ -137,6 +169,14 @@ def test_a_run_in_one_line() -> None:
     assert summary([]) == "no request was sent"
 
 
+def test_a_run_of_streams_in_one_line() -> None:
+    assert summary(THREE) == (
+        "3 requests, 0 failed; latency p50 800 ms, p99 1200 ms; ttft p50 300 ms, p99 400 ms; "
+        "tpot p50 30.0 ms, p99 40.0 ms"
+    )
+    assert summary(streamed((0.2, 0.2, 1))).endswith("tpot p50 none, p99 none")
+
+
 def test_a_run_as_json() -> None:
     run = took(0.1, 0.2, None)
     limits = thresholds.parse(["latency: med <= 200ms", "latency: max < 1s"])
@@ -145,6 +185,11 @@ def test_a_run_as_json() -> None:
         "failed": 1,
         "latency_p50_s": pytest.approx(0.2),
         "latency_p99_s": None,
+        "ttft_p50_s": None,
+        "ttft_p99_s": None,
+        "tpot_p50_s": None,
+        "tpot_p99_s": None,
+        "tokens": None,
         "thresholds": [
             {
                 "text": "latency: med <= 200ms",
@@ -155,6 +200,13 @@ def test_a_run_as_json() -> None:
         ],
     }
     assert thresholds.as_json([], ())["latency_p50_s"] is None
+
+
+def test_a_run_of_streams_as_json() -> None:
+    told = thresholds.as_json(THREE, ())
+    figures = [told[name] for name in ("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s")]
+    assert figures == pytest.approx([0.3, 0.4, 0.03, 0.04])
+    assert told["tokens"] == 73
 
 
 def test_what_was_over_when_a_run_is_interrupted_is_told_and_logged(
