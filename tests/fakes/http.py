@@ -44,10 +44,16 @@ class FakeServer:
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str = "127.0.0.1", port: int = 0
+    app: web.Application,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    handler_cancellation: bool = False,
 ) -> AsyncIterator[int]:
     """The port at which `app` answers for the time of a `with`: a free one unless one is given."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, handler_cancellation=handler_cancellation
+    )
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     try:
