@@ -17,7 +17,7 @@ from autoscaler.codec import encode
 from autoscaler.controller.accounts import Accounts
 from autoscaler.controller.server import CompliancePage, page_of
 from autoscaler.simulation.journal_file import JournalHeader, header_line, record_line
-from loadtests.load import __main__ as load
+from loadtests.load import options as load_options
 from tests.fakes.answering import answering
 from tests.fakes.recorded import RecordedStory
 from tests.profiles.samples import PERF_ANALYZER
@@ -79,6 +79,12 @@ ELSEWHERE = {
     "--threshold 'latency: p(95) < 200ms' --threshold 'failed: rate < 1%' --log build/load.csv.gz": (
         HAND,
         "three minutes of a real server; tests/loadtests/test_driver.py and test_thresholds.py",
+    ),
+    ".venv/bin/python -m loadtests.load --protocol openai --deployment chat --namespace team --model llama "
+    "--load 2x60,8x120 --prompt-tokens 500 --answer-tokens 200 --threshold 'ttft: p(95) < 1s' "
+    "--threshold 'tpot: p(95) < 50ms'": (
+        "tests/loadtests/test_completions.py",
+        "def test_a_run_by_its_command",
     ),
     "make e2e-nodes": (CI, "make e2e-nodes"),
     "make e2e-sick": (HAND, "nine minutes of real Triton; tests/loadtests/test_sick_checks.py"),
@@ -256,7 +262,7 @@ def test_there_are_commands_to_run() -> None:
         pytest.param(lambda: usage("backtest", []), "simulation.md", id="backtest"),
         pytest.param(lambda: usage("demo", []), "simulation.md", id="demo"),
         pytest.param(lambda: usage("profile", ["import"]), "profiles.md", id="profile import"),
-        pytest.param(lambda: load._arguments().format_help(), "load.md", id="load"),
+        pytest.param(lambda: load_options.parser("").format_help(), "load.md", id="load"),
     ],
 )
 def test_every_option_is_on_the_page(shown: Callable[[], str], page: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, judged by thresholds.
+"""`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, or on an address, judged by thresholds.
 
 Exit code 0, 1 where it could not run or the client was too slow to measure anything, 2 for a bad configuration,
 99 where a threshold was missed, 130 after Ctrl-C.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
+import resource
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -28,10 +29,12 @@ from rich.progress import (
 from autoscaler.claim import claim
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.errors import AutoscalerError, ConfigError, SourceInvalid
-from loadtests.load import profile, request_log, thresholds
+from loadtests.load import options, profile, request_log, thresholds
+from loadtests.load.completions import Completions
 from loadtests.load.driver import MAX_LATENESS_S, Driver, lateness_p99_s
 from loadtests.load.pods import PodWatch
 from loadtests.load.request_log import Request
+from loadtests.load.served import check
 from loadtests.load.targets import PinnedConnections, ReadyPods, Targets
 from loadtests.load.thresholds import Threshold, Verdict
 from loadtests.load.triton import Inferences
@@ -39,18 +42,22 @@ from loadtests.load.triton import Inferences
 OK, FAILED, USAGE, MISSED, INTERRUPTED = 0, 1, 2, 99, 130
 # A run against nothing is a mistake in its arguments, found before its load is.
 FIRST_POD_S = 60.0
+# By chance the answers of an interrupted run are shorter than those of the whole.
+SHORTER_RATIO = 0.8
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code."""
-    given = _arguments().parse_args(arguments)
+    given = options.parser(__doc__).parse_args(arguments)
     try:
-        _check(given)
-        limits = thresholds.parse(given.threshold)
+        options.complete(given)
+        limits = thresholds.parse(given.threshold, streamed=given.protocol == "openai")
         steps = profile.parse(given.load)
         due_s = profile.arrivals(steps, seed=given.seed)
         if not due_s:
             raise ValueError(f"load {given.load!r}: asks for no request, at least one is needed")
+        protocol = options.protocol(given, len(due_s))
+        _check_measurable(limits, protocol)
         if given.log is not None:
             # What can't be written is found before the load is sent, and not after it.
             claim(given.log)
@@ -60,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     requests: list[Request] = []
     interrupted = False
     try:
-        asyncio.run(_run(given, due_s, requests))
+        asyncio.run(_run(given, protocol, due_s, requests))
     except KeyboardInterrupt:
         interrupted = True
         print(f"interrupted: {len(requests)} of {len(due_s)} requests are over", file=sys.stderr)
@@ -72,7 +79,21 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILED
     logged = _log(given.log, requests)
     code = _tell(given, limits, requests)
+    if isinstance(protocol, Completions):
+        _tell_of_tokens(protocol, requests)
     return INTERRUPTED if interrupted else code if logged else FAILED
+
+
+def _check_measurable(limits: Sequence[Threshold], protocol: Inferences | Completions) -> None:
+    """Raises ValueError for a threshold that nothing could be measured for."""
+    if not isinstance(protocol, Completions) or max(protocol.answer_tokens) > 1:
+        return
+    for limit in limits:
+        if limit.metric == "tpot":
+            raise ValueError(
+                f"threshold {limit.text!r}: tpot is of the tokens after the first, and no answer has "
+                "more than one; raise --answer-tokens"
+            )
 
 
 def _log(path: Path | None, requests: Sequence[Request]) -> bool:
@@ -110,6 +131,25 @@ def _tell(
     return exit_code(verdicts, late_s)
 
 
+def _tell_of_tokens(protocol: Completions, requests: Sequence[Request]) -> None:
+    """What makes the figures of streams other than they seem."""
+    answered = [one for one in requests if one.outcome == request_log.OK]
+    counted = [one.tokens for one in answered if one.tokens is not None]
+    if len(counted) < len(answered):
+        print(
+            f"{len(answered) - len(counted)} of {len(answered)} answers told no usage: their tokens are not "
+            "known, and no tpot is kept by them",
+            file=sys.stderr,
+        )
+    asked = statistics.fmean(protocol.answer_tokens)
+    if counted and statistics.fmean(counted) < SHORTER_RATIO * asked:
+        print(
+            f"answers had {statistics.fmean(counted):.0f} tokens in the mean, {asked:.0f} were asked for: "
+            "does the server know ignore_eos?",
+            file=sys.stderr,
+        )
+
+
 def exit_code(verdicts: Sequence[Verdict], late_s: float) -> int:
     """A client that was itself late has measured nothing, whatever its figures say."""
     if late_s > MAX_LATENESS_S:
@@ -117,48 +157,19 @@ def exit_code(verdicts: Sequence[Verdict], late_s: float) -> int:
     return OK if all(verdict.passed for verdict in verdicts) else MISSED
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.load", description=__doc__)
-    parser.add_argument("--kubeconfig", help="default: as kubectl finds it")
-    parser.add_argument("--namespace", default="default")
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--deployment", help="its ready pods, least outstanding requests first")
-    where.add_argument("--address", help="HOST:PORT of a server or proxy")
-    parser.add_argument("--connections", type=int, default=16, help="to --address, long-lived")
-    parser.add_argument("--max-age-s", type=float, default=60.0, help="of a connection")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--load", required=True, help="RATExSECONDS in turn, such as 24x60,96x120")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threshold", action="append", default=[], help="may be given repeatedly")
-    parser.add_argument("--json", action="store_true", help="print figures and thresholds as JSON")
-    parser.add_argument("--log", type=Path, help="each request, as gzipped CSV")
-    return parser
-
-
-def _check(given: argparse.Namespace) -> None:
-    """Raises ValueError for options that are no address, or no number of connections or seconds."""
-    if given.address is not None:
-        told = re.fullmatch(r"[^:/\s]+:(\d{1,5})", given.address)
-        if told is None or not 1 <= int(told[1]) <= 65535:
-            raise ValueError(f"--address {given.address!r}: must be HOST:PORT")
-    if given.connections < 1:
-        raise ValueError(f"--connections {given.connections}: must be at least 1")
-    if not given.max_age_s > 0.0:
-        raise ValueError(f"--max-age-s {given.max_age_s:g}: must be more than 0")
-    if given.seed < 0:
-        raise ValueError(f"--seed {given.seed}: must not be negative")
-
-
 async def _run(
-    given: argparse.Namespace, due_s: tuple[float, ...], requests: list[Request]
+    given: argparse.Namespace,
+    protocol: Inferences | Completions,
+    due_s: tuple[float, ...],
+    requests: list[Request],
 ) -> None:
     """Adds to `requests` what is over, also where it is interrupted."""
-    protocol = Inferences(given.model)
+    # Each request under way holds a file, and the usual limit of 1,024 is less than the system allows.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if given.address is not None:
-        targets: Targets = PinnedConnections(
-            given.address, protocol, connections=given.connections, max_age_s=given.max_age_s
-        )
-        return await _drive(targets, due_s, requests)
+        await check(given.address, protocol)
+        return await _drive(_to_address(given, protocol), given.timeout_s, due_s, requests)
     client = await KubernetesClient.connect(
         kubeconfig=given.kubeconfig, context=None, timeout_s=5.0
     )
@@ -166,11 +177,22 @@ async def _run(
     watching = asyncio.create_task(watch.run())
     try:
         await _first_pod(watch, given.deployment)
-        await _drive(ReadyPods(watch.ready, protocol), due_s, requests)
+        await check(f"{next(iter(watch.ready().values()))}:{given.port}", protocol)
+        targets = ReadyPods(watch.ready, protocol, port=given.port)
+        await _drive(targets, given.timeout_s, due_s, requests)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await client.close()
+
+
+def _to_address(given: argparse.Namespace, protocol: Inferences | Completions) -> Targets:
+    if isinstance(protocol, Completions):
+        host, port = given.address.rsplit(":", 1)
+        return ReadyPods(lambda: {given.address: host}, protocol, port=int(port))
+    return PinnedConnections(
+        given.address, protocol, connections=given.connections, max_age_s=given.max_age_s
+    )
 
 
 async def _first_pod(watch: PodWatch, deployment: str) -> None:
@@ -187,8 +209,10 @@ async def _first_pod(watch: PodWatch, deployment: str) -> None:
         ) from error
 
 
-async def _drive(targets: Targets, due_s: tuple[float, ...], requests: list[Request]) -> None:
-    driver = Driver(targets)
+async def _drive(
+    targets: Targets, timeout_s: float, due_s: tuple[float, ...], requests: list[Request]
+) -> None:
+    driver = Driver(targets, timeout_s=timeout_s)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("sending", total=len(due_s))

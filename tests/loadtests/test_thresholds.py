@@ -212,7 +212,9 @@ def test_a_run_of_streams_as_json() -> None:
 def test_what_was_over_when_a_run_is_interrupted_is_told_and_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def interrupted(_given: object, _due_s: object, requests: list[Request]) -> None:
+    async def interrupted(
+        _given: object, _protocol: object, _due_s: object, requests: list[Request]
+    ) -> None:
         requests += TEN
         raise KeyboardInterrupt
 
@@ -239,7 +241,9 @@ def test_a_kubeconfig_that_is_not_there_is_a_usage_error(
 def test_a_log_that_can_not_be_written_takes_no_figures_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def ran(_given: object, _due_s: object, requests: list[Request]) -> None:
+    async def ran(
+        _given: object, _protocol: object, _due_s: object, requests: list[Request]
+    ) -> None:
         requests += TEN
         (tmp_path / "log").mkdir()
 
