@@ -13,7 +13,8 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
-           bench-packing bench-joint bench-fleets bench-odd-fleets bench-policies bench-shapes bench-nodes bench-first-ten-minutes
+           bench-packing bench-joint bench-fleets bench-odd-fleets bench-policies bench-shapes bench-nodes bench-streams \
+           bench-first-ten-minutes
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator validate-gpu validate-gpu-tokens bench-policies-quick bench-forecast-plot update-golden docs-reference \
@@ -140,6 +141,9 @@ bench-first-ten-minutes: $(STAMP) stack-tools ## the README's own lines in a fre
 
 bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
 	@$(BIN)/python -m loadtests.bench.nodes
+
+bench-streams: $(STAMP) ## how late the load driver is with 200 and 500 streams open (2 minutes)
+	@$(BIN)/python -m loadtests.bench.streams
 
 bench-policies: $(STAMP) ## forescale beside every peer under recorded demand; goes on where it was stopped
 	@$(BIN)/python -m loadtests.bench.policies $(ARGS)
