@@ -227,8 +227,14 @@ def level_rps(
 
 
 def _chance_rps(rps: float, window_s: float, variability: float) -> float:
-    """Two deviations of what was counted over a window."""
-    return 2.0 * math.sqrt(variability * max(rps, 0.0) / window_s) if window_s > 0.0 else 0.0
+    """Two deviations of what was counted over a window, Poisson's at least.
+
+    Waits vary by less where a balancer makes one queue of many replicas, and `variability` is then below 1: of what
+    arrives that tells nothing.
+    """
+    if window_s <= 0.0:
+        return 0.0
+    return 2.0 * math.sqrt(max(variability, 1.0) * max(rps, 0.0) / window_s)
 
 
 def steadied_rps(
@@ -250,7 +256,7 @@ def steadied_rps(
         if not 0.0 <= end_s - minute_s - 60.0 < 60.0:
             break  # a gap, or a clock that was set back
         total, weight, end_s = total + 60.0 * mean_rps, weight + 60.0, minute_s
-    chance = _chance_rps(level_rps, window_s, max(variability, 1.0))
+    chance = _chance_rps(level_rps, window_s, variability)
     news = level_rps - total / weight
     believed = min(abs(news), max(0.0, 2.0 * (abs(news) - chance)))
     return total / weight + math.copysign(believed, news)

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.core.demand import Growth, add_minute, highest_rps, set_back, steadied_rps
+from autoscaler.core.demand import (
+    Growth,
+    add_minute,
+    highest_rps,
+    level_rps,
+    set_back,
+    steadied_rps,
+)
 
 DAY = 1440
 LEVELS = (0.5, 0.9, 0.99)
@@ -38,6 +45,27 @@ def covers(growth: Growth, level_rps: float, *, chance: float = 0.99) -> float:
     return found
 
 
+@pytest.mark.parametrize(
+    ("stable_rps", "fast_rps", "variability", "level"),
+    [
+        pytest.param(100.0, 105.0, 1.0, 100.0, id="ten seconds at 100 vary by 3.2 a second"),
+        pytest.param(100.0, 150.0, 1.0, 150.0 - 7.75, id="that is no chance"),
+        pytest.param(
+            100.0, 150.0, 16.0, 150.0 - 30.98, id="of volleys it may be for the most part"
+        ),
+        pytest.param(5.0, 6.3, 0.16, 5.0, id="that replicas share a queue steadies no arrivals"),
+        pytest.param(100.0, 60.0, 1.0, 100.0, id="a fall shows over the whole window"),
+    ],
+)
+def test_a_rise_shows_at_once_less_what_chance_makes_of_ten_seconds(
+    stable_rps: float, fast_rps: float, variability: float, level: float
+) -> None:
+    found = level_rps(
+        stable_rps=stable_rps, fast_rps=fast_rps, fast_window_s=10.0, variability=variability
+    )
+    assert found == pytest.approx(level, abs=0.01)
+
+
 def test_before_anything_is_known_a_third_more_within_five_minutes_is_a_tenth_and_twice_that_a_hundredth() -> (
     None
 ):
@@ -63,13 +91,13 @@ def test_a_burst_is_expected_from_the_level_that_bursts_come_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "level_rps",
+    "level",
     [pytest.param(0.05, id="three requests a minute"), pytest.param(500.0, id="a large fleet")],
 )
-def test_a_rise_is_one_at_any_level(level_rps: float) -> None:
+def test_a_rise_is_one_at_any_level(level: float) -> None:
     # It doubles in each fourth minute, for one.
-    growth = learned(day(lambda minute: level_rps * (2.0 if minute % 4 == 0 else 1.0)))
-    assert covers(growth, level_rps, chance=0.7) == pytest.approx(2.0 * level_rps, rel=0.05)
+    growth = learned(day(lambda minute: level * (2.0 if minute % 4 == 0 else 1.0)))
+    assert covers(growth, level, chance=0.7) == pytest.approx(2.0 * level, rel=0.05)
 
 
 def test_a_level_that_was_never_seen_rises_as_the_nearest_did() -> None:
