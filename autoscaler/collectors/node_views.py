@@ -10,11 +10,10 @@ from autoscaler.clients.objects import requests, whole
 from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.projection import seconds
 from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
-from autoscaler.core.nodes.placement import Taint
+from autoscaler.core.nodes.placement import LEAVING_TAINTS, Taint
 
 Object = Mapping[str, Any]
 INSUFFICIENT = "InsufficientCapacityError"
-LEAVING_TAINTS = frozenset({"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted"})
 TROUBLES = frozenset(
     {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}
 )
@@ -101,7 +100,6 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
     usable = {name for name, count in allocatable.items() if count and ready_s is not None}
     known = before.usable_s if before else {}
     seen_s = now_s if before else ready_s or now_s
-    keys = {str(taint.get("key")) for taint in spec.get("taints") or ()}
     return NodeView(
         name=metadata["name"],
         labels=metadata.get("labels") or {},
@@ -113,10 +111,15 @@ def node(raw: Object, before: NodeView | None, now_s: float) -> NodeView | None:
         usable_s={**dict.fromkeys(usable, seen_s), **known},
         taints=taints(spec),
         found=before.found if before else frozenset(usable),
-        leaving=bool(
-            metadata.get("deletionTimestamp") or spec.get("unschedulable") or keys & LEAVING_TAINTS
-        ),
+        leaving=bool(spec.get("unschedulable")) or goes(raw),
     )
+
+
+def goes(raw: Object) -> bool:
+    """Whether a node is being deleted, or about to be taken by its autoscaler or its cloud."""
+    taints_ = (raw.get("spec") or {}).get("taints") or ()
+    told = any(str(taint.get("key")).startswith(LEAVING_TAINTS) for taint in taints_)
+    return told or bool(raw["metadata"].get("deletionTimestamp"))
 
 
 def claim(raw: Object, _: ClaimView | None = None) -> ClaimView | None:

@@ -150,7 +150,7 @@ class NodeCollector:
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
-            taints=_common_taints(nodes),
+            taints=_common_taints(nodes, pool.resource),
             headroom=self._headroom(name, pool),
             trouble=tuple(
                 (backend, own.trouble)
@@ -362,7 +362,15 @@ def _status(
     )
 
 
-def _common_taints(nodes: Collection[NodeView]) -> tuple[Taint, ...]:
-    """Those on each of them: what keeps pods away from the whole pool."""
-    sets = [frozenset(node.taints) for node in nodes]
+def _common_taints(nodes: Collection[NodeView], resource: str) -> tuple[Taint, ...]:
+    """Those on each of them that is of use: what keeps pods away from the whole pool.
+
+    A node that starts or goes has others for a while, of a network plugin that is not ready for one. As a pool's first
+    node it would keep away those that it was asked for.
+    """
+    sets = [
+        frozenset(node.taints)
+        for node in nodes
+        if node.ready_s is not None and node.allocatable.get(resource) and not node.leaving
+    ]
     return tuple(sorted(frozenset.intersection(*sets))) if sets else ()

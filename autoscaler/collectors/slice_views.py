@@ -9,7 +9,7 @@ from typing import Any
 from autoscaler.clients.objects import holders, mark_of
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.node_needs import taints
-from autoscaler.collectors.node_views import LEAVING_TAINTS, extended
+from autoscaler.collectors.node_views import extended, goes
 from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.slices.observed import (
@@ -75,7 +75,6 @@ def node(raw: Object) -> SliceNodeView:
         for resource, count in extended(status.get("allocatable")).items()
         if count and (profile := profile_of(resource)) is not None
     }
-    keys = {str(taint.get("key")) for taint in spec.get("taints") or ()}
     return SliceNodeView(
         name=metadata["name"],
         labels=labels,
@@ -88,7 +87,7 @@ def node(raw: Object) -> SliceNodeView:
             for condition in status.get("conditions") or ()
         ),
         cordoned=bool(spec.get("unschedulable")),
-        leaving=bool(metadata.get("deletionTimestamp") or keys & LEAVING_TAINTS),
+        leaving=goes(raw),
         taints=taints(spec),
         mark=mark_of(raw),
     )

@@ -151,6 +151,44 @@ async def test_taints_on_every_node_are_the_pools() -> None:
     assert (await seen(ClusterApi())).taints == ()
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        node(
+            ready=False, taints=[{"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute"}]
+        ),
+        node(gpus=0, taints=[{"key": "example.com/driver-missing", "effect": "NoSchedule"}]),
+        node(unschedulable=True, taints=[{"key": "upgrade", "effect": "NoSchedule"}]),
+    ],
+    ids=["not ready", "without its GPUs", "cordoned"],
+)
+async def test_a_node_that_starts_or_goes_tells_nothing_of_whom_its_pool_is_for(
+    first: dict[str, Any],
+) -> None:
+    """The pool's first node, for which it was asked, would keep away all that asked for it: they asked no more."""
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", first)
+    assert (await seen(api)).taints == ()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "aws-node-termination-handler/spot-itn",
+        "cloud.google.com/impending-node-termination",
+        "karpenter.sh/disruption",
+        "karpenter.sh/disrupted",
+        "ToBeDeletedByClusterAutoscaler",
+    ],
+)
+async def test_a_node_that_is_called_back_is_leaving(key: str) -> None:
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", node(taints=[{"key": key, "effect": "NoSchedule"}]))
+    found = await seen(api)
+    assert [(status.leaving, status.units) for status in found.nodes] == [(True, 8)]
+    assert found.taints == ()
+
+
 async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None:
     api = ClusterApi()
     api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))

@@ -12,13 +12,22 @@ from dataclasses import dataclass
 NODE_NAME = "metadata.name"
 """The one field that `matchFields` may name; beside labels it is one more of them."""
 HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+LEAVING_TAINTS = (
+    "ToBeDeletedByClusterAutoscaler",
+    "karpenter.sh/disrupt",
+    "aws-node-termination-handler/",
+    "cloud.google.com/impending-node-termination",
+)
+"""Beginnings of keys of a node that its autoscaler or its cloud is about to take, as a spot instance that is called
+back."""
 TRANSIENT_TAINTS = (
+    *LEAVING_TAINTS,
     "node.kubernetes.io/",
     "node.cloudprovider.kubernetes.io/",
     "karpenter.sh/unregistered",
-    "karpenter.sh/disrupted",
     "startup-taint.cluster-autoscaler.kubernetes.io/",
-    "ToBeDeletedByClusterAutoscaler",
+    "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    "status-taint.cluster-autoscaler.kubernetes.io/",
 )
 """Beginnings of keys that say what state a node is in, not whom it is for; that state is read elsewhere."""
 
