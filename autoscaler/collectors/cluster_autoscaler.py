@@ -34,6 +34,8 @@ class GroupStatus:
     """Nodes that Kubernetes knows, ready or not."""
     target: int | None = None
     """Nodes that the cloud was asked for."""
+    most: int | None = None
+    """Its limit: the autoscaler asks for no more nodes than these."""
     backoff: str | None = None
     """Why it is left alone, in the autoscaler's words; None: it is not."""
     changed_s: float | None = None
@@ -127,6 +129,7 @@ def _group(item: Mapping[str, Any]) -> GroupStatus:
         ready=_int(counts.get("ready")),
         registered=_int(counts.get("total")),
         target=_int(health.get("cloudProviderTarget")),
+        most=_int(health.get("maxSize")),
         backoff=backoff,
         changed_s=time_s(scale_up.get("lastTransitionTime")),
     )
@@ -169,6 +172,7 @@ def _text_group(block: str) -> GroupStatus:
         ready=int(numbers["ready"]) if "ready" in numbers else None,
         registered=int(numbers["registered"]) if "registered" in numbers else None,
         target=int(numbers["cloudProviderTarget"]) if "cloudProviderTarget" in numbers else None,
+        most=int(numbers["maxSize"]) if "maxSize" in numbers else None,
         backoff="Backoff" if scale_up and scale_up[1] == "Backoff" else None,
         changed_s=time_s(changed[1]) if changed else None,
     )

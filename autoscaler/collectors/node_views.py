@@ -13,6 +13,7 @@ from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
 from autoscaler.core.nodes.placement import LEAVING_TAINTS, Taint
 
 Object = Mapping[str, Any]
+NODEPOOL_LABEL = "karpenter.sh/nodepool"
 INSUFFICIENT = "InsufficientCapacityError"
 TROUBLES = frozenset(
     {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}
@@ -56,6 +57,15 @@ class ClaimView:
     leaving: bool
     refused: tuple[float, str] | None
     """(when, in whose words) it could not be launched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePoolView:
+    """What a NodePool of Karpenter's may have at most."""
+
+    name: str
+    limits: Mapping[str, int]
+    """Of nodes, and of extended resources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +147,14 @@ def claim(raw: Object, _: ClaimView | None = None) -> ClaimView | None:
         leaving=bool(metadata.get("deletionTimestamp")),
         refused=_refused(status),
     )
+
+
+def node_pool(raw: Object) -> NodePoolView:
+    """A NodePool of karpenter.sh/v1. Limits on processors and memory tell no number of nodes."""
+    limits = (raw.get("spec") or {}).get("limits") or {}
+    counts = ((name, whole(amount)) for name, amount in limits.items())
+    told = {k: v for k, v in counts if v is not None and (k == "nodes" or "/" in k)}
+    return NodePoolView(name=raw["metadata"]["name"], limits=told)
 
 
 def gpu_pod(raw: Object, resources: frozenset[str]) -> GpuPodView | None:

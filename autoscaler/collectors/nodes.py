@@ -1,8 +1,8 @@
 """Node pools, kept up to date: nodes, Karpenter's claims, the pods that hold GPUs, stock-outs, and our own headroom.
 
-Needs `list` and `watch` on nodes, pods and events, on nodeclaims (karpenter.sh), `get` on the cluster-autoscaler's
-status ConfigMap, and the same on deployments and capacitybuffers in the headroom's namespace. What a cluster does not
-have need not be there.
+Needs `list` and `watch` on nodes, pods and events, on nodeclaims and nodepools (karpenter.sh), `get` on the
+cluster-autoscaler's status ConfigMap, and the same on deployments and capacitybuffers in the headroom's namespace. What
+a cluster does not have need not be there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from autoscaler.collectors.node_views import (
     ClaimView,
     GpuPodView,
     HeadroomView,
+    NodePoolView,
     NodeView,
     RefusalView,
 )
@@ -78,6 +79,13 @@ class NodeCollector:
         self._claims: Mirror[ClaimView] = Mirror(
             client, "/apis/karpenter.sh/v1/nodeclaims", node_views.claim, clock, optional=True
         )
+        self._node_pools: Mirror[NodePoolView] = Mirror(
+            client,
+            "/apis/karpenter.sh/v1/nodepools",
+            lambda raw, _: node_views.node_pool(raw),
+            clock,
+            optional=True,
+        )
         self._pods: View[GpuPodView] = pods.view(lambda raw, _: node_views.gpu_pod(raw, resources))
         self._refusals: Mirror[RefusalView] = Mirror(
             client,
@@ -111,7 +119,8 @@ class NodeCollector:
     @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
         """Everything that is watched here."""
-        return (self._nodes, self._claims, self._refusals, *self._objects.values())
+        watched = (self._nodes, self._claims, self._node_pools, self._refusals)
+        return (*watched, *self._objects.values())
 
     async def run(self) -> None:
         """Watches for ever."""
@@ -151,6 +160,7 @@ class NodeCollector:
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
             taints=_common_taints(nodes, pool.resource),
+            most_nodes=self._most_nodes(pool),
             headroom=self._headroom(name, pool),
             trouble=tuple(
                 (backend, own.trouble)
@@ -219,6 +229,18 @@ class NodeCollector:
         found = (self._status.group(name) for name in pool.groups)
         return list({group.name: group for group in found if group is not None}.values())
 
+    def _most_nodes(self, pool: PoolSettings) -> int | None:
+        """As far as a node autoscaler tells it; nothing refuses a node beyond it, for none is asked for."""
+        name = pool.labels.get(node_views.NODEPOOL_LABEL)
+        for own in self._node_pools.objects.values():
+            if own.name == name:
+                nodes, units = own.limits.get("nodes"), own.limits.get(pool.resource)
+                ends = [nodes, None if units is None else units // pool.units_per_node]
+                return min((end for end in ends if end is not None), default=None)
+        ends = [group.most for group in self._groups(pool)]
+        told = [end for end in ends if end is not None]
+        return sum(told) if told and len(told) == len(pool.groups) else None
+
     def _coming(self, pool: PoolSettings, asked: ScaleUps) -> list[NodeStatus]:
         """What the cluster-autoscaler has asked for."""
         names = [
@@ -267,7 +289,7 @@ class NodeCollector:
     @staticmethod
     def _is_of(pool: PoolSettings, claim: str) -> bool:
         """Karpenter deletes a refused claim at once; its name, `<NodePool>-<random>`, is what is left of it."""
-        owner = pool.labels.get("karpenter.sh/nodepool")
+        owner = pool.labels.get(node_views.NODEPOOL_LABEL)
         return owner is not None and claim.rpartition("-")[0] == owner
 
     def _headroom(self, name: str, pool: PoolSettings) -> tuple[tuple[Backend, int], ...]:

@@ -15,8 +15,8 @@ from autoscaler.core.allocate import Claim, Gate, Stuck, allocate, ceiling
 from autoscaler.core.counterfactual import one_fewer
 from autoscaler.core.need import Need, objective_of
 from autoscaler.core.nodes import backend, lead, supply
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.observed import PoolInput
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.nodes.state import NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason

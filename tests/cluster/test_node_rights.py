@@ -91,6 +91,7 @@ def removing(path: str) -> Use:
 LOOKED_AT = {
     "nodes": "/api/v1/nodes",
     "nodeclaims": "/apis/karpenter.sh/v1/nodeclaims",
+    "nodepools": "/apis/karpenter.sh/v1/nodepools",
     "events": "/api/v1/events",
     "deployments": DEPLOYMENTS,
     "capacitybuffers": BUFFERS,

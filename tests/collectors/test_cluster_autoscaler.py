@@ -33,6 +33,7 @@ def test_both_forms_say_the_same(name: str, told: str) -> None:
     assert refused is not None
     assert (growing.ready, growing.target, growing.coming, growing.backoff) == (2, 4, 2, None)
     assert growing.changed_s == NOON_S - 40.0
+    assert growing.most == 8
     assert (refused.coming, refused.backoff, refused.changed_s) == (0, told, NOON_S - 120.0)
 
 

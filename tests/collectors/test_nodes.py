@@ -189,6 +189,26 @@ async def test_a_node_that_is_called_back_is_leaving(key: str) -> None:
     assert found.taints == ()
 
 
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        ({GPU: "20"}, 2),
+        ({GPU: "64", "nodes": "3"}, 3),
+        ({"cpu": "1k", "memory": "4Ti"}, None),
+        (None, None),
+    ],
+)
+async def test_the_limit_of_a_node_pool_of_karpenters(
+    limits: dict[str, str] | None, most: int | None
+) -> None:
+    """Beyond it Karpenter asks for no node: nothing refuses one, so that no stock-out is seen."""
+    api = ClusterApi()
+    for name, told in (("h100", limits), ("other", {"nodes": "1"})):
+        found = {"metadata": {"name": name}, "spec": {"limits": told}}
+        api.put(f"/apis/karpenter.sh/v1/nodepools/{name}", found)
+    assert (await seen(api)).most_nodes == most
+
+
 async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None:
     api = ClusterApi()
     api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", node_claim("h100-a", "n1"))
@@ -336,6 +356,7 @@ async def test_the_cluster_autoscalers_status_tells_of_nodes_on_their_way_and_go
     found = await seen(api, pool)
     assert found.stale is None
     assert [item.name for item in found.nodes] == ["prod-pool-h100/0", "prod-pool-h100/1"]
+    assert (await seen(api, pool)).most_nodes == 8
     sold_out = PoolSettings(labels={"pool": "h200"}, max_headroom=8, node_group="pool-h200")
     assert (await seen(api, sold_out)).stock_out == StockOut(
         at_s=T0 + 240.0,

@@ -41,7 +41,7 @@ def test_what_is_read_of_the_cluster() -> None:
     assert rights(named(documents(), "ClusterRole", "forescale-nodes")) == {
         (verb, resource)
         for verb in ("list", "watch")
-        for resource in ("nodes", "nodeclaims", "events")
+        for resource in ("nodes", "nodeclaims", "nodepools", "events")
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoscaler.collectors import cluster_autoscaler
+from autoscaler.collectors.node_views import NODEPOOL_LABEL
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
@@ -15,7 +16,6 @@ from autoscaler.errors import SourceInvalid
 CHECK = "node autoscaler"
 BUFFER_FLAGS = ("capacity-buffer-controller-enabled", "capacity-buffer-pod-injection-enabled")
 EXPENDABLE, DEFAULT_CUTOFF = "expendable-pods-priority-cutoff", -10
-NODEPOOL_LABEL = "karpenter.sh/nodepool"
 
 
 def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:

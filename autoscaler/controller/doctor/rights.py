@@ -127,7 +127,8 @@ def _nodes(settings: Settings) -> list[Right]:
         *(Right(verb=verb, resource="nodes") for verb in ("list", "watch")),
         *(Right(verb=verb, resource="events") for verb in ("list", "watch")),
         *(
-            Right(verb=verb, group="karpenter.sh", resource="nodeclaims")
+            Right(verb=verb, group="karpenter.sh", resource=resource)
+            for resource in ("nodeclaims", "nodepools")
             for verb in ("list", "watch")
         ),
         *(

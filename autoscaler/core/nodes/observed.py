@@ -92,6 +92,8 @@ class PoolInput:
     """Of the same resource on nodes of no configured pool, where pods that name no pool may go as well."""
     taints: tuple[Taint, ...] = ()
     """On each of its nodes, as far as there are any."""
+    most_nodes: int | None = None
+    """Its limit, as the node autoscaler tells it; None: it tells none."""
     headroom: tuple[tuple[Backend, int], ...] = ()
     """Units that each back-end's object asks for now; a back-end that is missing here is not served by this cluster."""
     trouble: tuple[tuple[Backend, str], ...] = ()

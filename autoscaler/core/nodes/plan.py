@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from autoscaler.core import demand as growth
 from autoscaler.core.nodes import backend, demand, lead, left, stock, supply
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.claims import (
     Candidate,
     claim,
@@ -25,13 +26,11 @@ from autoscaler.core.nodes.claims import (
     summed_demand,
 )
 from autoscaler.core.nodes.observed import (
-    NodeNeeds,
     PoolDecision,
     PoolFacts,
     PoolInput,
     SetHeadroom,
 )
-from autoscaler.core.nodes.placement import kept_by_taint, kept_from_labels
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
 from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
@@ -77,35 +76,11 @@ class _Asked:
     """Why it must stay as it is."""
     probe: bool = False
     instead_of: list[str] = field(default_factory=list)
-    """Pools before it that can't be had."""
-
-
-def choice_of(
-    needs: NodeNeeds | None, pools: Mapping[str, PoolSettings], inputs: Sequence[PoolInput] = ()
-) -> tuple[str, ...]:
-    """The pools that a workload's pods may run on, in the order of asking: policy's, then price, then name.
-
-    A taint that all of a pool's nodes have keeps away pods that don't tolerate it; of a pool without a node none is
-    known.
-    """
-    if needs is None:
-        return ()
-    taints = {item.pool: item.taints for item in inputs}
-    able = [
-        name
-        for name, pool in pools.items()
-        if pool.resource == needs.resource
-        and needs.count <= pool.units_per_node
-        and kept_from_labels(needs.placement, needs.selector, pool.labels, complete=False) is None
-        and kept_by_taint(needs.placement, taints.get(name, ())) is None
-    ]
-    return tuple(sorted(able, key=lambda name: (*_rank(pools[name]), name)))
-
-
-def _rank(pool: PoolSettings) -> tuple[int, float]:
-    # Price is that of a unit: a node with twice the GPUs may cost twice as much.
-    price = pool.price_per_hour
-    return pool.order, float("inf") if price is None else price / pool.units_per_node
+    """Pools before it that can't be had,"""
+    beside: list[str] = field(default_factory=list)
+    """and those that have no room for all of it below their limit."""
+    beyond: int = 0
+    """Units for which no pool has room below its limit."""
 
 
 def plan(
@@ -238,7 +213,10 @@ def _place(
     pools: Mapping[str, _Pool],
     asked: Mapping[str, _Asked],
 ) -> None:
-    """The first proven pool is asked for all of it; one that is tried again for one unit beside, in case it fails."""
+    """The first proven pool is asked for all of it, and the next ones for what its limit leaves no room for.
+
+    One that is tried again is asked for one unit beside, in case it fails.
+    """
     for name in choice[: choice.index(target.name)]:
         pool = pools[name]
         if pool.settings.fixed:
@@ -248,8 +226,23 @@ def _place(
             asked[name].probe = True
         elif not pool.can_be_had:
             asked[target.name].instead_of.append(name)
-    unit = target.settings.unit
-    asked[target.name].units += -(-units // unit) * unit
+    full: list[str] = []
+    for name in choice[choice.index(target.name) :]:
+        pool, share = pools[name], asked[name]
+        if pool is not target and (units <= 0 or pool.settings.fixed or not pool.can_be_had):
+            continue
+        unit = pool.settings.unit
+        part = -(-units // unit) * unit
+        most = supply.most_headroom(pool.settings, pool.given)
+        if most is not None:
+            part = min(part, max(0, most - share.units) // unit * unit)
+        share.units += part
+        if part and full:
+            share.beside += full
+        if part < units:
+            full.append(name)
+        units -= part
+    asked[target.name].beyond += max(0, units)
 
 
 def _unknown(members: Sequence[Candidate]) -> str | None:
@@ -343,10 +336,16 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
     what = f"{ask.demand} {pool.settings.resource} expected within {pool.lead_s:.0f} s, {ask.held} held by pods"
     if ask.instead_of:
         what += f"; instead of {', '.join(ask.instead_of)}, which can't be had"
+    if ask.beside:
+        what += f"; with what is beyond the limit of {', '.join(ask.beside)}"
     if ask.units > cap:
         # Whole placeholders: what is not divided by them would be written anew in each tick.
         cap -= cap % pool.settings.unit
         return cap, Reason.NODE_HEADROOM_CAPPED, f"{what}; at most {cap} are asked for beyond that"
+    if ask.beyond:
+        most = supply.limit(pool.settings, pool.given)
+        text = f"{what}; its limit is {most} nodes, and no pool has room for {ask.beyond} of them"
+        return ask.units, Reason.NODE_HEADROOM_CAPPED, text
     if ask.probe:
         return ask.units, Reason.NODE_STOCK_PROBE, "tried again after a stock-out"
     if ask.units == 0 and not pool.can_be_had:

@@ -49,7 +49,8 @@ class PoolSettings:
     fixed: bool = False
     """No node autoscaler grows it: what its nodes have is all there is, and no headroom is asked for."""
     max_nodes: int | None = None
-    """The node autoscaler's own limit for the pool; None: not told, so it counts as scarce in a stock-out only."""
+    """The node autoscaler's own limit for the pool; None: as a NodePool's `limits` on nodes or on the resource, or the
+    cluster-autoscaler's status, tell it. Where nothing tells, the pool counts as scarce in a stock-out only."""
     taints: tuple[str, ...] = ("nvidia.com/gpu",)
     """Keys of taints that placeholders tolerate."""
 

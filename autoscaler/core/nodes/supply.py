@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoscaler.core.nodes.backend import coming, free_units
 from autoscaler.core.nodes.observed import NodeStatus, PoolInput
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.nodes.state import StockState
@@ -24,12 +25,31 @@ def units(pool: PoolSettings, given: PoolInput, stock: StockState) -> int | None
             ends.append(there)
         elif stock.probing:
             ends.append(there + pool.units_per_node)
-        if pool.max_nodes is not None:
-            ends.append(max(there, pool.max_nodes * pool.units_per_node))
+        most = limit(pool, given)
+        if most is not None:
+            ends.append(max(there, most * pool.units_per_node))
         if not ends:
             return None
         there = min(ends)
     return max(0, there - given.foreign_units)
+
+
+def limit(pool: PoolSettings, given: PoolInput) -> int | None:
+    """Nodes that it may have: the node autoscaler's limit, or the policy's where that is lower. None: no end known."""
+    known = [one for one in (pool.max_nodes, given.most_nodes) if one is not None]
+    return min(known, default=None)
+
+
+def most_headroom(pool: PoolSettings, given: PoolInput) -> int | None:
+    """The most units beyond what pods hold that its nodes, and those that may yet come, have; None: no end is known.
+
+    Of two nodes of eight with eleven in use and a limit of three nodes these are 5 and 8.
+    """
+    most = limit(pool, given)
+    if most is None or given.stale is not None:
+        return None
+    more = max(0, most - len(given.nodes)) + coming(given.nodes)
+    return free_units(given.nodes) + more * pool.units_per_node
 
 
 def _of_node(node: NodeStatus, pool: PoolSettings) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoscaler.core.nodes import lead
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings
 from autoscaler.core.nodes.state import NodesState, PoolState
 

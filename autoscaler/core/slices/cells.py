@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from autoscaler.core.mig.catalogue import gpus_of
 from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.core.mig.geometry import Geometry
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
 from autoscaler.core.nodes.placement import NODE_NAME, ZONE_LABEL, kept_by_taint, kept_from_labels
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.core.nodes.supply import limit
 from autoscaler.core.packing.problem import Cell, PackingProblem
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import SliceNode, profile_of
@@ -224,8 +225,9 @@ def _grown_cell(
     units = max(0, there)
     if seen.pool not in sold_out:
         units += pool.max_headroom
-    if pool.max_nodes is not None:
-        units = min(units, max(there, pool.max_nodes * pool.units_per_node))
+    most = limit(pool, seen)
+    if most is not None:
+        units = min(units, max(there, most * pool.units_per_node))
     hourly = pool.price_per_hour if known else None
     # By the node, of whole GPUs too: the first of them brings all.
     price = hourly if hourly is not None else _gpus_of_node(pool)

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.choice import WHOLE_GPU, share_price
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import kept_from_labels
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.slices.settings import SlicePoolSettings

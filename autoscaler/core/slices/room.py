@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from autoscaler.core.nodes.backend import free_units
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.core.nodes.supply import limit
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.cells import kept_away
 from autoscaler.core.slices.observed import SliceNode, SlicePlan, SlicesInput
@@ -128,8 +129,9 @@ def _units(pool: PoolSettings, seen: PoolInput) -> int:
     if pool.fixed or seen.stock_out is not None:
         return now
     more = pool.max_headroom
-    if pool.max_nodes is not None:
-        more = min(more, max(0, pool.max_nodes - len(there)) * pool.units_per_node)
+    most = limit(pool, seen)
+    if most is not None:
+        more = min(more, max(0, most - len(there)) * pool.units_per_node)
     return now + more
 
 

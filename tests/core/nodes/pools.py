@@ -153,6 +153,8 @@ class World:
     nodes: dict[str, list[NodeStatus]] = field(default_factory=dict)
     stock_outs: dict[str, StockOut] = field(default_factory=dict)
     foreign: dict[str, int | None] = field(default_factory=dict)
+    most_nodes: dict[str, int] = field(default_factory=dict)
+    """As the node autoscaler tells its limits."""
     stale: dict[str, str] = field(default_factory=dict)
     trouble: tuple[tuple[Backend, str], ...] = ()
     left: list[PoolInput] = field(default_factory=list)
@@ -181,6 +183,7 @@ class World:
                 nodes=tuple(self.nodes.get(name, ())),
                 stock_out=self.stock_outs.get(name),
                 foreign_units=self.foreign.get(name, 0),
+                most_nodes=self.most_nodes.get(name),
                 headroom=self.written.get(name, self.served),
                 trouble=self.trouble,
                 stale=self.stale.get(name),

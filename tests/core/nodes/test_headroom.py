@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.claims import Claim, sum_quantile, summed_demand
 from autoscaler.core.nodes.observed import Backend, NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import Placement, Taint, Toleration
-from autoscaler.core.nodes.plan import choice_of
 from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import WorkloadId

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from autoscaler.core.nodes import stock
 from autoscaler.core.nodes.observed import Backend, StockOut
 from autoscaler.core.nodes.settings import BackendChoice, NodeSettings
@@ -173,3 +175,40 @@ def test_a_policy_that_names_what_is_not_served_is_told() -> None:
     answer = decided(world.run())
     assert answer.backend is None
     assert answer.findings[0][0] is Reason.NODE_BACKEND_MISSING
+
+
+@pytest.mark.parametrize(("policys", "autoscalers"), [(2, None), (None, 2), (2, 9), (9, 2)])
+def test_what_a_pool_has_no_room_for_below_its_limit_goes_to_the_next(
+    policys: int | None, autoscalers: int | None
+) -> None:
+    """Two of two nodes are there, and fifteen of their GPUs in use: nobody refuses a third, for none is asked for."""
+    world = two_pools()
+    world.pools = {**world.pools, "cheap": pool("cheap", price_per_hour=10.0, max_nodes=policys)}
+    if autoscalers is not None:
+        world.most_nodes["cheap"] = autoscalers
+    world.nodes["cheap"] = [node("a", used=8), node("b", used=7)]
+    answer = world.run()
+    cheap, dear = decided(answer, "cheap"), decided(answer, "dear")
+    assert (cheap.headroom, dear.headroom) == (1, 4)
+    assert dear.message.endswith("with what is beyond the limit of cheap")
+    assert cheap.reason is dear.reason is Reason.NODE_DEMAND_AHEAD
+    # Nothing is on its way, and no interface is to blame for it.
+    answer = world.run(1200.0)
+    assert decided(answer, "cheap").findings == ()
+    # A node on its way has room, as one has that may yet be asked for.
+    world.nodes["cheap"] = [node("a", used=8), under_way("b", since_s=world.now_s)]
+    assert headrooms(world) == (5, 0)
+    world.nodes["cheap"] = [node("a", used=8)]
+    assert headrooms(world) == (5, 0)
+
+
+def test_where_every_pool_is_at_its_limit_it_is_said() -> None:
+    world = World(
+        workloads=[Workload(ahead_rps=(60.0, 70.0))], pools={"h100": pool(max_nodes=1, unit=2)}
+    )
+    world.nodes["h100"] = [node("a", used=5)]
+    answer = world.run(1200.0)
+    decision = decided(answer)
+    assert (decision.headroom, decision.reason) == (2, Reason.NODE_HEADROOM_CAPPED)
+    assert decision.message.endswith("its limit is 1 nodes, and no pool has room for 3 of them")
+    assert decision.findings == ()
