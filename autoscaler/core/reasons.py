@@ -91,6 +91,7 @@ class Reason(StrEnum):
     MIG_FAILED = "MigFailed"
     MIG_STUCK = "MigStuck"
     MIG_HELD = "MigHeld"
+    MIG_UNFIT = "MigUnfit"
     SHAPE_STEADY = "ShapeSteady"
     SHAPE_CHEAPER = "ShapeCheaper"
     SHAPE_CHANGING = "ShapeChanging"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from autoscaler.core.slices.observed import CONFIG_LABEL, STATE_LABEL, MigState, SliceNode
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings
-from autoscaler.core.slices.state import NodeChange, Phase, PoolMoves, WantedConfig
+from autoscaler.core.slices.state import NodeChange, Phase, PoolMoves, Unfit, WantedConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,23 @@ def noted(
             if node in nodes and nodes[node].config != config
         ),
     )
+
+
+def noted_unfit(
+    state: PoolMoves, nodes: Iterable[SliceNode], pool: SlicePoolSettings, now_s: float
+) -> PoolMoves:
+    """With the nodes whose slices nobody can count on, and since when; those that somebody works on are none."""
+    since = {item.node: min(item.since_s, now_s) for item in state.unfit}
+    found = []
+    for node in sorted(nodes, key=lambda node: node.name):
+        if node.mark is not None or node.cordoned or node.leaving or not node.ready:
+            continue
+        why = _not_as_told(node, node.config, pool)
+        untold = node.state is MigState.UNTOLD
+        if why is not None and not (untold and offers(node, node.config, pool)):
+            since_s = since.get(node.name, now_s)
+            found.append(Unfit(node=node.name, why=why.text, since_s=since_s))
+    return replace(state, unfit=tuple(found))
 
 
 def left_alone(state: PoolMoves, now_s: float) -> tuple[str, ...]:
@@ -81,12 +98,12 @@ def first(
 
 def shows(node: SliceNode, config: str, pool: SlicePoolSettings) -> bool:
     """Whether the MIG manager is done with it and the device plugin offers its slices."""
-    return (
-        node.config == config
-        and node.state is MigState.SUCCESS
-        and config in pool.configs
-        and node.slices == pool.slices_of(config)
-    )
+    return node.config == config and node.state is MigState.SUCCESS and offers(node, config, pool)
+
+
+def offers(node: SliceNode, config: str, pool: SlicePoolSettings) -> bool:
+    """Whether its slices are those of a config, as the policy says it."""
+    return config in pool.configs and node.slices == pool.slices_of(config)
 
 
 def empty(node: SliceNode) -> bool | None:
@@ -108,11 +125,14 @@ def _refusal(node: SliceNode, config: str, pool: SlicePoolSettings) -> _Why | No
 
 def _not_as_told(node: SliceNode, config: str, pool: SlicePoolSettings) -> _Why | None:
     """What its labels and slices speak against. Without a geometry to go back to, no node is touched."""
+    if node.config not in pool.configs:
+        text = (
+            f"its {CONFIG_LABEL} is {node.config or 'not set'}, which the policy's configs do not name: add it there, "
+            "or set one of them"
+        )
+        return _Why(text, person=True)
     if config not in pool.configs:
         return _Why("the policy's configs do not name that any more")
-    if node.config not in pool.configs:
-        text = f"its {CONFIG_LABEL} is {node.config or 'not set'}, which the policy's configs do not name"
-        return _Why(text, person=True)
     if node.leaving:
         return _Why("it is being removed")
     if not node.ready:

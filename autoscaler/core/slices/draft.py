@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import PoolInput
 from autoscaler.core.packing.problem import HeldGpu, Variant, Workload
 from autoscaler.core.settings import EngineConfig
@@ -90,6 +91,8 @@ class Draft:
             owner = owners.get(holder.pod)
             replicas[self._holder(owner, holder.shape, cell, holder.count)] += holder.count
         geometry = config.slices.pools[node.pool].slices_of(node.config)
+        if node.mark is None:
+            self._add_missing(node, cell, geometry, replicas)
         self.held.append(
             HeldGpu(
                 name=node.name,
@@ -98,6 +101,23 @@ class Draft:
                 replicas=tuple(sorted(replicas.items())),
             )
         )
+
+    def _add_missing(
+        self, node: SliceNode, cell: str, geometry: Geometry, replicas: Counter[str]
+    ) -> None:
+        """Slices of a node in use that its device plugin does not offer, as those of one GPU of eight.
+
+        Nobody can take them, as if others held them.
+        """
+        held = Counter[str]()
+        for holder in node.sure_holders:
+            held[holder.shape] += holder.count
+        for shape, count in geometry.counts:
+            free = max(0, node.slices.count(shape) - held[shape])
+            missing = max(0, count - held[shape] - free)
+            if missing:
+                self._others[cell, shape] += missing
+                replicas[others_on(cell, shape)] += missing
 
     def add_grown(self, inputs: Sequence[WorkloadInput], pools: Sequence[PoolInput]) -> None:
         """Pods on nodes of pools with one geometry. Those on a node that leaves are asked for elsewhere."""

@@ -17,7 +17,15 @@ from dataclasses import dataclass, replace
 
 from autoscaler.core.backoff import doubled_s
 from autoscaler.core.reasons import Reason
-from autoscaler.core.slices.begin import Kept, empty, first, left_alone, noted, shows
+from autoscaler.core.slices.begin import (
+    Kept,
+    empty,
+    first,
+    left_alone,
+    noted,
+    noted_unfit,
+    shows,
+)
 from autoscaler.core.slices.observed import (
     MigAction,
     MigState,
@@ -27,7 +35,7 @@ from autoscaler.core.slices.observed import (
 )
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.slices.state import Backoff, NodeChange, Phase, PoolMoves
-from autoscaler.core.slices.told import at_rest, decision, held, words
+from autoscaler.core.slices.told import at_rest, decision, held, unfit, words
 
 EMPTY_WITHIN_S = 300.0
 """A node that is not confirmed to be empty by then goes back: it holds capacity that nobody can use."""
@@ -74,7 +82,7 @@ def move(
     pool = settings.pools[name]
     configs = tuple(sorted(Counter(node.config for node in nodes).items()))
     known = {node.name: node for node in nodes}
-    state = noted(state, wanted, known, now_s)
+    state = noted_unfit(noted(state, wanted, known, now_s), nodes, pool, now_s)
     state = replace(state, backoffs=tuple(b for b in state.backoffs if _lasts(b, now_s)))
     if hold is not None:
         return _moved(held(name, state.change, hold, configs), state, now_s)
@@ -84,7 +92,7 @@ def move(
     if change is None:
         alone = left_alone(state, now_s)
         rest = at_rest(name, state, kept, configs, unplanned, alone)
-        return Moved(decision=replace(rest, left_alone=alone), state=state)
+        return _moved(rest, state, now_s)
     node = known.get(change.node)
     if node is None:
         gone = SlicePoolDecision(
@@ -122,8 +130,9 @@ def _action(pool: str, node: SliceNode, after: _Next, message: str) -> MigAction
 def _moved(
     told: SlicePoolDecision, state: PoolMoves, now_s: float, action: MigAction | None = None
 ) -> Moved:
-    """With the nodes that are left alone from here on."""
-    told = replace(told, left_alone=left_alone(state, now_s))
+    """With the nodes that are left alone from here on, and those on which nothing is planned."""
+    findings = (*told.findings, *unfit(state, now_s))
+    told = replace(told, left_alone=left_alone(state, now_s), findings=findings)
     return Moved(decision=told, state=state, action=action)
 
 

@@ -17,6 +17,7 @@ from autoscaler.core.packing.problem import PackingProblem
 from autoscaler.core.packing.turns import first_turn
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.slices.begin import offers
 from autoscaler.core.slices.cells import Ground, lay_out
 from autoscaler.core.slices.draft import drafted, spares
 from autoscaler.core.slices.observed import MigState, SliceNode, SlicePlan
@@ -177,6 +178,8 @@ def _usable(node: SliceNode, config: EngineConfig) -> bool:
         and (not node.cordoned or node.mark is not None)
         # Where it failed there may be no slice at all; pods that run on one keep it.
         and (node.state is not MigState.FAILED or bool(node.holders))
+        # Nor is a slice to be had that an idle one does not offer; while forescale cuts it, it counts as it will be.
+        and (bool(node.holders) or node.mark is not None or offers(node, node.config, pool))
         and _is_as_told(node, pool)
     )
 

@@ -61,6 +61,15 @@ class WantedConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """A node that does not offer what the policy says of its config, why, and since when without a break."""
+
+    node: str
+    why: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolMoves:
     """Memory of one slice pool: one node at a time."""
 
@@ -68,6 +77,7 @@ class PoolMoves:
     change: NodeChange | None = None
     backoffs: tuple[Backoff, ...] = ()
     wanted: tuple[WantedConfig, ...] = ()
+    unfit: tuple[Unfit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,9 @@ from autoscaler.core.slices.begin import Kept
 from autoscaler.core.slices.observed import CONFIG_LABEL, SlicePoolDecision
 from autoscaler.core.slices.state import NodeChange, Phase, PoolMoves
 
+UNFIT_AFTER_S = 600.0
+"""A MIG manager may be at work for so long, and a device plugin start anew."""
+
 
 def words(change: NodeChange) -> str:
     way = f"{change.node} from {change.before} to {change.after}"
@@ -41,6 +44,20 @@ def decision(
         node=None if over else change.node,
         configs=configs,
         findings=findings,
+    )
+
+
+def unfit(state: PoolMoves, now_s: float) -> tuple[tuple[Reason, str, str], ...]:
+    """What a person should know of nodes that do not offer what they should; what passes within minutes is not told."""
+    return tuple(
+        (
+            Reason.MIG_UNFIT,
+            item.node,
+            f"the slices of {item.node} can't be counted on, for {(now_s - item.since_s) / 60.0:.0f} minutes by now: "
+            f"{item.why}",
+        )
+        for item in state.unfit
+        if now_s - item.since_s >= UNFIT_AFTER_S
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.mig.catalogue import gpus_of
+from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import Placement, Requirement, Taint, Toleration
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
@@ -348,3 +349,26 @@ def test_no_plan_counts_on_a_node_whose_taints_are_not_tolerated(
                 if one.name in reach
             )
             assert slices >= sum(wanted[i][2] for i in alike)
+
+
+def test_no_plan_counts_on_slices_that_are_not_offered() -> None:
+    """A broken device plugin: one node offers nothing, and one of two GPUs of the other is gone."""
+    pool = replace(POOL, gpus_per_node=2)
+    config = EngineConfig(slices=SliceSettings(mode=SlicesMode.AUTO, pools={"mig": pool}))
+    needs = asks("1g.10gb")
+    pods = tuple(PodStatus(name=f"p{i}", created_s=START_S, node="n2") for i in range(2))
+    nodes = [
+        replace(node("n1"), slices=Geometry.of({})),
+        replace(
+            node("n2", "team/p0:1g.10gb", "team/p1:1g.10gb"), slices=Geometry.of({"1g.10gb": 7})
+        ),
+    ]
+    fits = question(record(nodes, workload("bert", 7, needs, pods=pods)), config)
+    assert fits is not None
+    assert [(held.name, dict(held.replicas)) for held in fits.problem.held] == [
+        ("n2", {"team/bert": 2, "others on mig with 1g.10gb": 7})
+    ]
+    assert solve(fits, START_S).infeasible is None
+    more = question(record(nodes, workload("bert", 8, needs, pods=pods)), config)
+    assert more is not None
+    assert solve(more, START_S).infeasible is not None

@@ -176,6 +176,37 @@ def test_what_only_a_person_can_mend_is_told_at_the_node() -> None:
     assert site.step().decision.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"label": "all-balanced"}, "its nvidia.com/mig.config is all-balanced, which the policy's configs"),
+        ({"state": MigState.FAILED}, "its MIG manager could not apply all-1g.10gb"),
+        ({"state": MigState.PENDING}, "its MIG manager is at work (pending)"),
+        ({"offers": Geometry.of({"1g.10gb": 6})}, "it offers 6x1g.10gb, and as all-1g.10gb it is to have 7x1g.10gb"),
+    ],
+)  # fmt: skip
+def test_a_node_that_does_not_offer_what_it_should_is_told_of_after_ten_minutes(
+    change: dict[str, object], why: str
+) -> None:
+    """No plan names it, for it has what nobody can count on: it was out of use without a word."""
+    site = Site(wanted={})
+    site.machines["n1"] = replace(site.machines["n1"], **change)  # type: ignore[arg-type]
+    assert site.step(59).decision.findings == ()
+    ((reason, node, said),) = site.step(2).decision.findings
+    assert (reason, node) == (Reason.MIG_UNFIT, "n1")
+    assert said.startswith("the slices of n1 can't be counted on, for 10 minutes by now: " + why)
+    # A moment in which it is well begins anew; and what a person has taken out of use is theirs.
+    for well in (Machine("n1"), replace(site.machines["n1"], cordoned=True)):
+        site.machines["n1"] = well
+        assert site.step().decision.findings == ()
+
+
+def test_slices_of_which_no_mig_manager_tells_can_be_counted_on() -> None:
+    site = Site(wanted={})
+    site.machines["n1"].state = MigState.UNTOLD
+    assert site.step(90).decision.findings == ()
+
+
 def test_a_change_that_the_plan_takes_back_before_the_label_is_written_is_ended() -> None:
     """A surge needs the slices that are there: its pods wait for them while the node is cordoned."""
     site = Site()
@@ -355,6 +386,8 @@ everyday = st.one_of(
     st.tuples(st.just("vanish"), names, st.just(0)),
     st.tuples(st.just("wait"), names, st.integers(1, 12)),
     st.tuples(st.just("ready"), names, st.integers(0, 1)),
+    st.tuples(st.just("plugin"), names, st.integers(0, 2)),
+    st.tuples(st.just("called back"), names, st.integers(0, 1)),
 )
 binding = st.one_of(
     st.tuples(st.just("schedule"), names, st.integers(0, 3)),
@@ -394,6 +427,12 @@ def happen(site: Site, what: str, name: str, number: int) -> None:
             site.step(number)
         case "ready":
             machine.ready = bool(number)
+        case (
+            "plugin"
+        ):  # a broken device plugin offers nothing or less; so does a ConfigMap that was changed
+            machine.offers = (None, Geometry(()), Geometry.of({"1g.10gb": 6}))[number]
+        case "called back":  # a spot instance, or one that a person deletes
+            machine.leaving = bool(number)
         case "uncordon":
             machine.cordoned = False
         case "flicker":  # uncordoned, a pod comes, cordoned again: between two looks
@@ -468,6 +507,7 @@ def test_in_the_end_every_node_is_given_back(history: list[tuple[str, str, int]]
     for machine in site.machines.values():
         machine.work_left = None if machine.work_left is None else min(machine.work_left, 2)
         machine.pods, machine.exporter, machine.ready = 0, True, True
+        machine.offers, machine.leaving = None, False
     site.step(200)
     left = [m.name for m in site.machines.values() if m.mark is not None]
     assert left == [] or phase(site) is Phase.STUCK
