@@ -248,6 +248,10 @@ def test_node_pools_are_read(tmp_path: Path) -> None:
         (", price_per_hr: 3", "h100.price_per_hr: is not a setting, did you mean price_per_hour?"),
         (", resource: gpu", "h100.resource: 'gpu', must be an extended resource such as"),
         (", labels: {}", "h100.labels: empty, must name the labels of the pool's nodes"),
+        (
+            ", labels: {karpenter.sh/nodepool: h}, node_group: h",
+            "h100.labels: karpenter.sh/nodepool beside node_group or node_groups, must be of one",
+        ),
         (", backend: magic", "h100.backend: 'magic', must be 'auto', 'capacity-buffer' or"),
     ],
 )
@@ -266,6 +270,29 @@ def test_two_pools_must_be_told_apart(tmp_path: Path) -> None:
         "policy.yaml: engine.nodes.pools.b.labels: the same as those of a, "
         "must tell its nodes from every other pool's"
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("{gpu: h100}", "{gpu: h100, kind: spot}", "those of a are among them"),
+        ("{gpu: h100, kind: spot}", "{gpu: h100}", "all of them are among those of a"),
+        ("{gpu: h100, zone: a}", "{gpu: h100, zone: b}", None),
+        ("{gpu: h100}", "{kind: spot}", None),
+    ],
+)
+def test_no_pools_nodes_are_all_of_another(
+    tmp_path: Path, first: str, second: str, said: str | None
+) -> None:
+    pools = f"a: {{labels: {first}, max_headroom: 8}}, b: {{labels: {second}, max_headroom: 8}}"
+    text = f"engine: {{nodes: {{pools: {{{pools}}}}}}}"
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    if said is None:
+        load(path)
+    else:
+        (problem,) = problems(tmp_path, text)
+        assert said in problem
 
 
 @pytest.mark.parametrize(
@@ -299,7 +326,12 @@ MIG_POOL = "{labels: {pool: mig}, gpu: A100-80GB, configs: {ones: 7x1g.10gb}}"
         (
             f"slices: {{pools: {{a: {MIG_POOL}}}}}, "
             "nodes: {pools: {n: {labels: {pool: mig}, max_headroom: 8}}}",
-            "slices.pools.a.labels: those of engine.nodes.pools.n, which a node autoscaler grows",
+            "slices.pools.a.labels: of nodes of engine.nodes.pools.n too, which a node autoscaler grows",
+        ),
+        (
+            f"slices: {{pools: {{a: {MIG_POOL}}}}}, "
+            "nodes: {pools: {n: {labels: {pool: mig, zone: a}, max_headroom: 8}}}",
+            "slices.pools.a.labels: of nodes of engine.nodes.pools.n too, which a node autoscaler grows",
         ),
     ],
 )

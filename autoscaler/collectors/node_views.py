@@ -13,7 +13,6 @@ from autoscaler.core.nodes.observed import DIGEST_ANNOTATION, HEADROOM_LABEL
 from autoscaler.core.nodes.placement import LEAVING_TAINTS, Taint
 
 Object = Mapping[str, Any]
-NODEPOOL_LABEL = "karpenter.sh/nodepool"
 INSUFFICIENT = "InsufficientCapacityError"
 TROUBLES = frozenset(
     {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}

@@ -35,7 +35,7 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     StockOut,
 )
-from autoscaler.core.nodes.placement import ZONE_LABEL, Taint
+from autoscaler.core.nodes.placement import NODEPOOL_LABEL, ZONE_LABEL, Taint
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.errors import SourceError, SourceMissing
 
@@ -151,7 +151,7 @@ class NodeCollector:
         return [PoolInput(pool=name, headroom=tuple(asking[name])) for name in sorted(asking)]
 
     def _pool(self, name: str, pool: PoolSettings, now_s: float) -> PoolInput:
-        nodes = self._nodes_of(pool)
+        nodes = self._nodes_of(name)
         used, foreign = self._held(pool, {node.name for node in nodes})
         return PoolInput(
             pool=name,
@@ -180,11 +180,19 @@ class NodeCollector:
             if not any(node_views.carries(node.labels, labels) for labels in pools)
         )
 
-    def _nodes_of(self, pool: PoolSettings) -> list[NodeView]:
+    def _nodes_of(self, name: str) -> list[NodeView]:
+        """Of two pools that claim a node's units, the first by name has it: it is not there twice."""
+        pool = self._pools[name]
+        before = [
+            other.labels
+            for key, other in self._pools.items()
+            if key < name and other.resource == pool.resource
+        ]
         return [
             node
             for node in self._nodes.objects.values()
             if node_views.carries(node.labels, pool.labels)
+            and not any(node_views.carries(node.labels, labels) for labels in before)
         ]
 
     def _asked(self, name: str, nodes: Collection[NodeView]) -> ScaleUps:
@@ -231,7 +239,7 @@ class NodeCollector:
 
     def _most_nodes(self, pool: PoolSettings) -> int | None:
         """As far as a node autoscaler tells it; nothing refuses a node beyond it, for none is asked for."""
-        name = pool.labels.get(node_views.NODEPOOL_LABEL)
+        name = pool.labels.get(NODEPOOL_LABEL)
         for own in self._node_pools.objects.values():
             if own.name == name:
                 nodes, units = own.limits.get("nodes"), own.limits.get(pool.resource)
@@ -289,7 +297,7 @@ class NodeCollector:
     @staticmethod
     def _is_of(pool: PoolSettings, claim: str) -> bool:
         """Karpenter deletes a refused claim at once; its name, `<NodePool>-<random>`, is what is left of it."""
-        owner = pool.labels.get(node_views.NODEPOOL_LABEL)
+        owner = pool.labels.get(NODEPOOL_LABEL)
         return owner is not None and claim.rpartition("-")[0] == owner
 
     def _headroom(self, name: str, pool: PoolSettings) -> tuple[tuple[Backend, int], ...]:
@@ -350,7 +358,7 @@ class NodeCollector:
             return
         for name, asked in self._scale_ups.items():
             pool = self._pools[name]
-            asked.read(status.at_s, self._groups(pool), self._nodes_of(pool))
+            asked.read(status.at_s, self._groups(pool), self._nodes_of(name))
 
 
 def _status(

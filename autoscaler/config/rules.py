@@ -20,6 +20,7 @@ from autoscaler.config.pool_rules import grown_by_nobody, told_apart
 from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.geometry import parse_geometry, realise
+from autoscaler.core.nodes.placement import NODEPOOL_LABEL
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig, FleetBrakes, ScalingRules
 from autoscaler.core.slices.settings import (
@@ -306,6 +307,12 @@ def _groups(where: str, pool: PoolSettings) -> Iterator[Problem]:
     if pool.node_group is not None and not pool.node_group.strip():
         yield Problem(
             f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
+        )
+    if pool.groups and NODEPOOL_LABEL in pool.labels:
+        yield Problem(
+            f"{where}.labels",
+            f"{NODEPOOL_LABEL} beside node_group or node_groups",
+            "must be of one node autoscaler: Karpenter's pools are no groups of the cluster-autoscaler's",
         )
     names = list(pool.node_groups)
     if any(not name.strip() for name in names) or len(set(names)) < len(names):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -85,20 +85,25 @@ def pod(name: str, node: str, gpus: int, owner: str, **labels: str) -> dict[str,
 
 @asynccontextmanager
 async def looking(
-    api: ClusterApi, pool: PoolSettings = POOL, *, clock: FakeClock | None = None
+    api: ClusterApi,
+    pool: PoolSettings = POOL,
+    *,
+    clock: FakeClock | None = None,
+    more: Mapping[str, PoolSettings] | None = None,
 ) -> AsyncIterator[WithPods[tuple[PoolInput, ...]]]:
     api.plurals |= {"nodes", "events", "deployments"}
     async with api.serving():
         client = KubernetesClient(ApiClient(Configuration(host=api.url)), timeout_s=5.0)
         clock = clock or FakeClock(now_s=T0 + 300.0)
+        pools = {"h100": pool, **(more or {})}
         actuator = HeadroomActuator(
-            client, pools={"h100": pool}, namespace=OWN, image="pause", priority_class="low"
+            client, pools=pools, namespace=OWN, image="pause", priority_class="low"
         )
         pods = all_pods(client, clock)
         collector = NodeCollector(
             client,
             clock,
-            pools={"h100": pool},
+            pools=pools,
             namespace=OWN,
             digest=actuator.digest,
             managed=lambda: {"ours"},
@@ -207,6 +212,21 @@ async def test_the_limit_of_a_node_pool_of_karpenters(
         found = {"metadata": {"name": name}, "spec": {"limits": told}}
         api.put(f"/apis/karpenter.sh/v1/nodepools/{name}", found)
     assert (await seen(api)).most_nodes == most
+
+
+async def test_a_node_that_two_pools_claim_is_of_one() -> None:
+    """Its units would be there twice; pools of other resources have theirs on the same node."""
+    api = ClusterApi()
+    shown = node()
+    shown["metadata"]["labels"]["zone"] = "a"
+    shown["status"]["allocatable"]["nvidia.com/mig-1g.10gb"] = "7"
+    api.put("/api/v1/nodes/n1", shown)
+    zone = PoolSettings(labels={"zone": "a"}, max_headroom=8)
+    slices = PoolSettings(labels={"zone": "a"}, max_headroom=8, resource="nvidia.com/mig-1g.10gb")
+    async with looking(api, more={"zone-a": zone, "zone-a-mig": slices}) as collector:
+        await collector.read_once()
+        found = {pool.pool: [status.units for status in pool.nodes] for pool in collector.observe()}
+    assert found == {"h100": [8], "zone-a": [], "zone-a-mig": [7]}
 
 
 async def test_a_node_that_was_of_use_when_first_seen_has_no_lead_time() -> None:

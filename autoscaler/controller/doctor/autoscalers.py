@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoscaler.collectors import cluster_autoscaler
-from autoscaler.collectors.node_views import NODEPOOL_LABEL
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
+from autoscaler.core.nodes.placement import NODEPOOL_LABEL
 from autoscaler.core.nodes.settings import BackendChoice, PoolSettings
 from autoscaler.errors import SourceInvalid
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
+from autoscaler.clients.objects import SHARED
 from autoscaler.collectors.node_needs import taints
-from autoscaler.collectors.node_views import extended
+from autoscaler.collectors.node_views import carries, extended
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.core.slices.settings import SlicesMode
 
 OPERATOR, MIG, POOLS = "GPU Operator", "MIG", "GPUs on nodes"
 MIG_STATE = "nvidia.com/mig.config.state"
+SHARING_SUFFIX = ".sharing-strategy"
+UNSHARED = "leave sharing out of their device plugin's config: what a replica carries depends on who shares its GPU"
 # By which the cluster-autoscaler knows GPU nodes, on the larger clouds.
 GPU_LABELS = (
     "cloud.google.com/gke-accelerator",
@@ -27,7 +32,12 @@ def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     if "nodes" in cluster.unreadable:
         remedy = "let doctor list nodes, or install the component nodes"
         return [unknown(POOLS, cluster.unreadable["nodes"], remedy)]
-    return [*_operator(cluster), *_mig(cluster), *_pools(cluster, settings)]
+    return [
+        *_operator(cluster),
+        *_mig(cluster),
+        *_pools(cluster, settings),
+        *_claimed_twice(cluster, settings),
+    ]
 
 
 def _operator(cluster: Cluster) -> list[Diagnosis]:
@@ -78,48 +88,109 @@ def _mig(cluster: Cluster) -> list[Diagnosis]:
 
 
 def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
-    found = []
+    found: list[Diagnosis] = []
     for name, pool in settings.engine.nodes.pools.items():
-        own = [
-            node
-            for node in cluster.all("nodes")
-            if pool.labels.items() <= (node["metadata"].get("labels") or {}).items()
-        ]
-        held = [
-            extended((node.get("status") or {}).get("allocatable")).get(pool.resource, 0)
+        about, own = f"pool {name}", _nodes_of(cluster, pool.labels)
+        held = {
+            str(node["metadata"]["name"]): extended(
+                (node.get("status") or {}).get("allocatable")
+            ).get(pool.resource, 0)
             for node in own
-        ]
-        shown = set(held)
-        found += _tolerated(f"pool {name}", own, pool)
+        }
+        shared = shared_by(pool.resource, own)
+        wrong = _tolerated(about, own, pool)
         if not own:
-            found.append(ok(f"pool {name}", "no node now"))
-        elif shown == {0}:
-            found.append(
-                error(
-                    f"pool {name}",
-                    f"none of its {len(own)} nodes has {pool.resource}",
-                    "correct resource, or look at the device plugin of these nodes",
-                )
-            )
-        elif max(shown) != pool.units_per_node:
-            found.append(
-                warning(
-                    f"pool {name}",
-                    f"its nodes have {max(shown)} {pool.resource}, units_per_node says {pool.units_per_node}",
-                    f"set units_per_node: {max(shown)}",
-                )
-            )
-        elif 0 in shown:
-            found.append(
-                warning(
-                    f"pool {name}",
-                    f"{held.count(0)} of its {len(own)} nodes have no {pool.resource}",
-                    "wait if they are starting, else look at the device plugin of these nodes",
-                )
-            )
+            wrong += nearly(about, cluster, pool.labels)
+        elif shared:
+            most = f"{max(held.values())} {pool.resource} are not GPUs"
+            text = f"its nodes let several pods share one GPU ({shared}): {most}"
+            wrong.append(warning(about, text, UNSHARED))
         else:
-            found.append(ok(f"pool {name}", f"{len(own)} nodes of {max(shown)} {pool.resource}"))
+            wrong += _counted(about, held, pool)
+        if not own and not wrong:
+            wrong.append(ok(about, "no node now"))
+        found += wrong or [ok(about, f"{len(own)} nodes of {max(held.values())} {pool.resource}")]
     return found
+
+
+def _counted(about: str, held: Mapping[str, int], pool: PoolSettings) -> list[Diagnosis]:
+    """Whether nodes have as much as the policy says: one with seven GPUs of eight is found among those with eight."""
+    most, wanted = max(held.values()), pool.units_per_node
+    if most == 0:
+        text = f"none of its {len(held)} nodes has {pool.resource}"
+        remedy = "correct resource, or look at the device plugin of these nodes"
+        return [error(about, text, remedy)]
+    found = []
+    if most != wanted:
+        text = f"its nodes have {most} {pool.resource}, units_per_node says {wanted}"
+        remedy = (
+            f"set units_per_node: {most}, or look at the device plugin where it is to be {wanted}"
+        )
+        found.append(warning(about, text, remedy))
+    without = sorted(name for name, count in held.items() if count == 0)
+    if without:
+        text = f"{len(without)} of its {len(held)} nodes have no {pool.resource}: {', '.join(without[:3])}"
+        remedy = "wait if they are starting, else look at the device plugin of these nodes"
+        found.append(warning(about, text, remedy))
+    fewer = sorted(name for name, count in held.items() if 0 < count < most)
+    if fewer:
+        text = f"{len(fewer)} of its {len(held)} nodes have fewer {pool.resource} than {most}: {', '.join(fewer[:3])}"
+        remedy = "look at the device plugin there: a GPU that has an error is taken out"
+        found.append(warning(about, text, remedy))
+    return found
+
+
+def shared_by(resource: str, nodes: Sequence[Mapping[str, Any]]) -> str:
+    """How the device plugin of any of these nodes lets several pods share one device of `resource`; empty: it does not.
+
+    Its replicas are announced under the name of the whole device, or with the suffix `.shared`.
+    """
+    label = f"{resource.removesuffix(SHARED)}{SHARING_SUFFIX}"
+    told = {str((node["metadata"].get("labels") or {}).get(label, "none")) for node in nodes}
+    return ", ".join(sorted(told - {"none"})) or (SHARED if resource.endswith(SHARED) else "")
+
+
+def nearly(about: str, cluster: Cluster, labels: Mapping[str, str]) -> list[Diagnosis]:
+    """Nodes whose labels are those of a pool but for upper and lower case: where no node has them exactly."""
+    wanted = {(key.lower(), value.lower()) for key, value in labels.items()}
+    for node in cluster.all("nodes"):
+        own = (node["metadata"].get("labels") or {}).items()
+        if wanted <= {(str(key).lower(), str(value).lower()) for key, value in own}:
+            seen = {
+                f"{key}={value}" for key, value in own if (key.lower(), value.lower()) in wanted
+            }
+            text = f"no node has its labels, and node {node['metadata']['name']} has {', '.join(sorted(seen))}"
+            return [warning(about, text, "write labels as the nodes have them: case counts")]
+    return []
+
+
+def _claimed_twice(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
+    """Nodes that have the labels of two pools, which check-config can't know of."""
+    nodes, slices = settings.engine.nodes.pools, settings.engine.slices
+    found = []
+    for (name, pool), (other, beside) in combinations(sorted(nodes.items()), 2):
+        both = _nodes_of(cluster, pool.labels, beside.labels)
+        if both and pool.resource == beside.resource:
+            text = f"node {both[0]['metadata']['name']} has its labels and those of pool {other}: it is counted here"
+            remedy = "give each pool a label that the other's nodes do not have"
+            found.append(warning(f"pool {name}", text, remedy))
+    for name, sliced in slices.pools.items() if slices.mode is not SlicesMode.OFF else ():
+        for other, grown in nodes.items():
+            both = _nodes_of(cluster, sliced.labels, grown.labels)
+            if both and not grown.fixed:
+                text = f"node {both[0]['metadata']['name']} is of pool {other} too, which a node autoscaler grows"
+                remedy = f"leave it out of engine.slices.pools, or set fixed: true in engine.nodes.pools.{other}"
+                found.append(error(f"slice pool {name}", text, remedy))
+    return found
+
+
+def _nodes_of(cluster: Cluster, *labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """That have all of them."""
+    return [
+        node
+        for node in cluster.all("nodes")
+        if all(carries(node["metadata"].get("labels") or {}, each) for each in labels)
+    ]
 
 
 def _tolerated(about: str, nodes: list[Mapping[str, Any]], pool: PoolSettings) -> list[Diagnosis]:

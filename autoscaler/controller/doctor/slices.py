@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -12,8 +12,10 @@ from autoscaler.collectors.node_views import carries
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
+from autoscaler.controller.doctor.gpus import SHARING_SUFFIX, nearly
 from autoscaler.core.mig.catalogue import find_gpu
 from autoscaler.core.mig.geometry import Geometry, parse_geometry
+from autoscaler.core.nodes.placement import NODEPOOL_LABEL
 from autoscaler.core.slices.observed import CONFIG_LABEL, PRODUCT_LABEL, STATE_LABEL
 from autoscaler.core.slices.settings import SlicePoolSettings, SlicesMode
 from autoscaler.errors import UnknownGpu
@@ -22,10 +24,8 @@ Object = Mapping[str, Any]
 MANAGER = "MIG manager"
 DRA_DRIVER = "gpu.nvidia.com"
 STRATEGY_LABEL = "nvidia.com/mig.strategy"
-SHARING_SUFFIX = ".sharing-strategy"
-# By which a node autoscaler's nodes are known: it copies a node as the template for new ones.
-GROWN_LABELS = (
-    "karpenter.sh/nodepool",
+# Every node of such a cloud is of a group, whether an autoscaler grows it or not.
+GROUP_LABELS = (
     "eks.amazonaws.com/nodegroup",
     "cloud.google.com/gke-nodepool",
     "kubernetes.azure.com/agentpool",
@@ -138,22 +138,33 @@ def _pool(cluster: Cluster, about: str, pool: SlicePoolSettings) -> list[Diagnos
     ]
     if not nodes:
         remedy = "correct its labels, or leave the pool out"
-        return [warning(about, "no node has its labels", remedy)]
-    found = [item for node in nodes for item in _node(about, node, pool)]
+        none = warning(about, "no node has its labels", remedy)
+        return nearly(about, cluster, pool.labels) or [none]
+    found = [
+        *_of_group(about, nodes),
+        *(item for node in nodes for item in _node(about, node, pool)),
+    ]
     return found or [ok(about, f"{len(nodes)} nodes, cut as the policy names it")]
+
+
+def _of_group(about: str, nodes: Sequence[Object]) -> list[Diagnosis]:
+    """Once for the pool: a group of fixed size is as it should be, and can't be told from one that grows."""
+    for node in nodes:
+        labels = node["metadata"].get("labels") or {}
+        group = next((label for label in GROUP_LABELS if label in labels), None)
+        if group is not None:
+            text = f"node {node['metadata']['name']} is of the group {group}={labels[group]}, which may be grown"
+            remedy = "see that its minimum is its maximum: an autoscaler copies a node as the template for new ones"
+            return [warning(about, text, remedy)]
+    return []
 
 
 def _node(about: str, node: Object, pool: SlicePoolSettings) -> list[Diagnosis]:
     name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
-    grown = [label for label in GROWN_LABELS if label in labels]
-    if grown:
-        return [
-            error(
-                about,
-                f"node {name} has the label {grown[0]}: a node autoscaler copies it as the template for new ones",
-                "name it in engine.nodes.pools with its one geometry, and leave it out of engine.slices.pools",
-            )
-        ]
+    if NODEPOOL_LABEL in labels:
+        text = f"node {name} has the label {NODEPOOL_LABEL}: Karpenter brings such nodes anew, and takes empty ones"
+        remedy = "name it in engine.nodes.pools with its one geometry, and leave it out of engine.slices.pools"
+        return [error(about, text, remedy)]
     found = []
     product = str(labels.get(PRODUCT_LABEL, ""))
     if product and not _is(product, pool.gpu):

@@ -31,6 +31,7 @@ TRANSIENT_TAINTS = (
 )
 """Beginnings of keys that say what state a node is in, not whom it is for; that state is read elsewhere."""
 
+NODEPOOL_LABEL = "karpenter.sh/nodepool"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 HOST_LABEL = "kubernetes.io/hostname"
 

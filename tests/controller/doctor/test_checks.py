@@ -16,7 +16,7 @@ from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.settings import SliceSettings, SlicesMode
+from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from autoscaler.core.types import (
     ModelCounters,
     PodSample,
@@ -242,7 +242,24 @@ OWN = {"karpenter.sh/nodepool": "h100"}
         ),
         (
             (node("a", OWN, nvidia_com__gpu="8"), node("b", OWN)),
-            [("warning", "1 of its 2 nodes have no nvidia.com/gpu")],
+            [("warning", "1 of its 2 nodes have no nvidia.com/gpu: b")],
+        ),
+        (
+            (node("a", OWN, nvidia_com__gpu="8"), node("b", OWN, nvidia_com__gpu="7")),
+            [("warning", "1 of its 2 nodes have fewer nvidia.com/gpu than 8: b")],
+        ),
+        (
+            (node("a", {**OWN, "nvidia.com/gpu.sharing-strategy": "mps"}, nvidia_com__gpu="32"),),
+            [
+                (
+                    "warning",
+                    "its nodes let several pods share one GPU (mps): 32 nvidia.com/gpu are not GPUs",
+                )
+            ],
+        ),
+        (
+            (node("a", {"Karpenter.sh/nodepool": "H100"}),),
+            [("warning", "no node has its labels, and node a has Karpenter.sh/nodepool=H100")],
         ),
         (
             (node("a", {gpus.MIG_STATE: "failed"}),),
@@ -252,6 +269,22 @@ OWN = {"karpenter.sh/nodepool": "h100"}
 )
 def test_gpus_on_nodes(nodes: tuple[dict[str, Any], ...], wrong: list[tuple[str, str]]) -> None:
     assert worst(gpus.check(Cluster(found={"nodes": nodes}), POOLED)) == wrong
+
+
+def test_a_node_of_two_pools_is_named() -> None:
+    both = node("n1", {"pool": "mig", "gpu": "a100", "zone": "a"}, nvidia_com__gpu="8")
+    pools = {
+        "one": PoolSettings(labels={"gpu": "a100"}, max_headroom=8),
+        "two": PoolSettings(labels={"zone": "a"}, max_headroom=8),
+    }
+    sliced = SlicePoolSettings(labels={"pool": "mig"}, gpu="A100-80GB", configs={})
+    slices = SliceSettings(mode=SlicesMode.AUTO, pools={"mig": sliced})
+    settings = Settings(engine=EngineConfig(nodes=NodeSettings(pools=pools), slices=slices))
+    assert worst(gpus.check(Cluster(found={"nodes": (both,)}), settings)) == [
+        ("warning", "node n1 has its labels and those of pool two: it is counted here"),
+        ("error", "node n1 is of pool one too, which a node autoscaler grows"),
+        ("error", "node n1 is of pool two too, which a node autoscaler grows"),
+    ]
 
 
 def test_taints_that_placeholders_do_not_tolerate() -> None:

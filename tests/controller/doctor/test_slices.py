@@ -83,7 +83,14 @@ def test_a_pool_as_it_should_be(config: dict[str, Any]) -> None:
         ),
         pytest.param(seen(node(), maps=()), "unknown", "is not known", id="no ConfigMap"),
         pytest.param(
-            seen(node(**{"karpenter.sh/nodepool": "mig"})), "error", "a node autoscaler copies it", id="grown"
+            seen(node(**{"karpenter.sh/nodepool": "mig"})), "error", "Karpenter brings such nodes anew", id="grown"
+        ),
+        pytest.param(
+            seen(node(**{"eks.amazonaws.com/nodegroup": "mig"}), node(**{"eks.amazonaws.com/nodegroup": "mig"})),
+            "warning", "is of the group eks.amazonaws.com/nodegroup=mig, which may be grown", id="a cloud's group",
+        ),
+        pytest.param(
+            seen(node(pool="MIG")), "warning", "no node has its labels, and node n1 has pool=MIG", id="case",
         ),
         pytest.param(
             seen(node(**{"nvidia.com/gpu.product": "NVIDIA-H200"})), "error", "has NVIDIA-H200", id="another GPU"
