@@ -10,13 +10,11 @@ from typing import Any
 
 from autoscaler.core.mig.choice import WHOLE_GPU, WHOLE_GPU_RESOURCE
 from autoscaler.core.mig.geometry import RESOURCE_PREFIX
-from autoscaler.core.slices.observed import CHANGE_ANNOTATION, Holder, Mark, profile_of
+from autoscaler.core.slices.observed import CHANGE_ANNOTATION, SHARED, Holder, Mark, profile_of
 
 Object = Mapping[str, Any]
 _THOUSANDS = ("", "k", "M", "G", "T", "P", "E")
 _WHOLE = re.compile(f"([0-9]+)({'|'.join(_THOUSANDS)})")
-SHARED = ".shared"
-"""The device plugin's suffix where several pods share one device in time, or by MPS."""
 CLAIM = "resource claim"
 """Whatever a pod holds by dynamic resource allocation: which devices these are is not read."""
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from autoscaler.clients.objects import SHARED
 from autoscaler.collectors.node_needs import taints
 from autoscaler.collectors.node_views import carries, extended
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.nodes.settings import PoolSettings
+from autoscaler.core.slices.observed import SHARED
 from autoscaler.core.slices.settings import SlicesMode
 
 OPERATOR, MIG, POOLS = "GPU Operator", "MIG", "GPUs on nodes"

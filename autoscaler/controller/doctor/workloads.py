@@ -1,25 +1,30 @@
-"""Annotated workloads: whether pods may take placeholders' room, end gracefully, fit their quotas, survive a loss.
+"""Annotated workloads: whether pods may take placeholders' room, find nodes, end gracefully, fit their quotas.
 
-And whether their variant groups are any.
+And whether they survive a loss, and whether their variant groups are any.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscaler.clients.objects import requests
+from autoscaler.collectors.node_views import extended
 from autoscaler.config import Settings
 from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.annotations import PREFIX
+from autoscaler.core.nodes.choice import choice_of
+from autoscaler.core.slices.observed import SHARED
+from autoscaler.core.slices.prices import slice_pools
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.survival import asked, unspread
 from autoscaler.core.types import Survive, WorkloadSpec
 
 PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
-SURVIVAL, GROUPS = "survive", "variant groups"
+SURVIVAL, GROUPS, NODES = "survive", "variant groups", "room for replicas"
 Object = Mapping[str, Any]
 
 
@@ -32,6 +37,7 @@ def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -
     ]
     return [
         *_priorities(cluster, settings, annotated),
+        *_placed(cluster, settings, specs),
         *_quotas(cluster, settings, specs),
         *_endings(annotated),
         *_survival(settings, specs),
@@ -65,6 +71,12 @@ def _priorities(
                 f"make it {lowest}: a new PriorityClass, for its value can't be changed",
             )
         )
+    if value >= 0:
+        text = f"{settings.headroom.priority_class} is {value}: pods without a class can't take placeholders' room"
+        if value > 0 and own.get("preemptionPolicy") != "Never":
+            text += ", and placeholders evict them"
+        remedy = "name one of -10 in headroom.priority_class: a new PriorityClass, for its value can't be changed"
+        found.append(error(PRIORITY, text, remedy))
     for item in annotated:
         name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
         spec = item["spec"]["template"]["spec"]
@@ -76,6 +88,40 @@ def _priorities(
             text = f"{name}: its priority is not above the placeholders' {value}"
             found.append(warning(PRIORITY, text, "give it a class with a higher value"))
     return found or [ok(PRIORITY, f"placeholders give way: priority {value}")]
+
+
+def _placed(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
+    """Whether what a replica asks for is on a node, or brought by a pool, and fits into a placeholder."""
+    pools = settings.engine.nodes.pools
+    most: Counter[str] = Counter()
+    for node in cluster.all("nodes"):
+        most |= Counter(extended((node.get("status") or {}).get("allocatable")))
+    found = []
+    for spec in specs:
+        needs = spec.node_needs
+        if needs is None:
+            continue
+        about, asked = f"{spec.id.namespace}/{spec.id.name}", f"{needs.count} {needs.resource}"
+        own = {name: pool for name, pool in pools.items() if pool.resource == needs.resource}
+        can = max([most[needs.resource], *(pool.units_per_node for pool in own.values())])
+        cut = bool(slice_pools(needs, settings.engine))
+        if can < needs.count and not cut and "nodes" in cluster.found:
+            has = f"no node has more than {can}" if can else "no node has any"
+            text = (
+                f"{about}: a replica asks for {asked}, {has}, and no pool of the policy brings it"
+            )
+            remedy = "correct resources.limits, or name the pool that brings it"
+            found.append(warning(NODES, text, remedy))
+        for name in choice_of(needs, pools):
+            if pools[name].unit < needs.count and not pools[name].fixed:
+                text = f"{about}: a replica asks for {asked}, and pool {name} keeps room by {pools[name].unit}"
+                remedy = f"set unit: {needs.count} in engine.nodes.pools.{name}: pieces here and there hold no replica"
+                found.append(warning(NODES, text, remedy))
+        if needs.resource.endswith(SHARED):
+            text = f"{about}: it asks for {asked}, a part of a GPU that several pods share"
+            remedy = "ask for a whole GPU or a MIG slice: what a replica carries depends on the others there"
+            found.append(warning(NODES, text, remedy))
+    return found
 
 
 def _quotas(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:

@@ -20,7 +20,7 @@ from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.nodes.supply import limit
 from autoscaler.core.packing.problem import Cell, PackingProblem
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.observed import SliceNode, profile_of
+from autoscaler.core.slices.observed import SHARED, SliceNode, profile_of
 from autoscaler.core.slices.prices import slice_pools
 
 PRICE_SCALE = 1000
@@ -215,9 +215,9 @@ def _grown_cell(
     *,
     known: bool,
 ) -> Cell | None:
-    """A pool of one geometry, by the node."""
+    """A pool of one geometry, by the node; None: it is not seen, or what it has are parts of GPUs that pods share."""
     profile = profile_of(pool.resource)
-    if seen is None or seen.stale is not None:
+    if seen is None or seen.stale is not None or pool.resource.endswith(SHARED):
         return None
     there = sum(node.units or 0 for node in seen.nodes if not node.leaving) - (
         seen.foreign_units or 0

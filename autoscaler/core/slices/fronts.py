@@ -1,13 +1,27 @@
-"""What stands before a variant group: one unweighted Service gives each pod the same share, whatever it carries."""
+"""Groups whose members can't share a demand by what each carries: one unweighted Service gives each pod the same share,
+and on a GPU that others share nothing is its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from autoscaler.core.need import Need
-from autoscaler.core.slices.observed import Front
+from autoscaler.core.slices.observed import SHARED, Front
 from autoscaler.core.slices.prices import shape_of
 from autoscaler.core.types import Decision, WorkloadId, WorkloadInput
+
+
+def on_shared(group: str, pairs: Sequence[tuple[WorkloadInput, Decision]]) -> str | None:
+    """Why its members can't be compared where one has a part of a GPU; None: none has."""
+    for given, _ in pairs:
+        needs = given.spec.node_needs
+        if needs is not None and needs.resource.endswith(SHARED):
+            return (
+                f"variant group {group}: {given.spec.id} asks for {needs.resource}, a part of a GPU that several pods "
+                "share: what it carries depends on the others; members have whole GPUs or MIG slices"
+            )
+    return None
 
 
 def unequal_shares(

@@ -18,7 +18,7 @@ from autoscaler.core.behavior import down_window_s
 from autoscaler.core.mig.choice import Option, cheapest_mix, part_of
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.fronts import unequal_shares
+from autoscaler.core.slices.fronts import on_shared, unequal_shares
 from autoscaler.core.slices.members import Member, formed, members_of
 from autoscaler.core.slices.moves import targets_of
 from autoscaler.core.slices.observed import GroupDecision, GroupMember, SlicePlan
@@ -65,7 +65,7 @@ def join(
     for group, members in sorted(formed(inputs).items()):
         pairs = [(given, decided[given.spec.id]) for given in members]
         state = known.get(group) or GroupState(group=group)
-        refused = unequal_shares(group, pairs, tick.needs, tick.fronts)
+        refused = on_shared(group, pairs) or unequal_shares(group, pairs, tick.needs, tick.fronts)
         if refused is not None and tick.fronts is None and state.needed:
             # They could be read before: nothing speaks for it that one has come to stand before all of them.
             _hold(joined, group, pairs, state, losses)

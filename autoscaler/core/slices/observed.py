@@ -14,6 +14,8 @@ from autoscaler.core.slices.template import SetShape, ShapeDecision
 CONFIG_LABEL = "nvidia.com/mig.config"
 STATE_LABEL = "nvidia.com/mig.config.state"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+SHARED = ".shared"
+"""The device plugin's suffix of a resource of which several pods share one device in time, or by MPS."""
 CHANGE_ANNOTATION = "mig.forescale.io/change"
 """On a node that forescale has cordoned: what it is about to do. Whoever leads next finds it here."""
 

@@ -363,6 +363,16 @@ def classes(own: int = -10, **theirs: Any) -> tuple[dict[str, Any], ...]:
             ],
         ),
         (
+            {"priority classes": classes(own=1000)},
+            [
+                (
+                    "error",
+                    "forescale-headroom is 1000: pods without a class can't take placeholders' room, "
+                    "and placeholders evict them",
+                )
+            ],
+        ),
+        (
             {
                 "priority classes": classes(preemptionPolicy="Never"),
                 "deployments": (deployment(priorityClassName="serving"),),
@@ -397,6 +407,57 @@ def test_priorities_and_endings(
     found: dict[str, tuple[Any, ...]], wrong: list[tuple[str, str]]
 ) -> None:
     assert worst(workloads.check(Cluster(found=found), POOLED, ())) == wrong
+
+
+SLICE = "nvidia.com/mig-5g.40gb"
+
+
+@pytest.mark.parametrize(
+    ("resource", "count", "pool", "wrong"),
+    [
+        (GPU, 8, replace(POOL, unit=8), []),
+        (
+            GPU,
+            2,
+            POOL,
+            ["team/bert: a replica asks for 2 nvidia.com/gpu, and pool h100 keeps room by 1"],
+        ),
+        (
+            GPU,
+            16,
+            POOL,
+            [
+                "team/bert: a replica asks for 16 nvidia.com/gpu, no node has more than 8, and no pool of the policy "
+                "brings it"
+            ],
+        ),
+        (
+            SLICE,
+            1,
+            POOL,
+            [
+                f"team/bert: a replica asks for 1 {SLICE}, no node has any, and no pool of the policy brings it"
+            ],
+        ),
+        (SLICE, 1, replace(POOL, resource=SLICE), []),
+        (
+            "nvidia.com/gpu.shared",
+            1,
+            replace(POOL, resource="nvidia.com/gpu.shared"),
+            [
+                "team/bert: it asks for 1 nvidia.com/gpu.shared, a part of a GPU that several pods share"
+            ],
+        ),
+    ],
+)
+def test_whether_a_replica_finds_a_node(
+    resource: str, count: int, pool: PoolSettings, wrong: list[str]
+) -> None:
+    settings = Settings(engine=EngineConfig(nodes=NodeSettings(pools={"h100": pool})))
+    shown = {"nodes": (node("a", {}, nvidia_com__gpu="4"),), "priority classes": classes()}
+    asks = spec("bert", node_needs=NodeNeeds(resource=resource, count=count))
+    found = workloads.check(Cluster(found=shown), settings, (asks,))
+    assert [item.found for item in found if item.check == workloads.NODES] == wrong
 
 
 def test_a_quota_below_what_may_be_asked_for() -> None:

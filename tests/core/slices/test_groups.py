@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slices.members import resting
@@ -272,6 +273,16 @@ def test_unequal_shapes_behind_one_service_are_refused() -> None:
         "pod the same share; a Service for each and a router that weights them are needed"
     )
     assert Group([whole(), ones()], fronts=(front,)).targets() == {"whole": 4, "ones": 1}
+
+
+def test_a_group_with_a_part_of_a_gpu_that_others_share_is_refused() -> None:
+    """It passed for a whole GPU, which a replica on it could take the place of."""
+    needs = NodeNeeds(resource="nvidia.com/gpu.shared", count=1)
+    group = Group([whole(changes={"node_needs": needs}), ones()])
+    (finding,) = group.join().decisions[spec("whole").id].findings
+    assert finding.reason is Reason.UNSUPPORTED
+    assert "team/whole asks for nvidia.com/gpu.shared, a part of a GPU" in finding.message
+    assert group.targets() == {"whole": 4, "ones": 1}
 
 
 def several(*, instances: int | None = 3) -> list[Variant]:
