@@ -78,6 +78,7 @@ class Reason(StrEnum):
     NODE_STOCK_PROBE = "NodeStockProbe"
     NODE_BACKEND_UNPROVEN = "NodeBackendUnproven"
     NODE_BACKEND_MISSING = "NodeBackendMissing"
+    NODE_BROKEN = "NodeBroken"
     NODES_UNNEEDED = "NodesUnneeded"
 
     # slices

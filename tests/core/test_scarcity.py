@@ -67,6 +67,13 @@ NO_STOCK = StockState()
         ),
         pytest.param(
             FIXED,
+            replace(EIGHT, nodes=(replace(node("n", used=2), allocatable_s=None, broken=True),)),
+            NO_STOCK,
+            2,
+            id="so has one that is not ready any more",
+        ),
+        pytest.param(
+            FIXED,
             replace(EIGHT, nodes=(under_way("n", since_s=START_S),)),
             NO_STOCK,
             8,

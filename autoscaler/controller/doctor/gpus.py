@@ -98,7 +98,7 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
             for node in own
         }
         shared = shared_by(pool.resource, own)
-        wrong = _tolerated(about, own, pool)
+        wrong = [*_tolerated(about, own, pool), *_unready(about, own)]
         if not own:
             wrong += nearly(about, cluster, pool.labels)
         elif shared:
@@ -138,6 +138,20 @@ def _counted(about: str, held: Mapping[str, int], pool: PoolSettings) -> list[Di
         remedy = "look at the device plugin there: a GPU that has an error is taken out"
         found.append(warning(about, text, remedy))
     return found
+
+
+def _unready(about: str, nodes: Sequence[Mapping[str, Any]]) -> list[Diagnosis]:
+    """A node that is not ready any more shows all of its GPUs."""
+    found = []
+    for node in nodes:
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        told = {str(one.get("type")): str(one.get("status")) for one in conditions}
+        if told.get("Ready", "True") != "True":
+            found.append(str(node["metadata"]["name"]))
+    if not found:
+        return []
+    text = f"{len(found)} of its {len(nodes)} nodes are not ready: {', '.join(sorted(found)[:3])}"
+    return [warning(about, text, "wait if they are starting, else kubectl describe node says why")]
 
 
 def shared_by(resource: str, nodes: Sequence[Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core import demand as growth
-from autoscaler.core.nodes import backend, demand, lead, left, stock, supply
+from autoscaler.core.nodes import backend, broken, demand, lead, left, stock, supply
 from autoscaler.core.nodes.choice import choice_of
 from autoscaler.core.nodes.claims import (
     Candidate,
@@ -128,7 +128,7 @@ def _observe(
         seen = given.get(name) or PoolInput(pool=name, stale="the pool was not observed")
         before = known.get(name) or PoolState(pool=name)
         if seen.stale is None:
-            before = lead.learn(before, seen.nodes)
+            before = broken.noted(lead.learn(before, seen.nodes), seen.nodes, now_s)
         judged = stock.judge(
             before.stock, seen.stock_out, seen.nodes, now_s=now_s, settings=settings
         )
@@ -307,11 +307,12 @@ def _decide(
             headroom=0,
             reason=Reason.NODES_UNNEEDED,
             message="no node autoscaler grows it: what its nodes have is divided",
+            findings=tuple(broken.told(pool.state, pool.settings.resource, now_s)),
             facts=_facts(pool, ask),
         )
         return decision, replace(pool.state, headroom=0)
     units, reason, message = _wanted(pool, ask)
-    state, findings = pool.state, []
+    state, findings = pool.state, broken.told(pool.state, pool.settings.resource, now_s)
     if not pool.can_be_had:
         findings.append((Reason.NODE_STOCK_OUT, stock.told(pool.state.stock, now_s)))
     state, units, eaten = _without_foreign(pool, units, settings)

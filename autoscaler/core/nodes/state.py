@@ -52,6 +52,14 @@ class StockState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenSince:
+    """Since when a node was seen to be of no use without a break."""
+
+    node: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolState:
     """Memory of one pool."""
 
@@ -72,6 +80,7 @@ class PoolState:
     """Since when headroom is asked for and neither there nor coming; None: it is."""
     unproven: tuple[Backend, ...] = ()
     """Back-ends that were asked and brought nothing."""
+    broken: tuple[BrokenSince, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

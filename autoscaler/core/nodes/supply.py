@@ -53,8 +53,11 @@ def most_headroom(pool: PoolSettings, given: PoolInput) -> int | None:
 
 
 def _of_node(node: NodeStatus, pool: PoolSettings) -> int:
-    """What pods hold there is there, whatever it shows: a device plugin that starts anew shows nothing for a while."""
-    if node.leaving:
+    """What pods hold there is there, whatever it shows: a device plugin that starts anew shows nothing for a while.
+
+    A node that is not ready any more shows all of its units, and none of those that are free can be had.
+    """
+    if node.leaving or node.broken:
         return node.used_units
     shown = pool.units_per_node if node.units is None else node.units
     return max(shown, node.used_units)

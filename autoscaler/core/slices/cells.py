@@ -219,9 +219,8 @@ def _grown_cell(
     profile = profile_of(pool.resource)
     if seen is None or seen.stale is not None or pool.resource.endswith(SHARED):
         return None
-    there = sum(node.units or 0 for node in seen.nodes if not node.leaving) - (
-        seen.foreign_units or 0
-    )
+    there = sum(node.units or 0 for node in seen.nodes if not node.leaving and not node.broken)
+    there -= seen.foreign_units or 0
     units = max(0, there)
     if seen.pool not in sold_out:
         units += pool.max_headroom

@@ -271,6 +271,16 @@ def test_gpus_on_nodes(nodes: tuple[dict[str, Any], ...], wrong: list[tuple[str,
     assert worst(gpus.check(Cluster(found={"nodes": nodes}), POOLED)) == wrong
 
 
+def test_a_node_that_is_not_ready_is_named() -> None:
+    """It shows all of its GPUs, and none can be had."""
+    shown = node("b", OWN, nvidia_com__gpu="8")
+    shown["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    nodes = (node("a", OWN, nvidia_com__gpu="8"), shown)
+    assert worst(gpus.check(Cluster(found={"nodes": nodes}), POOLED)) == [
+        ("warning", "1 of its 2 nodes are not ready: b")
+    ]
+
+
 def test_a_node_of_two_pools_is_named() -> None:
     both = node("n1", {"pool": "mig", "gpu": "a100", "zone": "a"}, nvidia_com__gpu="8")
     pools = {

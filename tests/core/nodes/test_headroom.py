@@ -383,3 +383,23 @@ def test_what_begins_to_rest_is_not_asked_for_anew() -> None:
     # It grows again: what is expected then, and nothing of before.
     bert.rests = False
     assert world.headroom() == 4
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_node_that_is_of_no_use_is_told_of_after_ten_minutes(fixed: bool) -> None:
+    settings = pool(fixed=True, max_headroom=0) if fixed else pool()
+    world = World(pools={"h100": settings})
+    gone = replace(node("claim-1"), node="n1", allocatable_s=None, broken=True)
+    world.nodes["h100"] = [gone, node("n2")]
+    assert decided(world.run(600.0)).findings == ()
+    assert decided(world.run()).findings == (
+        (
+            Reason.NODE_BROKEN,
+            "n1: not ready, or no nvidia.com/gpu to allocate, for 10 minutes; look at the node's conditions and its "
+            "device plugin, or delete it",
+        ),
+    )
+    # One that leaves is on its way out, and one that came back begins anew.
+    for calm in (replace(gone, leaving=True), node("n1"), gone):
+        world.nodes["h100"] = [calm]
+        assert decided(world.run()).findings == ()
