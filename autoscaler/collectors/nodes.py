@@ -328,7 +328,11 @@ class NodeCollector:
             return None
         if self._status is None:
             return self._status_error or "the cluster-autoscaler's status was not read yet"
-        return self._status.stale(now_s)
+        old = self._status.stale(now_s)
+        if old is None and not self._groups(pool):
+            names = ", ".join(pool.groups)
+            return f"the cluster-autoscaler's status has no group {names}, or several whose names end so"
+        return old
 
     async def _follow_status(self) -> None:
         while any(pool.groups for pool in self._pools.values()):

@@ -67,14 +67,16 @@ class HeadroomWriter:
         return result
 
 
-def pool_notes(record: TickRecord, namespace: str) -> Iterator[tuple[Note, str | None]]:
-    """(note, topic) of every pool; without a topic it is told at once, else like any condition that lasts."""
+def pool_notes(record: TickRecord, namespace: str) -> Iterator[tuple[Note, str]]:
+    """(note, topic) of every pool, each told like any condition that lasts."""
     for result in record.headroom:
         action = result.action
         change = f"headroom from {max(0, action.observed)} to {action.units} units"
         if result.outcome is Outcome.APPLIED:
             text = f"{change} ({action.backend.value}): {action.message}"
-            yield _note(namespace, action.pool, action.reason.value, text, Severity.NORMAL), None
+            note = _note(namespace, action.pool, action.reason.value, text, Severity.NORMAL)
+            # The same again is no news: somebody sets it back, and it is written anew in each tick.
+            yield note, text
         else:
             text = f"Not changed, {change}: {result.message}"
             note = _note(namespace, action.pool, REFUSED, text, Severity.WARNING)

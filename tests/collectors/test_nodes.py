@@ -425,6 +425,19 @@ async def test_a_pool_of_several_groups_is_all_of_them() -> None:
     )
 
 
+async def test_a_pool_of_which_the_status_names_no_group_is_not_known() -> None:
+    """It was renamed, or two end alike: nothing on its way was seen, and no stock-out, and nobody said so."""
+    api = ClusterApi()
+    where = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status"
+    api.put(where, {"data": {"status": PER_ZONE}})
+    for name in ("a100", "h100-z", ""):
+        pool = PoolSettings(labels={"pool": "h100"}, max_headroom=8, node_group=name or "asg-h100-")
+        stale = (await seen(api, pool)).stale
+        assert stale == (
+            f"the cluster-autoscaler's status has no group {name or 'asg-h100-'}, or several whose names end so"
+        )
+
+
 async def test_the_cluster_autoscalers_nodes_have_lead_times() -> None:
     """One is asked for between 22:00:00 and 22:00:10, registers a minute later, and has its GPUs at 22:05."""
     api = ClusterApi()

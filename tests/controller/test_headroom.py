@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoscaler.controller.fence import Fence
 from autoscaler.controller.headroom import HeadroomWriter, pool_notes
@@ -143,6 +143,23 @@ def test_what_lasts_is_told_once_an_hour_and_what_was_refused_too() -> None:
         for at_s in (0.0, 10.0, 3600.0)
     ]
     assert told == [["HeadroomRefused", "NodeStockOut"], [], ["HeadroomRefused", "NodeStockOut"]]
+
+
+def test_a_change_that_somebody_undoes_in_each_tick_is_told_once_an_hour() -> None:
+    """GitOps that keeps the object at nothing, or a policy that strips its annotation: six Events a minute."""
+    notebook, told = Notebook(NAMESPACE), []
+    for tick in range(361):
+        changes = [change("h100", 0, 5)] if tick != 7 else [change("h100", 0, 6)]
+        done = [HeadroomResult(action=one, outcome=Outcome.APPLIED) for one in changes]
+        calm = replace(SOLD_OUT, findings=())
+        told.append(
+            [n.message[:28] for n in notebook.notes(record(calm, *done, at_s=tick * 10.0), ())]
+        )
+    assert [(tick, what) for tick, what in enumerate(told) if what] == [
+        (0, ["headroom from 0 to 5 units ("]),
+        (7, ["headroom from 0 to 6 units ("]),
+        (360, ["headroom from 0 to 5 units ("]),
+    ]
 
 
 def test_metrics_of_a_pool_end_with_it_and_leave_out_what_is_unknown() -> None:
