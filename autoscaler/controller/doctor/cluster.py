@@ -13,6 +13,7 @@ from autoscaler.errors import SourceError, SourceMissing
 Object = Mapping[str, Any]
 PATHS = {
     "deployments": "/apis/apps/v1/deployments",
+    "cron jobs": "/apis/batch/v1/cronjobs",
     "nodes": "/api/v1/nodes",
     "quotas": "/api/v1/resourcequotas",
     "priority classes": "/apis/scheduling.k8s.io/v1/priorityclasses",

@@ -252,11 +252,21 @@ def _applied(
     if _failed(change, node, now_s):
         why = f"the MIG manager could not apply {change.after}"
     elif waited_s >= settings.watchdog_s:
-        why = f"{change.after} was not there after {waited_s:.0f} s"
+        why = f"{change.after} was not there after {waited_s:.0f} s{_instead(change, node, pool)}"
     else:
         return _Next(change=change)
     change = replace(change, phase=Phase.RESTORING, since_s=now_s, pending_seen=False, failed=why)
     return _restored(change, node, pool, settings, now_s)
+
+
+def _instead(change: NodeChange, node: SliceNode, pool: SlicePoolSettings) -> str:
+    """What came in its place: the ConfigMap may say otherwise than the policy, or have changed since."""
+    if node.state is not MigState.SUCCESS or change.after not in pool.configs:
+        return ""
+    return (
+        f": the MIG manager says success and the node offers {node.slices}, the policy says "
+        f"{pool.slices_of(change.after)}; compare configs with its ConfigMap"
+    )
 
 
 def _restored(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from autoscaler.config import Settings
 from autoscaler.config.settings import LeaderSettings
@@ -18,6 +20,7 @@ from autoscaler.core.slices.observed import CHANGE_ANNOTATION
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings, SlicesMode
 from tests.controller.doctor.test_checks import worst
 
+COMPONENT = Path(__file__).parents[3] / "deploy" / "kustomize" / "components" / "nodes"
 POOLS = {"h100": PoolSettings(labels={"pool": "h100"}, max_headroom=8)}
 MIG = {"mig": SlicePoolSettings(labels={"pool": "mig"}, gpu="A100-80GB", configs={})}
 
@@ -84,3 +87,55 @@ def test_headroom_without_a_lease_is_swept_away() -> None:
     ((level, said),) = worst(leftovers.check(Cluster(), alone))
     assert (level, "while no Lease is renewed" in said) == ("warning", True)
     assert leftovers.check(Cluster(), replace(Settings(), leader=alone.leader)) == []
+
+
+def sweep(lease: str = "forescale/forescale", namespace: str = "forescale-headroom") -> Any:
+    (document,) = (
+        item
+        for item in yaml.safe_load_all((COMPONENT / "sweep.yaml").read_text())
+        if item["kind"] == "CronJob"
+    )
+    args = document["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    args[args.index("--lease") + 1], args[args.index("--namespace") + 1] = lease, namespace
+    return document
+
+
+@pytest.mark.parametrize(
+    ("jobs", "leader", "wrong"),
+    [
+        ((sweep(),), LeaderSettings(), []),
+        ((sweep("gpus/forescale"),), LeaderSettings(), []),
+        (
+            (sweep(namespace="other"),),
+            LeaderSettings(),
+            [("warning", "no CronJob takes away what is in forescale-headroom when the controller is dead")],
+        ),
+        (
+            (sweep(),),
+            LeaderSettings(lease_name="gpus"),
+            [
+                (
+                    "error",
+                    "CronJob forescale/forescale-sweep looks at the Lease forescale/forescale, "
+                    "and leader.lease_name is gpus",
+                )
+            ],
+        ),
+        (
+            (sweep() | {"spec": sweep()["spec"] | {"suspend": True}},),
+            LeaderSettings(),
+            [
+                (
+                    "warning",
+                    "CronJob forescale/forescale-sweep is suspended: headroom outlives a controller that is dead",
+                )
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_the_cron_job_takes_the_headroom_of_this_controller_when_it_is_dead(
+    jobs: tuple[Any, ...], leader: LeaderSettings, wrong: list[tuple[str, str]]
+) -> None:
+    """With another name of the Lease it took the headroom of one that lives, every five minutes."""
+    cluster = Cluster(found={"cron jobs": jobs})
+    assert worst(leftovers.check(cluster, replace(policy(), leader=leader))) == wrong

@@ -97,6 +97,20 @@ def test_a_manager_that_never_ends_is_not_waited_for() -> None:
     assert (node.cordoned, phase(site)) == (False, None)
 
 
+def test_a_config_that_cuts_otherwise_by_now_is_named_as_what_it_is() -> None:
+    """The ConfigMap was edited under the controller: the MIG manager says success, and other slices come."""
+    site = Site()
+    node = site.machines["n1"]
+    site.step(7)
+    node.offers = Geometry.of({"7g.80gb": 1})
+    told = site.step(62).decision
+    assert node.label == ONES
+    assert (
+        "all-3g.40gb was not there after 600 s: the MIG manager says success and the node offers 1x7g.80gb, the policy "
+        "says 2x3g.40gb; compare configs with its ConfigMap"
+    ) in told.message
+
+
 def test_a_node_that_comes_back_in_neither_geometry_waits_for_a_person() -> None:
     site = Site(manager_fails=True)
     node = site.machines["n1"]
