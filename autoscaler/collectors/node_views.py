@@ -183,16 +183,21 @@ def refusal(raw: Object) -> RefusalView | None:
 
 def headroom(raw: Object) -> HeadroomView | None:
     """A Deployment or CapacityBuffer of ours."""
-    metadata = raw["metadata"]
+    metadata, spec = raw["metadata"], raw.get("spec") or {}
     pool = (metadata.get("labels") or {}).get(HEADROOM_LABEL)
     if not pool:
         return None
+    trouble = _trouble(raw.get("status") or {})
+    template = (spec.get("podTemplateRef") or {"name": metadata["name"]}).get("name")
+    intact = template == metadata["name"] and not _lacks_template(trouble or "")
+    digest = (metadata.get("annotations") or {}).get(DIGEST_ANNOTATION, "")
     return HeadroomView(
         name=metadata["name"],
         pool=pool,
-        replicas=int((raw.get("spec") or {}).get("replicas") or 0),
-        digest=str((metadata.get("annotations") or {}).get(DIGEST_ANNOTATION, "")),
-        trouble=_trouble(raw.get("status") or {}),
+        replicas=int(spec.get("replicas") or 0),
+        # Without its template a buffer is written anew with it, as one of another form is.
+        digest=str(digest) if intact else "",
+        trouble=trouble,
     )
 
 
@@ -214,6 +219,12 @@ def _trouble(status: Object) -> str | None:
             told = [str(condition[key]) for key in ("reason", "message") if condition.get(key)]
             return ": ".join([kind, *told])
     return None
+
+
+def _lacks_template(trouble: str) -> bool:
+    """Whether a buffer says that its PodTemplate is gone: Karpenter's reason, and the cluster-autoscaler's message."""
+    told = trouble.lower().replace(" ", "")
+    return "template" in told and "notfound" in told
 
 
 def _since(status: Object, kind: str) -> float | None:

@@ -523,6 +523,39 @@ def test_an_object_that_asks_for_nothing_says_why(kind: str, status: str, told: 
     assert seen.trouble == (f"{kind}: Because: of a quota" if told else None)
 
 
+@pytest.mark.parametrize(
+    ("reference", "reason", "message", "whole"),
+    [
+        ("h100", "Resolved", "", True),
+        ("h100", "QuotaExceeded", "the template is too large", True),
+        ("other", "Resolved", "", False),
+        ("h100", "PodTemplateNotFound", "", False),
+        ("h100", "error", 'podtemplates "h100" not found', False),
+    ],
+)
+def test_a_buffer_whose_template_was_taken_away_is_written_anew(
+    reference: str, reason: str, message: str, whole: bool
+) -> None:
+    """It asked for nothing until the number changed, for the number was right."""
+    status = "True" if reason == "Resolved" else "False"
+    condition = {"type": "ReadyForProvisioning", "status": status} | {
+        "reason": reason,
+        "message": message,
+    }
+    raw = {
+        "metadata": {
+            "name": "h100",
+            "labels": {"forescale.io/headroom": "h100"},
+            "annotations": {"headroom.forescale.io/digest": "abc"},
+        },
+        "spec": {"replicas": 2, "podTemplateRef": {"name": reference}},
+        "status": {"conditions": [condition]},
+    }
+    seen = node_views.headroom(raw)
+    assert seen is not None
+    assert seen.digest == ("abc" if whole else "")
+
+
 async def test_headroom_that_is_not_listed_yet_is_no_missing_back_end() -> None:
     """At a start it comes a moment after the nodes: NodeBackendMissing was told each time."""
     async with looking(ClusterApi()) as collector:

@@ -337,7 +337,9 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
     what = f"{ask.demand} {pool.settings.resource} expected within {pool.lead_s:.0f} s, {ask.held} held by pods"
     if ask.instead_of:
         what += f"; instead of {', '.join(ask.instead_of)}, which can't be had"
-    if ask.beside:
+    if ask.beside and not (ask.demand or ask.held):
+        what = f"{ask.units} {pool.settings.resource} that are beyond the limit of {', '.join(ask.beside)}"
+    elif ask.beside:
         what += f"; with what is beyond the limit of {', '.join(ask.beside)}"
     if ask.units > cap:
         # Whole placeholders: what is not divided by them would be written anew in each tick.

@@ -190,7 +190,7 @@ def test_what_a_pool_has_no_room_for_below_its_limit_goes_to_the_next(
     answer = world.run()
     cheap, dear = decided(answer, "cheap"), decided(answer, "dear")
     assert (cheap.headroom, dear.headroom) == (1, 4)
-    assert dear.message.endswith("with what is beyond the limit of cheap")
+    assert dear.message == "4 nvidia.com/gpu that are beyond the limit of cheap"
     assert cheap.reason is dear.reason is Reason.NODE_DEMAND_AHEAD
     # Nothing is on its way, and no interface is to blame for it.
     answer = world.run(1200.0)
