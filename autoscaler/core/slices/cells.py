@@ -113,12 +113,7 @@ def lay_out(
     Of those `sold_out` no node is to be had, and nodes `as_it_is` are not cut otherwise.
     """
     ground, asked = Ground(), list(dict.fromkeys(needs))
-    own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
-    grown = {
-        name: pool
-        for name, pool in config.nodes.pools.items()
-        if tuple(sorted(pool.labels.items())) not in own
-    }
+    grown = beside_slice_pools(config)
     priced = [p.price_per_hour for p in config.slices.pools.values()]
     priced += [p.price_per_hour for p in grown.values()]
     known = all(price is not None for price in priced)
@@ -145,6 +140,16 @@ def lay_out(
             ground.cells[name] = replace(cell, price=max(1, round(cell.price * SUNK_RATIO)))
     ground.open = {one: frozenset(names) for one, names in allowed.items()}
     return ground
+
+
+def beside_slice_pools(config: EngineConfig) -> dict[str, PoolSettings]:
+    """Node pools that are no slice pools by another name: a fixed pool may be named in both."""
+    own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
+    return {
+        name: pool
+        for name, pool in config.nodes.pools.items()
+        if tuple(sorted(pool.labels.items())) not in own
+    }
 
 
 def _gpu_price(ground: Ground, config: EngineConfig) -> int:

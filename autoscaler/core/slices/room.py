@@ -10,7 +10,7 @@ from autoscaler.core.nodes.observed import NodeNeeds, PoolInput
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.nodes.supply import limit
 from autoscaler.core.settings import EngineConfig
-from autoscaler.core.slices.cells import kept_away
+from autoscaler.core.slices.cells import beside_slice_pools, kept_away
 from autoscaler.core.slices.observed import SliceNode, SlicePlan, SlicesInput
 from autoscaler.core.slices.prices import shape_of, slice_pools
 from autoscaler.core.types import Decision, TickInput, WorkloadId
@@ -113,12 +113,7 @@ def _pools_for(
     needs: NodeNeeds, inputs: Sequence[PoolInput], config: EngineConfig
 ) -> list[tuple[PoolSettings, PoolInput]]:
     """Node pools that are no slice pools and may have such pods, as far as they are seen."""
-    own = {tuple(sorted(pool.labels.items())) for pool in config.slices.pools.values()}
-    pools = {
-        name: pool
-        for name, pool in config.nodes.pools.items()
-        if tuple(sorted(pool.labels.items())) not in own
-    }
+    pools = beside_slice_pools(config)
     seen = {item.pool: item for item in inputs if item.stale is None}
     return [(pools[name], seen[name]) for name in choice_of(needs, pools, inputs) if name in seen]
 
