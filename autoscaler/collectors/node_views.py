@@ -54,6 +54,8 @@ class ClaimView:
     node: str
     """Its node's name, once it is registered."""
     leaving: bool
+    starting: bool
+    """Karpenter waits for its startup taints to go, or for its resources: no pod is there yet."""
     refused: tuple[float, str] | None
     """(when, in whose words) it could not be launched."""
 
@@ -144,6 +146,7 @@ def claim(raw: Object, _: ClaimView | None = None) -> ClaimView | None:
         registered_s=_since(status, "Registered"),
         node=str(status.get("nodeName") or ""),
         leaving=bool(metadata.get("deletionTimestamp")),
+        starting=_not_yet(status, "Initialized"),
         refused=_refused(status),
     )
 
@@ -232,6 +235,12 @@ def _since(status: Object, kind: str) -> float | None:
         if condition.get("type") == kind and condition.get("status") == "True":
             return seconds(condition.get("lastTransitionTime"))
     return None
+
+
+def _not_yet(status: Object, kind: str) -> bool:
+    """A condition that is told and is not true."""
+    conditions = status.get("conditions") or ()
+    return any(one.get("type") == kind and one.get("status") != "True" for one in conditions)
 
 
 def _refused(status: Object) -> tuple[float, str] | None:

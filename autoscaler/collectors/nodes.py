@@ -18,6 +18,7 @@ from autoscaler.clock import Clock
 from autoscaler.collectors import cluster_autoscaler, node_views
 from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus, GroupStatus
 from autoscaler.collectors.mirror import Mirror, View
+from autoscaler.collectors.node_status import status_of
 from autoscaler.collectors.node_views import (
     ClaimView,
     GpuPodView,
@@ -35,15 +36,13 @@ from autoscaler.core.nodes.observed import (
     PoolInput,
     StockOut,
 )
-from autoscaler.core.nodes.placement import NODEPOOL_LABEL, ZONE_LABEL, Taint
+from autoscaler.core.nodes.placement import NODEPOOL_LABEL, Taint
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.errors import SourceError, SourceMissing
 
 log = logging.getLogger(__name__)
 
 STATUS_PERIOD_S = 10.0
-STARTING_S = 3600.0
-"""A node that is there for longer and of no use is not starting; node autoscalers give one up after 15 minutes."""
 DIFFERS = -1
 """Headroom that an object of another form asks for: whatever is wanted, it has to be written."""
 
@@ -159,7 +158,7 @@ class NodeCollector:
             stock_out=self._stock_out(pool),
             foreign_units=foreign,
             other_units=self._elsewhere(pool.resource),
-            taints=_common_taints(nodes, pool.resource),
+            taints=self._common_taints(nodes, pool.resource),
             most_nodes=self._most_nodes(pool),
             headroom=self._headroom(name, pool),
             trouble=tuple(
@@ -219,7 +218,7 @@ class NodeCollector:
         for node in nodes:
             requested_s = asked.requested_s(node)
             found.append(
-                _status(node, by_node.get(node.name), requested_s, pool.resource, used, now_s)
+                status_of(node, by_node.get(node.name), requested_s, pool.resource, used, now_s)
             )
         present = {node.name for node in nodes}
         found += [
@@ -229,6 +228,23 @@ class NodeCollector:
         ]
         found += self._coming(pool, asked)
         return tuple(sorted(found, key=lambda status: status.name))
+
+    def _common_taints(self, nodes: Collection[NodeView], resource: str) -> tuple[Taint, ...]:
+        """Those on each of them that is of use: what keeps pods away from the whole pool.
+
+        A node that starts or goes has others for a while, of a network plugin that is not ready for one. As a pool's
+        first node it would keep away those that it was asked for.
+        """
+        starting = {claim.node for claim in self._claims.objects.values() if claim.starting}
+        sets = [
+            frozenset(node.taints)
+            for node in nodes
+            if node.ready_s is not None
+            and node.allocatable.get(resource)
+            and not node.leaving
+            and node.name not in starting
+        ]
+        return tuple(sorted(frozenset.intersection(*sets))) if sets else ()
 
     def _groups(self, pool: PoolSettings) -> list[GroupStatus]:
         """Those of its groups that the status names."""
@@ -363,48 +379,3 @@ class NodeCollector:
         for name, asked in self._scale_ups.items():
             pool = self._pools[name]
             asked.read(status.at_s, self._groups(pool), self._nodes_of(name))
-
-
-def _status(
-    node: NodeView,
-    claim: ClaimView | None,
-    requested_s: float | None,
-    resource: str,
-    used: Mapping[str, int],
-    now_s: float,
-) -> NodeStatus:
-    """A node that is there, with the request for it where there is one, or else the time of it where that is known."""
-    requested_s = claim.requested_s if claim is not None else requested_s
-    units, usable_s = node.allocatable.get(resource, 0), node.usable_s.get(resource)
-    usable = units > 0 and node.ready_s is not None
-    broken = not usable and (usable_s is not None or now_s - node.created_s > STARTING_S)
-    # Of a node that was of use when first seen, it is not known since when; one that is or was broken has no lead time.
-    late = usable_s is not None and usable_s - node.created_s > STARTING_S
-    timed = resource not in node.found and not broken and not late
-    return NodeStatus(
-        name=claim.name if claim else node.name,
-        requested_s=requested_s if timed else None,
-        registered_s=node.created_s,
-        ready_s=node.first_ready_s,
-        allocatable_s=usable_s if usable else None,
-        units=units,
-        used_units=used.get(node.name, 0),
-        leaving=node.leaving or (claim is not None and claim.leaving),
-        broken=broken,
-        node=node.name if claim else None,
-        zone=node.labels.get(ZONE_LABEL),
-    )
-
-
-def _common_taints(nodes: Collection[NodeView], resource: str) -> tuple[Taint, ...]:
-    """Those on each of them that is of use: what keeps pods away from the whole pool.
-
-    A node that starts or goes has others for a while, of a network plugin that is not ready for one. As a pool's first
-    node it would keep away those that it was asked for.
-    """
-    sets = [
-        frozenset(node.taints)
-        for node in nodes
-        if node.ready_s is not None and node.allocatable.get(resource) and not node.leaving
-    ]
-    return tuple(sorted(frozenset.intersection(*sets))) if sets else ()

@@ -176,6 +176,18 @@ async def test_a_node_that_starts_or_goes_tells_nothing_of_whom_its_pool_is_for(
     assert (await seen(api)).taints == ()
 
 
+async def test_nor_does_one_whose_startup_taints_karpenter_waits_for() -> None:
+    """It is ready and shows its GPUs, and its taint goes when the network plugin's agent is there."""
+    api = ClusterApi()
+    taint = {"key": "node.cilium.io/agent-not-ready", "value": "true", "effect": "NoSchedule"}
+    api.put("/api/v1/nodes/n1", node(taints=[taint]))
+    for status, taints in (("Unknown", ()), ("True", (Taint(**taint),))):
+        condition = {"type": "Initialized", "status": status, "reason": "StartupTaintsExist"}
+        made = node_claim("h100-a", "n1", conditions=[condition])
+        api.put("/apis/karpenter.sh/v1/nodeclaims/h100-a", made)
+        assert (await seen(api)).taints == taints
+
+
 @pytest.mark.parametrize(
     "key",
     [
