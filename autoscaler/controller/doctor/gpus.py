@@ -89,6 +89,7 @@ def _mig(cluster: Cluster) -> list[Diagnosis]:
 
 def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     found: list[Diagnosis] = []
+    startup = _startup_taints(cluster)
     for name, pool in settings.engine.nodes.pools.items():
         about, own = f"pool {name}", _nodes_of(cluster, pool.labels)
         held = {
@@ -98,7 +99,7 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
             for node in own
         }
         shared = shared_by(pool.resource, own)
-        wrong = [*_tolerated(about, own, pool), *_unready(about, own)]
+        wrong = [*_tolerated(about, own, pool, startup), *_unready(about, own)]
         if not own:
             wrong += nearly(about, cluster, pool.labels)
         elif shared:
@@ -207,13 +208,21 @@ def _nodes_of(cluster: Cluster, *labels: Mapping[str, str]) -> list[Mapping[str,
     ]
 
 
-def _tolerated(about: str, nodes: list[Mapping[str, Any]], pool: PoolSettings) -> list[Diagnosis]:
+def _startup_taints(cluster: Cluster) -> set[str]:
+    """Keys of those that Karpenter's nodes have until somebody takes them off."""
+    specs = [item["spec"].get("template", {}).get("spec", {}) for item in cluster.all("node pools")]
+    return {str(one.get("key")) for spec in specs for one in spec.get("startupTaints") or ()}
+
+
+def _tolerated(
+    about: str, nodes: list[Mapping[str, Any]], pool: PoolSettings, startup: set[str]
+) -> list[Diagnosis]:
     """Taints that keep placeholders away: headroom for such nodes brings none."""
     if pool.fixed:
         return []
     sets = [{taint.key for taint in taints(node.get("spec") or {})} for node in nodes]
     # One that only some have may be from a node that starts.
-    keys = set.intersection(*sets) - set(pool.taints) if sets else set()
+    keys = set.intersection(*sets) - set(pool.taints) - startup if sets else set()
     return [
         warning(
             about,

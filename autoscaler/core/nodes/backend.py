@@ -65,7 +65,7 @@ def choose(
     if waited_s < max(SHORTEST_PROOF_S, PROOF_LEADS * lead_s):
         if trouble is None:
             return Chosen(state=state)
-        text = f"the {current.value} of {units} units asks for nothing: {trouble}"
+        text = f"the {current.value} does not ask for all of its {units} units: {trouble}"
         return Chosen(state=state, findings=((Reason.NODE_BACKEND_UNPROVEN, text),))
     text = f"{units} units were asked for {waited_s:.0f} s ago through {current.value} and no node is on its way"
     if trouble is not None:

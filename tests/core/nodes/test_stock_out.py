@@ -140,7 +140,7 @@ def test_what_the_object_says_of_itself_is_told_at_once() -> None:
     assert decided(world.run()).findings == (
         (
             Reason.NODE_BACKEND_UNPROVEN,
-            f"the placeholder of 5 units asks for nothing: {why}",
+            f"the placeholder does not ask for all of its 5 units: {why}",
         ),
     )
     ((_, message),) = decided(world.run(1200.0)).findings
