@@ -76,7 +76,10 @@ class GpuPodView:
     owner_uid: str
     node: str
     resources: Mapping[str, int]
-    headroom: bool
+    headroom: str
+    """The pool for which it is a placeholder; empty: it is none."""
+    gate: str
+    """What holds it back from being scheduled, such as Kueue; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +173,8 @@ def gpu_pod(raw: Object, resources: frozenset[str]) -> GpuPodView | None:
         owner_uid=str(owners[0]["uid"]) if owners else "",
         node=str(spec.get("nodeName") or ""),
         resources=held,
-        headroom=HEADROOM_LABEL in (metadata.get("labels") or {}),
+        headroom=str((metadata.get("labels") or {}).get(HEADROOM_LABEL, "")),
+        gate=next((str(one.get("name")) for one in spec.get("schedulingGates") or ()), ""),
     )
 
 

@@ -161,14 +161,24 @@ class NodeCollector:
             taints=self._common_taints(nodes, pool.resource),
             most_nodes=self._most_nodes(pool),
             headroom=self._headroom(name, pool),
-            trouble=tuple(
-                (backend, own.trouble)
-                for backend, mirror in self._objects.items()
-                for own in mirror.objects.values()
-                if own.pool == name and own.trouble is not None
-            ),
+            trouble=self._trouble(name),
             stale=self._stale(pool, now_s),
         )
+
+    def _trouble(self, name: str) -> tuple[tuple[Backend, str], ...]:
+        """What keeps its headroom from being asked for: what its objects say, or who holds its placeholders back."""
+        told = [
+            (backend, own.trouble)
+            for backend, mirror in self._objects.items()
+            for own in mirror.objects.values()
+            if own.pool == name and own.trouble is not None
+        ]
+        gates = [
+            pod.gate for pod in self._pods.objects.values() if pod.headroom == name and pod.gate
+        ]
+        if gates:
+            told.append((Backend.PLACEHOLDER, f"{gates[0]} holds back {len(gates)} of its pods"))
+        return tuple(told)
 
     def _elsewhere(self, resource: str) -> int:
         """Units of a resource on nodes that are of none of the pools that have it."""

@@ -568,6 +568,18 @@ def test_a_buffer_whose_template_was_taken_away_is_written_anew(
     assert seen.digest == ("abc" if whole else "")
 
 
+async def test_placeholders_that_kueue_holds_back_are_told() -> None:
+    """No autoscaler looks at them, and their Deployment says that all is well."""
+    api = ClusterApi()
+    for name, pool in (("a", "h100"), ("b", "h100"), ("c", "other")):
+        held = pod(name, "", 1, "rs", **{"forescale.io/headroom": pool})
+        held["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
+        api.put(f"/api/v1/namespaces/{OWN}/pods/{name}", held)
+    assert (await seen(api)).trouble == (
+        (Backend.PLACEHOLDER, "kueue.x-k8s.io/admission holds back 2 of its pods"),
+    )
+
+
 async def test_headroom_that_is_not_listed_yet_is_no_missing_back_end() -> None:
     """At a start it comes a moment after the nodes: NodeBackendMissing was told each time."""
     async with looking(ClusterApi()) as collector:
