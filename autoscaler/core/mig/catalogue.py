@@ -241,7 +241,8 @@ def find_gpu(name: str) -> GpuModel:
     Raises:
         UnknownGpu: neither.
     """
-    product = _MIG_SUFFIX.sub("", name)
+    # GPU feature discovery adds both: `-SHARED` where several pods share one device.
+    product = _MIG_SUFFIX.sub("", name.removesuffix("-SHARED"))
     for gpu in GPUS:
         if gpu.name == name or re.fullmatch(gpu.product, product):
             return gpu

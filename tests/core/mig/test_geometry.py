@@ -63,6 +63,7 @@ def test_both_families_are_there() -> None:
         ("NVIDIA-A100-SXM4-80GB", "A100-80GB"),
         ("NVIDIA-A100-80GB-PCIe", "A100-80GB"),
         ("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", "A100-80GB"),
+        ("NVIDIA-A100-SXM4-80GB-SHARED", "A100-80GB"),
         ("NVIDIA-A30", "A30-24GB"),
         ("NVIDIA-H100-80GB-HBM3", "H100-80GB"),
         ("NVIDIA-H100-PCIe", "H100-80GB"),
