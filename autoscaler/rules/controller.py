@@ -16,6 +16,7 @@ HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deploymen
 TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
 DEFECT = 'forescale_workload_finding_active{namespace="team",kind="Deployment",name="bert",reason="InternalError"}'
 FLEET_DEFECT = 'forescale_fleet_finding_active{reason="InternalError"}'
+UNFIT = 'forescale_slices_finding_active{pool="mig",reason="MigUnfit"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
@@ -158,6 +159,18 @@ RULES = (
         },
     ),
     Rule(
+        alert="ForescaleNodeOfNoUse",
+        expr='max by (pool, reason) (forescale_slices_finding_active{reason="MigUnfit"} '
+        'or forescale_pool_finding_active{reason="NodeBroken"}) > 0',
+        # It is told of after ten minutes.
+        for_="20m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "a node of {{ $labels.pool }} is paid for and of no use: {{ $labels.reason }}",
+            "description": "its Event, or forescale doctor, names it: conditions, device plugin, nvidia.com/mig.config",
+        },
+    ),
+    Rule(
         alert="ForescaleMemoryNotSaved",
         expr="sum(increase(forescale_checkpoint_failures_total[15m])) > 5",
         labels={"severity": "ticket"},
@@ -213,6 +226,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "forescale_fleet_frozen": f"0x{end}",
         "forescale_fleet_policy_outdated": f"0x{end}",
         STUCK: f"0x{end}",
+        UNFIT: f"0x{end}",
         "forescale_checkpoint_failures_total": f"0x{end}",
         "forescale_slo_accounts_failures_total": f"0x{end}",
         "forescale_journal_failures_total": f"0x{end}",
@@ -233,6 +247,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
         "ForescalePolicyOutdated": {"forescale_fleet_policy_outdated": f"1x{end}"},
         "ForescaleNodeStuck": {STUCK: f"1x{end}"},
+        "ForescaleNodeOfNoUse": {UNFIT: f"1x{end}"},
         "ForescaleMemoryNotSaved": {"forescale_checkpoint_failures_total": f"0+1x{end}"},
         "ForescaleAccountsNotSaved": {"forescale_slo_accounts_failures_total": f"0+0.1x{end}"},
         "ForescaleJournalNotWritten": {"forescale_journal_failures_total": f"0+1x{end}"},
@@ -299,6 +314,10 @@ def _as_fired(rule: Rule) -> Rule:
         "ForescaleReplicaSick": (
             {"namespace": "team", "kind": "Deployment", "name": "bert"},
             "a replica of team/bert is sick",
+        ),
+        "ForescaleNodeOfNoUse": (
+            {"pool": "mig", "reason": "MigUnfit"},
+            "a node of mig is paid for and of no use: MigUnfit",
         ),
         "ForescaleNodeStuck": (
             {"pool": "mig"},
