@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoscaler.core.nodes import stock
 from autoscaler.core.nodes.observed import Backend, StockOut
@@ -212,3 +214,44 @@ def test_where_every_pool_is_at_its_limit_it_is_said() -> None:
     assert (decision.headroom, decision.reason) == (2, Reason.NODE_HEADROOM_CAPPED)
     assert decision.message.endswith("its limit is 1 nodes, and no pool has room for 3 of them")
     assert decision.findings == ()
+
+
+in_use = st.lists(st.integers(0, 8), max_size=3)
+limits = st.one_of(st.none(), st.integers(0, 4))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(in_use, limits, st.sampled_from([1, 2, 4])), min_size=1, max_size=3),
+    st.integers(2, 40),
+)
+def test_no_pool_is_asked_for_more_than_it_can_have_and_all_of_them_for_no_less(
+    made: list[tuple[list[int], int | None, int]], expected: int
+) -> None:
+    world = World(
+        workloads=[Workload(pods=0, ahead_rps=(10.0 * expected, 10.0 * expected))],
+        pools={
+            f"p{i}": pool(f"p{i}", order=i, unit=unit, max_headroom=64)
+            for i, (_, _, unit) in enumerate(made)
+        },
+    )
+    rooms = []
+    for i, (used, most, unit) in enumerate(made):
+        world.nodes[f"p{i}"] = [node(f"p{i}-{n}", used=held) for n, held in enumerate(used)]
+        if most is not None:
+            world.most_nodes[f"p{i}"] = most
+        more = max(0, (most or 0) - len(used)) * 8
+        rooms.append(
+            None if most is None else (sum(8 - held for held in used) + more) // unit * unit
+        )
+    answer = world.run()
+    asked = [decided(answer, f"p{i}").headroom or 0 for i in range(len(made))]
+    for units, room, (_, _, unit) in zip(asked, rooms, made, strict=True):
+        assert units % unit == 0
+        assert room is None or units <= room
+    if None in rooms:
+        assert sum(asked) >= expected
+    else:
+        assert sum(asked) >= min(expected, sum(room or 0 for room in rooms))
+    capped = [one for one in answer.decisions if one.reason is Reason.NODE_HEADROOM_CAPPED]
+    assert bool(capped) == (sum(asked) < expected)

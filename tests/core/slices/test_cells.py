@@ -372,3 +372,35 @@ def test_no_plan_counts_on_slices_that_are_not_offered() -> None:
     more = question(record(nodes, workload("bert", 8, needs, pods=pods)), config)
     assert more is not None
     assert solve(more, START_S).infeasible is not None
+
+
+shown = st.tuples(st.integers(0, 7), st.integers(0, 7), st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(shown, min_size=1, max_size=5), st.integers(0, 30))
+def test_a_plan_is_found_for_just_what_is_offered(
+    nodes: list[tuple[int, int, bool]], wanted: int
+) -> None:
+    """Each node offers so many sevenths, of which so many are held; or its MIG manager failed."""
+    config = EngineConfig(
+        slices=SliceSettings(
+            mode=SlicesMode.AUTO, pools={"mig": replace(POOL, configs={ONES: "7x1g.10gb"})}
+        )
+    )
+    made, room, pods = [], 0, []
+    for number, (offered, held, failed) in enumerate(nodes):
+        name, mine = f"n{number}", [f"p{number}-{i}" for i in range(held)]
+        state = MigState.FAILED if failed else MigState.SUCCESS
+        slices = Geometry.of({"1g.10gb": offered} if offered else {})
+        made.append(node(name, *(f"team/{p}:1g.10gb" for p in mine), state=state, slices=slices))
+        pods += [PodStatus(name=p, created_s=START_S, node=name) for p in mine]
+        # What a pod holds is there, whatever is shown; of an idle node all of it must be.
+        room += max(offered, held) if held else (7 if offered == 7 and not failed else 0)
+    asked = question(
+        record(made, workload("bert", max(wanted, len(pods)), asks("1g.10gb"), pods=tuple(pods))),
+        config,
+    )
+    assert asked is not None
+    found = solve(asked, START_S)
+    assert (found.infeasible is None) == (max(wanted, len(pods)) <= room)
