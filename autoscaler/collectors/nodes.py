@@ -173,11 +173,13 @@ class NodeCollector:
             for own in mirror.objects.values()
             if own.pool == name and own.trouble is not None
         ]
-        gates = [
-            pod.gate for pod in self._pods.objects.values() if pod.headroom == name and pod.gate
-        ]
-        if gates:
-            told.append((Backend.PLACEHOLDER, f"{gates[0]} holds back {len(gates)} of its pods"))
+        placeholders = self._objects[Backend.PLACEHOLDER].objects.values()
+        if any(own.pool == name and own.replicas for own in placeholders):
+            pods = self._pods.objects.values()
+            gates = [pod.gate for pod in pods if pod.headroom == name and pod.gate]
+            if gates:
+                text = f"{gates[0]} holds back {len(gates)} of its pods"
+                told.append((Backend.PLACEHOLDER, text))
         return tuple(told)
 
     def _elsewhere(self, resource: str) -> int:

@@ -571,6 +571,9 @@ def test_a_buffer_whose_template_was_taken_away_is_written_anew(
 async def test_placeholders_that_kueue_holds_back_are_told() -> None:
     """No autoscaler looks at them, and their Deployment says that all is well."""
     api = ClusterApi()
+    labels = {"forescale.io/headroom": "h100"}
+    made = {"metadata": {"name": "h100", "labels": labels}, "spec": {"replicas": 2}}
+    api.put(f"/apis/apps/v1/namespaces/{OWN}/deployments/h100", made)
     for name, pool in (("a", "h100"), ("b", "h100"), ("c", "other")):
         held = pod(name, "", 1, "rs", **{"forescale.io/headroom": pool})
         held["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
