@@ -31,7 +31,7 @@ HELPED_RATIO = 0.8
 SATURATED_GROWTH = 2.0
 # Where few requests come, chance makes each minute's share: of 18 a minute, one that may miss is 5.6 %, and what waits
 # behind one long prompt misses together. In a sum that begins anew at zero such bursts stay below this for a day, 15 %
-# missing of those that may miss 5 % are found out after ten minutes, and of 100 a second within two seconds.
+# missing of those that may miss 5 % are found out after eleven minutes, and of 100 a second within two seconds.
 EVIDENT_MISSES = 20.0
 # More than is ever planned for. Over half a minute and over the minute before: chance alone lifts the load of three
 # replicas that are 97 % busy to 99 % for half a minute in every fourth.
