@@ -1,7 +1,7 @@
 """`python -m loadtests.load`: open-loop load on the ready pods of a Deployment, or on an address, judged by thresholds.
 
-Exit code 0, 1 where it could not run or the client was too slow to measure anything, 2 for a bad configuration,
-99 where a threshold was missed, 130 after Ctrl-C.
+Exit code 0, 1 where it could not run, nothing was answered or the client was too slow to measure anything, 2 for a bad
+configuration, 99 where a threshold was missed, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _tell(
             f"{MAX_LATENESS_S * 1000:.0f} ms is a measurement; give it a lower rate or more of a processor",
             file=sys.stderr,
         )
-    return exit_code(verdicts, late_s)
+    return exit_code(requests, verdicts, late_s)
 
 
 def _tell_of_tokens(protocol: Completions, requests: Sequence[Request]) -> None:
@@ -150,9 +150,10 @@ def _tell_of_tokens(protocol: Completions, requests: Sequence[Request]) -> None:
         )
 
 
-def exit_code(verdicts: Sequence[Verdict], late_s: float) -> int:
-    """A client that was itself late has measured nothing, whatever its figures say."""
-    if late_s > MAX_LATENESS_S:
+def exit_code(requests: Sequence[Request], verdicts: Sequence[Verdict], late_s: float) -> int:
+    """A client that was itself late has measured nothing, whatever its figures say, nor one that nobody answered."""
+    answered = any(one.outcome == request_log.OK for one in requests)
+    if late_s > MAX_LATENESS_S or not (answered or verdicts):
         return FAILED
     return OK if all(verdict.passed for verdict in verdicts) else MISSED
 

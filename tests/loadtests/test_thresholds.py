@@ -154,7 +154,21 @@ def test_a_bad_configuration_ends_before_the_run_with_2(
     ],
 )
 def test_exit_codes(late_s: float, limit: str, code: int) -> None:
-    assert exit_code(thresholds.judge(thresholds.parse([limit]), TEN), late_s) == code
+    assert exit_code(TEN, thresholds.judge(thresholds.parse([limit]), TEN), late_s) == code
+
+
+@pytest.mark.parametrize(
+    ("run", "limits", "code"),
+    [
+        pytest.param(took(None, None), [], 1, id="nobody answered"),
+        pytest.param(took(None, None), ["failed: rate <= 100%"], 0, id="nor was anybody to"),
+        pytest.param(took(0.1, None), [], 0, id="the half of it is for thresholds to judge"),
+    ],
+)
+def test_a_run_that_nobody_answered_has_failed(
+    run: list[Request], limits: list[str], code: int
+) -> None:
+    assert exit_code(run, thresholds.judge(thresholds.parse(limits), run), 0.01) == code
 
 
 def test_a_load_as_text() -> None:
