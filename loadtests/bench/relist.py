@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
-import socket
 import time
 
 from aiohttp import web
@@ -16,6 +14,7 @@ from autoscaler.clock import SystemClock
 from autoscaler.collectors import projection
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import PodView
+from loadtests.bench.beside import beside
 from loadtests.bench.report import Figure, report
 
 PODS = 20_000
@@ -113,17 +112,8 @@ async def measure(port: int) -> tuple[float, float, int]:
 
 def main() -> None:
     """Measures and reports."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = multiprocessing.Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    try:
-        _wait(port)
+    with beside(serve) as port:
         took_s, stall_ms, read = asyncio.run(measure(port))
-    finally:
-        server.terminate()
-        server.join()
     note = f"{read:,} pods in pages of {PAGE}"
     report(
         "relist",
@@ -134,16 +124,6 @@ def main() -> None:
             Figure(name="relist", value=took_s, unit="s", note=note),
         ],
     )
-
-
-def _wait(port: int) -> None:
-    deadline_s = time.monotonic() + 30.0
-    while time.monotonic() < deadline_s:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("bench-relist: its server did not start within 30 s")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ streams come and go as fast as they are sent; what the driver sees of them is co
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import socket
 import statistics
 import time
 from itertools import pairwise
@@ -17,6 +15,7 @@ import aiohttp
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtests.bench.beside import HOST, beside
 from loadtests.bench.report import Figure, report
 from loadtests.engines.server import app
 from loadtests.engines.vllm import Engine, Speed
@@ -26,7 +25,7 @@ from loadtests.load.profile import Step, arrivals
 from loadtests.load.request_log import OK, Request
 from loadtests.load.targets import ReadyPods
 
-HOST, MODEL = "127.0.0.1", "stand-in"
+MODEL = "stand-in"
 STREAMS = (200, 500)
 STEP_S = 0.1
 PROMPT_TOKENS, ANSWER_TOKENS = 500, 100
@@ -35,7 +34,7 @@ TTFT, TPOT = "vllm:time_to_first_token_seconds", "vllm:request_time_per_output_t
 
 
 def serve(port: int) -> None:
-    """In a process of its own, so that its work does not count."""
+    """The stand-in, until its process is ended."""
     speed = Speed(
         base_s=STEP_S, each_s=0.0, prefill_s=0.0, max_sequences=4096, cache_tokens=10_000_000
     )
@@ -54,7 +53,7 @@ async def measure(port: int, streams: int) -> list[Request]:
         prompt_tokens=[PROMPT_TOKENS] * len(due_s),
         answer_tokens=[ANSWER_TOKENS] * len(due_s),
     )
-    driver = Driver(ReadyPods(lambda: {"stand-in": HOST}, asks, port=port))
+    driver = Driver(ReadyPods(lambda: {MODEL: HOST}, asks, port=port))
     await driver.run(due_s)
     return driver.requests
 
@@ -157,28 +156,9 @@ async def run(port: int) -> list[Figure]:
 
 def main() -> None:
     """Measures and reports."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    try:
-        _wait(port)
+    with beside(serve) as port:
         told = asyncio.run(run(port))
-    finally:
-        server.terminate()
-        server.join()
     report("streams", told)
-
-
-def _wait(port: int) -> None:
-    deadline_s = time.monotonic() + 30.0
-    while time.monotonic() < deadline_s:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("bench-streams: its server did not start within 30 s")
 
 
 if __name__ == "__main__":
