@@ -8,6 +8,7 @@ from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors import cluster_autoscaler
+from autoscaler.collectors.node_views import carries, extended
 from autoscaler.errors import SourceError, SourceMissing
 
 Object = Mapping[str, Any]
@@ -40,6 +41,19 @@ class Cluster:
     def all(self, kind: str) -> tuple[Object, ...]:
         """Empty where there are none or they could not be read."""
         return self.found.get(kind, ())
+
+    def nodes_of(self, *pools: Mapping[str, str]) -> list[Object]:
+        """Those that have the labels of all these pools."""
+        return [
+            node
+            for node in self.all("nodes")
+            if all(carries(node["metadata"].get("labels") or {}, labels) for labels in pools)
+        ]
+
+
+def allocatable(node: Object) -> dict[str, int]:
+    """What its device plugins offer there, by extended resource."""
+    return extended((node.get("status") or {}).get("allocatable"))
 
 
 async def look(client: KubernetesClient) -> Cluster:

@@ -7,9 +7,8 @@ from itertools import combinations
 from typing import Any
 
 from autoscaler.collectors.node_needs import taints
-from autoscaler.collectors.node_views import carries, extended
 from autoscaler.config import Settings
-from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.cluster import Cluster, allocatable
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.core.slices.observed import SHARED
@@ -73,7 +72,7 @@ def _mig(cluster: Cluster) -> list[Diagnosis]:
                     "back: the same value is not tried again",
                 )
             )
-        held = extended((node.get("status") or {}).get("allocatable"))
+        held = allocatable(node)
         slices = any("/mig-" in resource and count for resource, count in held.items())
         labelled = [label for label in GPU_LABELS if label in labels]
         if slices and not held.get("nvidia.com/gpu") and labelled and "status" in cluster.found:
@@ -91,12 +90,9 @@ def _pools(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     found: list[Diagnosis] = []
     startup = _startup_taints(cluster)
     for name, pool in settings.engine.nodes.pools.items():
-        about, own = f"pool {name}", _nodes_of(cluster, pool.labels)
+        about, own = f"pool {name}", cluster.nodes_of(pool.labels)
         held = {
-            str(node["metadata"]["name"]): extended(
-                (node.get("status") or {}).get("allocatable")
-            ).get(pool.resource, 0)
-            for node in own
+            str(node["metadata"]["name"]): allocatable(node).get(pool.resource, 0) for node in own
         }
         shared = shared_by(pool.resource, own)
         wrong = [*_tolerated(about, own, pool, startup), *_unready(about, own)]
@@ -184,28 +180,19 @@ def _claimed_twice(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     nodes, slices = settings.engine.nodes.pools, settings.engine.slices
     found = []
     for (name, pool), (other, beside) in combinations(sorted(nodes.items()), 2):
-        both = _nodes_of(cluster, pool.labels, beside.labels)
+        both = cluster.nodes_of(pool.labels, beside.labels)
         if both and pool.resource == beside.resource:
             text = f"node {both[0]['metadata']['name']} has its labels and those of pool {other}: it is counted here"
             remedy = "give each pool a label that the other's nodes do not have"
             found.append(warning(f"pool {name}", text, remedy))
     for name, sliced in slices.pools.items() if slices.mode is not SlicesMode.OFF else ():
         for other, grown in nodes.items():
-            both = _nodes_of(cluster, sliced.labels, grown.labels)
+            both = cluster.nodes_of(sliced.labels, grown.labels)
             if both and not grown.fixed:
                 text = f"node {both[0]['metadata']['name']} is of pool {other} too, which a node autoscaler grows"
                 remedy = f"leave it out of engine.slices.pools, or set fixed: true in engine.nodes.pools.{other}"
                 found.append(error(f"slice pool {name}", text, remedy))
     return found
-
-
-def _nodes_of(cluster: Cluster, *labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """That have all of them."""
-    return [
-        node
-        for node in cluster.all("nodes")
-        if all(carries(node["metadata"].get("labels") or {}, each) for each in labels)
-    ]
 
 
 def _startup_taints(cluster: Cluster) -> set[str]:

@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from autoscaler.collectors import slice_views
-from autoscaler.collectors.node_views import carries
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.cluster import Cluster
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
@@ -131,11 +130,7 @@ def _geometries(entries: object) -> tuple[Geometry, ...]:
 
 
 def _pool(cluster: Cluster, about: str, pool: SlicePoolSettings) -> list[Diagnosis]:
-    nodes = [
-        node
-        for node in cluster.all("nodes")
-        if carries(node["metadata"].get("labels") or {}, pool.labels)
-    ]
+    nodes = cluster.nodes_of(pool.labels)
     if not nodes:
         remedy = "correct its labels, or leave the pool out"
         none = warning(about, "no node has its labels", remedy)

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscaler.clients.objects import requests
-from autoscaler.collectors.node_views import extended
 from autoscaler.config import Settings
 from autoscaler.controller.doctor import autoscalers
-from autoscaler.controller.doctor.cluster import Cluster
+from autoscaler.controller.doctor.cluster import Cluster, allocatable
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown, warning
 from autoscaler.core.annotations import PREFIX
 from autoscaler.core.nodes.choice import choice_of
@@ -95,7 +94,7 @@ def _placed(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec])
     pools = settings.engine.nodes.pools
     most: Counter[str] = Counter()
     for node in cluster.all("nodes"):
-        most |= Counter(extended((node.get("status") or {}).get("allocatable")))
+        most |= Counter(allocatable(node))
     found = []
     for spec in specs:
         needs = spec.node_needs
