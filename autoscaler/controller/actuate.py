@@ -9,6 +9,7 @@ from functools import partial
 from autoscaler.controller.fence import Fence
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Actuator
+from autoscaler.core.listed import listed
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,8 @@ class Dispatcher:
 def _say(failed: list[ActionResult]) -> None:
     """In one line: what is refused for a whole fleet is refused in every tick. Each workload's Event has its own."""
     if failed:
-        about = ", ".join(str(result.action.workload) for result in failed[:TOLD])
-        more = f" and {len(failed) - TOLD} more" if len(failed) > TOLD else ""
-        log.warning(
-            "actions not carried out", extra={"about": about + more, "error": failed[0].message}
-        )
+        about = listed([str(result.action.workload) for result in failed], most=TOLD)
+        log.warning("actions not carried out", extra={"about": about, "error": failed[0].message})
 
 
 def _result(action: SetReplicas, outcome: Outcome, message: str) -> ActionResult:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
+from autoscaler.core.listed import listed
 from autoscaler.errors import SourceDenied, SourceInvalid, SourceMissing, SourceUnavailable
 from loadtests.load.completions import PATH, Completions
 from loadtests.load.triton import Inferences
@@ -83,7 +84,7 @@ async def _check_completions(session: aiohttp.ClientSession, url: str, asks: Com
 def _check_card(url: str, cards: list[Card], asks: Completions) -> None:
     found = next((card for card in cards if card.id == asks.model), None)
     if found is None:
-        there = _listed(card.id for card in cards)
+        there = _all_of(card.id for card in cards)
         raise SourceMissing(f"{url} serves no model {asks.model}; it serves {there}")
     longest = max(
         prompt + answer
@@ -109,7 +110,7 @@ async def _check_inferences(session: aiohttp.ClientSession, url: str, model: str
         entries = _told(await response.read(), list[Entry])
     if entries is None:
         raise SourceMissing(f"{url} has no model {model} that is ready")
-    there = _listed(f"{one.name} ({one.state.lower() or 'not loaded'})" for one in entries)
+    there = _all_of(f"{one.name} ({one.state.lower() or 'not loaded'})" for one in entries)
     raise SourceMissing(f"{url} has no model {model} that is ready; it has {there}")
 
 
@@ -126,10 +127,8 @@ def _told(body: bytes, kind: type[T]) -> T | None:
         return None
 
 
-def _listed(names: Iterable[str]) -> str:
-    told = sorted(names)
-    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-    return (", ".join(told[:5]) or "none") + more
+def _all_of(names: Iterable[str]) -> str:
+    return listed(sorted(names), most=5) or "none"
 
 
 async def _get(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autoscaler.core.listed import listed
 from autoscaler.core.nodes.observed import NodeStatus
 from autoscaler.core.nodes.state import BrokenSince, PoolState
 from autoscaler.core.reasons import Reason
@@ -28,10 +29,9 @@ def told(state: PoolState, resource: str, now_s: float) -> list[tuple[Reason, st
     if not lasting:
         return []
     minutes = max(now_s - item.since_s for item in lasting) / 60.0
-    names = ", ".join(item.node for item in lasting[:3])
-    more = f" and {len(lasting) - 3} more" if len(lasting) > 3 else ""
+    names = listed([item.node for item in lasting])
     text = (
-        f"{names}{more}: not ready, or no {resource} to allocate, for {minutes:.0f} minutes; look at the node's "
+        f"{names}: not ready, or no {resource} to allocate, for {minutes:.0f} minutes; look at the node's "
         "conditions and its device plugin, or delete it"
     )
     return [(Reason.NODE_BROKEN, text)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from autoscaler.core.listed import listed
 from autoscaler.core.slices.observed import CONFIG_LABEL, STATE_LABEL, MigState, SliceNode
 from autoscaler.core.slices.settings import SlicePoolSettings, SliceSettings
 from autoscaler.core.slices.state import NodeChange, Phase, PoolMoves, Unfit, WantedConfig
@@ -160,8 +161,7 @@ def _not_free(node: SliceNode) -> _Why | None:
         return _Why("its pods are not known")
     if node.holders:
         pods = sorted({holder.pod for holder in node.holders})
-        more = f" and {len(pods) - 3} more" if len(pods) > 3 else ""
-        return _Why(f"{', '.join(pods[:3])}{more} hold slices of it")
+        return _Why(f"{listed(pods)} hold slices of it")
     if node.devices is None:
         text = (
             "no GPU exporter tells which of its devices are held: DCGM_FI_DEV_FB_USED, with the node's name as "
