@@ -140,12 +140,12 @@ def cause(
     objective: LatencyObjective,
     *,
     now_s: float,
-    overspent: float,
+    spent: float,
     before_rps: float | None = None,
 ) -> Cause | None:
     """What speaks for growth now; None: nothing, or it is too early to say.
 
-    `before_rps` is the demand of the last whole minute, `overspent` the misses that speak for it.
+    `before_rps` is the demand of the last whole minute, `spent` what `overspent` tells.
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
@@ -159,7 +159,7 @@ def cause(
         message = f"replicas are {busy:.0%} busy: demand that waits outside is not seen"
         settled = _settled_s(view, now_s) >= SATURATED_SETTLE_S
         return Cause(saturated=True, message=message) if settled else None
-    if not missing or queued < QUEUE_SHARE or overspent < EVIDENT_MISSES:
+    if not missing or queued < QUEUE_SHARE or spent < EVIDENT_MISSES:
         return None
     threshold_ms = objective.threshold_s * 1000
     return Cause(
@@ -198,7 +198,7 @@ def apply(
             need,
             objective,
             now_s=now_s,
-            overspent=spent,
+            spent=spent,
             before_rps=before_rps,
         )
         # More than it may have would be waited for in vain.

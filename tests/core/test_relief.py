@@ -139,13 +139,13 @@ def test_the_fewer_requests_the_longer_it_takes_to_tell_from_chance(
 
 @pytest.mark.parametrize(("spent", "grows"), [(19.9, False), (20.0, True)])
 def test_growth_waits_until_it_is_not_chance(spent: float, grows: bool) -> None:
-    cause = relief.cause(view(), need(), spec().slo.objectives[0], now_s=NOW_S, overspent=spent)
+    cause = relief.cause(view(), need(), spec().slo.objectives[0], now_s=NOW_S, spent=spent)
     assert (cause is not None) is grows
 
 
 def test_misses_without_waits_ask_for_nothing() -> None:
     calm = view(queue_ratio=0.05)
-    cause = relief.cause(calm, need(), spec().slo.objectives[0], now_s=NOW_S, overspent=99.0)
+    cause = relief.cause(calm, need(), spec().slo.objectives[0], now_s=NOW_S, spent=99.0)
     assert cause is None
 
 
@@ -168,7 +168,7 @@ def test_growth_for_latency_waits_for_the_verdict_and_for_what_follows(
         need(sick_replicas=left_out),
         spec().slo.objectives[0],
         now_s=NOW_S,
-        overspent=99.0,
+        spent=99.0,
     )
     assert (cause is not None) is grows
 
