@@ -70,7 +70,9 @@ class ModelLoad:
     offered_rps: float
     """Inferences a second that arrived: completions + failures + growth of the backlog."""
     fast_rps: float
-    """The same over the panic window."""
+    """The same over the panic window,"""
+    fast_span_s: float
+    """and how much of that it was seen for: less, where it has just become ready."""
     completed_rps: float
     requests: float
     """Requests completed in the window: the weight of the means."""
@@ -249,7 +251,8 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     if not recent:
         return None
     whole = total(recent)
-    fast = _within(recent, panic_window_s) or recent[-1:]
+    latest = _within(recent, panic_window_s) or recent[-1:]
+    fast = whole if len(latest) == len(recent) else total(latest)
     items = whole.inferences / whole.requests if whole.requests > 0.0 else 1.0
     mean_batch, compute_s = batch_of(whole)
     queue_s, overhead_s, queue_ratio = _waits(whole, compute_s)
@@ -257,7 +260,8 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
     return ModelLoad(
         model=track.last.model,
         offered_rps=_offered(whole, items),
-        fast_rps=_offered(whole if len(fast) == len(recent) else total(fast), items),
+        fast_rps=_offered(fast, items),
+        fast_span_s=fast.span_s,
         completed_rps=whole.inferences / whole.span_s,
         requests=whole.requests,
         failures=whole.failures,

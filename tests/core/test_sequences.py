@@ -22,6 +22,7 @@ def load(
         model="llama",
         offered_rps=600.0,
         fast_rps=600.0,
+        fast_span_s=10.0,
         completed_rps=600.0,
         requests=requests,
         failures=0.0,
