@@ -44,6 +44,7 @@ from autoscaler.simulation.score import Score
 from autoscaler.simulation.serving import ServingModel
 from autoscaler.simulation.startup import Startup
 from loadtests.bench.report import Figure, report
+from loadtests.bench.workers import computed
 
 GPU = "nvidia.com/gpu"
 DAY_S, HOUR_S = 86400.0, 3600.0
@@ -53,6 +54,7 @@ LOW_RPS, HIGH_RPS = 15.0, 150.0
 PAST_DAYS = 13
 BOOT_S, GPUS = 300.0, 4
 SEEDS = (1, 2, 3)
+WORKERS = 2
 POOL = PoolSettings(labels={"pool": "gpu"}, max_headroom=16, units_per_node=GPUS)
 
 
@@ -163,8 +165,20 @@ class WithHeadroom(Forescale):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Six hours of one draw."""
+
+    seed: int
+    headroom: bool
+
+    @property
+    def name(self) -> str:
+        return f"seed {self.seed}, {'headroom' if self.headroom else 'without'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One run."""
+    """What a run came to."""
 
     score: Score
     waited_ratio: float
@@ -210,15 +224,15 @@ def scenario(seed: int) -> Scenario:
     )
 
 
-def once(seed: int, *, headroom: bool) -> Outcome:
+def once(of: Run) -> Outcome:
     """One run of six hours."""
-    world = scenario(seed)
-    pools = {"gpu": POOL} if headroom else {}
+    world = scenario(of.seed)
+    pools = {"gpu": POOL} if of.headroom else {}
     engine = WatchedEngine(EngineConfig(nodes=NodeSettings(pools=pools)))
     forecasts = FittedForecasts(FleetForecaster(ForecastSettings()))
     policy = WithHeadroom(engine, forecasts=forecasts, keeps=False)
-    arrivals_s = world.demand.arrivals(seed)
-    cluster = Cluster(world, arrivals_s, seed=seed)
+    arrivals_s = world.demand.arrivals(of.seed)
+    cluster = Cluster(world, arrivals_s, seed=of.seed)
     score = run(policy, cluster, arrivals_s, duration_s=world.demand.duration_s)
     needed = np.ceil(np.array(cluster.pods_at) / GPUS)
     least = gpu_hours_with_startups(
@@ -235,8 +249,10 @@ def once(seed: int, *, headroom: bool) -> Outcome:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="loadtests.bench.nodes", description=__doc__)
     parser.parse_args(arguments)
-    with_it = [once(seed, headroom=True) for seed in SEEDS]
-    without = [once(seed, headroom=False) for seed in SEEDS]
+    runs = [Run(seed=seed, headroom=headroom) for headroom in (True, False) for seed in SEEDS]
+    found = computed(runs, once, lambda run: run.name, workers=WORKERS, width=20)
+    with_it = [found[run] for run in runs if run.headroom]
+    without = [found[run] for run in runs if not run.headroom]
 
     def extra(runs: list[Outcome]) -> float:
         return max(r.node_hours / r.least_node_hours - 1.0 for r in runs)
