@@ -148,6 +148,8 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "forecast.lasts_s": (-1, "must be more than 0"),
     "kserve.patch_revisions": ("maybe", "must be a valid boolean"),
     "namespaces.NAME.allow": ("maybe", "must be a valid boolean"),
+    "namespaces.NAME.slo": ("fast", "write for example `p95 < 200ms`"),
+    "namespaces.NAME.max_mode": ("often", "must be 'auto', 'recommend' or 'off'"),
     "namespaces.NAME.mode": ("often", "must be 'auto', 'recommend' or 'off'"),
     "namespaces.NAME.max_priority": ("many", "must be a valid integer"),
     "namespaces.NAME.max_replicas": (-1, "must be at least 1"),

@@ -58,7 +58,7 @@ def test_one_key_of_scale_down_leaves_the_other_defaults(tmp_path: Path) -> None
 def test_namespaces_and_queries_are_read(tmp_path: Path) -> None:
     text = """
 namespaces:
-  research: {mode: recommend, max_priority: 5}
+  research: {allow: true, mode: recommend, max_priority: 5}
   "*": {allow: false}
 queries:
   ours: {success: 'sum by (namespace, pod) (requests_ok)', seconds_per_unit: 0.001, model_label: null}
@@ -69,6 +69,35 @@ freeze: region move on Tuesday
     assert settings.namespace("other").allow is False
     assert settings.queries["ours"].model_label is None
     assert settings.freeze == "region move on Tuesday"
+
+
+def test_what_a_namespace_leaves_out_is_as_the_star_has_it(tmp_path: Path) -> None:
+    """A priority for one team is no leave to scale there."""
+    text = """
+namespaces:
+  "*": {mode: recommend, max_mode: recommend, slo: "99% < 1s", max_replicas: 8}
+  team-a: {max_priority: 10}
+  team-b: {mode: auto, max_mode: auto, slo: "p95 < 200ms", max_replicas: null}
+  team-c: {}
+"""
+    settings = load(write(tmp_path, text))
+    told = {
+        name: (policy.mode, policy.max_mode, policy.slo, policy.max_replicas, policy.max_priority)
+        for name, policy in settings.namespaces.items()
+    }
+    assert told == {
+        "*": (Mode.RECOMMEND, Mode.RECOMMEND, "99% < 1s", 8, 0),
+        "team-a": (Mode.RECOMMEND, Mode.RECOMMEND, "99% < 1s", 8, 10),
+        "team-b": (Mode.AUTO, Mode.AUTO, "p95 < 200ms", None, 0),
+        "team-c": (Mode.RECOMMEND, Mode.RECOMMEND, "99% < 1s", 8, 0),
+    }
+
+
+def test_a_namespace_that_is_named_in_vain_is_refused(tmp_path: Path) -> None:
+    text = "namespaces: {'*': {allow: false}, team: {mode: recommend}, off: {allow: false}}"
+    assert problems(tmp_path, text) == [
+        "policy.yaml: namespaces.team: has no effect: `*` has `allow: false`, give it `allow: true`, or leave it out"
+    ]
 
 
 def test_off_is_a_mode_and_yes_a_yes(tmp_path: Path) -> None:
@@ -180,6 +209,11 @@ promethes: {url: x}
         (
             "namespaces: {team: {mode: automatic}}",
             "policy.yaml: namespaces.team.mode: 'automatic', must be 'auto', 'recommend' or 'off'",
+        ),
+        (
+            "namespaces: {team: {slo: p95 < fast}}",
+            "policy.yaml: namespaces.team.slo: 'p95 < fast' is no objective, write for example `p95 < 200ms`, "
+            "`99% < 200ms` or `p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d`",
         ),
         (
             "namespaces: {team: {priority: 3}}",

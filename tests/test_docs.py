@@ -141,6 +141,16 @@ def test_queries_that_a_page_shows_are_a_policy(page: str, text: str, tmp_path: 
         assert own.inferences
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [shown for shown in blocks("yaml") if re.search(r"^namespaces:", shown[1], re.M)],
+)
+def test_namespaces_that_a_page_shows_are_a_policy(page: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    assert load(path).namespaces
+
+
 def anchors(text: str) -> set[str]:
     """As GitHub makes them of headings."""
     headings = re.findall(r"^#+ +(.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)

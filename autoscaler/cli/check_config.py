@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from autoscaler.cli.manifests import workloads_in
+    from autoscaler.cli.render import slo_of
     from autoscaler.config import Settings, load
 
     if args.file is None and not args.manifests:
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.file is not None:
         print(f"{args.file}: fine")
     for spec in specs:
-        print(f"{spec.id}: {spec.slo.text}, mode {spec.mode.value}: fine")
+        print(f"{spec.id}: {slo_of(spec)}, mode {spec.mode.value}: fine")
     if args.manifests and not specs:
         print("no workload in the manifests has forescale.io/slo")
     return 0

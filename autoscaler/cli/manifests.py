@@ -11,6 +11,7 @@ from autoscaler.errors import Problem
 if TYPE_CHECKING:
     from autoscaler.collectors.kserve import Resolved
     from autoscaler.config import Settings
+    from autoscaler.core.annotations import Defaults
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -102,6 +103,7 @@ def _near(metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _check_object(
     file: Path, document: dict[str, Any], settings: Settings, told: Callable[[str], None]
 ) -> Iterator[WorkloadSpec | Problem]:
+    from autoscaler.collectors.namespace_policy import defaults_for
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
     metadata = _mapping(document, "metadata")
@@ -124,9 +126,13 @@ def _check_object(
     if wrong:
         yield from wrong
         return
+    defaults = defaults_for(settings)(key.namespace)
+    if defaults is None:
+        told(f"{where}: has no effect, the policy has allow: false for {key.namespace}")
+        return
     try:
         parsed = _parsed(
-            key, annotations, str(document.get("apiVersion") or ""), template, settings
+            key, annotations, str(document.get("apiVersion") or ""), template, defaults
         )
         flaw = shape = None
         if isinstance(parsed, WorkloadSpec) and key.kind != "InferenceService":
@@ -247,24 +253,17 @@ def _parsed(
     annotations: dict[str, str],
     api_version: str,
     template: dict[str, Any],
-    settings: Settings,
+    defaults: Defaults,
 ) -> WorkloadSpec | tuple[Problem, ...]:
     from autoscaler.collectors.detect import detect
-    from autoscaler.collectors.presets import presets
-    from autoscaler.core.annotations import Defaults, Shape, parse_workload
+    from autoscaler.core.annotations import Shape, parse_workload
     from autoscaler.schedule import with_readable_schedule
 
-    policy = settings.namespace(key.namespace)
     detected = detect(template)
     parsed = parse_workload(
         key,
         annotations,
-        defaults=Defaults(
-            mode=policy.mode,
-            max_priority=policy.max_priority,
-            max_replicas=policy.max_replicas,
-            engines=tuple(sorted(presets(settings.queries))),
-        ),
+        defaults=defaults,
         shape=Shape(
             api_version=api_version,
             gpus_per_replica=1.0,

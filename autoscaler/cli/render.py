@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from autoscaler.core.annotations import ASSUMED
+from autoscaler.core.annotations import ASSUMED, POLICY
 from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Facts, Finding, WorkloadSpec
@@ -127,7 +127,7 @@ def explanation(decision: Decision, spec: WorkloadSpec, now_s: float) -> Iterabl
     at = datetime.fromtimestamp(now_s, tz=UTC)
     yield Text.assemble(
         (str(decision.workload), "bold"),
-        f"   {spec.slo.text}   mode {decision.mode.value}   at {at:%Y-%m-%d %H:%M:%S} UTC",
+        f"   {slo_of(spec)}   mode {decision.mode.value}   at {at:%Y-%m-%d %H:%M:%S} UTC",
     )
     change = (
         f"{decision.current}, stays"
@@ -142,6 +142,11 @@ def explanation(decision: Decision, spec: WorkloadSpec, now_s: float) -> Iterabl
     if decision.counterfactual:
         yield Text(f"\nOne fewer: {decision.counterfactual}")
     yield from finding_lines(decision.findings)
+
+
+def slo_of(spec: WorkloadSpec) -> str:
+    """As it was written, and by whom where that is not the team."""
+    return f"{spec.slo.text} (the policy's)" if spec.slo_from == POLICY else spec.slo.text
 
 
 def slice_lines(slices: SlicesDecision) -> Iterable[Text]:

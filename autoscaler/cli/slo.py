@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from autoscaler.core.compliance import Bounds, WorkloadCompliance
+    from autoscaler.core.types import Slo, TickInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--controller", metavar="URL", help="ask a running one, such as http://127.0.0.1:8080"
     )
     parser.add_argument("--journal", type=Path, metavar="PATH", help="a file, or a folder of them")
+    parser.add_argument(
+        "--slo",
+        metavar="SLO",
+        help="with --journal: judge by this one in place of theirs, such as '99%% < 200ms'",
+    )
     parser.add_argument(
         "--worst",
         type=int,
@@ -179,6 +185,9 @@ def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
     if (args.controller is None) == (args.journal is None):
         given = "neither is given" if args.controller is None else "both are given"
         raise ConfigError((Problem("slo", given, "give --controller or --journal"),))
+    if args.slo is not None and args.journal is None:
+        problem = Problem("--slo", "without --journal", "name the journal to count by it")
+        raise ConfigError((problem,))
     if args.controller is not None:
         from autoscaler.cli.controller import ask
         from autoscaler.controller.server import CompliancePage
@@ -187,10 +196,25 @@ def _told(args: argparse.Namespace) -> tuple[WorkloadCompliance, ...]:
     from autoscaler.cli.render import waiting
 
     with waiting(f"reading {args.journal}"):
-        return _from_journal(args.journal)
+        return _from_journal(args.journal, None if args.slo is None else parsed(args.slo))
 
 
-def _from_journal(path: Path) -> tuple[WorkloadCompliance, ...]:
+def parsed(text: str) -> Slo:
+    """Of the option `--slo`. Raises ConfigError."""
+    from autoscaler.core.slo import parse_slo
+
+    found = parse_slo(text, "--slo")
+    if isinstance(found, tuple):
+        raise ConfigError(found)
+    return found
+
+
+def _judged_by(slo: Slo, given: TickInput) -> TickInput:
+    workloads = (replace(item, spec=replace(item.spec, slo=slo)) for item in given.workloads)
+    return replace(given, workloads=tuple(workloads))
+
+
+def _from_journal(path: Path, slo: Slo | None) -> tuple[WorkloadCompliance, ...]:
     from autoscaler.controller.accounts import Accounts
     from autoscaler.simulation.journal_file import NO_TICK, files_of, records_of
 
@@ -198,7 +222,7 @@ def _from_journal(path: Path) -> tuple[WorkloadCompliance, ...]:
     for config, record in records_of(files_of(path)):
         if accounts is None:
             accounts = Accounts(stale_after_s=config.signals.stale_after_s)
-        accounts.take(record.input)
+        accounts.take(record.input if slo is None else _judged_by(slo, record.input))
     if accounts is None:
         raise AutoscalerError(f"{path}: {NO_TICK}")
     return accounts.compliance()

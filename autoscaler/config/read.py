@@ -87,10 +87,29 @@ def read(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, obje
             Problem(_where(p.where, origin, str(path or "")), p.given, p.allowed)
             for p in rule_problems(settings)
         )
+        settings = _with_inherited(settings, merged["namespaces"], origin, problems)
         settings = _with_profiles(settings, path, origin, problems)
     if problems or settings is None:
         raise ConfigError(tuple(problems))
     return settings
+
+
+def _with_inherited(
+    settings: Settings, given: dict[str, Any], origin: dict[str, str], problems: list[Problem]
+) -> Settings:
+    """With what `*` says wherever a namespace that is named does not: `"*": {mode: recommend}` is not undone for a team
+    by a `max_priority` of its own."""
+    every = settings.namespaces.get("*")
+    if every is None:
+        return settings
+    found = {}
+    for name, policy in settings.namespaces.items():
+        found[name] = replace(every, **{key: getattr(policy, key) for key in given[name]})
+        if name != "*" and not found[name].allow and "allow" not in given[name]:
+            where = _where(f"namespaces.{name}", origin, "")
+            allowed = "give it `allow: true`, or leave it out"
+            problems.append(Problem(where, "has no effect: `*` has `allow: false`", allowed))
+    return replace(settings, namespaces=found)
 
 
 def freeze_in(path: Path) -> str | None:

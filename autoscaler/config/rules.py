@@ -29,6 +29,7 @@ from autoscaler.core.slices.settings import (
     SlicesMode,
     TemplatesMode,
 )
+from autoscaler.core.slo import parse_slo
 from autoscaler.errors import IllegalLayout, Problem, UnknownGpu, UnknownProfile
 
 _NOT_EMPTY = {
@@ -71,6 +72,9 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
             yield from object_name(f"namespaces.{name}", name)
         if policy.max_replicas is not None:
             yield from whole(f"namespaces.{name}.max_replicas", policy.max_replicas, 1)
+        parsed = None if policy.slo is None else parse_slo(policy.slo, f"namespaces.{name}.slo")
+        if isinstance(parsed, tuple):
+            yield from parsed
     for name, queries in settings.queries.items():
         yield from positive(f"queries.{name}.seconds_per_unit", queries.seconds_per_unit)
         if queries.success is None and queries.inferences is None:

@@ -124,12 +124,16 @@ class ForecastSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespacePolicy:
-    """What the workloads of a namespace may ask for."""
+    """What the workloads of a namespace may ask for. What one that is named leaves out is as `*` has it."""
 
     allow: bool = True
     """False: annotations in this namespace have no effect."""
+    slo: str | None = None
+    """For workloads whose `forescale.io/slo` is `default`; null: there is none."""
     mode: Mode = Mode.AUTO
     """For workloads that name none."""
+    max_mode: Mode = Mode.AUTO
+    """No workload goes further than this, whatever its annotation says: with `recommend` nothing is written."""
     max_priority: int = 0
     """A higher forescale.io/priority is lowered to this."""
     max_replicas: int | None = None
@@ -244,7 +248,7 @@ class Settings:
     kserve: KServeSettings = field(default_factory=KServeSettings)
     headroom: HeadroomSettings = field(default_factory=HeadroomSettings)
     namespaces: Mapping[str, NamespacePolicy] = field(default_factory=dict)
-    """By name; `*` stands for every namespace that is not named."""
+    """By name; `*` stands for every namespace that is not named, and for what one that is named leaves out."""
     queries: Mapping[str, QuerySet] = field(default_factory=dict)
     """By the name that `forescale.io/engine` gives."""
     gateway: str = "auto"

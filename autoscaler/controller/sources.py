@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoscaler.actuators.events import EventWriter
@@ -11,13 +10,12 @@ from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.clock import Clock
 from autoscaler.collectors.kubernetes import KubernetesCollector
+from autoscaler.collectors.namespace_policy import defaults_for
 from autoscaler.collectors.nodes import NodeCollector
-from autoscaler.collectors.presets import presets
 from autoscaler.collectors.prometheus import PrometheusCollector
 from autoscaler.collectors.slices import SliceCollector
 from autoscaler.config import Settings
 from autoscaler.controller.ports import Note, Observation, ObservedWorkload, Refused
-from autoscaler.core.annotations import Defaults
 from autoscaler.core.slices.settings import SlicesMode
 
 
@@ -81,25 +79,6 @@ class KubeEvents:
             severity=note.severity,
             now_s=self._clock.now_s(),
         )
-
-
-def defaults_for(settings: Settings) -> Callable[[str], Defaults | None]:
-    """The policy of each namespace, as annotations are read by it."""
-    engines = tuple(sorted(presets(settings.queries)))
-
-    def of(namespace: str) -> Defaults | None:
-        policy = settings.namespace(namespace)
-        if not policy.allow:
-            return None
-        return Defaults(
-            mode=policy.mode,
-            max_priority=policy.max_priority,
-            max_replicas=policy.max_replicas,
-            steer_victims=policy.steer_victims,
-            engines=engines,
-        )
-
-    return of
 
 
 def collector(settings: Settings, client: KubernetesClient, clock: Clock) -> KubernetesCollector:

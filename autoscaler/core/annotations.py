@@ -37,16 +37,16 @@ class Key:
 
 KEYS = {
     "slo": Key(
-        "one or more objectives, then `for` a share (of `pN < T` alone) and `over` a window",
+        "one or more objectives, then `for` a share (of `pN < T` alone) and `over` a window; or `default`",
         "-",
         "`pN < T` is judged minute by minute, `N% < T` over the window as a whole; `latency` (the default), `ttft` or "
-        "`tpot` before the sign. Its presence opts the workload in",
+        "`tpot` before the sign. Its presence opts the workload in; `default` is the policy's for the namespace",
         "99% < 300ms",
     ),
     "mode": Key(
         "`auto`, `recommend`, `off`",
         "the policy's, `auto`",
-        "`recommend` decides and writes nothing; `off` does not decide either",
+        "`recommend` decides and writes nothing; `off` does not decide either; the policy's `max_mode` limits it",
         "recommend",
     ),
     "min-replicas": Key(
@@ -107,6 +107,11 @@ KEYS = {
 }
 ASSUMED = "assumed"
 """Nothing says which engine it is: Triton, unless the metrics that are scraped are another's."""
+DEFAULT = "default"
+"""As forescale.io/slo: what the policy has for the namespace."""
+POLICY = "policy"
+"""Whose an SLO is that was given so."""
+_FROM_LEAST = (Mode.OFF, Mode.RECOMMEND, Mode.AUTO)
 T = TypeVar("T")
 
 
@@ -114,7 +119,10 @@ T = TypeVar("T")
 class Defaults:
     """What the SRE's policy gives a namespace's workloads."""
 
+    slo: str | None = None
+    """A valid one, for workloads that ask for it; None: there is none."""
     mode: Mode = Mode.AUTO
+    max_mode: Mode = Mode.AUTO
     max_priority: int = 0
     max_replicas: int | None = None
     steer_victims: bool = False
@@ -147,7 +155,7 @@ def parse_workload(
     own = {k.removeprefix(PREFIX): v for k, v in annotations.items() if k.startswith(PREFIX)}
     reader = _Reader(str(id_), own)
     reader.unknown_keys()
-    slo = reader.slo()
+    slo, slo_from = reader.slo(defaults.slo)
     mode = reader.choice("mode", Mode, defaults.mode)
     pause = reader.choice("pause", Pause, Pause.NONE)
     lowest = reader.integer("min-replicas", 1)
@@ -169,7 +177,8 @@ def parse_workload(
         id=id_,
         api_version=shape.api_version,
         slo=slo,
-        mode=mode,
+        slo_from=slo_from,
+        mode=min(mode, defaults.max_mode, key=_FROM_LEAST.index),
         pause=pause,
         # By its own decision it never goes to 0, from where it could not come back: its group may let it.
         min_replicas=1 if lowest is None else max(1, lowest),
@@ -250,15 +259,26 @@ class _Reader:
         if highest is not None and highest < max(1, lowest or 1):
             self.add("max-replicas", f"{highest}", f"at least min-replicas ({lowest}) is needed")
 
-    def slo(self) -> Slo | None:
-        if "slo" not in self._own:
-            self.add("slo", "is missing", f"it opts the workload in: {ALLOWED}")
-            return None
-        parsed = parse_slo(self._own["slo"], self.where("slo"))
+    def slo(self, policys: str | None) -> tuple[Slo | None, str]:
+        """(the SLO, whose it is)."""
+        text = self._own.get("slo")
+        if text is None:
+            offer = f"write `{DEFAULT}` for the policy's `{policys}`, or " if policys else ""
+            self.add("slo", "is missing", f"it opts the workload in: {offer}{ALLOWED}")
+            return None, ""
+        whose = "annotation"
+        if text.strip().lower() == DEFAULT:
+            if policys is None:
+                namespace = self._workload.partition("/")[0]
+                none = f"the policy has none for this namespace (`namespaces.{namespace}.slo`)"
+                self.add("slo", f"{text!r}", f"{none}: {ALLOWED}")
+                return None, ""
+            text, whose = policys, POLICY
+        parsed = parse_slo(text, self.where("slo"))
         if isinstance(parsed, Slo):
-            return parsed
+            return parsed, whose
         self.problems.extend(parsed)
-        return None
+        return None, ""
 
     def choice(self, key: str, kind: Callable[[str], T], default: T) -> T:
         text = self._own.get(key)

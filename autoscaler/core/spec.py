@@ -94,6 +94,8 @@ class WorkloadSpec:
     id: WorkloadId
     api_version: str = "apps/v1"
     slo: Slo
+    slo_from: str = "annotation"
+    """Whose it is: `annotation`, or `policy` where that says `default`."""
     mode: Mode = Mode.AUTO
     pause: Pause = Pause.NONE
     min_replicas: int = 1

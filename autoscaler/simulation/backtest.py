@@ -6,14 +6,14 @@ another configuration or another autoscaler would have done has its consequences
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscaler.core.types import ModelProfile, TickRecord, WorkloadId, WorkloadInput
+from autoscaler.core.types import ModelProfile, Slo, TickRecord, WorkloadId, WorkloadInput
 from autoscaler.errors import ConfigError, Problem
 from autoscaler.simulation.demand import DAY_S
 from autoscaler.simulation.journal_file import records_of
@@ -35,8 +35,8 @@ class Watched:
     profile: ModelProfile | None = None
 
 
-def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
-    """The scenario of a workload, `namespace/name`; None: the only one that the journals hold.
+def scenario_of(paths: list[Path], workload: str | None = None, slo: Slo | None = None) -> Scenario:
+    """The scenario of a workload, `namespace/name`; None: the only one that the journals hold. `slo` replaces its own.
 
     Raises:
         JournalInvalid: a journal can't be read.
@@ -58,7 +58,10 @@ def scenario_of(paths: list[Path], workload: str | None = None) -> Scenario:
     if name not in known:
         problem = Problem("--workload", name, f"one of {', '.join(sorted(known)[:20])}")
         raise ConfigError((problem,))
-    return scenario_from(where, name, known[name], seed_s)
+    found = known[name]
+    if slo is not None and found.last is not None:
+        found.last = replace(found.last, spec=replace(found.last.spec, slo=slo))
+    return scenario_from(where, name, found, seed_s)
 
 
 def watch(seen: dict[WorkloadId, Watched], record: TickRecord) -> None:

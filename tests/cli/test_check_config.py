@@ -28,6 +28,25 @@ def test_a_good_file_and_its_workloads_are_fine(
     ]
 
 
+def test_a_policys_slo_is_told_as_such_and_a_namespace_without_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        "namespaces: {team: {slo: 'p95 < 200ms'}, lab: {allow: false}}\n"
+    )
+    text = "kind: Deployment\nmetadata: {name: bert, namespace: %s, annotations: {forescale.io/slo: default}}\n"
+    (tmp_path / "deploy.yaml").write_text(f"{text % 'team'}---\n{text % 'lab'}")
+    code, out, err = forescale(
+        capsys, "check-config", f"{tmp_path}/policy.yaml", "--manifests", f"{tmp_path}/deploy.yaml"
+    )
+    assert code == 0
+    assert out.splitlines()[1:] == ["team/bert: p95 < 200ms (the policy's), mode auto: fine"]
+    assert (
+        err
+        == f"! {tmp_path}/deploy.yaml: lab/bert: has no effect, the policy has allow: false for lab\n"
+    )
+
+
 def test_all_problems_of_all_files_come_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,25 @@ def test_compliance_is_counted_from_a_journal(
     assert "team/bert" in out
 
 
+def test_a_journal_is_judged_by_another_slo(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ("slo", "--journal", str(journal), "--json", "--slo")
+    code, out, _ = forescale(capsys, *ask, "99.9% < 200ms over 7d")
+    (told,) = json.loads(out)["workloads"]
+    (objective,) = told["objectives"]
+    assert (code, told["slo"]) == (0, "99.9% < 200ms over 7d")
+    assert (objective["objective"], objective["target_ratio"]) == (
+        "99.9% < 200ms",
+        pytest.approx(0.999),
+    )
+    assert [window["window"] for window in objective["windows"]] == ["1h", "24h", "7d"]
+    code, _, err = forescale(capsys, *ask, "fast")
+    assert (code, "--slo: 'fast' is no objective" in err) == (2, True)
+    code, _, err = forescale(capsys, "slo", "--controller", "http://x", "--slo", "99% < 1s")
+    assert (code, "--slo: without --journal" in err) == (2, True)
+
+
 @pytest.mark.parametrize("command", [("slo", "--journal"), ("report", "--no-estimate")])
 def test_a_line_that_its_writer_left_without_an_end_is_left_out_and_a_broken_one_is_not(
     command: tuple[str, str], journal: Path, capsys: pytest.CaptureFixture[str]

@@ -113,6 +113,43 @@ def test_one_annotation_is_enough() -> None:
     assert (spec.engine, spec.api_version, spec.gpus_per_replica) == ("triton", "apps/v1", 2.0)
 
 
+def test_a_team_may_take_the_policys_slo_and_its_own_goes_first() -> None:
+    ours = Defaults(slo="p95 < 200ms")
+    for given in ("default", " Default "):
+        spec = parse(ours, slo=given)
+        assert isinstance(spec, WorkloadSpec)
+        assert (spec.slo.text, spec.slo_from) == ("p95 < 200ms", "policy")
+    spec = parse(ours, slo="99% < 1s")
+    assert isinstance(spec, WorkloadSpec)
+    assert (spec.slo.text, spec.slo_from) == ("99% < 1s", "annotation")
+
+
+def test_a_default_opts_nobody_in_who_did_not_ask_for_it() -> None:
+    (told,) = parse(Defaults(slo="p95 < 200ms"), mode="recommend")  # type: ignore[misc]
+    assert "forescale.io/slo: is missing" in told
+    assert "write `default` for the policy's `p95 < 200ms`, or write for example" in told
+    (told,) = parse(slo="default")  # type: ignore[misc]
+    assert "'default', the policy has none for this namespace (`namespaces.team.slo`)" in told
+
+
+@pytest.mark.parametrize(
+    ("own", "most", "mode"),
+    [
+        ("auto", Mode.AUTO, Mode.AUTO),
+        ("auto", Mode.RECOMMEND, Mode.RECOMMEND),
+        (None, Mode.RECOMMEND, Mode.RECOMMEND),
+        ("off", Mode.RECOMMEND, Mode.OFF),
+        ("recommend", Mode.OFF, Mode.OFF),
+    ],
+)
+def test_no_annotation_goes_further_than_the_policy_lets_it(
+    own: str | None, most: Mode, mode: Mode
+) -> None:
+    spec = parse(Defaults(max_mode=most), slo="99% < 1s", **({"mode": own} if own else {}))
+    assert isinstance(spec, WorkloadSpec)
+    assert spec.mode is mode
+
+
 def test_everything_at_once() -> None:
     spec = parse(
         Defaults(max_priority=5),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from autoscaler.cli import main
-from autoscaler.core.types import BatchTime, ModelProfile
+from autoscaler.core.slo import parse_slo
+from autoscaler.core.types import BatchTime, ModelProfile, Slo
 from autoscaler.errors import ConfigError
 from autoscaler.simulation.backtest import by_second, scenario_of, served
 from autoscaler.simulation.journal_file import JournalHeader, header_line
@@ -30,6 +31,14 @@ def test_demand_servers_and_start_ups_are_taken_from_it(journal: Path) -> None:
     # The pods of the story start in 20 s.
     assert scenario.startup.median_s == pytest.approx(20.0, abs=10.0)
     assert scenario.goal_ratio == pytest.approx(0.998)
+
+
+def test_another_slo_may_be_asked_about(journal: Path) -> None:
+    tighter = parse_slo("99% < 200ms", "test")
+    assert isinstance(tighter, Slo)
+    scenario = scenario_of([journal], slo=tighter)
+    assert (scenario.threshold_s, scenario.goal_ratio) == (0.2, pytest.approx(0.998))
+    assert scenario.spec.slo.text == "99% < 200ms"
 
 
 def test_the_command_runs_it_beside_a_peer(
