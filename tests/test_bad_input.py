@@ -118,6 +118,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "prometheus.timeout_s": (-1, "must be more than 0"),
     "prometheus.collect_timeout_s": (-1, "must be more than 0 and less than engine.tick_s, 10"),
     "prometheus.bearer_token_file": ("", "must not be empty: leave it out"),
+    "prometheus.headers": (7, "must be a mapping"),
     "prometheus.ca_file": ("", "must not be empty: leave it out"),
     "prometheus.insecure_skip_verify": ("maybe", "must be a valid boolean"),
     "prometheus.backfill_s": (-1, "must not be negative"),

@@ -216,6 +216,14 @@ promethes: {url: x}
             "`99% < 200ms` or `p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d`",
         ),
         (
+            "prometheus: {headers: {Authorization: Bearer x}}",
+            "policy.yaml: prometheus.headers.Authorization: holds a secret, use prometheus.bearer_token_file",
+        ),
+        (
+            'prometheus: {headers: {X-Scope-OrgID: "a\\nb"}}',
+            "policy.yaml: prometheus.headers.X-Scope-OrgID: 'a\\nb', must be a header's name with a value in one line",
+        ),
+        (
             "namespaces: {team: {priority: 3}}",
             "policy.yaml: namespaces.team.priority: is not a setting, did you mean max_priority?",
         ),

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NameResolutionError
 from urllib3.util.retry import Retry
 
 from autoscaler.errors import SourceDenied, SourceError, SourceInvalid, SourceUnavailable
@@ -30,6 +31,7 @@ T = TypeVar("T")
 # Within the answer's bytes as the library shows them.
 _OWN_WORDS = re.compile(r'"error":"((?:[^"\\]|\\.)*)"')
 LONGEST_WORDS = 200
+_TLS = re.compile(r"\[SSL[^\]]*\]\s*(.*?)(?: \(_ssl|\)|$)")
 _WARNINGS = re.compile(rb'"warnings":\s*(?=\[)')
 # As the engine begins what it says of an expression, such as that a metric's name is not a counter's.
 _OF_EXPRESSION = ("PromQL info", "PromQL warning")
@@ -98,6 +100,7 @@ class PrometheusClient:
         timeout_s: float,
         max_concurrent: int = 8,
         bearer_token_file: str | None = None,
+        headers: Mapping[str, str] | None = None,
         ca_file: str | None = None,
         insecure_skip_verify: bool = False,
     ) -> None:
@@ -106,6 +109,7 @@ class PrometheusClient:
         self._timeout_s: Any = timeout_s
         self._token_file = bearer_token_file
         session = _QuerySession()
+        session.headers.update(headers or {})
         session.verify = False if insecure_skip_verify else (ca_file or True)
         adapter = HTTPAdapter(pool_maxsize=max_concurrent, max_retries=0)
         # No retries inside a tick: the next one asks again anyway.
@@ -229,11 +233,28 @@ def _refused(message: str, promql: str) -> SourceError:
 
 
 def _words(error: Exception) -> str:
+    """Each has another remedy: a network policy, a name, a port, a certificate."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time, look whether the network lets it through"
     if isinstance(error, requests.exceptions.Timeout):
         return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"no connection, {_of_tls(str(error))}"
     if isinstance(error, requests.exceptions.ConnectionError):
-        return "no connection"
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        if isinstance(reason, NameResolutionError):
+            return "no connection, its name is not known here"
+        return "no connection, refused" if "refused" in str(reason) else "no connection"
+    if type(error) is OSError:
+        # Of the library's own, before anything is sent: a file of certificates that is not there.
+        return str(error)
     return type(error).__name__
+
+
+def _of_tls(text: str) -> str:
+    """OpenSSL's own words, such as `certificate verify failed: unable to get local issuer certificate`."""
+    told = _TLS.search(text)
+    return f"TLS: {told[1]} (prometheus.ca_file)" if told else "TLS failed"
 
 
 def _number(text: object) -> float | None:

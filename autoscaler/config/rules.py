@@ -41,6 +41,10 @@ _NOT_EMPTY = {
 }
 # A straggler is well again below 0.7 of it, and no pod is well that is slower than the others.
 LEAST_STRAGGLER_RATIO = 1.5
+# RFC 9110: a token, and visible ASCII with spaces inside.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
@@ -357,6 +361,12 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
             "holds a password",
             "put credentials into prometheus.bearer_token_file",
         )
+    for name, value in prometheus.headers.items():
+        where = f"prometheus.headers.{name}"
+        if name.lower() in _SECRET_HEADERS:
+            yield Problem(where, "holds a secret", "use prometheus.bearer_token_file")
+        elif not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            yield Problem(where, repr(value), "must be a header's name with a value in one line")
     yield from positive("prometheus.timeout_s", prometheus.timeout_s)
     yield from whole("prometheus.max_concurrent_queries", prometheus.max_concurrent_queries, 1)
     yield from not_negative("prometheus.backfill_s", prometheus.backfill_s)

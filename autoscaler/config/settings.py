@@ -24,8 +24,10 @@ class PrometheusSettings:
     """A Prometheus that is slower counts as not answering. None: half a tick, the other half is left for writing."""
     bearer_token_file: str | None = None
     """Holds the token that is sent; read anew for each query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with each query, such as `X-Scope-OrgID` for the tenant of a Mimir or Thanos; nothing that is secret."""
     ca_file: str | None = None
-    """Certificates that its certificate is checked against."""
+    """Certificates that its certificate is checked against; read anew for each connection."""
     insecure_skip_verify: bool = False
     """Take any certificate: for tests."""
     backfill_s: float = 2 * 86400.0

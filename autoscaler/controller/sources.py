@@ -177,6 +177,7 @@ def connect_prometheus(settings: Settings) -> PrometheusClient:
         timeout_s=prometheus.timeout_s,
         max_concurrent=prometheus.max_concurrent_queries,
         bearer_token_file=prometheus.bearer_token_file,
+        headers=prometheus.headers,
         ca_file=prometheus.ca_file,
         insecure_skip_verify=prometheus.insecure_skip_verify,
     )

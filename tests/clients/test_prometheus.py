@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -86,8 +89,72 @@ async def test_a_slow_and_an_absent_prometheus() -> None:
             await client.query("up", 1.0)
         client.close()
     client = PrometheusClient(server.url, timeout_s=1.0)
-    with pytest.raises(SourceUnavailable, match="no connection"):
+    with pytest.raises(SourceUnavailable, match="no connection, refused"):
         await client.query("up", 1.0)
+    client.close()
+    client = PrometheusClient("http://prometheus.invalid:9090", timeout_s=1.0)
+    with pytest.raises(SourceUnavailable, match="no connection, its name is not known here"):
+        await client.query("up", 1.0)
+    client.close()
+
+
+async def test_a_token_that_is_exchanged_is_sent_from_the_next_query_on(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    async with serving((200, vector())) as server:
+        client = PrometheusClient(
+            server.url,
+            timeout_s=2.0,
+            bearer_token_file=str(token),
+            headers={"X-Scope-OrgID": "team"},
+        )
+        await client.query("up", 1.0)
+        token.write_text("second")
+        await client.query("up", 2.0)
+        token.unlink()
+        with pytest.raises(SourceDenied, match="token: No such file"):
+            await client.query("up", 3.0)
+        client.close()
+    assert [asked.headers["Authorization"] for asked in server.asked] == [
+        "Bearer first",
+        "Bearer second",
+    ]
+    assert server.asked[0].headers["X-Scope-OrgID"] == "team"
+
+
+def certified(folder: Path, name: str) -> ssl.SSLContext:
+    """Of a server with a certificate of its own for 127.0.0.1, which is `folder/name.pem`."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    made = (
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+    )
+    subprocess.run(["openssl", *made], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+async def test_a_certificate_that_is_exchanged_is_trusted_without_a_restart(tmp_path: Path) -> None:
+    """And one that is not trusted is told of as that: it was `no connection`."""
+    ca = tmp_path / "ca.pem"
+    old, new = certified(tmp_path, "old"), certified(tmp_path, "new")
+    ca.write_bytes((tmp_path / "old.pem").read_bytes())
+    answer = (200, vector(), {"Connection": "close"})
+    async with serving(answer, tls=old) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0, ca_file=str(ca))
+        assert await client.query("up", 1.0) == ()
+    port = int(server.url.rpartition(":")[2])
+    async with serving(answer, tls=new, port=port):
+        with pytest.raises(SourceUnavailable, match=r"TLS: certificate verify failed: self.signed"):
+            await client.query("up", 2.0)
+        ca.write_bytes((tmp_path / "new.pem").read_bytes())
+        assert await client.query("up", 3.0) == ()
+    client.close()
+    client = PrometheusClient(server.url, timeout_s=2.0, ca_file=str(tmp_path / "missing.pem"))
+    with pytest.raises(SourceUnavailable, match=r"missing\.pem"):
+        await client.query("up", 4.0)
     client.close()
 
 

@@ -123,6 +123,29 @@ def test_the_pages_values_are_taken(helm: Path, tmp_path: Path) -> None:
     assert load(path, {}, {}).prometheus.url == "http://prometheus-operated.monitoring.svc:9090"
 
 
+def test_what_the_policy_names_by_path_can_be_mounted(helm: Path, tmp_path: Path) -> None:
+    """As the page shows it for a Prometheus behind a login."""
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    (shown,) = [block for block in page.split("```yaml\n") if "extraVolumes" in block]
+    values = tmp_path / "values.yaml"
+    values.write_text(shown.split("```")[0] + "extraEnv: [{name: NO_PROXY, value: .svc}]\n")
+    objects = chart(helm, "--values", str(values))
+    pod = of_kind(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["volumes"][-1] == {
+        "name": "prometheus",
+        "secret": {"secretName": "prometheus-login"},
+    }
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "prometheus"]
+    assert container["env"] == [{"name": "NO_PROXY", "value": ".svc"}]
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(config_map(objects, "forescale-policy")["policy.yaml"])
+    prometheus = load(policy, {}, {}).prometheus
+    for path in (prometheus.bearer_token_file, prometheus.ca_file):
+        assert path is not None
+        assert path.startswith(f"{mount['mountPath']}/")
+
+
 def test_profiles_stand_beside_the_policy_that_names_them(helm: Path, tmp_path: Path) -> None:
     profile = tmp_path / "bert.csv"
     profile.write_text("batch_size,service_ms\n1,25\n8,37\n")

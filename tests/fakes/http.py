@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ class Asked:
     query: dict[str, str]
     body: str
     content_type: str
+    headers: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -33,7 +35,14 @@ class FakeServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
         self.asked.append(
-            Asked(request.method, request.path, dict(request.query), body, request.content_type)
+            Asked(
+                request.method,
+                request.path,
+                dict(request.query),
+                body,
+                request.content_type,
+                request.headers,
+            )
         )
         await asyncio.sleep(self.slow_s)
         status, text, headers = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -49,13 +58,14 @@ async def listening(
     port: int = 0,
     *,
     handler_cancellation: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """The port at which `app` answers for the time of a `with`: a free one unless one is given."""
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=0.1, handler_cancellation=handler_cancellation
     )
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, host, port, ssl_context=tls).start()
     try:
         yield runner.addresses[0][1]
     finally:
@@ -64,13 +74,16 @@ async def listening(
 
 @asynccontextmanager
 async def serving(
-    *script: tuple[int, str] | tuple[int, str, dict[str, str]], slow_s: float = 0.0
+    *script: tuple[int, str] | tuple[int, str, dict[str, str]],
+    slow_s: float = 0.0,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[FakeServer]:
-    """A server on a free loopback port for the time of a `with`."""
+    """A server on a loopback port, a free one unless one is given, for the time of a `with`."""
     full = [(entry[0], entry[1], entry[2] if len(entry) == 3 else {}) for entry in script]
     fake = FakeServer(script=full, slow_s=slow_s)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", fake.handle)
-    async with listening(app) as port:
-        fake.url = f"http://127.0.0.1:{port}"
+    async with listening(app, port=port, tls=tls) as found:
+        fake.url = f"{'https' if tls else 'http'}://127.0.0.1:{found}"
         yield fake
