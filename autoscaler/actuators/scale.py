@@ -6,6 +6,8 @@ between is never overwritten. Needs `patch` on the scale subresource, such as de
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas
@@ -17,8 +19,10 @@ PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "ReplicaS
 class ScaleActuator:
     """Writes scales through one API server."""
 
-    def __init__(self, client: KubernetesClient) -> None:
+    def __init__(self, client: KubernetesClient, *, written_as: str = "forescale") -> None:
+        """`written_as`: who wrote it, as the API server keeps it (`metadata.managedFields`)."""
         self._client = client
+        self._manager = quote(written_as, safe="")
         self._plurals: dict[tuple[str, str], str] = {("apps/v1", k): v for k, v in PLURALS.items()}
 
     async def apply(self, action: SetReplicas) -> ActionResult:
@@ -27,7 +31,12 @@ class ScaleActuator:
             return ActionResult(action=action, outcome=Outcome.UNCHANGED)
         try:
             path = await self._path(action)
-            await self._client.write("PATCH", path, patch(action), content=JSON_PATCH)
+            await self._client.write(
+                "PATCH",
+                f"{path}?fieldManager={self._manager}",
+                patch(action),
+                content=JSON_PATCH,
+            )
         except AutoscalerError as error:
             return ActionResult(action=action, outcome=outcome_of(error), message=str(error))
         return ActionResult(action=action, outcome=Outcome.APPLIED)

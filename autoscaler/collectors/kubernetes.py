@@ -43,13 +43,17 @@ class KubernetesCollector:
         defaults: Callable[[str], Defaults | None],
         knative_follows: bool = False,
         node_needs: bool = False,
+        writes_as: str | None = None,
     ) -> None:
         """`defaults` gives a namespace's policy; None: its annotations have no effect.
 
         `node_needs`: specs say what their pods ask of a node.
 
         `knative_follows` says that Knative takes over annotations of a Revision that is live.
+
+        `writes_as` is what the API server keeps this forescale's own writes as; None: it writes nothing.
         """
+        self._writes_as = writes_as
         self._defaults = defaults
         self._knative_follows = knative_follows
         self._node_needs = node_needs
@@ -155,6 +159,7 @@ class KubernetesCollector:
                             templates,
                             holders,
                             pods_known=known,
+                            writes_as=self._writes_as,
                         )
                     )
         seen += self._seen_services(pods, templates, holders, pods_known=known)

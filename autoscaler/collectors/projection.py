@@ -61,6 +61,8 @@ class TargetView:
     """It runs the service's predictor, not a transformer or an explainer."""
     revision: str | None = None
     """The Knative Revision that it runs."""
+    replicas_set_by: str | None = None
+    """Who last changed spec.replicas; None: it is not told, or several own it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,18 @@ def target(raw: Object, kind: str) -> TargetView | None:
         service=service,
         predictor=service is not None and _is_predictor(metadata["name"], labels),
         revision=labels.get(REVISION_LABEL),
+        replicas_set_by=_replicas_set_by(metadata),
     )
+
+
+def _replicas_set_by(metadata: Object) -> str | None:
+    """Whoever changes a field, by its scale or otherwise, becomes its one owner; who repeats its value joins it."""
+    owners = {
+        str(entry.get("manager"))
+        for entry in metadata.get("managedFields") or ()
+        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    return owners.pop() if len(owners) == 1 else None
 
 
 def _rolling(raw: Object) -> bool:

@@ -83,8 +83,11 @@ def seen_target(
     holders: dict[tuple[str, str, str], str],
     *,
     pods_known: bool,
+    writes_as: str | None = None,
 ) -> Seen:
-    """A Deployment or StatefulSet. `templates`: the newest template hash by uid; `holders`: who else scales what."""
+    """A Deployment or StatefulSet. `templates`: the newest template hash by uid; `holders`: who else scales what.
+    `writes_as`: what this forescale's own writes are kept as.
+    """
     parsed = parse_workload(
         id_of(view),
         view.annotations,
@@ -112,6 +115,8 @@ def seen_target(
             template_hash=templates.get(view.uid, view.update_revision),
             held_by=holders.get((view.namespace, view.kind, view.name)),
             blocked=view.blocked,
+            set_by=view.replicas_set_by,
+            set_by_itself=writes_as is not None and view.replicas_set_by == writes_as,
         ),
         pods=pods,
         pods_known=pods_known,

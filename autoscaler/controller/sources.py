@@ -81,14 +81,17 @@ class KubeEvents:
         )
 
 
-def collector(settings: Settings, client: KubernetesClient, clock: Clock) -> KubernetesCollector:
-    """The cluster's workloads, by the policy."""
+def collector(
+    settings: Settings, client: KubernetesClient, clock: Clock, *, writes_as: str | None = None
+) -> KubernetesCollector:
+    """The cluster's workloads, by the policy. `writes_as`: what this forescale's own writes are kept as."""
     return KubernetesCollector(
         client,
         clock,
         defaults=defaults_for(settings),
         knative_follows=settings.kserve.patch_revisions,
         node_needs=bool(settings.engine.nodes.pools) or slices_on(settings),
+        writes_as=writes_as,
     )
 
 

@@ -47,6 +47,7 @@ from autoscaler.controller.server import Health, Server, build_app
 from autoscaler.controller.slice_planner import SlicePlanner
 from autoscaler.controller.slo_metrics import SloSeries
 from autoscaler.controller.templates import TemplateWriter
+from autoscaler.core.external import FORESCALE
 from autoscaler.core.slices.settings import TemplatesMode
 from autoscaler.core.types import TickRecord, WorkloadId
 from autoscaler.engine import DecisionEngine
@@ -212,7 +213,7 @@ def _sight(
     clock: Clock,
     last: Callable[[], TickRecord | None],
 ) -> _Sight:
-    workloads = sources.collector(settings, client, clock)
+    workloads = sources.collector(settings, client, clock, writes_as=written_as(settings))
     nodes = sources.node_parts(settings, client, clock, workloads)
     slices = sources.slice_collector(settings, client, prometheus, clock, workloads, nodes)
     return _Sight(
@@ -296,7 +297,8 @@ def _parts(
 ) -> Parts:
     """With all that writes."""
     fence = Fence(leadership=leadership, clock=clock, call_s=settings.kubernetes.request_timeout_s)
-    scales = KServeActuator(client, ScaleActuator(client), sight.workloads.write_of)
+    scale = ScaleActuator(client, written_as=written_as(settings))
+    scales = KServeActuator(client, scale, sight.workloads.write_of)
     return Parts(
         engine=engine,
         gatherer=gatherer,
@@ -353,6 +355,11 @@ def own_namespace(settings: Settings) -> str:
         return IN_CLUSTER_NAMESPACE.read_text().strip()
     except OSError:
         return "default"
+
+
+def written_as(settings: Settings) -> str:
+    """What the API server keeps as who changed replicas: the same for all that share a lease, and for no others."""
+    return f"{FORESCALE}{own_namespace(settings)}/{settings.leader.lease_name}"
 
 
 def _leadership(

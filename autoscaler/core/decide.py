@@ -133,7 +133,7 @@ def _edit(given: WorkloadInput, state: WorkloadState, context: Context) -> exter
     return external.detect(
         state.written,
         state.floor,
-        observed=given.replicas.desired,
+        replicas=given.replicas,
         now_s=context.now_s,
         floor_s=context.config.external_floor_s,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from autoscaler.core.computed import computed
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import ExternalFloor, Written
-from autoscaler.core.types import Finding, Severity
+from autoscaler.core.types import Finding, ReplicaStatus, Severity
 
 
 @computed
@@ -25,31 +25,40 @@ class Edit:
 
 # A watch may show the number from before a write for a moment.
 LAG_S = 20.0
+FORESCALE = "forescale:"
+"""What a forescale's own writes are kept as begins so; the namespace and the name of its Lease follow."""
 
 
 def detect(
     written: Written | None,
     floor: ExternalFloor | None,
     *,
-    observed: int,
+    replicas: ReplicaStatus,
     now_s: float,
     floor_s: float,
 ) -> Edit:
     """Compares what is there with what forescale last wrote or saw. `written` None: nothing to compare with."""
+    observed = replicas.desired
     if floor is not None and now_s >= floor.until_s:
         floor = None
     if written is None or observed == written.replicas:
         return Edit(floor=floor)
     if observed == written.before and now_s - written.at_s <= LAG_S:
         return Edit(floor=floor, lagging=True)
+    if replicas.set_by_itself:
+        # A write that the API server carried out after it was given up, or another process of this forescale.
+        return Edit(floor=floor)
     last = written.replicas
+    if (replicas.set_by or "").startswith(FORESCALE):
+        return _by_another_forescale(replicas, last, floor)
+    by = "from outside" if replicas.set_by is None else f"by {replicas.set_by}"
     if observed > last:
         return Edit(
             floor=ExternalFloor(replicas=observed, until_s=now_s + floor_s),
             finding=Finding(
                 reason=Reason.EXTERNAL_EDIT,
                 message=(
-                    f"replicas were raised from {last} to {observed} from outside; kept as a floor for "
+                    f"replicas were raised from {last} to {observed} {by}; kept as a floor for "
                     f"{floor_s / 60:.0f} minutes (set forescale.io/min-replicas to keep it for good)"
                 ),
                 severity=Severity.NORMAL,
@@ -61,9 +70,24 @@ def detect(
         finding=Finding(
             reason=Reason.EXTERNAL_EDIT,
             message=(
-                f"replicas were lowered from {last} to {observed} from outside; forescale goes back to what "
+                f"replicas were lowered from {last} to {observed} {by}; forescale goes back to what "
                 "the SLO needs. To lower them yourself use forescale.io/pause or forescale.io/max-replicas; "
                 "if a Helm chart or GitOps tool did it, leave spec.replicas out of its manifest"
+            ),
+        ),
+    )
+
+
+def _by_another_forescale(replicas: ReplicaStatus, last: int, floor: ExternalFloor | None) -> Edit:
+    """Its number is no person's wish: a floor of it would be one that either keeps up for the other."""
+    lease = (replicas.set_by or "").removeprefix(FORESCALE)
+    return Edit(
+        floor=floor,
+        finding=Finding(
+            reason=Reason.EXTERNAL_EDIT,
+            message=(
+                f"replicas were changed from {last} to {replicas.desired} by another forescale, that of the Lease "
+                f"{lease}: only one is to scale a workload, take one away or give it max_mode: recommend"
             ),
         ),
     )

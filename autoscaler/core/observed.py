@@ -50,6 +50,10 @@ class ReplicaStatus:
     """What a person does to hand the scale over from who holds it."""
     blocked: str | None = None
     """Why pods can't be made (quota, FailedCreate), in Kubernetes' words."""
+    set_by: str | None = None
+    """Who last changed `desired`, as the API server keeps it, such as `kubectl`; None: it tells nobody or several."""
+    set_by_itself: bool = False
+    """That is this forescale, be it another process of it."""
 
 
 # ---------------------------------------------------------------- what the servers say

@@ -17,6 +17,7 @@ TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rej
 DEFECT = 'forescale_workload_finding_active{namespace="team",kind="Deployment",name="bert",reason="InternalError"}'
 FLEET_DEFECT = 'forescale_fleet_finding_active{reason="InternalError"}'
 UNFIT = 'forescale_slices_finding_active{pool="mig",reason="MigUnfit"}'
+UNDONE = 'forescale_engine_decisions_total{reason="ExternalEditUndone"}'
 STUCK = 'forescale_slices_finding_active{pool="mig",reason="MigStuck"}'
 
 RULES = (
@@ -127,6 +128,19 @@ RULES = (
         },
     ),
     Rule(
+        alert="ForescaleEditsUndone",
+        # A pipeline lowers them once; what heals itself every ten minutes does so six times.
+        expr=f"sum(increase({UNDONE}[1h])) > 3",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "replicas are lowered from outside again and again",
+            "description": (
+                "forescale puts them back, and pods come and go; the Events ExternalEdit name who lowers them: leave "
+                "spec.replicas out there"
+            ),
+        },
+    ),
+    Rule(
         alert="ForescaleFrozen",
         expr="max(forescale_fleet_frozen) > 0",
         for_="1h",
@@ -223,6 +237,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
         TEMPLATES_REFUSED: f"0x{end}",
         "forescale_fleet_refused_workloads": f"0x{end}",
+        UNDONE: f"0x{end}",
         "forescale_fleet_frozen": f"0x{end}",
         "forescale_fleet_policy_outdated": f"0x{end}",
         STUCK: f"0x{end}",
@@ -244,6 +259,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
             'forescale_actuation_actions_total{outcome="Rejected"}': f"0+1x{end}"
         },
         "ForescaleWorkloadsRefused": {"forescale_fleet_refused_workloads": f"1x{end}"},
+        "ForescaleEditsUndone": {UNDONE: f"0+0.1x{end}"},
         "ForescaleFrozen": {"forescale_fleet_frozen": f"1x{end}"},
         "ForescalePolicyOutdated": {"forescale_fleet_policy_outdated": f"1x{end}"},
         "ForescaleNodeStuck": {STUCK: f"1x{end}"},

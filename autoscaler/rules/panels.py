@@ -311,6 +311,10 @@ ITSELF = Row(
                     expr="sum by (to, outcome) (rate(forescale_actuation_writes_total[10m]) > 0)",
                     legend="{{to}} {{outcome}}",
                 ),
+                Query(
+                    expr='sum(rate(forescale_engine_decisions_total{reason="ExternalEditUndone"}[10m])) > 0',
+                    legend="edits from outside that were undone",
+                ),
             ),
         ),
         Panel(

@@ -7,6 +7,7 @@ from kubernetes_asyncio.client import ApiClient, Configuration
 
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.collectors.projection import target
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome, SetReplicas, WorkloadId
 from tests.fakes.cluster_api import ClusterApi, deployment
@@ -30,7 +31,7 @@ async def test_a_write_tests_what_was_seen(
     there: int, observed: int, outcome: Outcome, after: int
 ) -> None:
     api = ClusterApi()
-    api.put(BERT, deployment("bert", there, {}))
+    api.put(BERT, deployment("bert", there, {"slo": "99% < 1s"}))
     action = SetReplicas(
         workload=WorkloadId(namespace="team", name="bert"),
         api_version="apps/v1",
@@ -43,7 +44,12 @@ async def test_a_write_tests_what_was_seen(
         client = KubernetesClient(
             ApiClient(configuration=Configuration(host=api.url)), timeout_s=5.0
         )
-        result = await ScaleActuator(client).apply(action)
+        result = await ScaleActuator(client, written_as="forescale:a/b").apply(action)
         await client.close()
     assert result.outcome is outcome
     assert api.objects[BERT]["spec"]["replicas"] == after
+    if outcome is Outcome.APPLIED:
+        # As the next look finds it.
+        view = target(api.objects[BERT], "Deployment")
+        assert view is not None
+        assert view.replicas_set_by == "forescale:a/b"

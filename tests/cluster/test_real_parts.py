@@ -89,6 +89,37 @@ async def test_kubernetes_shows_the_workload_with_its_pods(world: World) -> None
     assert collector.uid(BERT) == seen.uid
 
 
+async def test_who_changed_the_replicas_is_known(world: World) -> None:
+    """The API server takes a number that is there already for no change, so it is 3 and back to 2."""
+    client = await world.client()
+    collector = KubernetesCollector(
+        client, SystemClock(), defaults=lambda _: Defaults(), writes_as="forescale:team/test"
+    )
+    told = []
+    for observed, replicas in ((2, 3), (3, 2)):
+        action = SetReplicas(
+            workload=BERT,
+            api_version="apps/v1",
+            observed=observed,
+            replicas=replicas,
+            reason=Reason.DEMAND_RISING,
+            message="",
+        )
+        result = await ScaleActuator(client, written_as="forescale:team/test").apply(action)
+        assert result.outcome is Outcome.APPLIED
+        await collector.read_once()
+        (seen,) = collector.observe()
+        told.append((seen.replicas.desired, seen.replicas.set_by, seen.replicas.set_by_itself))
+    world.stack.kubectl("scale", "deployment", "bert", "-n", "team", "--replicas=3")
+    world.stack.kubectl("scale", "deployment", "bert", "-n", "team", "--replicas=2")
+    await collector.read_once()
+    (seen,) = collector.observe()
+    await client.close()
+    ours = "forescale:team/test"
+    assert told == [(3, ours, True), (2, ours, True)]
+    assert (seen.replicas.set_by, seen.replicas.set_by_itself) == ("kubectl", False)
+
+
 async def test_inferences_are_seen_by_triton_prometheus_and_dcgm(world: World) -> None:
     _, collector, client = await world.seen()
     values = InferInput("IN", [1, 1], "FP32")

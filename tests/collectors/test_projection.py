@@ -47,6 +47,27 @@ def test_a_deployment() -> None:
     assert view.annotations == {"forescale.io/slo": "99% < 1s"}
 
 
+REPLICAS: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+
+
+@pytest.mark.parametrize(
+    ("owners", "by"),
+    [
+        # As kube-apiserver 1.35 keeps them: a write of the scale has no time, and takes the field from whoever had it.
+        pytest.param({"kubectl": REPLICAS, "helm": {"f:spec": {"f:template": {}}}}, "kubectl", id="scaled"),
+        pytest.param({"argocd-controller": REPLICAS}, "argocd-controller", id="applied"),
+        pytest.param({"argocd-controller": REPLICAS, "kubectl": REPLICAS}, None, id="two of one mind"),
+        pytest.param({"helm": {"f:metadata": {}}}, None, id="nobody has set them"),
+        pytest.param({}, None, id="not told"),
+    ],
+)  # fmt: skip
+def test_who_set_the_replicas(owners: dict[str, Any], by: str | None) -> None:
+    fields = [{"manager": name, "fieldsV1": told} for name, told in owners.items()]
+    view = projection.target(deployment(metadata__managedFields=fields or None), "Deployment")
+    assert view is not None
+    assert view.replicas_set_by == by
+
+
 @pytest.mark.parametrize(
     ("changes", "rolling"),
     [

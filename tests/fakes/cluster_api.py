@@ -64,7 +64,8 @@ class ClusterApi:
                 return await self._watch(request)
             return self._get(path, request.query.get("fieldSelector", ""))
         body = json.loads(await request.read())
-        response = self._write(request.method, path, body)
+        manager = request.query.get("fieldManager", "")
+        response = self._write(request.method, path, body, manager)
         async with self.changed:
             self.changed.notify_all()
         return response
@@ -86,13 +87,13 @@ class ClusterApi:
             )
         return _status(404, "not found")
 
-    def _write(self, method: str, path: str, body: Any) -> web.Response:
+    def _write(self, method: str, path: str, body: Any, manager: str) -> web.Response:
         if method == "POST":
             path = f"{path}/{body['metadata']['name']}"
             if path in self.objects:
                 return _status(409, "already exists")
         elif method == "PATCH" and path.endswith("/scale"):
-            return self._scale(path.removesuffix("/scale"), body)
+            return self._scale(path.removesuffix("/scale"), body, manager)
         elif method == "PATCH":
             return self._patch(path, body)
         else:
@@ -104,13 +105,16 @@ class ClusterApi:
         self.writes.append((method, path))
         return web.json_response(self.put(path, body))
 
-    def _scale(self, path: str, patch: list[Object]) -> web.Response:
+    def _scale(self, path: str, patch: list[Object], manager: str) -> web.Response:
         fresh = copy.deepcopy(self.objects[path])
         test, change = patch
         # A Scale's own JSON has no replicas where there are none (`omitempty`).
         if (fresh["spec"]["replicas"] or None) != test["value"]:
             return _status(422, "the test operation failed")
         fresh["spec"]["replicas"] = change["value"]
+        owned = {"manager": manager, "subresource": "scale", "operation": "Update"}
+        fields = {"fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        fresh["metadata"]["managedFields"] = [{**owned, **fields}]
         self.writes.append(("PATCH", path))
         return web.json_response(self.put(path, fresh))
 
