@@ -49,4 +49,8 @@ def _refusal(code: int, body: bytes) -> str:
         said, leader = told["error"], told.get("leader")
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"HTTP {code}: {body.decode(errors='replace').strip()}"
-    return f"{said}, {'ask that one' if leader else 'ask again in a while'}"
+    if not leader:
+        return f"{said}, ask again in a while"
+    # An identity is the pod's name and something of the process.
+    pod = str(leader).rpartition("-")[0]
+    return f"{said}, ask that one: kubectl port-forward pod/{pod or leader} 8080, in its namespace"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from autoscaler.errors import AutoscalerError, ConfigError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from autoscaler.controller.server import DecisionsPage
     from autoscaler.core.types import TickRecord
 
@@ -31,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at",
         metavar="TIME",
-        help="with --journal: the tick at 2026-01-31T14:10:00Z; else the last",
+        help="with --journal: the tick at 2026-01-31T14:10:00Z, or at 02:13 of the last day (UTC); else the last",
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="with --journal: every change of its replicas since then, a line for each",
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     add_cluster_arguments(parser)
@@ -41,8 +48,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints one decision."""
     if args.controller and args.journal:
         raise ConfigError((Problem("explain", "--controller and --journal", "give one of them"),))
-    if args.at and not args.journal:
-        raise ConfigError((Problem("--at", "without --journal", "name the journal to look into"),))
+    for name, given in (("--at", args.at), ("--since", args.since)):
+        if given and not args.journal:
+            raise ConfigError(
+                (Problem(name, "without --journal", "name the journal to look into"),)
+            )
+    if args.at and args.since:
+        raise ConfigError((Problem("explain", "--at and --since", "give one of them"),))
+    if args.since:
+        return _changes(args)
     page = _page(args)
     if args.at:
         _say_if_long_before(args.at, page.now_s)
@@ -69,6 +83,42 @@ def run(args: argparse.Namespace) -> int:
     out = console()
     for part in (*explanation(decision, spec, page.now_s), *finding_lines(page.fleet)):
         out.print(part)
+    return 0
+
+
+def _changes(args: argparse.Namespace) -> int:
+    """What became of it since a time: the moments that `--at` can be asked about."""
+    from autoscaler.cli.render import changes_table, console, print_whole, waiting
+    from autoscaler.simulation.changes import changes_of
+    from autoscaler.simulation.journal_file import files_since, records_of
+
+    since_s = _time(args.since, "--since")
+    names: set[str] = set()
+    times_s: list[float] = []
+
+    def records() -> Iterator[TickRecord]:
+        for _, record in records_of(files_since(args.journal, since_s)):
+            times_s.append(record.input.now_s)
+            names.update(str(decision.workload) for decision in record.result.decisions)
+            yield record
+
+    with waiting(f"reading {args.journal}"):
+        every = list(changes_of(records(), args.workload))
+    if args.workload not in names:
+        raise AutoscalerError(unknown_workload(args.workload, sorted(names)))
+    if times_s[0] > since_s:
+        console(stderr=True).print(f"! {args.journal} begins at {_moment(times_s[0])}")
+    if times_s[-1] < since_s:
+        raise AutoscalerError(f"{args.journal}: its last tick is of {_moment(times_s[-1])}")
+    found = [change for change in every if change.at_s >= since_s]
+    if args.json:
+        from autoscaler.codec import encode
+
+        print(encode({"workload": args.workload, "changes": found}).decode())
+    elif found:
+        print_whole(console(), changes_table(found))
+    else:
+        console().print(f"{args.workload}: its replicas have not changed since then")
     return 0
 
 
@@ -121,8 +171,6 @@ def _page(args: argparse.Namespace) -> DecisionsPage:
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:
     """The last tick up to that time, looked for from the newest file back."""
-    from datetime import UTC, datetime
-
     from autoscaler.controller.server import page_of
     from autoscaler.simulation.journal_file import NO_TICK, JournalInvalid, JournalTorn, files_of
 
@@ -140,8 +188,7 @@ def _from_journal(path: Path, at: str | None) -> DecisionsPage:
         first_s = first_s if began_s is None else began_s
     if first_s is None:
         raise begun or JournalInvalid(f"{path}: {NO_TICK}")
-    began = f"{datetime.fromtimestamp(first_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
-    raise ConfigError((Problem("--at", repr(at), f"{path} begins at {began}"),))
+    raise ConfigError((Problem("--at", repr(at), f"{path} begins at {_moment(first_s)}"),))
 
 
 def _last(file: Path, at_s: float | None) -> tuple[TickRecord | None, float | None]:
@@ -163,12 +210,28 @@ def _last(file: Path, at_s: float | None) -> tuple[TickRecord | None, float | No
     return found, first_s
 
 
-def _time(text: str) -> float:
+def _moment(at_s: float) -> str:
     from datetime import UTC, datetime
 
+    return f"{datetime.fromtimestamp(at_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _time(text: str, option: str = "--at") -> float:
+    """A moment, or a time of the day: then the last such, in UTC as all that is shown."""
+    from datetime import UTC, datetime, time, timedelta
+
+    from autoscaler.clock import SystemClock
+
     try:
+        if ":" in text[:3]:
+            now, asked = (
+                datetime.fromtimestamp(SystemClock().now_s(), tz=UTC),
+                time.fromisoformat(text),
+            )
+            today = datetime.combine(now.date(), asked, tzinfo=asked.tzinfo or UTC)
+            return (today if today <= now else today - timedelta(days=1)).timestamp()
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        problem = Problem("--at", repr(text), "must be like 2026-01-31T14:10:00Z")
+        problem = Problem(option, repr(text), "must be like 2026-01-31T14:10:00Z, or 14:10")
         raise ConfigError((problem,)) from error
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

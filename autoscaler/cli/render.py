@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
@@ -18,6 +19,9 @@ from autoscaler.core.nodes.observed import PoolDecision
 from autoscaler.core.slices.observed import SlicesDecision
 from autoscaler.core.types import Decision, Facts, Finding, WorkloadSpec
 from autoscaler.core.untold import TOKEN_ENGINES
+
+if TYPE_CHECKING:
+    from autoscaler.simulation.changes import Change
 
 UNKNOWN = "-"
 NONE_ANNOTATED = "No workload is annotated with forescale.io/slo."
@@ -118,6 +122,22 @@ def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
             ),
             duration(facts.latency_s),
             share(facts.violated_ratio),
+        )
+    return table
+
+
+def changes_table(changes: Iterable[Change]) -> Table:
+    """What `explain --since` shows."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("AT (UTC)", "REPLICAS", "REASON", "WHY"):
+        table.add_column(name, no_wrap=name != "WHY")
+    for change in changes:
+        at = datetime.fromtimestamp(change.at_s, tz=UTC)
+        table.add_row(
+            f"{at:%Y-%m-%d %H:%M:%S}",
+            f"{change.before} -> {change.after}",
+            UNKNOWN if change.reason is None else change.reason.value,
+            change.message,
         )
     return table
 

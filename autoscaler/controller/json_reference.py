@@ -13,6 +13,7 @@ from autoscaler.config.keys import meanings
 from autoscaler.controller.doctor.diagnosis import Diagnosis
 from autoscaler.core.compliance import Bounds, WorkloadCompliance
 from autoscaler.core.types import Decision, WorkloadId
+from autoscaler.simulation.changes import Change
 from autoscaler.simulation.comparison import Comparison
 from autoscaler.simulation.fleet.comparison import FleetComparison
 from autoscaler.simulation.recommended.comparison import WorkloadReport
@@ -84,6 +85,12 @@ DOCUMENTS = (
         "their annotations). A decision is:",
         prefix="",
         of=Decision,
+    ),
+    Document(
+        title="`explain --since`",
+        around="`workload`, and `changes`, a list of:",
+        prefix="changes[].",
+        of=Change,
     ),
 )
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -183,6 +184,13 @@ def files_of(path: Path) -> list[Path]:
         given = "holds no journal" if path.is_dir() else "No such file"
         raise ConfigError((Problem(str(path), given, NAMED),))
     return files
+
+
+def files_since(path: Path, since_s: float) -> list[Path]:
+    """As `files_of`, without those that ended before a time, as their names tell; the last one is always there."""
+    *rotated, last = files_of(path)
+    ended = f"forescale-{datetime.fromtimestamp(since_s, tz=UTC):%Y%m%dT%H%M%S}"
+    return [*(file for file in rotated if file.name >= ended), last]
 
 
 def files_in(folder: Path) -> list[Path]:

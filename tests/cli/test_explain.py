@@ -121,6 +121,48 @@ def test_near_matches(given: str, names: list[str], said: str) -> None:
     assert said in unknown_workload(given, names)
 
 
+def test_every_change_since_a_time_is_told_in_a_line(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ("explain", "team/bert", "--journal", str(journal))
+    code, out, err = forescale(capsys, *ask, "--since", "2001-09-09T01:40:00Z")
+    head, *lines = out.splitlines()
+    assert (code, head.split()) == (0, ["AT", "(UTC)", "REPLICAS", "REASON", "WHY"])
+    assert f"! {journal} begins at 2001-09-09T01:46:" in err
+    assert [line for line in lines if "DemandRising" in line]
+    code, out, _ = forescale(capsys, *ask, "--since", "2001-09-09T01:40:00Z", "--json")
+    changes = json.loads(out)["changes"]
+    assert len(changes) == len(lines)
+    # The moment that is shown is one that can be asked about.
+    _, out, _ = forescale(capsys, *ask, "--at", lines[0][:19].replace(" ", "T"))
+    assert f"{changes[0]['before']} -> {changes[0]['after']}" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--since", "02:13"), 1, "its last tick is of 2001-09-09T01:5"),
+        (("--since", "2:13"), 2, "--since: '2:13', must be like 2026-01-31T14:10:00Z, or 14:10"),
+        (("--since", "02:13", "--at", "02:13"), 2, "--at and --since, give one of them"),
+    ],
+)
+def test_a_time_that_nothing_is_told_of(
+    more: tuple[str, ...], code: int, said: str, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, _, err = forescale(capsys, "explain", "team/bert", "--journal", str(journal), *more)
+    assert (found, said in err) == (code, True), err
+
+
+def test_a_time_of_the_day_is_the_last_such(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whenever that is, it is long after the journal."""
+    ask = ("explain", "team/bert", "--journal", str(journal), "--at", "02:13")
+    code, out, err = forescale(capsys, *ask)
+    assert (code, "at 2001-09-09" in out) == (0, True)
+    assert "! no tick then: this is the last one, " in err
+
+
 def test_explain_asks_a_running_controller(capsys: pytest.CaptureFixture[str]) -> None:
     story = RecordedStory()
     page = page_of(story.record(60, rate_rps=40)[-1], leader="me")
@@ -151,8 +193,9 @@ def test_explain_says_what_the_controller_refuses(capsys: pytest.CaptureFixture[
     [
         (
             503,
-            b'{"error": "this one does not lead; the leader is b", "leader": "b"}',
-            "/debug/decisions: this one does not lead; the leader is b, ask that one\n",
+            b'{"error": "this one does not lead; the leader is b-7d5-x2-1a2b", "leader": "b-7d5-x2-1a2b"}',
+            "/debug/decisions: this one does not lead; the leader is b-7d5-x2-1a2b, ask that one: "
+            "kubectl port-forward pod/b-7d5-x2 8080, in its namespace\n",
         ),
         (
             503,
