@@ -77,6 +77,15 @@ def test_operations_tell_of_every_alert() -> None:
     assert {alert for alert in alerts if f"`{alert}`" not in text} == set()
 
 
+def test_every_alert_has_a_first_command() -> None:
+    text = (DOCS / "operations.md").read_text()
+    rows = re.findall(r"^\| (`Forescale\w+`.*?) \| (.*?) \| ", text, re.M)
+    alerts = {rule.alert for rule in RULES} | {BURNING, SPENT, UNKNOWN}
+    assert {name for row, _ in rows for name in re.findall(r"`(\w+)`", row)} == alerts
+    no_command = [row for row, command in rows if not re.match(r"`(kubectl|forescale) ", command)]
+    assert no_command == ["`ForescaleAccountsNotSaved`"]  # the same
+
+
 def stages() -> set[str]:
     """Names of steps, as `explain` shows them."""
     found = set()

@@ -9,6 +9,7 @@ from autoscaler.rules.document import AlertCheck, Group, Rule, UnitTest
 
 TICK = "forescale_tick_last_completed_timestamp_seconds"
 INTERVAL = "forescale_tick_interval_seconds"
+LEADERS = "sum by (job) (forescale_leader_leading)"
 # Reasons of what an error of forescale's own ended.
 DEFECTS = '{reason=~"InternalError|MemorySetAside"}'
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
@@ -33,7 +34,8 @@ RULES = (
     ),
     Rule(
         alert="ForescaleNotLeading",
-        expr="sum(forescale_leader_leading) < 1",
+        # Of each installation by itself: a second one that tries the next version does not stand in for this one.
+        expr=f"{LEADERS} < 1",
         for_="2m",
         labels={"severity": "page"},
         annotations={
@@ -44,7 +46,7 @@ RULES = (
     Rule(
         alert="ForescaleNotTicking",
         # Longer than /livez takes to have a stuck leader restarted: six ticks, and a minute of failed probes.
-        expr=f"time() - max({TICK}) > 6 * max({INTERVAL}) + 60 and sum(forescale_leader_leading) > 0",
+        expr=f"time() - max by (job) ({TICK}) > 6 * max by (job) ({INTERVAL}) + 60 and {LEADERS} > 0",
         for_="1m",
         labels={"severity": "page"},
         annotations={
@@ -275,6 +277,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
             checks=tuple(AlertCheck(at=f"{end}m", alert=rule.alert or "") for rule in RULES),
         ),
         _between_slow_ticks(well, end),
+        _beside_another(well, end),
         _templates_refused(well, end),
         _workload_fails(well, end),
     ]
@@ -302,6 +305,17 @@ def _between_slow_ticks(well: Mapping[str, str], end: int) -> UnitTest:
             AlertCheck(at=at, alert="ForescaleNotTicking", fire=fire) for at, fire in fired.items()
         ),
     )
+
+
+def _beside_another(well: Mapping[str, str], end: int) -> UnitTest:
+    """Nobody leads, and of an installation beside it somebody does."""
+    (rule,) = [rule for rule in RULES if rule.alert == "ForescaleNotLeading"]
+    fired = AlertCheck(at=f"{end}m", alert="ForescaleNotLeading", fire=(_as_fired(rule),))
+    beside = {
+        'forescale_leader_leading{pod="a"}': f"0x{end}",
+        'forescale_leader_leading{pod="c",job="next"}': f"1x{end}",
+    }
+    return UnitTest(name="another installation leads", series={**well, **beside}, checks=(fired,))
 
 
 def _templates_refused(well: Mapping[str, str], end: int) -> UnitTest:

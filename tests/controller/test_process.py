@@ -186,7 +186,7 @@ async def test_a_stuck_tick_shows_in_liveness() -> None:
 
 async def test_the_interval_is_told_and_the_alert_waits_for_what_liveness_does() -> None:
     (rule,) = [rule for rule in RULES if rule.alert == "ForescaleNotTicking"]
-    assert f"> {STUCK_TICKS:g} * max({INTERVAL}) + {probed_s():g} and" in rule.expr
+    assert f"> {STUCK_TICKS:g} * max by (job) ({INTERVAL}) + {probed_s():g} and" in rule.expr
     assert FakeController(tick_s=25.0).metric(INTERVAL) == 25.0
 
 
