@@ -100,6 +100,19 @@ def test_a_namespace_that_is_named_in_vain_is_refused(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("off", ["off", "false", "'off'"])
+def test_off_is_a_mode_as_helm_hands_it_on(tmp_path: Path, off: str) -> None:
+    """A chart's values are YAML 1.1, where it is false."""
+    text = f"namespaces: {{'*': {{mode: {off}, max_mode: {off}}}}}\nengine: {{slices: {{templates: {off}}}}}"
+    settings = load(write(tmp_path, text))
+    assert settings.namespaces["*"].mode is Mode.OFF
+    assert settings.namespaces["*"].max_mode is Mode.OFF
+    assert settings.engine.slices.templates == "off"
+    assert problems(tmp_path, "namespaces: {'*': {mode: true}}") == [
+        "policy.yaml: namespaces.*.mode: True, must be 'auto', 'recommend' or 'off'"
+    ]
+
+
 def test_off_is_a_mode_and_yes_a_yes(tmp_path: Path) -> None:
     text = "namespaces: {'*': {mode: off}}\nengine: {slices: {mode: off}}\nkserve: {patch_revisions: yes}"
     settings = load(write(tmp_path, text))

@@ -143,6 +143,11 @@ class NamespacePolicy:
     steer_victims: bool = False
     """Before replicas are lowered, mark with pod-deletion-cost which pods go, so that nodes empty."""
 
+    @property
+    def scaled(self) -> bool:
+        """Whether replicas of any workload there may be written."""
+        return self.allow and self.max_mode is Mode.AUTO
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuerySet:
@@ -268,3 +273,10 @@ class Settings:
     def namespace(self, name: str) -> NamespacePolicy:
         """The policy of one namespace."""
         return self.namespaces.get(name) or self.namespaces.get("*") or NamespacePolicy()
+
+    @property
+    def scaled_namespaces(self) -> tuple[str, ...] | None:
+        """Where replicas may be written at all; None: everywhere, but for what single namespaces say."""
+        if self.namespaces.get("*", NamespacePolicy()).scaled:
+            return None
+        return tuple(sorted(name for name, policy in self.namespaces.items() if policy.scaled))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autoscaler.core.nodes.observed import NodeNeeds
+from autoscaler.core.switched import Switched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -22,7 +23,7 @@ class WorkloadId:
         return f"{self.namespace}/{self.kind.lower()}/{self.name}"
 
 
-class Mode(StrEnum):
+class Mode(Switched):
     """How far forescale may go with a workload."""
 
     AUTO = "auto"

@@ -13,9 +13,10 @@ import yaml
 
 from autoscaler.cli import main
 from autoscaler.config import load
+from autoscaler.controller.doctor.rights import needed
 from loadtests.stack.errors import ToolMissing
 from loadtests.stack.toolbox import cache_dir, find_helm
-from tests.deploy.test_base import config_map, of_kind
+from tests.deploy.test_base import config_map, granted, of_kind
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm" / "forescale"
@@ -82,6 +83,46 @@ def test_the_chart_grants_what_the_components_grant_and_only_when_asked(
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(chart(helm, *on), "forescale-policy")["policy.yaml"])
     assert load(path, {}, {}).kserve.patch_revisions is True
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "bound"),
+    [
+        ({"*": {"mode": "recommend"}}, None),
+        ({"team": {"max_mode": "recommend"}}, None),
+        ({"*": {"max_mode": "recommend"}}, []),
+        ({"*": {"max_mode": False}}, []),
+        ({"*": {"allow": False}, "a": {"allow": True}, "b": {"allow": False}, "c": None}, ["a"]),
+        (
+            {"*": {"max_mode": "recommend"}, "a": {"max_mode": "auto"}, "b": {"max_priority": 1}},
+            ["a"],
+        ),
+    ],
+)
+def test_the_right_to_scale_is_where_the_policy_lets_it(
+    helm: Path, tmp_path: Path, namespaces: dict[str, Any], bound: list[str] | None
+) -> None:
+    """None: in the whole cluster. It is what doctor asks for."""
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"policy": {"namespaces": namespaces}}))
+    objects = chart(helm, "--values", str(values))
+    (base, *more) = [granted(o) for o in objects if o["kind"] == "ClusterRole"]
+    bindings = [
+        o["metadata"]["namespace"]
+        for o in objects
+        if o["kind"] == "RoleBinding" and o["roleRef"]["kind"] == "ClusterRole"
+    ]
+    cluster_wide = any(right.subresource == "scale" for right in base)
+    assert (cluster_wide, bindings) == (bound is None, bound or [])
+    assert [all(right.subresource == "scale" for right in role) for role in more] == (
+        [True] if bound else []
+    )
+    namespaces.pop("c", None)  # refused where `*` has allow: false
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump({"namespaces": namespaces}))
+    asked = needed(load(path, {}, {}), "forescale")
+    told = {right.namespace for rights in asked.values() for right in rights if right.subresource}
+    assert told == ({""} if bound is None else set(bound))
 
 
 def without_labels(value: Any) -> Any:

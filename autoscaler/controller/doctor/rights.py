@@ -47,11 +47,13 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
         *(Right(verb=verb, resource="pods") for verb in both),
         *(Right(verb=v, group="autoscaling", resource="horizontalpodautoscalers") for v in both),
         *(Right(verb=v, group=GROUP, resource="inferenceservices") for v in both),
-        *(
-            Right(verb="patch", group="apps", resource=resource, subresource="scale")
-            for resource in ("deployments", "statefulsets")
-        ),
         Right(verb="create", resource="events"),
+    ]
+    namespaces = settings.scaled_namespaces
+    scales = [
+        Right(verb="patch", group="apps", resource=resource, subresource="scale", namespace=name)
+        for name in ([""] if namespaces is None else namespaces)
+        for resource in ("deployments", "statefulsets")
     ]
     own = [
         Right(
@@ -76,6 +78,10 @@ def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...
         ),
     ]
     found = {"base": tuple(base), "base, own namespace": tuple(own)}
+    if namespaces is None:
+        found["base"] += tuple(scales)
+    elif scales:
+        found["base, where the policy lets it scale"] = tuple(scales)
     if settings.engine.nodes.pools:
         found["component nodes"] = tuple(_nodes(settings))
     if any(policy.steer_victims for policy in settings.namespaces.values()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from autoscaler.core.mig.geometry import Geometry, parse_geometry
+from autoscaler.core.switched import Switched
 
 
-class SlicesMode(StrEnum):
+class SlicesMode(Switched):
     """How far forescale may go with slices."""
 
     OFF = "off"
@@ -17,7 +17,7 @@ class SlicesMode(StrEnum):
     AUTO = "auto"
 
 
-class TemplatesMode(StrEnum):
+class TemplatesMode(Switched):
     """How far forescale may go with the templates of workloads that name `forescale.io/slice-shapes`."""
 
     OFF = "off"

@@ -56,3 +56,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- if $one }}true{{ end -}}
 {{- end }}
+
+{{- /* Where the policy lets it write replicas: `all` namespaces, or those of `names`. YAML's `off` is no text here. */ -}}
+{{- define "forescale.scaledNamespaces" -}}
+{{- $given := get .Values.policy "namespaces" | default dict -}}
+{{- $every := get $given "*" | default dict -}}
+{{- $allow := dig "allow" true $every -}}
+{{- $most := dig "max_mode" "auto" $every | toString -}}
+{{- $names := list -}}
+{{- range $name, $own := $given -}}
+{{- $own = $own | default dict -}}
+{{- if and (ne $name "*") (dig "allow" $allow $own) (eq (dig "max_mode" $most $own | toString) "auto") -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- end -}}
+{{- $all := and $allow (eq $most "auto") -}}
+{{- dict "all" $all "names" ($all | ternary list $names) | toJson -}}
+{{- end }}
