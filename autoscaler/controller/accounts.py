@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.clock import Clock
 from autoscaler.codec import decode, encode
-from autoscaler.controller.checkpoint import loaded
+from autoscaler.controller.checkpoint import LAST_SAVE_TIMEOUT_S, SAVE_TIMEOUT_S, loaded
 from autoscaler.controller.deadline import within
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 SAVE_EVERY_S = 600.0
-SAVE_TIMEOUT_S = 8.0
 # A workload that is away for less, because of a mistake in an annotation or a redeployment, keeps its account.
 ABSENT_KEPT_S = 86400.0
 
@@ -154,19 +153,19 @@ class AccountKeeper:
     async def finish(self) -> None:
         """On a clean end, while this process still leads."""
         self.stop()
-        await self._save()
+        await self._save(LAST_SAVE_TIMEOUT_S)
 
     def stop(self) -> None:
         """Without a word to the store."""
         if self._saving is not None:
             self._saving.cancel()
 
-    async def _save(self) -> None:
+    async def _save(self, limit_s: float = SAVE_TIMEOUT_S) -> None:
         accounts = self._accounts.snapshot()
         try:
             data = await self._offload(lambda: pack(accounts))
             self._leadership.check()
-            await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
+            await within(self._clock, limit_s, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.accounts_failures.inc()
             log.warning("SLO accounts not saved", extra={"error": str(error) or "no answer"})

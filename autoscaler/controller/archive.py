@@ -11,7 +11,13 @@ from collections.abc import Callable
 
 from autoscaler.clock import Clock
 from autoscaler.controller.accounts import AccountKeeper
-from autoscaler.controller.checkpoint import loaded, pack, unpack
+from autoscaler.controller.checkpoint import (
+    LAST_SAVE_TIMEOUT_S,
+    SAVE_TIMEOUT_S,
+    loaded,
+    pack,
+    unpack,
+)
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
 from autoscaler.controller.leader import Leadership
@@ -23,8 +29,6 @@ from autoscaler.errors import AutoscalerError
 
 log = logging.getLogger(__name__)
 
-# Of a shutdown's 30 s: longer than a slow API server, shorter than patience.
-SAVE_TIMEOUT_S = 8.0
 # A volume over the network whose server has gone hangs and gives no error.
 JOURNAL_TIMEOUT_S = 5.0
 
@@ -137,7 +141,8 @@ class Archive:
         try:
             data = await self._offload(lambda: pack(state, now_s, final=final))
             self._leadership.check()
-            await within(self._clock, SAVE_TIMEOUT_S, self._store.save(data))
+            limit_s = LAST_SAVE_TIMEOUT_S if final else SAVE_TIMEOUT_S
+            await within(self._clock, limit_s, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.checkpoint_failures.inc()
             log.warning("checkpoint not saved", extra={"error": str(error) or "no answer"})

@@ -41,9 +41,13 @@ APART: Mapping[str, type[object]] = {
     "departed": Departed,
     "set_aside": SetAside,
 }
-# A start waits no longer than this, and for what took weeks to learn no less.
-LOAD_TIMEOUT_S = 5.0
+# A store of several parts is several calls, each with its own limit: at 3 s a call, four parts take 12 s. What is not
+# read is soon written over, so a start waits three times so long, and no longer.
+LOAD_TIMEOUT_S = 15.0
 LOAD_PAUSES_S = (1.0, 3.0)
+# Beside the ticks. The last one is a part of a shutdown's 30 s.
+SAVE_TIMEOUT_S = 30.0
+LAST_SAVE_TIMEOUT_S = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

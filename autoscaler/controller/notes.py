@@ -25,7 +25,8 @@ REPEAT_S = 3600.0
 # One that comes and goes is not told more often than this.
 CALM_S = 600.0
 QUEUE_LENGTH = 1000
-SEND_TIMEOUT_S = 4.0
+# Nothing waits for it but the next one; a call has a limit of its own.
+SEND_TIMEOUT_S = 15.0
 
 # Holds that ask for a person; the others are everyday rules.
 NOTABLE = frozenset(
@@ -192,8 +193,7 @@ class Announcer:
             await within(self._clock, SEND_TIMEOUT_S, self._sink.send(note))
         except (AutoscalerError, TimeoutError) as error:
             self._metrics.events_dropped.inc()
-            log.warning(
-                "event not written", extra={"about": str(note.workload), "error": str(error)}
-            )
+            said = str(error) or "no answer"
+            log.warning("event not written", extra={"about": str(note.workload), "error": said})
         else:
             self._metrics.events_sent.inc()

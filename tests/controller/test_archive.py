@@ -34,6 +34,21 @@ async def test_what_was_learned_is_asked_for_again_where_there_is_no_answer() ->
         assert ticks(c) == [4]
 
 
+async def test_a_slow_store_costs_nothing_that_was_learned() -> None:
+    """An API server that takes 3 s, and a checkpoint of four parts: it was given up, and written over."""
+    c = FakeController()
+    c.store.data, c.store.clock, c.store.slow_s = (
+        pack(EngineState(last_now_s=123.0), 1.0),
+        c.clock,
+        12,
+    )
+    async with running(c):
+        await c.clock.advance(12)
+        assert c.engine.restored == EngineState(last_now_s=123.0)
+        await c.clock.advance(80)
+        assert (c.store.saves, c.metric("forescale_checkpoint_failures_total")) == (1, 0.0)
+
+
 @pytest.mark.parametrize("data", [b"rubbish", pack(EngineState(version=99), 1.0), b""])
 async def test_a_checkpoint_that_cannot_be_read_is_counted_and_ignored(data: bytes) -> None:
     c = FakeController()

@@ -222,19 +222,29 @@ class FakeStore:
         self.error: Exception | None = None
         self.silent_loads = 0
         """How many more get no answer."""
+        self.clock: SteppedClock | None = None
+        self.slow_s = 0.0
+        """What each takes, by the clock."""
 
     async def save(self, data: bytes) -> None:
+        await self._wait()
         if self.error is not None:
             raise self.error
         self.data, self.saves = data, self.saves + 1
 
     async def load(self) -> bytes | None:
+        await self._wait()
         if self.silent_loads:
             self.silent_loads -= 1
             raise SourceUnavailable("503")
         if self.error is not None:
             raise self.error
         return self.data
+
+    async def _wait(self) -> None:
+        if self.slow_s:
+            assert self.clock is not None
+            await self.clock.sleep(self.slow_s)
 
 
 class FakeLeadership:

@@ -170,7 +170,8 @@ async def check(
         who = account or "you"
         if lacking:
             text = ", ".join(str(right) for right in lacking)
-            remedy = f"install the {role} of deploy/, and bind it to {who}"
+            # Of the base there are parts, as `base, own namespace`.
+            remedy = f"install the {role.partition(',')[0]} of deploy/, and bind it to {who}"
             found.append(error(f"rights: {role}", f"{who} may not {text}", remedy))
         else:
             found.append(ok(f"rights: {role}", f"{who}: all {len(wanted)} of them"))
