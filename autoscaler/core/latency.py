@@ -65,14 +65,15 @@ def worst_share(last: ModelCounters | None, now: ModelCounters, slo: Slo) -> Mis
 
     `p99 ttft < 2s, p95 tpot < 50ms` with 4 % over 50 ms uses 0.8 of what tpot allows: shown as 0.8 % of ttft's 1 %.
     """
+    if len(slo.objectives) == 1:
+        return miss_share(last, now, slo.objectives[0])[0]
     main, worst = main_objective(slo), None
     for objective in slo.objectives:
         share, _ = miss_share(last, now, objective)
         if share is None:
             continue
-        if len(slo.objectives) > 1:
-            scale = (1.0 - main.ratio) / (1.0 - objective.ratio)
-            share = _scaled(share, scale, of=objective_text(objective))
+        scale = (1.0 - main.ratio) / (1.0 - objective.ratio)
+        share = _scaled(share, scale, of=objective_text(objective))
         if worst is None or share.estimate > worst.estimate:
             worst = share
     return worst

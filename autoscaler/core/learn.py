@@ -23,6 +23,7 @@ from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
 from autoscaler.core.settings import SignalSettings
+from autoscaler.core.service_time import ServiceEvidence
 from autoscaler.core.signals import ModelLoad
 from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
@@ -298,21 +299,26 @@ def _take_loads(
             )
             if load.overhead_s is not None and not load.tokens:
                 overheads_s.append(load.overhead_s)
-    known = replace(known, service=service_readings.take_overheads(service, overheads_s))
+    service = service_readings.take_overheads(service, overheads_s)
     generated = [load for load, _ in shown if load.tokens]
     if generated:
         calm_ones = [load for load, calm in shown if load.tokens and calm]
+        known = replace(known, service=service)
         return token_readings.take(known, generated, calm_ones, view)
-    return replace(known, variability=_variability(known, shown, threshold_s, view.carrying))
+    learned = _variability(known.variability, service, shown, threshold_s, view.carrying)
+    return replace(known, service=service, variability=learned)
 
 
 def _variability(
-    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, replicas: int
+    learned: Variability,
+    service: ServiceEvidence,
+    shown: Sequence[Shown],
+    threshold_s: float,
+    replicas: int,
 ) -> Variability:
     """With what the waits at each pod say."""
-    learned = known.variability
-    times = service_time.service_times(known.service)
-    if times is None or service_time.unproven(known.service) is not None:
+    times = service_time.service_times(service)
+    if times is None or service_time.unproven(service) is not None:
         return learned
     for load, calm in shown:
         if calm and load.steady and load.queue_s is not None:

@@ -82,7 +82,7 @@ class View:
     @property
     def well(self) -> tuple[PodLoad, ...]:
         """Loads of the pods that are not sick, nor about to be."""
-        return tuple(load for load in self.loads if load.pod not in self.judged.doubted)
+        return self.judged.well_among(self.loads)
 
     @property
     def coverage_ratio(self) -> float | None:
@@ -108,12 +108,9 @@ def observe(
         for track in tracks
         if track.pod in fresh_pods and is_fresh(track.sampled_at_s, now_s, settings.stale_after_s)
     ]
-    loads = tuple(
-        load
-        for track in fresh
-        if (load := pod_load(track, model=given.spec.model, panic_window_s=settings.panic_window_s))
-        is not None
-    )
+    model, panic_window_s = given.spec.model, settings.panic_window_s
+    seen = [pod_load(track, model=model, panic_window_s=panic_window_s) for track in fresh]
+    loads = tuple([load for load in seen if load is not None])
     failed = _failed(given, ready, now_s, settings)
     unknown, message = _unknown(given, ready, tracks, fresh, loads, failed, now_s, settings)
     newest = max((track.sampled_at_s for track in tracks), default=None)
@@ -123,9 +120,9 @@ def observe(
         parts = _parts(ready, fresh, loads)
         slots = _slots(slots, loads, parts, unseen, at_s=newest, window_s=settings.rate_window_s)
     judged = sick.judge(given, state, ready, fresh, loads, now_s=now_s, settings=settings)
-    well = tuple(load for load in loads if load.pod not in judged.doubted)
+    well = judged.well_among(loads)
     gateways = at_gateways(given, state, now_s=now_s, settings=settings)
-    afloat = tuple(load for load in well if not load.flooded) or well
+    afloat = tuple([load for load in well if not load.flooded]) or well
     late = missed(gateways, loads, well, afloat, slo=given.spec.slo, settings=settings)
     return View(
         ready=len(ready),
@@ -326,7 +323,7 @@ def _demand(slots: tuple[Slot, ...]) -> tuple[ModelDemand, ...]:
 
 
 def _sum_pending(loads: tuple[PodLoad, ...]) -> float | None:
-    known = [load.pending for load in loads if load.pending is not None]
+    known = [waiting for load in loads if (waiting := load.pending) is not None]
     return sum(known) if known else None
 
 

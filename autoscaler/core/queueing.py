@@ -41,16 +41,17 @@ def steady_batch(times: ServiceTimes, rate: float) -> float:
     for size, batch_s in enumerate(times.batch_s, start=1):
         gathered = rate * batch_s / times.instances
         if gathered <= size:
-            return max(1.0, min(gathered, size))
+            return max(1.0, gathered)
     return float(times.max_batch_size)
 
 
 def batch_time_s(times: ServiceTimes, batch: float) -> float:
     """S at a batch size between two whole ones."""
-    table = times.batch_s
-    lower = min(int(batch), len(table))
-    below, above = table[lower - 1], table[min(lower, len(table) - 1)]
-    return below + (batch - lower) * (above - below)
+    table, lower = times.batch_s, int(batch)
+    if lower >= len(table):
+        return table[-1]
+    below = table[lower - 1]
+    return below + (batch - lower) * (table[lower] - below)
 
 
 def never_above(drift: float) -> float:
@@ -62,8 +63,10 @@ def _excess(times: ServiceTimes, rho: float, variability: float) -> tuple[float,
     """(C, gamma): the chance of waiting for full batches ahead, and the rate at which that wait falls off."""
     size = times.max_batch_size
     interval_s = times.batch_s[-1] / times.instances
-    drift = size * (1.0 - rho) / math.sqrt(variability * rho * size)
-    chance = 1.0 - (1.0 - 1.0 / size) * never_above(drift)
+    chance = 1.0
+    if size > 1:
+        drift = size * (1.0 - rho) / math.sqrt(variability * rho * size)
+        chance -= (1.0 - 1.0 / size) * never_above(drift)
     decay = decay_per_item(rho)
     gamma = decay * size / (variability * interval_s)
     return chance * decay * rho / (2.0 * (1.0 - rho)), gamma

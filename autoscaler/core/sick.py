@@ -54,6 +54,12 @@ class Judged:
         """How many are left out of what the replicas carry."""
         return sum([item.left_out for item in self.sick])
 
+    def well_among(self, loads: tuple[PodLoad, ...]) -> tuple[PodLoad, ...]:
+        """Loads of the pods that are not sick, nor about to be: most of the time all of them."""
+        if not self.doubted:
+            return loads
+        return tuple([load for load in loads if load.pod not in self.doubted])
+
 
 def judge(
     given: WorkloadInput,

@@ -118,18 +118,21 @@ class PodLoad:
     @property
     def pending(self) -> float | None:
         """Inferences that wait, as far as it is known."""
-        known = [m.pending * m.items_per_request for m in self.models if m.pending is not None]
-        return sum(known) if known else None
+        waiting = None
+        for model in self.models:
+            if model.pending is not None:
+                waiting = (waiting or 0.0) + model.pending * model.items_per_request
+        return waiting
 
     @property
     def flooded(self) -> bool:
         """It works off more than a minute's backlog: a tenth less at least is sent to it than it serves."""
-        return any(
-            model.draining
-            and model.pending is not None
-            and model.pending * model.items_per_request > FLOODED_S * model.completed_rps
-            for model in self.models
-        )
+        for model in self.models:
+            if model.draining and model.pending is not None:
+                waiting = model.pending * model.items_per_request
+                if waiting > FLOODED_S * model.completed_rps:
+                    return True
+        return False
 
 
 def advance(
@@ -152,18 +155,20 @@ def advance(
         return track
     before = {model.last.model: model for model in track.models} if track else {}
     since_s = track.sampled_at_s if track else (pod.ready_s if watched_from_start else None)
-    models = tuple(
+    span_s = None if since_s is None else sample.sampled_at_s - since_s
+    from_zero = watched_from_start and track is None
+    models = [
         _advance_model(
             before.get(counters.model),
             counters,
-            span_s=None if since_s is None else sample.sampled_at_s - since_s,
+            span_s=span_s,
             window_s=window_s,
             slo=slo,
-            from_zero=watched_from_start and track is None,
+            from_zero=from_zero,
         )
         for counters in sample.models
-    )
-    return PodTrack(pod=sample.pod, sampled_at_s=sample.sampled_at_s, models=models)
+    ]
+    return PodTrack(pod=sample.pod, sampled_at_s=sample.sampled_at_s, models=tuple(models))
 
 
 def _advance_model(
@@ -217,9 +222,7 @@ def _increment(last: ModelCounters, now: ModelCounters, span_s: float) -> Increm
 
 def _rise(last: float | None, now: float | None) -> float | None:
     """Increase of a counter. One that fell was reset, and has counted `now` since (Prometheus' `increase`)."""
-    if now is None or not math.isfinite(now) or now < 0.0:
-        return None
-    if last is None or not math.isfinite(last):
+    if now is None or last is None or not 0.0 <= now < math.inf or not math.isfinite(last):
         return None
     return now - last if now >= last else now
 
@@ -237,13 +240,13 @@ def is_fresh(sampled_at_s: float, now_s: float, stale_after_s: float) -> bool:
 
 def pod_load(track: PodTrack, *, model: str | None, panic_window_s: float) -> PodLoad | None:
     """Rates of the pod's models, or None where no two scrapes can be compared yet."""
-    loads = tuple(
+    loads = [
         load
         for entry in track.models
         if (model is None or entry.last.model == model)
         and (load := _model_load(entry, panic_window_s)) is not None
-    )
-    return PodLoad(pod=track.pod, models=loads) if loads else None
+    ]
+    return PodLoad(pod=track.pod, models=tuple(loads)) if loads else None
 
 
 def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
@@ -350,11 +353,12 @@ def _is_steady(recent: tuple[Increment, ...], whole: Increment) -> bool:
 
     It is requests that come by chance: tokens come by the hundred with each.
     """
-    counted = [item.inferences if whole.token_s is None else item.requests for item in recent]
-    mean_rps = sum(counted) / whole.span_s
-    for item, count in zip(recent, counted, strict=True):
+    of_tokens = whole.token_s is not None
+    mean_rps = (whole.requests if of_tokens else whole.inferences) / whole.span_s
+    for item in recent:
+        rps = (item.requests if of_tokens else item.inferences) / item.span_s
         chance = 3.0 * math.sqrt(mean_rps / item.span_s)
-        if abs(count / item.span_s - mean_rps) > 0.25 * mean_rps + chance:
+        if abs(rps - mean_rps) > 0.25 * mean_rps + chance:
             return False
         if abs(item.pending_growth) > 0.1 * item.requests + 3.0:
             return False

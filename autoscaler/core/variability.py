@@ -121,19 +121,15 @@ def learn(
         most_s=requests * min(seen.most_s, HIGHEST * seen.expected_s),
         least_s=requests * min(seen.least_s, HIGHEST * seen.expected_s),
     )
-    waits = tuple(
-        before.faded(math.exp(-requests / memory), seen)
-        for before, memory in zip(
-            known.waits or _prior(known.value, times), MEMORIES_REQUESTS, strict=True
-        )
-    )
-    kept_ratio = math.exp(-requests / MEMORIES_REQUESTS[0])
+    kept_ratios = [math.exp(-requests / memory) for memory in MEMORIES_REQUESTS]
+    before = known.waits or _prior(known.value, times)
+    waits = [item.faded(kept, seen) for item, kept in zip(before, kept_ratios, strict=True)]
     shared_by = known.shared_by if known.waits else replicas
     return Variability(
-        value=max(item.factor for item in waits),
+        value=max([item.factor for item in waits]),
         requests=known.requests + requests,
-        waits=waits,
-        shared_by=replicas + kept_ratio * (shared_by - replicas),
+        waits=tuple(waits),
+        shared_by=replicas + kept_ratios[0] * (shared_by - replicas),
     )
 
 
@@ -157,7 +153,8 @@ def _seen(times: ServiceTimes, rate: float, queue_s: float) -> Waits:
     waited_s = queue_s - times.max_queue_delay_s
     larger = min(batch + 1.0 - 1.0 / batch, times.max_batch_size)
     longest_s = residual_s * (2.0 - 1.0 / batch)
-    longest_s *= batch_time_s(times, larger) / batch_time_s(times, batch)
+    if larger != batch:
+        longest_s *= batch_time_s(times, larger) / batch_time_s(times, batch)
     return Waits(expected_s=expected_s, most_s=waited_s - residual_s, least_s=waited_s - longest_s)
 
 

@@ -32,16 +32,24 @@ def misses_from_quantiles(quantiles: Points, threshold_s: float) -> MissShare | 
 
     With q90 = 150 ms, q95 = 250 ms and a threshold of 200 ms, between 5 % and 10 % missed; on a straight line 7.5 %.
     """
-    known = [(q, s) for q, s in quantiles if 0.0 <= q <= 1.0 and math.isfinite(s)]
-    if not known:
+    told = False
+    holds, misses = (0.0, 0.0), None
+    for point in quantiles:
+        quantile, seconds = point
+        if not (0.0 <= quantile <= 1.0 and math.isfinite(seconds)):
+            continue
+        told = True
+        if seconds <= threshold_s:
+            holds, misses = point, None
+        elif misses is None:
+            misses = point
+    if not told:
         return None
-    below, low_s = max([(q, s) for q, s in known if s <= threshold_s], default=(0.0, 0.0))
-    above, high_s = min(
-        [(q, s) for q, s in known if s > threshold_s and q >= below], default=(1.0, math.inf)
-    )
-    if math.isinf(high_s):
+    below, low_s = holds
+    if misses is None:
         # Every quantile that is exported holds: what lies beyond the last one is unknown, and most likely also holds.
         return MissShare(low=0.0, estimate=0.0, high=1.0 - below)
+    above, high_s = misses
     within = (threshold_s - low_s) / (high_s - low_s)
     return MissShare(
         low=1.0 - above, estimate=1.0 - (below + within * (above - below)), high=1.0 - below
