@@ -27,9 +27,10 @@ class LeadTimes:
 
 def learn(times: LeadTimes, started: list[tuple[str, float]]) -> LeadTimes:
     """Takes in (pod, seconds to ready) of pods that were not counted yet."""
+    counted = set(times.pods)
     new: dict[str, float] = {}
     for pod, seconds in started:
-        if seconds >= 0.0 and pod not in times.pods:
+        if seconds >= 0.0 and pod not in counted:
             new.setdefault(pod, seconds)
     if not new:
         return times
