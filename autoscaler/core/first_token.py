@@ -18,7 +18,7 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.signals import ModelLoad
 from autoscaler.core.state import ModelKnowledge
 from autoscaler.core.types import LatencyObjective, Slo
-from autoscaler.core.variability import LOWEST, Variability
+from autoscaler.core.variability import LOWEST, Variability, Window
 
 SIGNAL = "ttft"
 # Where more of the batch is taken than this, what waits may wait for a place in it, and not for prompts to be read.
@@ -105,20 +105,20 @@ def learn(
     """
     # Misses are told of the objective that is closest to its limit, which may be another.
     alone = all(item == known.objective for item in slo.objectives)
-    factor = known.factor
+    windows = []
     for load in loads:
         taken = max(load.mean_batch or 0.0, load.running or 0.0)
         if places is not None and taken > MOST_TAKEN * places:
             continue
         if load.steady and load.queue_s is not None and load.items_per_request > 0.0:
-            factor = variability.learn(
-                factor,
-                known.times,
+            window = Window(
                 rate=load.completed_rps / load.items_per_request,
                 requests=load.requests_a_tick,
                 queue_s=load.queue_s,
                 miss_ratio=load.misses.low if alone and load.misses is not None else None,
-                threshold_s=known.objective.threshold_s,
-                replicas=replicas,
             )
-    return factor
+            windows.append(window)
+    threshold_s = known.objective.threshold_s
+    return variability.learn(
+        known.factor, known.times, windows, threshold_s=threshold_s, replicas=replicas
+    )

@@ -22,8 +22,8 @@ from autoscaler.core import (
 from autoscaler.core.lead_time import LeadTimes
 from autoscaler.core.nodes.wait import NodeWait
 from autoscaler.core.observe import View
-from autoscaler.core.settings import SignalSettings
 from autoscaler.core.service_time import ServiceEvidence
+from autoscaler.core.settings import SignalSettings
 from autoscaler.core.signals import ModelLoad
 from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
@@ -34,7 +34,7 @@ from autoscaler.core.types import (
     ServerProfile,
     WorkloadInput,
 )
-from autoscaler.core.variability import Variability
+from autoscaler.core.variability import Variability, Window
 
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4
@@ -320,19 +320,17 @@ def _variability(
     times = service_time.service_times(service)
     if times is None or service_time.unproven(service) is not None:
         return learned
-    for load, calm in shown:
-        if calm and load.steady and load.queue_s is not None:
-            learned = variability.learn(
-                learned,
-                times,
-                rate=load.completed_rps,
-                requests=load.requests_a_tick,
-                queue_s=load.queue_s,
-                miss_ratio=None if load.misses is None else load.misses.low,
-                threshold_s=threshold_s,
-                replicas=replicas,
-            )
-    return learned
+    windows = [
+        Window(
+            rate=load.completed_rps,
+            requests=load.requests_a_tick,
+            queue_s=load.queue_s,
+            miss_ratio=None if load.misses is None else load.misses.low,
+        )
+        for load, calm in shown
+        if calm and load.steady and load.queue_s is not None
+    ]
+    return variability.learn(learned, times, windows, threshold_s=threshold_s, replicas=replicas)
 
 
 def fill_minute(

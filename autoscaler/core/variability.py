@@ -16,6 +16,7 @@ it is told anew (`Variability.of`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from autoscaler.core.computed import computed
 from autoscaler.core.queueing import batch_time_s, mean_wait_s, miss_probability, steady_batch
@@ -88,48 +89,71 @@ class Variability:
         return 1.0 - (1.0 - self.value) * (1.0 - 1.0 / among) / (1.0 - 1.0 / shared_by)
 
 
+@computed
+class Window:
+    """What one pod showed lately."""
+
+    rate: float
+    """Inferences a second."""
+    requests: float
+    queue_s: float
+    """Their mean wait."""
+    miss_ratio: float | None = None
+    """Which share of them was over the threshold; None: not told."""
+
+
 def learn(
     known: Variability,
     times: ServiceTimes,
+    windows: Iterable[Window],
     *,
-    rate: float,
-    requests: float,
-    queue_s: float,
-    miss_ratio: float | None,
     threshold_s: float,
     replicas: int,
 ) -> Variability:
-    """The factor corrected by one pod's last window: `rate` inferences a second, mean wait `queue_s`.
-
-    It is one of `replicas` that shared the demand. Work at a load at which nothing can be told, or with no request,
-    leaves it as it is.
-    """
-    load = rate * times.work_s
-    if requests <= 0.0 or not MIN_LOAD <= load <= MAX_LOAD:
+    """The factor corrected by the last windows of pods, each of one of `replicas` that shared the demand."""
+    requests, waits, shared_by = known.requests, known.waits, known.shared_by
+    for window in windows:
+        seen = _told(times, window, threshold_s)
+        if seen is None:
+            continue
+        if not waits:
+            waits, shared_by = _prior(known.value, times), replicas
+        kept_ratios = [math.exp(-window.requests / memory) for memory in MEMORIES_REQUESTS]
+        waits = tuple(
+            [before.faded(kept, seen) for before, kept in zip(waits, kept_ratios, strict=True)]
+        )
+        shared_by = replicas + kept_ratios[0] * (shared_by - replicas)
+        requests += window.requests
+    if waits is known.waits:
         return known
-    seen = _seen(times, rate, queue_s)
-    if seen.expected_s <= 0.0:
-        return known
-    if miss_ratio is not None and miss_ratio * requests >= MIN_MISSES:
-        # Summaries look back a minute, counters half: after a burst they still show it, so they are not taken for more
-        # than twice what the counters say now.
-        told = _from_misses(times, rate, miss_ratio, threshold_s)
-        mean = max(seen.most_s / seen.expected_s, LOWEST)
-        seen = _at_least(seen, min(told, STALE_FACTOR * mean))
-    seen = Waits(
-        expected_s=requests * seen.expected_s,
-        most_s=requests * min(seen.most_s, HIGHEST * seen.expected_s),
-        least_s=requests * min(seen.least_s, HIGHEST * seen.expected_s),
-    )
-    kept_ratios = [math.exp(-requests / memory) for memory in MEMORIES_REQUESTS]
-    before = known.waits or _prior(known.value, times)
-    waits = [item.faded(kept, seen) for item, kept in zip(before, kept_ratios, strict=True)]
-    shared_by = known.shared_by if known.waits else replicas
     return Variability(
         value=max([item.factor for item in waits]),
-        requests=known.requests + requests,
-        waits=tuple(waits),
-        shared_by=replicas + kept_ratios[0] * (shared_by - replicas),
+        requests=requests,
+        waits=waits,
+        shared_by=shared_by,
+    )
+
+
+def _told(times: ServiceTimes, window: Window, threshold_s: float) -> Waits | None:
+    """Of all requests of a window; None: at its load nothing can be told, or it had none."""
+    rate, requests = window.rate, window.requests
+    if requests <= 0.0 or not MIN_LOAD <= rate * times.work_s <= MAX_LOAD:
+        return None
+    seen = _seen(times, rate, window.queue_s)
+    if seen.expected_s <= 0.0:
+        return None
+    misses = window.miss_ratio
+    if misses is not None and misses * requests >= MIN_MISSES:
+        # Summaries look back a minute, counters half: after a burst they still show it, so they are not taken for more
+        # than twice what the counters say now.
+        told = _from_misses(times, rate, misses, threshold_s)
+        mean = max(seen.most_s / seen.expected_s, LOWEST)
+        seen = _at_least(seen, min(told, STALE_FACTOR * mean))
+    highest_s = HIGHEST * seen.expected_s
+    return Waits(
+        expected_s=requests * seen.expected_s,
+        most_s=requests * min(seen.most_s, highest_s),
+        least_s=requests * min(seen.least_s, highest_s),
     )
 
 

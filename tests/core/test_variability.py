@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.core.queueing import mean_wait_s, steady_batch
 from autoscaler.core.service_time import ServiceTimes
-from autoscaler.core.variability import Variability, learn
+from autoscaler.core.variability import Variability, Window, learn
 
 TWO = ServiceTimes(batch_s=(0.052, 0.064))
 # 70 % of full batches.
@@ -28,10 +28,7 @@ def learned(
     return learn(
         Variability(value=known),
         TWO,
-        rate=rate,
-        requests=requests,
-        queue_s=queue_s,
-        miss_ratio=miss_ratio,
+        [Window(rate=rate, requests=requests, queue_s=queue_s, miss_ratio=miss_ratio)],
         threshold_s=0.3,
         replicas=1,
     ).value
@@ -59,10 +56,7 @@ def after(known: Variability, true: float, requests: int, *, replicas: int = 1) 
         known = learn(
             known,
             TWO,
-            rate=RATE,
-            requests=100.0,
-            queue_s=queue_s,
-            miss_ratio=None,
+            [Window(rate=RATE, requests=100.0, queue_s=queue_s)],
             threshold_s=0.3,
             replicas=replicas,
         )
@@ -87,10 +81,7 @@ def test_chance_in_a_window_moves_nothing(load: float) -> None:
         known = learn(
             known,
             TWO,
-            rate=rate,
-            requests=100.0,
-            queue_s=part * mean_s,
-            miss_ratio=None,
+            [Window(rate=rate, requests=100.0, queue_s=part * mean_s)],
             threshold_s=0.3,
             replicas=1,
         )
@@ -131,10 +122,7 @@ def test_a_wait_that_one_batch_explains_is_no_burstiness(
     told = learn(
         Variability(value=known),
         EIGHT,
-        rate=14.2,
-        requests=1e9,
-        queue_s=queue_s,
-        miss_ratio=None,
+        [Window(rate=14.2, requests=1e9, queue_s=queue_s)],
         threshold_s=1.1,
         replicas=1,
     )
