@@ -183,6 +183,8 @@ class Offer:
             self.carried.rps * self.objective.threshold_s,
         )
         excess = max(0.0, view.pending - view.carrying * each)
+        if not excess:
+            return 0.0
         holding = sum(1 for load in view.well if (load.pending or 0.0) > each)
         return min(excess / DRAIN_S, holding * self.replica_rps)
 

@@ -111,11 +111,12 @@ def _comparable(
     usual = _usual(ratios, proven=proven)
     if usual is None:
         return {}
-    usual_rps = median_low(_completed_rps(loads[pod]) for pod in ratios)
+    rates = {pod: _completed_rps(loads[pod]) for pod in ratios}
+    most_rps = COMPARABLE_LOAD * median_low(rates.values())
     return {
         pod: ratio / usual
         for pod, ratio in ratios.items()
-        if ratio <= usual or _completed_rps(loads[pod]) <= COMPARABLE_LOAD * usual_rps
+        if ratio <= usual or rates[pod] <= most_rps
     }
 
 
@@ -128,6 +129,8 @@ def _stalled(ratios: Mapping[str, float], loads: Mapping[str, PodLoad]) -> dict[
 
 def _failing(loads: Sequence[PodLoad]) -> set[str]:
     """Those that fail what the others answer."""
+    if not any([model.failures for load in loads for model in load.models]):
+        return set()
     shares = {load.pod: share for load in loads if (share := _failed_share(load)) is not None}
     if len(shares) < FEWEST - 1 or median_low(shares.values()) > USUAL_FAILING_SHARE:
         return set()
@@ -171,18 +174,14 @@ def _ratio(
         count = inferences / mean_batch
         executions += count
         taken_s += count * compute_s
-        known_s += count * batch_time_s(known, _within(mean_batch, known))
+        known_s += count * batch_time_s(known, max(1.0, mean_batch))
     if executions < MIN_EXECUTIONS or known_s <= 0.0 or taken_s <= 0.0:
         return None
     return taken_s / known_s
 
 
-def _within(batch: float, known: ServiceTimes) -> float:
-    return min(max(1.0, batch), float(known.max_batch_size))
-
-
 def _completed_rps(load: PodLoad) -> float:
-    return sum(model.completed_rps for model in load.models)
+    return sum([model.completed_rps for model in load.models])
 
 
 def _is_stalled(load: PodLoad) -> bool:

@@ -137,8 +137,7 @@ def advance(
     imagined = fleets[-1].missed - known.fleets[-1].missed * fade
     exact = moment.missed_ratio is not None
     arrived = moment.arrived_rps * counted_s
-    after = replace(
-        known,
+    after = Rehearsal(
         fleets=fleets,
         at_s=moment.now_s,
         requests=known.requests * fade + arrived,

@@ -40,7 +40,7 @@ def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
         if pod.ready_s is not None and now_s - pod.ready_s >= SETTLE_S
     }
     rates = [
-        (sum(m.offered_rps for m in load.models), load.pod)
+        (sum([m.offered_rps for m in load.models]), load.pod)
         for load in view.well
         if load.pod in settled
     ]

@@ -86,15 +86,16 @@ def pooled(shares: list[tuple[MissShare, float]], failed: float) -> MissShare | 
 
     `shares` holds (share, requests); None: no request at all was seen.
     """
-    requests = sum(weight for _, weight in shares)
+    requests = sum([weight for _, weight in shares])
     total = requests + failed
     if total <= 0.0:
         return None
-    most, of = max(((s.estimate * w, s.of) for s, w in shares), default=(0.0, ""))
+    missed = [(s.estimate * weight, s.of) for s, weight in shares]
+    most, of = max(missed, default=(0.0, ""))
     return MissShare(
-        low=(sum(s.low * w for s, w in shares) + failed) / total,
-        estimate=(sum(s.estimate * w for s, w in shares) + failed) / total,
-        high=(sum(s.high * w for s, w in shares) + failed) / total,
+        low=(sum([s.low * weight for s, weight in shares]) + failed) / total,
+        estimate=(sum([requests for requests, _ in missed]) + failed) / total,
+        high=(sum([s.high * weight for s, weight in shares]) + failed) / total,
         of=of if most > 0.0 else "",
         requests=total,
     )
