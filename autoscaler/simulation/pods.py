@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,10 @@ class Pod:
     fails_s: float = np.inf
     took_s: float = 0.0
     """What its start-up had taken, of one that was there before the run began; such a one is held from 0 on."""
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        return f"{self.owner}-{self.number}"
+    def __post_init__(self) -> None:
+        self.name = f"{self.owner}-{self.number}"
 
     def serves(self, now_s: float) -> bool:
         """Whether it takes traffic."""
@@ -67,7 +67,10 @@ def samples(
     pods: Sequence[Pod], scrape: Scrape, summaries_s: NDArray[np.float64], at_s: float
 ) -> tuple[PodSample, ...]:
     """What each pod's server exported at `at_s`; the arrays have a place for each pod."""
-    columns = [values.tolist() for values in scrape[:8]]
+    counts = (scrape.success, scrape.failure, scrape.inferences, scrape.executions, scrape.pending)
+    seconds = (scrape.request_s, scrape.queue_s, scrape.compute_s)
+    columns = [values.astype(np.float64).tolist() for values in counts]
+    columns += [_counted_s(values).tolist() for values in seconds]
     rows = zip(pods, summaries_s.tolist(), *columns, strict=True)
     return tuple(
         PodSample(
@@ -76,14 +79,14 @@ def samples(
             models=(
                 ModelCounters(
                     model=MODEL,
-                    success=float(success),
-                    failure=float(failure),
-                    inferences=float(inferences),
-                    executions=float(executions),
-                    pending=float(pending),
-                    request_s=_counted_s(request_s),
-                    queue_s=_counted_s(queue_s),
-                    compute_s=_counted_s(compute_s),
+                    success=success,
+                    failure=failure,
+                    inferences=inferences,
+                    executions=executions,
+                    pending=pending,
+                    request_s=request_s,
+                    queue_s=queue_s,
+                    compute_s=compute_s,
                     latency_quantiles=()
                     if latency_s[0] != latency_s[0]
                     else tuple(zip(SUMMARY_QUANTILES, latency_s, strict=True)),
@@ -97,14 +100,14 @@ def samples(
             failure,
             inferences,
             executions,
+            pending,
             request_s,
             queue_s,
             compute_s,
-            pending,
         ) in rows
     )
 
 
-def _counted_s(value_s: float) -> float:
+def _counted_s(values_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Triton counts whole microseconds."""
-    return round(value_s * 1e6) / 1e6
+    return np.rint(values_s * 1e6) / 1e6

@@ -359,15 +359,14 @@ def _ranked(
     """Nearest-rank quantiles of each part of `values`, which is sorted; NaN where the part is empty."""
     # 0.55 * 100 is 55.00000000000001 in floats; the subtraction keeps it at rank 55.
     wanted = np.array(quantiles)
+    starts = np.concatenate(([0], ends))[:-1]
+    counts = ends - starts
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        values[start:end].sort()
+    ranks = np.ceil(wanted * counts[:, None] - 1e-9).astype(np.int64)
     result = np.full((ends.size, wanted.size), np.nan)
-    start = 0
-    for place, end in enumerate(ends.tolist()):
-        if end > start:
-            part = values[start:end]
-            part.sort()
-            ranks = np.ceil(wanted * (end - start) - 1e-9).astype(np.int64)
-            result[place] = part[np.maximum(ranks, 1) - 1]
-        start = end
+    some = counts > 0
+    result[some] = values[(starts[:, None] + np.maximum(ranks, 1) - 1)[some]]
     return result
 
 

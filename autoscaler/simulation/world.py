@@ -75,13 +75,13 @@ class World:
 
     def _next_fault(self, to_s: float) -> tuple[float, list[tuple[Deployment, Pod]]] | None:
         """(when, the pods that end), of the next fault until `to_s`."""
-        alive = [
+        failing = [
             (one, pod)
             for one in self.deployments
             for pod in one.pods
-            if pod.deleted_s is None and pod.server is not None
+            if pod.fails_s <= to_s and pod.deleted_s is None and pod.server is not None
         ]
-        first = min(alive, key=lambda pair: pair[1].fails_s, default=None)
+        first = min(failing, key=lambda pair: pair[1].fails_s, default=None)
         pod_s = first[1].fails_s if first is not None else math.inf
         node_s = self._node_losses[0] if self._node_losses else math.inf
         if min(pod_s, node_s) > to_s:
