@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from forecasting.threads import one_thread
 from forecasting.types import Array
 
 PENALTY = 1e-3
@@ -33,13 +34,14 @@ class RobustLinear:
         weight = np.ones(len(target))
         penalty = np.full(rows.shape[1], PENALTY * len(target))
         penalty[-1] = 0.0
-        for _ in range(ROUNDS):
-            gram = (rows * weight[:, None]).T @ rows
-            gram[np.diag_indices(len(gram))] += penalty + 1e-9
-            self.coefficients_ = np.linalg.solve(gram, (rows * weight[:, None]).T @ target)
-            missed = np.abs(target - rows @ self.coefficients_)
-            limit = 1.5 * float(np.median(missed)) + 1e-9
-            weight = np.minimum(1.0, limit / np.maximum(missed, 1e-12))
+        with one_thread():
+            for _ in range(ROUNDS):
+                gram = (rows * weight[:, None]).T @ rows
+                gram[np.diag_indices(len(gram))] += penalty + 1e-9
+                self.coefficients_ = np.linalg.solve(gram, (rows * weight[:, None]).T @ target)
+                missed = np.abs(target - rows @ self.coefficients_)
+                limit = 1.5 * float(np.median(missed)) + 1e-9
+                weight = np.minimum(1.0, limit / np.maximum(missed, 1e-12))
         return self
 
     def predict(self, features: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.threads import one_thread
 from forecasting.types import Array
 
 # 80 trees of 8 leaves: larger ones fitted noise at the upper quantiles of the series that choices are made on.
@@ -39,19 +40,20 @@ class QuantileTrees:
         # A feature that is never known has no bins.
         self.empty_ = ~np.isfinite(features).any(axis=0)
         rows = self._rows(features)
-        self.models_: list[Any] = [
-            HistGradientBoostingRegressor(
-                loss="quantile",
-                quantile=level,
-                max_iter=self._trees,
-                max_leaf_nodes=self._leaves,
-                min_samples_leaf=min(MIN_LEAF, max(5, len(rows) // 50)),
-                learning_rate=RATE,
-                early_stopping=False,
-                random_state=self._random_state,
-            ).fit(rows, target)
-            for level in self._levels
-        ]
+        with one_thread():
+            self.models_: list[Any] = [
+                HistGradientBoostingRegressor(
+                    loss="quantile",
+                    quantile=level,
+                    max_iter=self._trees,
+                    max_leaf_nodes=self._leaves,
+                    min_samples_leaf=min(MIN_LEAF, max(5, len(rows) // 50)),
+                    learning_rate=RATE,
+                    early_stopping=False,
+                    random_state=self._random_state,
+                ).fit(rows, target)
+                for level in self._levels
+            ]
         self.flat_ = FlatTrees(self.models_, rows[:1])
         return self
 
@@ -60,7 +62,8 @@ class QuantileTrees:
         rows = self._rows(features)
         if len(rows) <= FEW_ROWS:
             return self.flat_.predict(rows)
-        return np.column_stack([model.predict(rows) for model in self.models_])
+        with one_thread():
+            return np.column_stack([model.predict(rows) for model in self.models_])
 
     def _rows(self, features: Array) -> Array:
         if not self.empty_.any():

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-
-# As in the controller's forecast process: two threads that wait for each other on a busy machine spin for minutes over
-# a fit that takes a second. Before anything loads OpenMP.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A machine that others use too is slow at times; that is no failure.
 settings.register_profile("unhurried", deadline=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypedDict, TypeVar
@@ -137,8 +136,6 @@ def common(args: argparse.Namespace) -> Common:
 
     if not 1 <= args.seeds <= 100:
         raise refusal("--seeds", args.seeds, "1 to 100")
-    # The forecasts' trees are small: threads that wait for each other made a fit ten times as long on a busy machine.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = load(args.config) if args.config else None
     return {
         "seeds": range(1, args.seeds + 1),

@@ -70,11 +70,9 @@ _fleet: FleetForecaster | None = None
 
 
 def prepare(settings: ForecastSettings, parent: int | None = None) -> None:
-    """Once in each worker, before scikit-learn is loaded there. `parent` None: the caller's own process."""
+    """Once in each worker. `parent` None: the caller's own process."""
     global _fleet
     if parent is not None:
-        # Its trees are small, and the other cores are not ours.
-        os.environ["OMP_NUM_THREADS"] = "1"
         follow(parent)
     _fleet = FleetForecaster(settings)
 

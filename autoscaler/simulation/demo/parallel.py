@@ -41,7 +41,6 @@ def run_days(
             )
 
         if jobs == 1:
-            _one_thread()
             return tuple(_in_turn(item, seed, place, told) for place, item in enumerate(workloads))
         return _in_processes(workloads, seed, jobs, told)
 
@@ -89,13 +88,6 @@ def _begin(shares: SynchronizedArray[Any], parent: int) -> None:
     global _shares
     _shares = shares
     end_with(parent)
-    _one_thread()
-
-
-def _one_thread() -> None:
-    """For the forecasts' trees, which are loaded later and small. With a thread for each core in each process, a day
-    took over eight minutes on a busy machine: threads that wait for each other."""
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _ours(workload: Workload, seed: int, place: int) -> Run:

@@ -66,8 +66,6 @@ def _grouped(missing: Sequence[Cell]) -> list[list[Cell]]:
 
 def _begin() -> None:
     os.nice(10)
-    # As many processes as cores: threads of trees that wait for each other, spinning, made a fit ten times as long.
-    os.environ["OMP_NUM_THREADS"] = "1"
     cells.warm_up()
 
 
