@@ -139,7 +139,7 @@ validate-gpu-tokens: $(STAMP) ## a real decoder on this machine's GPU with conti
 bench-first-ten-minutes: $(STAMP) stack-tools ## the README's own lines in a fresh clone, timed (6 minutes; what is committed)
 	@$(BIN)/python -m loadtests.bench.first_ten_minutes
 
-bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs
+bench-nodes: $(STAMP) ## a scheduled surge on nodes that take five minutes: pods that wait, and what that costs (8 minutes)
 	@$(BIN)/python -m loadtests.bench.nodes
 
 bench-streams: $(STAMP) ## how late the load driver is with 200 and 500 streams open (2 minutes)
