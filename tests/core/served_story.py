@@ -72,9 +72,9 @@ class ServedStory(Story):
         found = {i.batch_size: i.mean_s for i in entry.models[0].service.evidence}
         return round(found[batch_size], 4)
 
-    def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
+    def serve(self, pod: Pod, rate: float, seconds: float) -> None:
         before, ran = pod.requests, pod.executions
-        super()._serve(pod, rate, seconds)
+        super().serve(pod, rate, seconds)
         requests = pod.requests - before
         if requests <= 0.0:
             return

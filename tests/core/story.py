@@ -175,14 +175,15 @@ class Story:
         shares = self.shares[: len(ready)] or tuple(1.0 for _ in ready)
         for index, pod in enumerate(ready):
             share = shares[index] if index < len(shares) else 0.0
-            self._serve(pod, self.rate_rps * share / sum(shares), seconds)
+            self.serve(pod, self.rate_rps * share / sum(shares), seconds)
 
     def times_of(self, pod: Pod) -> ServiceTimes:
         """Of this pod's batches."""
         factor = self.slow.get(pod.name, 1.0)
         return replace(self.times, batch_s=tuple(factor * s for s in self.times.batch_s))
 
-    def _serve(self, pod: Pod, rate: float, seconds: float) -> None:
+    def serve(self, pod: Pod, rate: float, seconds: float) -> None:
+        """What it does at so many requests a second for so long, as its counters tell."""
         times = self.times_of(pod)
         failed_rps = rate * self.failing.get(pod.name, 0.0)
         pod.failures += failed_rps * seconds

@@ -20,9 +20,9 @@ def joined(story: Story, *, since_s: float) -> View:
     story.now_s += 10.0
     new.ready_s = story.now_s - SCRAPED_S - since_s
     for pod in before:
-        story._serve(pod, story.rate_rps / len(before), 10.0 - since_s)
+        story.serve(pod, story.rate_rps / len(before), 10.0 - since_s)
     for pod in story.pods:
-        story._serve(pod, story.rate_rps / len(story.pods), since_s)
+        story.serve(pod, story.rate_rps / len(story.pods), since_s)
     return seen(story)
 
 
