@@ -27,8 +27,7 @@ from autoscaler.core.types import DemandForecast, LatencyObjective, WorkloadInpu
 # A backlog is to be gone within this time. Replicas that are added for it come a start-up later and can only take new
 # requests off those that hold it, so haste buys little.
 DRAIN_S = 60.0
-# Of a replica, in which the demand is told to what rounds it: a group, whose whole numbers are its own to find, and a
-# backlog.
+# Of a replica, in which a member of a group says what it needs: its whole numbers are the group's to find.
 PARTS = 16
 
 
@@ -120,18 +119,13 @@ class Offer:
         fewer = size.limit_of_fewer(self.carried, self.objective, replicas=replicas)
         return fewer / self.carried.utilization_limit_ratio
 
-    @property
-    def fine(self) -> Choices:
-        """The same numbers in parts of a replica."""
-        return choices(
+    def in_parts(self, price: float, need: Need) -> Need:
+        """`need` with the same numbers in parts of a replica."""
+        fine = choices(
             self.outlook,
             replica_rps=self.replica_rps / PARTS,
             ratio_of=lambda parts: self.ratio_of(math.ceil(parts / PARTS)),
         )
-
-    def in_parts(self, price: float, need: Need) -> Need:
-        """`need` with the same numbers in parts of a replica."""
-        fine = self.fine
         parts = fine.at_price(price) / PARTS + need.backlog_rps / self.replica_rps
         kept = max(parts, fine.kept_at(price) / PARTS)
         return replace(need, parts=parts + need.sick, parts_kept=kept + need.sick)
@@ -139,7 +133,8 @@ class Offer:
     def at_price(self, price: float, options: Choices, need: Need) -> Need:
         """`need` with the number worth its price, and what works off a backlog; beside it what is worth keeping."""
         backlog = self._backlog_rps()
-        wanted = self._with_backlog(options.at_price(price), price, backlog)
+        # Even a little that waits asks for one more: of a rise it is the first sign, and more waits before one is there.
+        wanted = math.ceil(options.at_price(price) + backlog / self.replica_rps - 1e-9)
         kept = max(wanted, options.kept_at(price))
         sick, ratio = self.view.judged.left_out, self.ratio_of(wanted)
         return replace(
@@ -156,17 +151,6 @@ class Offer:
             price=price,
             backlog_rps=backlog,
         )
-
-    def _with_backlog(self, wanted: int, price: float, backlog_rps: float) -> int:
-        """As many as also work off a backlog.
-
-        What the demand's number was rounded up by does that first: where 2.6 replicas are worth their price and three
-        requests wait, three do, and not four.
-        """
-        if backlog_rps <= 0.0:
-            return wanted
-        parts = min(float(wanted), self.fine.at_price(price) / PARTS)
-        return max(wanted, math.ceil(parts + backlog_rps / self.replica_rps - 1e-9))
 
     def _backlog_rps(self) -> float:
         """Extra rate that works off what waits beyond what a batch in formation explains.

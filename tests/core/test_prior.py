@@ -216,7 +216,7 @@ def test_with_a_profile_it_is_sized_right_from_the_first_tick_that_shows_demand(
     # A rate needs two samples. 125 rps, and what it may rise by in the two minutes that a start is taken for, is 173.
     story = starting(2, prior=profile(*RIGHT))
     story.run(60, rate_rps=125)
-    assert story.targets() == [2, 9, 9, 9, 9, 9]
+    assert story.targets() == [2, 9, 10, 10, 10, 10]
     assert story.decisions[1].facts.capacity_rps == pytest.approx(21.5, abs=0.1)
 
 
@@ -224,7 +224,7 @@ def test_a_profile_twice_too_good_is_corrected_with_the_first_executions_that_co
     story = starting(2, prior=profile(*TWICE_TOO_GOOD))
     story.run(60, rate_rps=125)
     # The quarantine of the first pods ends with the third tick.
-    assert story.targets() == [2, 4, 9, 9, 9, 9]
+    assert story.targets() == [2, 4, 10, 10, 10, 10]
     assert [unproven_at(d) for d in story.decisions] == [True, True, False, False, False, False]
     assert story.decisions[2].facts.capacity_rps == pytest.approx(21.5, rel=0.05)
 
