@@ -133,7 +133,7 @@ class Offer:
     def at_price(self, price: float, options: Choices, need: Need) -> Need:
         """`need` with the number worth its price, and what works off a backlog; beside it what is worth keeping."""
         backlog = self._backlog_rps()
-        # Even a little that waits asks for one more: of a rise it is the first sign, and more waits before one is there.
+        # A little that waits asks for one more too: it is the first sign of a rise, and more waits before one is there.
         wanted = math.ceil(options.at_price(price) + backlog / self.replica_rps - 1e-9)
         kept = max(wanted, options.kept_at(price))
         sick, ratio = self.view.judged.left_out, self.ratio_of(wanted)
