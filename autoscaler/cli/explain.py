@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _changes(args: argparse.Namespace) -> int:
     """What became of it since a time: the moments that `--at` can be asked about."""
-    from autoscaler.cli.render import changes_table, console, print_whole, waiting
+    from autoscaler.cli.render import changes_table, console, moment, print_whole, waiting
     from autoscaler.simulation.changes import changes_of
     from autoscaler.simulation.journal_file import files_since, records_of
 
@@ -107,9 +107,9 @@ def _changes(args: argparse.Namespace) -> int:
     if args.workload not in names:
         raise AutoscalerError(unknown_workload(args.workload, sorted(names)))
     if times_s[0] > since_s:
-        console(stderr=True).print(f"! {args.journal} begins at {_moment(times_s[0])}")
+        console(stderr=True).print(f"! {args.journal} begins at {moment(times_s[0])}")
     if times_s[-1] < since_s:
-        raise AutoscalerError(f"{args.journal}: its last tick is of {_moment(times_s[-1])}")
+        raise AutoscalerError(f"{args.journal}: its last tick is of {moment(times_s[-1])}")
     found = [change for change in every if change.at_s >= since_s]
     if args.json:
         from autoscaler.codec import encode
@@ -171,6 +171,7 @@ def _page(args: argparse.Namespace) -> DecisionsPage:
 
 def _from_journal(path: Path, at: str | None) -> DecisionsPage:
     """The last tick up to that time, looked for from the newest file back."""
+    from autoscaler.cli.render import moment
     from autoscaler.controller.server import page_of
     from autoscaler.simulation.journal_file import NO_TICK, JournalInvalid, JournalTorn, files_of
 
@@ -188,7 +189,7 @@ def _from_journal(path: Path, at: str | None) -> DecisionsPage:
         first_s = first_s if began_s is None else began_s
     if first_s is None:
         raise begun or JournalInvalid(f"{path}: {NO_TICK}")
-    raise ConfigError((Problem("--at", repr(at), f"{path} begins at {_moment(first_s)}"),))
+    raise ConfigError((Problem("--at", repr(at), f"{path} begins at {moment(first_s)}"),))
 
 
 def _last(file: Path, at_s: float | None) -> tuple[TickRecord | None, float | None]:
@@ -208,12 +209,6 @@ def _last(file: Path, at_s: float | None) -> tuple[TickRecord | None, float | No
             # The running controller may be in the middle of its last line, and one that was killed was.
             return found, first_s
     return found, first_s
-
-
-def _moment(at_s: float) -> str:
-    from datetime import UTC, datetime
-
-    return f"{datetime.fromtimestamp(at_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _time(text: str, option: str = "--at") -> float:

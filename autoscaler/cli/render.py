@@ -320,6 +320,11 @@ def share(ratio: float | None) -> str:
     return "< 0.01 %" if 0.0 < ratio < 1e-4 else f"{ratio * 100:.3g} %"
 
 
+def moment(at_s: float) -> str:
+    """As options take it, in UTC."""
+    return f"{datetime.fromtimestamp(at_s, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def duration(seconds: float | None) -> str:
     """In milliseconds below a second, in seconds below two minutes, then in minutes, hours and days."""
     if seconds is None:

@@ -102,13 +102,12 @@ def _show(report: ReplayReport, *, compared: bool) -> None:
 
 
 def _row(difference: Difference) -> tuple[str, ...]:
-    from datetime import UTC, datetime
+    from autoscaler.cli.render import moment
 
-    at = datetime.fromtimestamp(difference.now_s, tz=UTC)
     recorded, replayed = difference.recorded, difference.replayed
     return (
         str(difference.line),
-        f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        moment(difference.now_s),
         str(difference.workload or "fleet"),
         f"{recorded.target} {recorded.reason.value}" if recorded else "-",
         f"{replayed.target} {replayed.reason.value}" if replayed else "-",

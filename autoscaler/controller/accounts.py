@@ -139,7 +139,7 @@ class AccountKeeper:
                 self._accounts.restore(await self._offload(lambda: unpack(data)))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.accounts_failures.inc()
-            log.warning("SLO accounts not taken over", extra={"error": str(error) or "no answer"})
+            log.warning("SLO accounts not taken over", extra={"error": str(error)})
 
     async def keep(self, given: TickInput) -> None:
         """After every tick, beside the event loop; saving goes on in the background."""
@@ -168,7 +168,7 @@ class AccountKeeper:
             await within(self._clock, limit_s, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.accounts_failures.inc()
-            log.warning("SLO accounts not saved", extra={"error": str(error) or "no answer"})
+            log.warning("SLO accounts not saved", extra={"error": str(error)})
             return
         self._metrics.accounts_bytes.set(len(data))
         self._metrics.accounts_saved.set(self._clock.now_s())

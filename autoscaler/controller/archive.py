@@ -128,7 +128,7 @@ class Archive:
             found = await self._offload(lambda: unpack(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.checkpoint_failures.inc()
-            log.warning("checkpoint ignored", extra={"error": str(error) or "no answer"})
+            log.warning("checkpoint ignored", extra={"error": str(error)})
             return
         self._engine.restore(found.left())
         log.info(
@@ -145,7 +145,7 @@ class Archive:
             await within(self._clock, limit_s, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.checkpoint_failures.inc()
-            log.warning("checkpoint not saved", extra={"error": str(error) or "no answer"})
+            log.warning("checkpoint not saved", extra={"error": str(error)})
             return
         self._metrics.checkpoint_bytes.set(len(data))
         self._metrics.checkpoint_saved.set(now_s)

@@ -23,7 +23,7 @@ async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise TimeoutError
+        raise TimeoutError("no answer")
     finally:
         timer.cancel()
         if not task.done():

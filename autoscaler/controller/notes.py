@@ -193,7 +193,8 @@ class Announcer:
             await within(self._clock, SEND_TIMEOUT_S, self._sink.send(note))
         except (AutoscalerError, TimeoutError) as error:
             self._metrics.events_dropped.inc()
-            said = str(error) or "no answer"
-            log.warning("event not written", extra={"about": str(note.workload), "error": said})
+            log.warning(
+                "event not written", extra={"about": str(note.workload), "error": str(error)}
+            )
         else:
             self._metrics.events_sent.inc()

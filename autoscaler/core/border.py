@@ -72,13 +72,15 @@ def passed(
         found.append(fault.finding(part.undone, error))
         state, known = _without_it(part, work, state, known, now_s)
     else:
-        known = known if known.failing is None else replace(known, failing=None)
+        if known.failing is not None:
+            known = replace(known, failing=None)
     if known.anew_s is not None and now_s - known.anew_s >= KEPT_S:
         known = replace(known, anew_s=None)
     if known.anew_s is not None:
         found.append(_told(known))
     parts = (*others, known) if known.failing or known.anew_s is not None else tuple(others)
-    state = state if parts == state.parts else replace(state, parts=parts)
+    if parts != state.parts:
+        state = replace(state, parts=parts)
     return Passed(answer=answer, state=state, findings=tuple(found))
 
 

@@ -277,13 +277,14 @@ def _parts(
     """
     begun = {pod.name: pod.ready_s for pod in ready}
     at_s = {track.pod: track.sampled_at_s for track in fresh}
-    spans = {load.pod: max(model.fast_span_s for model in load.models) for load in loads}
-    young = {
-        name: span_s
-        for name, span_s in spans.items()
-        if (ready_s := begun.get(name)) is not None and at_s[name] - ready_s < span_s + 1.0
-    }
-    others = [span_s for name, span_s in spans.items() if name not in young]
+    young: dict[str, float] = {}
+    others: list[float] = []
+    for load in loads:
+        span_s, ready_s = load.fast_span_s, begun[load.pod]
+        if ready_s is not None and at_s[load.pod] - ready_s < span_s + 1.0:
+            young[load.pod] = span_s
+        else:
+            others.append(span_s)
     if not young or not others:
         return {}
     whole_s = statistics.median(others)

@@ -116,6 +116,11 @@ class PodLoad:
     models: tuple[ModelLoad, ...]
 
     @property
+    def fast_span_s(self) -> float:
+        """How much of the panic window it was seen for."""
+        return max([model.fast_span_s for model in self.models])
+
+    @property
     def pending(self) -> float | None:
         """Inferences that wait, as far as it is known."""
         waiting = None

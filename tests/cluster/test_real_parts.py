@@ -74,6 +74,18 @@ def world(real_stack: Stack) -> World:
     return World(stack=real_stack)
 
 
+def scale(observed: int, replicas: int) -> SetReplicas:
+    """Of `bert`, from what was seen."""
+    return SetReplicas(
+        workload=BERT,
+        api_version="apps/v1",
+        observed=observed,
+        replicas=replicas,
+        reason=Reason.DEMAND_RISING,
+        message="",
+    )
+
+
 async def test_kubernetes_shows_the_workload_with_its_pods(world: World) -> None:
     seen, collector, client = await world.seen()
     await client.close()
@@ -97,14 +109,7 @@ async def test_who_changed_the_replicas_is_known(world: World) -> None:
     )
     told = []
     for observed, replicas in ((2, 3), (3, 2)):
-        action = SetReplicas(
-            workload=BERT,
-            api_version="apps/v1",
-            observed=observed,
-            replicas=replicas,
-            reason=Reason.DEMAND_RISING,
-            message="",
-        )
+        action = scale(observed, replicas)
         result = await ScaleActuator(client, written_as="forescale:team/test").apply(action)
         assert result.outcome is Outcome.APPLIED
         await collector.read_once()
@@ -231,18 +236,8 @@ async def test_a_scale_only_from_what_was_seen_and_an_event_that_says_so(world: 
     running = {entry.pid for entry in processes.load(world.stack.folder / "servers.json")}
     actuator = ScaleActuator(client)
 
-    def action(observed: int, replicas: int) -> SetReplicas:
-        return SetReplicas(
-            workload=BERT,
-            api_version="apps/v1",
-            observed=observed,
-            replicas=replicas,
-            reason=Reason.DEMAND_FALLING,
-            message="",
-        )
-
-    assert (await actuator.apply(action(7, 1))).outcome is Outcome.CONFLICT
-    assert (await actuator.apply(action(2, 1))).outcome is Outcome.APPLIED
+    assert (await actuator.apply(scale(7, 1))).outcome is Outcome.CONFLICT
+    assert (await actuator.apply(scale(2, 1))).outcome is Outcome.APPLIED
     await EventWriter(client, collector.uid, instance="test").write(
         BERT,
         api_version="apps/v1",
