@@ -7,14 +7,13 @@ missing, not idle.
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping
 from dataclasses import field
 
 from autoscaler.core import sick
 from autoscaler.core.computed import computed
 from autoscaler.core.latency import LatencySource
 from autoscaler.core.missed import at_gateways, each_model, missed
+from autoscaler.core.offered import ModelDemand, demand_of, lost_since, rates_of, with_rates
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.sick import Judged
@@ -22,15 +21,6 @@ from autoscaler.core.signals import PodLoad, PodTrack, advance, is_fresh, pod_lo
 from autoscaler.core.state import Slot, WorkloadState
 from autoscaler.core.types import PodSample, PodStatus, Scrape, Slo, WorkloadInput
 from autoscaler.core.violations import MissShare
-
-
-@computed
-class ModelDemand:
-    """Demand for one model over all pods, inferences a second; pods not covered are taken to be like the others."""
-
-    model: str
-    stable_rps: float
-    fast_rps: float
 
 
 @computed
@@ -102,23 +92,22 @@ def observe(
     by_pod, notes = _samples_by_pod(given.samples, given.doubled_pods)
     tracks = _advanced(given, state, by_pod, now_s=now_s, settings=settings)
     # Only what this tick was told: a pod that the source no longer mentions is missing at once.
-    fresh_pods = {pod.name for pod in ready if pod.name in by_pod}
-    fresh = [
+    told = [
         track
         for track in tracks
-        if track.pod in fresh_pods and is_fresh(track.sampled_at_s, now_s, settings.stale_after_s)
+        if track.pod in by_pod and is_fresh(track.sampled_at_s, now_s, settings.stale_after_s)
     ]
+    staying = {pod.name for pod in ready}
+    fresh = [track for track in told if track.pod in staying]
     model, panic_window_s = given.spec.model, settings.panic_window_s
-    seen = [pod_load(track, model=model, panic_window_s=panic_window_s) for track in fresh]
-    loads = tuple([load for load in seen if load is not None])
+    loads = _loads(fresh, model, panic_window_s)
     failed = _failed(given, ready, now_s, settings)
     unknown, message = _unknown(given, ready, tracks, fresh, loads, failed, now_s, settings)
     newest = max((track.sampled_at_s for track in tracks), default=None)
     slots = state.slots
     unseen = _unseen(ready, loads, now_s, settings.rate_window_s)
     if unknown is None and newest is not None:
-        parts = _parts(ready, fresh, loads)
-        slots = _slots(slots, loads, parts, unseen, at_s=newest, window_s=settings.rate_window_s)
+        slots = _slots(given, state, fresh, told, loads, unseen, at_s=newest, settings=settings)
     judged = sick.judge(given, state, ready, fresh, loads, now_s=now_s, settings=settings)
     well = judged.well_among(loads)
     gateways = at_gateways(given, state, now_s=now_s, settings=settings)
@@ -132,7 +121,7 @@ def observe(
         tracks=tracks,
         slots=slots,
         loads=loads,
-        models=_demand(slots) if unknown is None else (),
+        models=demand_of(slots) if unknown is None else (),
         # What waits at a sick one stays there: no further replica works it off.
         pending=_sum_pending(well),
         queue_ratio=_queue_ratio(afloat),
@@ -152,6 +141,34 @@ def observe(
         failed=failed,
         judged=judged,
     )
+
+
+def _loads(tracks: list[PodTrack], model: str | None, panic_window_s: float) -> tuple[PodLoad, ...]:
+    seen = [pod_load(track, model=model, panic_window_s=panic_window_s) for track in tracks]
+    return tuple([load for load in seen if load is not None])
+
+
+def _slots(
+    given: WorkloadInput,
+    state: WorkloadState,
+    fresh: list[PodTrack],
+    told: list[PodTrack],
+    loads: tuple[PodLoad, ...],
+    unseen: int,
+    *,
+    at_s: float,
+    settings: SignalSettings,
+) -> tuple[Slot, ...]:
+    """What all were asked, with those that go and those that are gone since the last tick."""
+    model, span_s = given.spec.model, settings.panic_window_s
+    ready_s = {pod.name: pod.ready_s for pod in given.pods if pod.deleted_s is None}
+    staying = {name for name, since_s in ready_s.items() if since_s is not None}
+    answered = {pod.name for pod in given.pods if pod.first_ready_s is not None} - staying
+    leaving = _loads([track for track in told if track.pod in answered], model, span_s)
+    rates = rates_of(ready_s, fresh, loads, leaving, unseen=unseen)
+    known = staying | {sample.pod for sample in given.samples}
+    lost = _loads(lost_since(state.slots, state.pods, known, span_s=span_s), model, span_s)
+    return with_rates(state.slots, rates, lost, at_s=at_s, window_s=settings.rate_window_s)
 
 
 def _samples_by_pod(
@@ -264,62 +281,6 @@ def _unseen(
         1
         for pod in ready
         if pod.name not in seen and pod.ready_s is not None and now_s - pod.ready_s > window_s
-    )
-
-
-def _parts(
-    ready: tuple[PodStatus, ...], fresh: list[PodTrack], loads: tuple[PodLoad, ...]
-) -> dict[str, float]:
-    """By pod that has just become ready, the part of the others' time in which it took load off them.
-
-    Of 100 requests a second four replicas had 25 each until a fifth came, for the last two of ten seconds: they tell 24
-    each, and it tells 20. Its 40 requests are 4 a second of these ten seconds, and all is 100 and not 116.
-    """
-    begun = {pod.name: pod.ready_s for pod in ready}
-    at_s = {track.pod: track.sampled_at_s for track in fresh}
-    young: dict[str, float] = {}
-    others: list[float] = []
-    for load in loads:
-        span_s, ready_s = load.fast_span_s, begun[load.pod]
-        if ready_s is not None and at_s[load.pod] - ready_s < span_s + 1.0:
-            young[load.pod] = span_s
-        else:
-            others.append(span_s)
-    if not young or not others:
-        return {}
-    whole_s = statistics.median(others)
-    return {name: min(1.0, span_s / whole_s) for name, span_s in young.items()}
-
-
-def _slots(
-    slots: tuple[Slot, ...],
-    loads: tuple[PodLoad, ...],
-    parts: Mapping[str, float],
-    unseen: int,
-    *,
-    at_s: float,
-    window_s: float,
-) -> tuple[Slot, ...]:
-    """The recent slots with the newest one; pods not seen are taken to be like the others."""
-    scale = 1.0 + unseen / len(loads)
-    rates: dict[str, float] = {}
-    for load in loads:
-        part = parts.get(load.pod, 1.0)
-        for model in load.models:
-            rates[model.model] = rates.get(model.model, 0.0) + model.fast_rps * part * scale
-    kept = tuple(slot for slot in slots if at_s - window_s + 0.5 < slot.at_s < at_s)
-    return (*kept, Slot(at_s=at_s, rates=tuple(sorted(rates.items()))))
-
-
-def _demand(slots: tuple[Slot, ...]) -> tuple[ModelDemand, ...]:
-    sums: dict[str, float] = {}
-    for slot in slots:
-        for model, rps in slot.rates:
-            sums[model] = sums.get(model, 0.0) + rps
-    latest = dict(slots[-1].rates)
-    return tuple(
-        ModelDemand(model=model, stable_rps=total / len(slots), fast_rps=latest.get(model, 0.0))
-        for model, total in sorted(sums.items())
     )
 
 

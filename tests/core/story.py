@@ -71,6 +71,7 @@ class Pod:
     pending: float = 0.0
     sampled_at_s: float | None = None
     scheduled_s: float | None = None
+    deleted_s: float | None = None
 
 
 @dataclass
@@ -221,6 +222,7 @@ class Story:
                     ready_s=pod.ready_s,
                     first_ready_s=pod.ready_s,
                     scheduled_s=pod.scheduled_s,
+                    deleted_s=pod.deleted_s,
                     unschedulable=pod.scheduled_s is None,
                     node=f"node-of-{pod.name}",
                 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.core.observe import View, observe
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.types import Mode
-from tests.core.story import Story, spec
+from tests.core.story import Pod, Story, spec
 
 SCRAPED_S = 2.0
 """How long ago pods were, in a story."""
@@ -60,3 +62,69 @@ def test_where_all_have_just_come_each_tells_its_own_time() -> None:
     story.tick()
     (demand,) = joined(story, since_s=4.0).models
     assert demand.fast_rps == pytest.approx(10.0, rel=1e-6)
+
+
+def left(story: Story, *, since_s: float) -> Pod:
+    """Ten seconds in which the last pod gets nothing more for the last `since_s`, and the others all."""
+    *others, last = story.pods
+    story.now_s += 10.0
+    for pod in story.pods:
+        story.serve(pod, story.rate_rps / len(story.pods), 10.0 - since_s)
+    for pod in others:
+        story.serve(pod, story.rate_rps / len(others), since_s)
+    story.replicas -= 1
+    return last
+
+
+def two_of_14() -> Story:
+    story = Story(replicas=2, spec=spec(mode=Mode.RECOMMEND))
+    story.run(60, rate_rps=28.0)
+    return story
+
+
+@pytest.mark.parametrize("since_s", [2.0, 5.0, 8.0])
+def test_what_a_replica_that_goes_still_answers_is_demand(since_s: float) -> None:
+    story = two_of_14()
+    left(story, since_s=since_s).deleted_s = story.now_s - SCRAPED_S - since_s
+    view = seen(story)
+    (demand,) = view.models
+    assert view.ready == 1
+    assert demand.fast_rps == pytest.approx(28.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("since_s", [2.0, 5.0, 8.0])
+def test_a_replica_that_is_gone_without_a_word_lowers_no_demand(since_s: float) -> None:
+    """The one that stays was asked 14 times a second until then: 16.8 times, if it had all for two of ten seconds."""
+    story = two_of_14()
+    story.pods.remove(left(story, since_s=since_s))
+    (demand,) = seen(story).models
+    assert demand.fast_rps == pytest.approx(28.0, rel=1e-6)
+    story.run(10)
+    story.rate_rps = 14.0
+    story.run(30)
+    (demand,) = seen(story).models
+    assert demand.stable_rps == pytest.approx(14.0, rel=1e-6)
+
+
+def test_a_rise_counts_though_a_replica_is_gone_without_a_word() -> None:
+    story = two_of_14()
+    story.rate_rps = 60.0
+    story.pods.remove(left(story, since_s=8.0))
+    (demand,) = seen(story).models
+    assert demand.fast_rps == pytest.approx(0.2 * 30.0 + 0.8 * 60.0, rel=1e-6)
+
+
+def test_what_has_not_been_ready_yet_answers_no_demand() -> None:
+    """What it is asked is its own warming up."""
+    story = two_of_14()
+    given = story.given()
+    warming = replace(given.pods[1], ready_s=None, first_ready_s=None)
+    (memory,) = story.engine.snapshot().workloads
+    view = observe(
+        replace(given, pods=(given.pods[0], warming)),
+        replace(memory, slots=()),
+        now_s=story.now_s,
+        settings=SignalSettings(),
+    )
+    (demand,) = view.models
+    assert demand.fast_rps == pytest.approx(14.0, rel=1e-6)

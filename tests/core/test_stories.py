@@ -199,10 +199,10 @@ def test_an_edit_upward_becomes_a_floor_that_expires() -> None:
 def test_an_edit_downward_never_goes_below_what_the_slo_needs() -> None:
     story = Story(replicas=4)
     story.run(300, rate_rps=60)
-    # One of four pods is left, so that a tick later 45 of the 60 rps of its peers are not seen yet.
+    # One of four pods is left, and tells nothing yet of the 45 of 60 rps that its peers had.
     story.scale(1)
     decision = story.tick().decisions[0]
-    assert (decision.current, decision.target) == (1, 3)
+    assert (decision.current, decision.target) == (1, 4)
     assert decision.reason is Reason.EXTERNAL_EDIT_UNDONE
     assert "forescale.io/pause" in decision.findings[0].message
 
