@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autoscaler.simulation.peers.catalog import RULES
 from loadtests.bench.policies.choose import KINDS, Outcome
+from loadtests.bench.policies.promises import promises_of
 from loadtests.bench.policies.protocol import ABLATION_STARTUP_S, VARIANTS, Protocol
 from loadtests.bench.policies.results import Results
 from loadtests.bench.report import Figure
@@ -42,6 +43,7 @@ def figures_of(results: Results) -> list[Figure]:
     pooled = _least_saved(results, startups_s, "one for all", TO_SAVE["one for all"])
     if pooled is not None:
         figures.append(pooled)
+    figures += promises_of(results)
     figures += _taken(_faults(results))
     figures += _taken(_ablation(results))
     if results.protocol == Protocol():

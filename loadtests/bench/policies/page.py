@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ PAGES = {
 }
 # Figures that have no target and belong beside those that have.
 _SHOWN = ("forescale with", "least that pays start-ups")
+_STARTUP = re.compile(r",? start-up ([\d.]+ s)(?=,|$)")
 PURPOSE = {
     "default": "at its documented default",
     "one for all": "at the one setting that holds on every series",
@@ -103,10 +105,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _figures(figures: list[dict[str, Any]]) -> str:
-    rows = []
+    """A table for each start-up, and one for what is about no single one."""
+    by_startup: dict[str, list[Sequence[str]]] = {}
     for item in figures:
         if item["target"] is None and not item["name"].startswith(_SHOWN):
             continue
+        name, startup = _STARTUP.sub("", item["name"]), _STARTUP.search(item["name"])
         target, verdict = "", ""
         if item["target"] is not None:
             lower = item["better"] == "lower"
@@ -114,8 +118,12 @@ def _figures(figures: list[dict[str, Any]]) -> str:
             target = f"{'≤' if lower else '≥'} {item['target']:g}"
             verdict = "met" if met else "**missed**"
         value = f"{item['value']:.4g} {item['unit']}"
-        rows.append((item["name"], value, target, verdict, item["note"]))
-    return _table(("figure", "value", "target", "", "note"), rows)
+        row = (name, value, target, verdict, item["note"])
+        by_startup.setdefault(startup[1] if startup else "", []).append(row)
+    alike = by_startup.pop("", [])
+    head = ("figure", "value", "target", "", "note")
+    parts = [f"### Start-up {told}\n\n{_table(head, rows)}" for told, rows in by_startup.items()]
+    return "\n\n".join([*parts, f"### All of them\n\n{_table(head, alike)}"])
 
 
 def _series(results: Results, startup_s: float) -> str:
