@@ -139,6 +139,7 @@ class DecisionEngine:
     def acknowledge(self, results: tuple[ActionResult, ...]) -> None:
         """Takes in what became of the last plan. Only what was applied is remembered as written by forescale."""
         now_s = self._state.last_now_s or 0.0
+        self._state = replace(self._state, fleet=brakes.acknowledged(self._state.fleet, results))
         for result in results:
             self._memory.acknowledged(result, now_s)
 
@@ -311,7 +312,7 @@ class DecisionEngine:
         def work(state: EngineState) -> brakes.Braked:
             return brakes.apply(
                 brakes.wishes(specs, decided),
-                state.fleet,
+                brakes.settled(state.fleet, {d.workload: d.current for d in decided}),
                 fleet_gpus=sum(d.current * specs[d.workload].gpus_per_replica for d in decided),
                 now_s=tick_input.now_s,
                 settings=settings,

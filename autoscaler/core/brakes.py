@@ -2,19 +2,32 @@
 
 Many workloads losing half their demand at once is far more often a broken ingress, exporter or relabelling than a
 saving, so it is a hold. Moves up are braked far later than moves down.
+
+Only what was made counts. A write that is refused is asked for again in each tick: 24 workloads that want two replicas
+more, behind a webhook that hangs, would use up an allowance of 64 GPUs in two ticks, and no other workload could grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import FleetBrakes
-from autoscaler.core.state import FleetMove, FleetState
-from autoscaler.core.types import Decision, Finding, Mode, WorkloadId, WorkloadSpec
+from autoscaler.core.state import FleetGrant, FleetMove, FleetState
+from autoscaler.core.types import (
+    ActionResult,
+    Decision,
+    Finding,
+    Mode,
+    Outcome,
+    WorkloadId,
+    WorkloadSpec,
+)
 
 GROWTH_WINDOW_S = 3600.0
+MADE = frozenset({Outcome.APPLIED, Outcome.UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +88,27 @@ def correlated_drop(changes: list[tuple[float, float]], settings: FleetBrakes) -
     )
 
 
+def acknowledged(state: FleetState, results: Sequence[ActionResult]) -> FleetState:
+    """What was made counts for good, what was not is taken back. Of what may have been made the next tick can tell."""
+    outcomes = {result.action.workload: result.outcome for result in results}
+    told = [grant for grant in state.unsure if grant.workload in outcomes]
+    open_ = {grant for grant in told if outcomes[grant.workload] is Outcome.UNKNOWN}
+    undone = [
+        grant for grant in told if grant not in open_ and outcomes[grant.workload] not in MADE
+    ]
+    return replace(
+        state,
+        moves=_without(state.moves, undone),
+        unsure=tuple(g for g in state.unsure if g.workload not in outcomes or g in open_),
+    )
+
+
+def settled(state: FleetState, replicas: Mapping[WorkloadId, int]) -> FleetState:
+    """What is still as it was before has not been made; of anything else there is no telling, and it counts."""
+    undone = [g for g in state.unsure if replicas.get(g.workload) == g.before]
+    return replace(state, moves=_without(state.moves, undone), unsure=())
+
+
 def apply(
     wished: list[Wish],
     state: FleetState,
@@ -84,7 +118,7 @@ def apply(
     settings: FleetBrakes,
     drop: str | None,
 ) -> Braked:
-    """Grants what is wished by priority, then by name, while the window's allowance lasts."""
+    """Grants what is wished by priority, then by name, while the window's allowance lasts. `state` is settled."""
     remembered = tuple(m for m in state.moves if now_s - GROWTH_WINDOW_S < m.at_s <= now_s)
     moves = tuple(m for m in remembered if now_s - settings.window_s < m.at_s)
     longest_s = now_s + settings.correlated_window_s
@@ -96,6 +130,7 @@ def apply(
     left = _left_gpus(moves, fleet_gpus, settings, came_lately=sum(m.gpus for m in remembered))
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
     granted = {True: 0.0, False: 0.0}
+    unsure: list[FleetGrant] = []
     for wish in sorted(wished, key=lambda w: (-w.priority, w.workload)):
         up = wish.target > wish.current
         if held and not up:
@@ -103,7 +138,10 @@ def apply(
             cuts[wish.workload] = (wish.current, Reason.CORRELATED_DROP, message)
             continue
         given = _part(wish, left[up] - granted[up])
-        granted[up] += given * wish.gpus_per_replica
+        gpus = given * wish.gpus_per_replica
+        granted[up] += gpus
+        if gpus:
+            unsure.append(_grant(wish, gpus if up else -gpus, now_s))
         if given < abs(wish.target - wish.current):
             number = wish.current + (given if up else -given)
             cuts[wish.workload] = (number, Reason.FLEET_BRAKE, _words(up, settings))
@@ -112,9 +150,28 @@ def apply(
             remembered = (*remembered, FleetMove(at_s=now_s, gpus=change))
     return Braked(
         cuts=cuts,
-        state=FleetState(moves=remembered, hold_down_until_s=hold_until_s if held else None),
+        state=FleetState(
+            moves=remembered,
+            unsure=tuple(unsure),
+            hold_down_until_s=hold_until_s if held else None,
+        ),
         findings=_findings(cuts, drop, settings),
     )
+
+
+def _grant(wish: Wish, gpus: float, now_s: float) -> FleetGrant:
+    return FleetGrant(workload=wish.workload, at_s=now_s, before=wish.current, gpus=gpus)
+
+
+def _without(moves: tuple[FleetMove, ...], undone: Collection[FleetGrant]) -> tuple[FleetMove, ...]:
+    """A tick has a move up and one down at most."""
+    if not undone:
+        return moves
+    back: defaultdict[tuple[float, bool], float] = defaultdict(float)
+    for grant in undone:
+        back[grant.at_s, grant.gpus > 0.0] += grant.gpus
+    left = [replace(m, gpus=m.gpus - back.get((m.at_s, m.gpus > 0.0), 0.0)) for m in moves]
+    return tuple(move for move in left if abs(move.gpus) > 1e-9)
 
 
 def _left_gpus(

@@ -215,10 +215,23 @@ class FleetMove:
 
 
 @computed
+class FleetGrant:
+    """A workload's part of a move, of which it is not known whether it was made."""
+
+    workload: WorkloadId
+    at_s: float
+    """Of the move."""
+    before: int
+    """Replicas from which it was to go."""
+    gpus: float
+
+
+@computed
 class FleetState:
     """Memory of the fleet's brakes."""
 
     moves: tuple[FleetMove, ...] = ()
+    unsure: tuple[FleetGrant, ...] = ()
     hold_down_until_s: float | None = None
 
 

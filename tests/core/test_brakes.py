@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pytest
+
 from autoscaler.core.brakes import Wish, apply, correlated_drop
 from autoscaler.core.reasons import Reason
-from autoscaler.core.settings import FleetBrakes
+from autoscaler.core.settings import EngineConfig, FleetBrakes
 from autoscaler.core.state import FleetMove, FleetState
-from autoscaler.core.types import WorkloadId
+from autoscaler.core.types import (
+    ActionResult,
+    Outcome,
+    ReplicaStatus,
+    TickInput,
+    TickResult,
+    WorkloadId,
+    WorkloadInput,
+)
+from autoscaler.engine import DecisionEngine
+from tests.core.story import spec
 
 SETTINGS = FleetBrakes()
 
@@ -102,3 +116,67 @@ def test_few_workloads_or_few_drops_are_no_fault() -> None:
     assert correlated_drop([(100.0, 1.0)] * 4, SETTINGS) is None
     assert correlated_drop([(100.0, 1.0)] * 2 + [(100.0, 100.0)] * 4, SETTINGS) is None
     assert correlated_drop([(0.0, 0.0)] * 20, SETTINGS) is None
+
+
+def floors(replicas: Mapping[str, tuple[int, int]], now_s: float) -> TickInput:
+    """Workloads of which nothing is known, by name: how many run, and how many are to at least."""
+    return TickInput(
+        now_s=now_s,
+        workloads=tuple(
+            WorkloadInput(
+                spec=spec(name, min_replicas=least),
+                replicas=ReplicaStatus(desired=runs),
+                pods=(),
+                samples=(),
+            )
+            for name, (runs, least) in sorted(replicas.items())
+        ),
+    )
+
+
+def ended(
+    engine: DecisionEngine, result: TickResult, outcomes: Mapping[str, Outcome]
+) -> dict[str, int]:
+    """What was asked for, and ended so."""
+    engine.acknowledge(
+        tuple(
+            ActionResult(action=action, outcome=outcomes[action.workload.name])
+            for action in result.plan.actions
+        )
+    )
+    return {action.workload.name: action.replicas for action in result.plan.actions}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.CONFLICT, Outcome.UNKNOWN])
+def test_what_is_refused_in_each_tick_uses_up_nobodys_allowance(outcome: Outcome) -> None:
+    """64 GPUs may come to a small fleet in ten minutes. 40 are refused for a minute; then another one needs four."""
+    engine = DecisionEngine(EngineConfig())
+    for tick in range(6):
+        result = engine.tick(floors({"refused": (1, 41), "well": (1, 1)}, 1000.0 + 10.0 * tick))
+        assert ended(engine, result, {"refused": outcome}) == {"refused": 41}
+    result = engine.tick(floors({"refused": (1, 41), "well": (1, 5)}, 1060.0))
+    assert ended(engine, result, {"refused": outcome, "well": Outcome.APPLIED}) == {
+        "refused": 41,
+        "well": 5,
+    }
+    (move,) = engine.snapshot().fleet.moves[-1:]
+    # What may have been made is known by the next tick.
+    assert move == FleetMove(at_s=1060.0, gpus=44.0 if outcome is Outcome.UNKNOWN else 4.0)
+
+
+def test_a_write_that_was_made_and_not_answered_counts() -> None:
+    """An API server that answers too late: 40 of 64 have come, though nobody has said so."""
+    engine = DecisionEngine(EngineConfig())
+    result = engine.tick(floors({"late": (1, 41)}, 1000.0))
+    assert ended(engine, result, {"late": Outcome.UNKNOWN}) == {"late": 41}
+    result = engine.tick(floors({"late": (41, 41), "well": (1, 61)}, 1010.0))
+    assert ended(engine, result, {"well": Outcome.APPLIED}) == {"well": 25}
+
+
+def test_what_was_made_counts_though_the_watch_shows_it_late() -> None:
+    engine = DecisionEngine(EngineConfig())
+    result = engine.tick(floors({"made": (1, 41)}, 1000.0))
+    assert ended(engine, result, {"made": Outcome.APPLIED}) == {"made": 41}
+    for runs in (1, 41):
+        result = engine.tick(floors({"made": (runs, runs), "well": (1, 61)}, 1010.0))
+        assert ended(engine, result, {"well": Outcome.REJECTED}) == {"well": 25}
