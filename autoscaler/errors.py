@@ -96,7 +96,11 @@ class ActuationRejected(ActuationError):
 
 
 class ActuationUnknown(ActuationError):
-    """No answer to a write: it may or may not have happened."""
+    """No answer to a write: it may or may not have happened. `retry_after_s` is as that of SourceUnavailable."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class GpuError(AutoscalerError):

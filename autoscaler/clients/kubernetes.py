@@ -120,13 +120,15 @@ class KubernetesClient:
         """
         where = f"{method} {path}"
         try:
-            status, _, data = await self._request(method, path, body=body, content=content)
+            status, headers, data = await self._request(method, path, body=body, content=content)
         except _NO_ANSWER as error:
             raise ActuationUnknown(f"{where}: {_words(error)}") from error
         if status == 409 or (status == 422 and content == JSON_PATCH):
             raise ActuationConflict(f"{where}: {_message(status, data)}")
         if status >= 500 or status == 429:
-            raise ActuationUnknown(f"{where}: {_message(status, data)}")
+            raise ActuationUnknown(
+                f"{where}: {_message(status, data)}", retry_after_s=_retry_after_s(headers)
+            )
         if status >= 400:
             raise ActuationRejected(f"{where}: {_message(status, data)}")
         return _decoded(data, where)
@@ -171,7 +173,9 @@ class KubernetesClient:
             async with answer:
                 if answer.status >= 400:
                     raise _source_error(
-                        answer.status, answer.headers, f"{where}: status {answer.status}"
+                        answer.status,
+                        answer.headers,
+                        f"{where}: {_message(answer.status, await answer.read())}",
                     )
                 keep_alive(answer)
                 # The connection stands: whoever waits for news need not wait for the next event to know it.
@@ -299,9 +303,13 @@ def _source_error(status: int, headers: Mapping[str, str], message: str) -> Sour
     if status == 410:
         return SourceExpired(message)
     if status == 429 or status >= 500:
-        wait = headers.get("Retry-After", "")
-        return SourceUnavailable(message, retry_after_s=float(wait) if wait.isdigit() else None)
+        return SourceUnavailable(message, retry_after_s=_retry_after_s(headers))
     return SourceInvalid(message)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    wait = headers.get("Retry-After", "")
+    return float(wait) if wait.isdigit() else None
 
 
 def _decoded(data: bytes, where: str) -> Object:
@@ -316,6 +324,9 @@ def _decoded(data: bytes, where: str) -> Object:
 
 def _message(status: int, data: bytes) -> str:
     """The API server's own words where it gave any; never the whole answer, which may hold what is secret."""
+    if status == 429:
+        # It says so as plain text, in words that name no cause.
+        return "status 429: the API server takes no more of forescale's requests now (API priority and fairness)"
     try:
         told = msgspec.json.decode(data)
     except msgspec.DecodeError:

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 R = TypeVar("R")
 
 NOT_LEADING = "not sent: leadership was lost"
+TIME_UP = "not sent: the time of the tick was up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Fence:
         if not self.leadership.is_leading():
             return unsent(Outcome.REJECTED, NOT_LEADING)
         if left_s <= 0.0:
-            return unsent(Outcome.REJECTED, "not sent: the time of the tick was up")
+            return unsent(Outcome.REJECTED, TIME_UP)
         try:
             return await within(self.clock, left_s, write())
         except TimeoutError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
@@ -16,7 +17,12 @@ from autoscaler.controller.ports import EventSink, Note, Refused
 from autoscaler.controller.templates import shape_notes
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
-from autoscaler.errors import AutoscalerError
+from autoscaler.errors import (
+    ActuationConflict,
+    ActuationUnknown,
+    AutoscalerError,
+    SourceUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +33,9 @@ CALM_S = 600.0
 QUEUE_LENGTH = 1000
 # Nothing waits for it but the next one; a call has a limit of its own.
 SEND_TIMEOUT_S = 15.0
+# After a note that the API server has no time for the next one waits, and it is tried again behind the others.
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+TRIED_FOR_S = 900.0
 
 # Holds that ask for a person; the others are everyday rules.
 NOTABLE = frozenset(
@@ -155,6 +164,15 @@ def _of_refused(refused: tuple[Refused, ...]) -> Iterator[tuple[Note, Topic]]:
             yield note, (item.workload, str(problem))
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    note: Note
+    at_s: float
+    """When it was told."""
+    since_s: float
+    """The same by the monotonic clock."""
+
+
 class Announcer:
     """Sends notes in the background, one after the other: the API server is asked for more important things."""
 
@@ -162,21 +180,26 @@ class Announcer:
         self, *, sink: EventSink, leadership: Leadership, metrics: Metrics, clock: Clock
     ) -> None:
         self._sink, self._leadership, self._metrics, self._clock = sink, leadership, metrics, clock
-        self._waiting: asyncio.Queue[Note] = asyncio.Queue(maxsize=QUEUE_LENGTH)
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(maxsize=QUEUE_LENGTH)
+        self._failures = 0
+        """In a row, of any notes."""
 
     def tell(self, notes: list[Note]) -> None:
         """Never waits; what does not fit is dropped and counted."""
+        now_s, since_s = self._clock.now_s(), self._clock.monotonic_s()
         for note in notes:
-            try:
-                self._waiting.put_nowait(note)
-            except asyncio.QueueFull:
-                self._metrics.events_dropped.inc()
+            self._put(_Waiting(note, now_s, since_s))
 
     async def run(self) -> None:
         """Sends for ever."""
         while True:
-            await self._send(await self._waiting.get())
-            self._waiting.task_done()
+            waiting = await self._waiting.get()
+            try:
+                pause_s = await self._send(waiting)
+            finally:
+                self._waiting.task_done()
+            if pause_s is not None:
+                await self._clock.sleep(pause_s)
 
     async def drain(self, limit_s: float) -> None:
         """Waits for what is under way, up to `limit_s`."""
@@ -185,16 +208,50 @@ class Announcer:
         except TimeoutError:
             log.warning("events left unsent", extra={"events": self._waiting.qsize()})
 
-    async def _send(self, note: Note) -> None:
+    def _put(self, waiting: _Waiting) -> None:
+        try:
+            self._waiting.put_nowait(waiting)
+        except asyncio.QueueFull:
+            self._metrics.events_dropped.inc()
+
+    async def _send(self, waiting: _Waiting) -> float | None:
+        """How long to wait before the next one; None: it was sent, or never will be."""
         if not self._leadership.is_leading():
             self._metrics.events_dropped.inc()
-            return
+            return None
         try:
-            await within(self._clock, SEND_TIMEOUT_S, self._sink.send(note))
-        except (AutoscalerError, TimeoutError) as error:
-            self._metrics.events_dropped.inc()
-            log.warning(
-                "event not written", extra={"about": str(note.workload), "error": str(error)}
-            )
-        else:
-            self._metrics.events_sent.inc()
+            await within(self._clock, SEND_TIMEOUT_S, self._sink.send(waiting.note, waiting.at_s))
+        except ActuationConflict:
+            pass  # One that was thought lost has come.
+        except (ActuationUnknown, SourceUnavailable, TimeoutError) as error:
+            return self._later(waiting, error)
+        except AutoscalerError as error:
+            self._lost(waiting, error)
+            return None
+        self._failures = 0
+        self._metrics.events_sent.inc()
+        return None
+
+    def _later(self, waiting: _Waiting, error: Exception) -> float | None:
+        """What is told once an hour would not be told at all, just when the API server refuses."""
+        if self._clock.monotonic_s() - waiting.since_s >= TRIED_FOR_S:
+            self._lost(waiting, error)
+            return None
+        self._put(waiting)
+        asked_s = getattr(error, "retry_after_s", None) or 0.0
+        pause_s = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        self._failures += 1
+        return max(pause_s, min(asked_s, PAUSES_S[-1]))
+
+    def _lost(self, waiting: _Waiting, error: Exception) -> None:
+        self._metrics.events_dropped.inc()
+        note = waiting.note
+        log.warning(
+            "event not written",
+            extra={
+                "about": str(note.workload),
+                "reason": note.reason,
+                "told": note.message,
+                "error": str(error) or "no answer in time",
+            },
+        )

@@ -200,8 +200,9 @@ class Note:
 class EventSink(Protocol):
     """Writes Events."""
 
-    async def send(self, note: Note) -> None:
-        """May raise ActuationError."""
+    async def send(self, note: Note, at_s: float) -> None:
+        """`at_s`: when it was so. The same note of the same time is one Event. May raise ActuationError;
+        ActuationConflict: it is there already."""
         ...
 
 

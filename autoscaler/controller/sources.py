@@ -66,10 +66,10 @@ class ClusterView:
 class KubeEvents:
     """Notes as Kubernetes Events."""
 
-    def __init__(self, writer: EventWriter, clock: Clock) -> None:
-        self._writer, self._clock = writer, clock
+    def __init__(self, writer: EventWriter) -> None:
+        self._writer = writer
 
-    async def send(self, note: Note) -> None:
+    async def send(self, note: Note, at_s: float) -> None:
         """Raises ActuationError."""
         await self._writer.write(
             note.workload,
@@ -77,7 +77,7 @@ class KubeEvents:
             reason=note.reason,
             message=note.message,
             severity=note.severity,
-            now_s=self._clock.now_s(),
+            now_s=at_s,
         )
 
 

@@ -134,7 +134,7 @@ def build(
     metrics.registry.register(SloSeries(accounts))
     told = EventWriter(client, sight.workloads.uid, instance=leadership.identity)
     announcer = Announcer(
-        sink=sources.KubeEvents(told, clock), leadership=leadership, metrics=metrics, clock=clock
+        sink=sources.KubeEvents(told), leadership=leadership, metrics=metrics, clock=clock
     )
     archive = _archive(settings, clock, client, engine, leadership, metrics, accounts)
     parts = _parts(

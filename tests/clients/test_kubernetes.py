@@ -16,6 +16,7 @@ from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Outcome, SetReplicas, WorkloadId
 from autoscaler.errors import (
+    ActuationUnknown,
     AutoscalerError,
     ConfigError,
     SourceDenied,
@@ -67,6 +68,19 @@ async def test_429_says_when_to_come_back() -> None:
         with pytest.raises(SourceUnavailable) as refused:
             await api.read("/api/v1/pods")
         assert refused.value.retry_after_s == 7.0
+        await api.close()
+
+
+async def test_a_write_that_priority_and_fairness_refuses_names_the_cause() -> None:
+    """As kube-apiserver 1.35 answers: plain text, and Retry-After grows while it lasts."""
+    text = "Too many requests, please try again later."
+    async with serving((429, text, {"Retry-After": "4"})) as server:
+        api = client(server)
+        with pytest.raises(
+            ActuationUnknown, match=r"status 429: .*priority and fairness"
+        ) as refused:
+            await api.write("POST", "/api/v1/namespaces/team/events", {})
+        assert refused.value.retry_after_s == 4.0
         await api.close()
 
 

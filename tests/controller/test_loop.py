@@ -14,6 +14,7 @@ from autoscaler.errors import (
     SourceUnavailable,
 )
 from tests.controller.running import running, ticks
+from tests.fakes.clock import START_S
 from tests.fakes.controller import FakeController
 
 BERT = WorkloadId(namespace="team", name="bert")
@@ -123,6 +124,35 @@ async def test_what_does_not_fit_into_a_tick_is_not_sent_and_says_so() -> None:
         assert [r.outcome for r in results[6:9]] == [Outcome.UNKNOWN] * 3
         assert [r.message for r in results[9:]] == ["not sent: the time of the tick was up"] * 3
         assert len(c.actuator.sent) == 9
+
+
+async def test_workloads_behind_a_webhook_that_hangs_hold_no_others_up() -> None:
+    """On a real API server 24 of them took every tick's time: three at once here, 4 s each, and nine seconds."""
+    async with running(FakeController()) as c:
+        hung = [f"a{i:02}" for i in range(12)]
+        c.cluster.replicas = dict.fromkeys([*hung, "well"], 1)
+        c.engine.targets = dict.fromkeys(hung, 2)
+        c.actuator.delays_s = dict.fromkeys(hung, 30.0)
+        await c.clock.advance(19.9)
+        c.engine.targets["well"] = 2
+        c.actuator.sent.clear()
+        # Three that were not sent yet hang for the first time; nobody knew.
+        await c.clock.advance(4.2)
+        assert c.cluster.replicas["well"] == 2
+        # Then the others, in half of the time that is left: what is written after them has the rest.
+        await c.clock.advance(5.0)
+        assert c.actuator.sent == ["a09", "a10", "a11", "well", *hung[:3]]
+        c.actuator.sent.clear()
+        c.engine.targets["well"] = 3
+        await c.clock.advance(1.0)
+        assert c.cluster.replicas["well"] == 3
+        # Those that were not sent come first among them.
+        await c.clock.advance(8.0)
+        assert c.actuator.sent == ["well", *hung[3:9]]
+        # Once the webhook answers all are written.
+        c.actuator.delays_s = {}
+        await c.clock.advance(10.0)
+        assert c.cluster.replicas == {**dict.fromkeys(hung, 2), "well": 3}
 
 
 async def test_a_tick_that_overruns_costs_the_next_its_turn_and_nothing_piles_up() -> None:
@@ -260,10 +290,51 @@ async def test_a_fleet_that_may_not_be_written_is_one_line_a_tick(
         assert told == [(some, "status 403: forbidden")] * 3
 
 
-async def test_an_event_that_cannot_be_written_is_counted() -> None:
+async def test_an_event_that_may_not_be_written_is_counted() -> None:
     async with running(FakeController()) as c:
-        c.events.error = SourceUnavailable("503")
+        c.events.error = ActuationRejected("events is forbidden")
         c.engine.targets = {"bert": 3}
         await c.clock.advance(20)
         assert c.metric("forescale_events_dropped_total") == 1.0
         assert c.cluster.replicas == {"bert": 3}
+
+
+async def test_an_event_that_the_api_server_has_no_time_for_is_written_later_and_once() -> None:
+    """A refused write is told once an hour: lost with a 429 it would not be told at all."""
+    async with running(FakeController()) as c:
+        c.events.error = ActuationUnknown("status 429", retry_after_s=4.0)
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(300)
+        assert c.cluster.replicas == {"bert": 3}
+        # After 4, 4, 5, 10, and then each 30 s.
+        assert c.events.refused == 13
+        c.events.error = None
+        await c.clock.advance(30)
+        assert [note.message for note in c.events.notes] == ["Scaled from 2 to 3 replicas: as told"]
+        assert c.events.times_s == [START_S + 10.0]
+        assert c.metric("forescale_events_dropped_total") == 0.0
+        await c.clock.advance(60)
+        assert len(c.events.notes) == 1
+
+
+async def test_an_event_whose_answer_was_lost_is_not_written_twice() -> None:
+    async with running(FakeController()) as c:
+        c.events.error = ActuationUnknown("no answer in time")
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(10)
+        c.events.error = ActuationConflict("already exists")
+        await c.clock.advance(60)
+        assert c.events.refused == 2
+        assert c.metric("forescale_events_dropped_total") == 0.0
+
+
+async def test_an_event_that_is_refused_for_a_quarter_of_an_hour_is_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(FakeController()) as c:
+        c.events.error = ActuationUnknown("status 429")
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(1000)
+        assert c.metric("forescale_events_dropped_total") == 1.0
+        (line,) = [r for r in caplog.records if r.message == "event not written"]
+        assert vars(line)["told"] == "Scaled from 2 to 3 replicas: as told"

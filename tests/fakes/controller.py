@@ -205,12 +205,16 @@ class FakeEvents:
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
+        self.times_s: list[float] = []
         self.error: Exception | None = None
+        self.refused = 0
 
-    async def send(self, note: Note) -> None:
+    async def send(self, note: Note, at_s: float) -> None:
         if self.error is not None:
+            self.refused += 1
             raise self.error
         self.notes.append(note)
+        self.times_s.append(at_s)
 
 
 class FakeStore:
