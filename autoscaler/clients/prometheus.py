@@ -37,6 +37,7 @@ _WARNINGS = re.compile(rb'"warnings":\s*(?=\[)')
 _OF_EXPRESSION = ("PromQL info", "PromQL warning")
 # Nothing was ever counted so far, in microseconds neither; sums and products of such numbers leave the floats.
 LARGEST = 1e18
+CLOCK = "vector(time())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,13 @@ class PrometheusClient:
             ),
             _instant,
         )
+
+    async def clock_s(self) -> float | None:
+        """What time it is there: a query without a time is of that moment. None: not told. Raises as `answer`."""
+        told = await self._ask(
+            CLOCK, lambda: self._api.custom_query(CLOCK, timeout=self._timeout_s), _instant
+        )
+        return told.series[0].value if told.series else None
 
     async def query_range(
         self, promql: str, *, start_s: float, end_s: float, step_s: float

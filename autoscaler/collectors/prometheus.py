@@ -85,12 +85,15 @@ class PrometheusCollector:
         backfill_s: float = 0.0,
         gateway: str = "none",
         custom_gateways: Mapping[str, GatewayQueries] | None = None,
+        apart_s: float = 30.0,
     ) -> None:
-        """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them."""
+        """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them. `apart_s`: how
+        far Prometheus' clock may be from the controller's."""
         self._client = client
         self._presets = presets(custom or {})
         self._backfill_s = backfill_s
         self._gateway = gateway
+        self._apart_s = apart_s
         self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
         self._found_gateways: tuple[str, ...] = ()
         self._looked_at_s = float("-inf")
@@ -109,7 +112,11 @@ class PrometheusCollector:
         answered = False
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
-        busy, gpus = await asyncio.gather(self._dcgm(GPU_BUSY, at_s), self._dcgm(GPU_XID, at_s))
+        busy, gpus, apart = await asyncio.gather(
+            self._dcgm(GPU_BUSY, at_s), self._dcgm(GPU_XID, at_s), self._apart(at_s)
+        )
+        if apart is not None:
+            return Collected(error=apart)
         engines = sorted({spec.engine for spec in workloads})
         for engine in [*engines, *(name for name in BUILT_IN if name not in engines)]:
             own = tuple(spec for spec in workloads if spec.engine == engine)
@@ -180,6 +187,21 @@ class PrometheusCollector:
             self._looked_at_s = at_s
             self._found_gateways = tuple(name for name, answer in answers.items() if answer)
         return self._found_gateways
+
+    async def _apart(self, at_s: float) -> str | None:
+        """How wrong the clocks are: a controller that is five minutes behind asks for what was five minutes ago, and
+        takes it for fresh."""
+        try:
+            there_s = await self._client.clock_s()
+        except SourceError:
+            return None  # The other queries tell.
+        if there_s is None or abs(there_s - at_s) <= self._apart_s:
+            return None
+        which = "ahead of" if there_s > at_s else "behind"
+        return (
+            f"Prometheus' clock is {abs(there_s - at_s):.0f} s {which} the controller's, so that nothing tells how old "
+            "its samples are: look at the time services of both nodes"
+        )
 
     async def _dcgm(self, promql: str, at_s: float) -> tuple[Series, ...]:
         try:

@@ -194,6 +194,7 @@ def measures(settings: Settings, client: PrometheusClient) -> PrometheusCollecto
         backfill_s=settings.prometheus.backfill_s,
         gateway=settings.gateway,
         custom_gateways=settings.gateways,
+        apart_s=settings.engine.signals.stale_after_s,
     )
 
 

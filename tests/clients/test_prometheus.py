@@ -39,6 +39,15 @@ async def test_the_time_is_the_callers() -> None:
     assert "time=1000.500" in server.asked[0].body
 
 
+async def test_what_time_it_is_there() -> None:
+    async with serving((200, vector(({}, "1300.25"))), (200, vector())) as server:
+        client = PrometheusClient(server.url, timeout_s=2.0)
+        assert [await client.clock_s(), await client.clock_s()] == [1300.25, None]
+        client.close()
+    # With a time it would be the caller's.
+    assert [asked.body for asked in server.asked] == ["query=vector%28time%28%29%29"] * 2
+
+
 async def test_a_query_of_a_thousand_names_is_no_part_of_the_url() -> None:
     """A proxy before Prometheus answers 414 to a URL above 8 KB."""
     names = "|".join(f"team-{number}-model" for number in range(1000))
