@@ -55,6 +55,14 @@ RATE_AHEAD_S = 90.0
 LOOK_FOR_GATEWAYS_S = 300.0
 # Latency and times of batches are learned over minutes; arrivals and their time are needed now.
 ESSENTIAL = frozenset({"success", "at", "inferences", "failure", "pending"})
+# What tells the misses of an objective. The largest answers of all: where `query.max-samples` is too small for the
+# fleet, these are refused and no others.
+JUDGED_BY = {
+    "latency_quantiles": "latency",
+    "latency_buckets": "latency",
+    "ttft_buckets": "ttft",
+    "tpot_buckets": "tpot",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +135,12 @@ class PrometheusCollector:
             if preset is None:
                 errors.update({spec.id: f"engine {engine!r} has no queries" for spec in own})
             elif own:
-                answers, failed, partial = await self._ask(preset, at_s, own)
-                if failed or partial:
+                answers, failed, partial, unjudged = await self._ask(preset, at_s, own)
+                for spec in own:
                     # Others have queries of their own: one that is wrong holds nobody else.
-                    told = _joined([*failed, *partial])
-                    errors.update(dict.fromkeys((spec.id for spec in own), told))
+                    missing = [why for of, why in unjudged if _is_judged(spec, of)]
+                    if failed or partial or missing:
+                        errors[spec.id] = _joined([*failed, *partial, *missing])
                 problems += failed
                 answered = answered or not failed
                 # Seconds for 20,000 pods, in which the lease has to be renewed.
@@ -211,9 +220,9 @@ class PrometheusCollector:
 
     async def _ask(
         self, preset: Preset, at_s: float, workloads: tuple[WorkloadSpec, ...]
-    ) -> tuple[dict[str, tuple[Series, ...]], list[str], list[str]]:
-        """Each signal's series, the errors of the signals that nothing can be decided without, and why others of them
-        may lack some series."""
+    ) -> tuple[dict[str, tuple[Series, ...]], list[str], list[str], list[tuple[str, str]]]:
+        """Each signal's series, the errors of the signals that nothing can be decided without, why others of them may
+        lack some series, and by objectives' signal why their misses are not seen."""
         queries = _queries(preset, workloads)
         answers = await asyncio.gather(
             *(self._client.answer(promql, at_s) for _, promql in queries), return_exceptions=True
@@ -221,17 +230,20 @@ class PrometheusCollector:
         series: dict[str, tuple[Series, ...]] = {}
         failed: list[str] = []
         partial: list[str] = []
+        unjudged: list[tuple[str, str]] = []
         for (signal, _), answer in zip(queries, answers, strict=True):
             if isinstance(answer, SourceError):
                 if signal in ESSENTIAL:
                     failed.append(str(answer))
+                elif signal in JUDGED_BY:
+                    unjudged.append((JUDGED_BY[signal], str(answer)))
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 series[signal] = series.get(signal, ()) + answer.series
                 if answer.incomplete is not None and signal in ESSENTIAL:
                     partial.append(answer.incomplete)
-        return series, failed, partial
+        return series, failed, partial, unjudged
 
     async def backfill(
         self, at_s: float, workloads: tuple[WorkloadSpec, ...]
@@ -263,6 +275,10 @@ class PrometheusCollector:
 
 def _joined(problems: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(problems))
+
+
+def _is_judged(spec: WorkloadSpec, signal: str) -> bool:
+    return any(objective.signal == signal for objective in spec.slo.objectives)
 
 
 def _unseen(

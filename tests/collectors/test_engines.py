@@ -251,6 +251,23 @@ async def test_queries_that_fail_hold_the_workloads_that_need_them_and_no_others
     assert (("team", "llm-0") in found.samples) == bool(refused)
 
 
+@pytest.mark.parametrize(
+    ("slo", "held"),
+    [("p95 < 1s", True), ("p95 ttft < 1s", False), ("p95 ttft < 1s, p95 < 20s", True)],
+)
+async def test_an_objective_whose_misses_are_refused_lowers_nothing(slo: str, held: bool) -> None:
+    """Buckets are the largest answers: a `query.max-samples` that is too small for the fleet refuses them alone.
+
+    It was told `SloUntold`, with the advice to start the servers otherwise.
+    """
+    source = RefusingPrometheus()
+    source.refused = "vllm:e2e_request_latency_seconds_bucket"
+    source.scrape("llm-0", (SAMPLES / "vllm.txt").read_text(), 1000.0)
+    told = await collected(source, spec("vllm", slo), 1003.0)
+    assert (told.error, list(told.samples)) == (None, [("team", "llm-0")])
+    assert [source.refused in error for error in told.errors.values()] == [True] * held
+
+
 class PartialPrometheus(ScrapedPrometheus):
     """Says of its answers to queries that hold `lacking` what Thanos says while a store of it is down."""
 
