@@ -48,6 +48,8 @@ class ModelTrack:
 
     last: ModelCounters
     recent: tuple[Increment, ...] = ()
+    silent_s: float = 0.0
+    """For so long its scrapes have not told how many requests came."""
     misses: MissShare | None = None
     """Share of its latest requests that took longer than the objective allows; of several objectives, of the one that
     is closest to its limit."""
@@ -189,10 +191,15 @@ def _advance_model(
     if last is None and from_zero:
         last = ModelCounters(model=now.model, success=0.0, failure=0.0, inferences=0.0)
     increment = _increment(last, now, span_s) if last is not None and span_s else None
-    recent = before.recent if before else ()
+    recent, silent_s = before.recent if before else (), 0.0
     if increment is not None:
         recent = _within(recent, window_s - increment.span_s) + (increment,)
-    return ModelTrack(last=now, recent=recent, misses=worst_share(last, now, slo))
+    elif before is not None and now.success is None:
+        # One scrape may lack a part of a sum. After a window of NaN what was seen before it is no rate of now.
+        silent_s = before.silent_s + (span_s or 0.0)
+        recent = recent if silent_s < window_s else ()
+    misses = worst_share(last, now, slo)
+    return ModelTrack(last=now, recent=recent, silent_s=silent_s, misses=misses)
 
 
 def _within(recent: tuple[Increment, ...], window_s: float) -> tuple[Increment, ...]:

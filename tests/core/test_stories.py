@@ -104,6 +104,25 @@ def test_nothing_is_lowered_on_bad_data(why: str) -> None:
         }
 
 
+def test_counters_that_turn_into_nan_leave_no_rate_behind() -> None:
+    """The last rates that were seen are of a lull: half a minute later they are no rates of now."""
+    story = Story(replicas=8)
+    assert story.run(300, rate_rps=125).target == 7
+    assert story.run(20, rate_rps=1).target == 7
+    for _ in range(60):
+        story._pass(10.0)
+        given = story.given()
+        blind = tuple(
+            replace(s, models=tuple(ModelCounters(model=m.model) for m in s.models))
+            for s in given.samples
+        )
+        ticked = TickInput(now_s=story.now_s, workloads=(replace(given, samples=blind),))
+        decision = story.engine.tick(ticked).decisions[0]
+        assert decision.target == 7
+    assert decision.reason is Reason.NO_DATA
+    assert decision.message.startswith("held: none of 7 pods exports how many requests it answered")
+
+
 def test_after_an_outage_the_stabilisation_window_starts_anew() -> None:
     story = Story(replicas=8)
     story.run(300, rate_rps=125)
