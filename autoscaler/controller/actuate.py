@@ -7,6 +7,7 @@ import logging
 from functools import partial
 
 from autoscaler.controller.fence import TIME_UP, Fence
+from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Actuator
 from autoscaler.core.listed import listed
@@ -28,6 +29,7 @@ class Dispatcher:
     ) -> None:
         self._actuator, self._fence, self._metrics = actuator, fence, metrics
         self._max_concurrent = max_concurrent
+        self._refused = Lasting(log, fence.clock, over="actions are carried out again")
         self._hung: tuple[WorkloadId, ...] = ()
         """Whose last write got no answer, the one that has waited longest first."""
 
@@ -54,7 +56,7 @@ class Dispatcher:
             *(key for key, result in results.items() if result.outcome is Outcome.UNKNOWN),
         )
         in_order = tuple(results[action.workload] for action in actions)
-        _say([r for r in in_order if r.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)])
+        self._say([r for r in in_order if r.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)])
         return in_order
 
     async def _all(
@@ -65,6 +67,14 @@ class Dispatcher:
             *(self._carry_out(action, gate, until_s) for action in actions)
         )
         return {result.action.workload: result for result in results}
+
+    def _say(self, failed: list[ActionResult]) -> None:
+        """In one line: what is refused for a whole fleet is so in every tick. Each workload's Event has its own."""
+        if not failed:
+            self._refused.end()
+            return
+        about = listed([str(result.action.workload) for result in failed], most=TOLD)
+        self._refused.tell("actions not carried out", about=about, error=failed[0].message)
 
     async def _carry_out(
         self, action: SetReplicas, gate: asyncio.Semaphore, until_s: float
@@ -80,13 +90,6 @@ class Dispatcher:
             return await self._actuator.apply(action)
         finally:
             self._metrics.action_seconds.observe(clock.monotonic_s() - started_s)
-
-
-def _say(failed: list[ActionResult]) -> None:
-    """In one line: what is refused for a whole fleet is refused in every tick. Each workload's Event has its own."""
-    if failed:
-        about = listed([str(result.action.workload) for result in failed], most=TOLD)
-        log.warning("actions not carried out", extra={"about": about, "error": failed[0].message})
 
 
 def _result(action: SetReplicas, outcome: Outcome, message: str) -> ActionResult:

@@ -20,6 +20,7 @@ from autoscaler.controller.checkpoint import (
 )
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
+from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import CheckpointStore, Engine, Offload
@@ -62,6 +63,7 @@ class Archive:
         self._learned = False
         """A tick was kept: before, there is nothing that was not stored already, or could not be read."""
         self._saved_at_s = float("-inf")
+        self._unwritten = Lasting(log, clock, over="journal is written again")
 
     async def begin(self) -> None:
         """Takes over what the leader before has left, and opens the journal."""
@@ -170,11 +172,12 @@ class Archive:
             self._not_journaled(str(error))
         else:
             self._metrics.journal_ok.set(1)
+            self._unwritten.end()
 
     def _not_journaled(self, why: str) -> None:
         self._metrics.journal_failures.inc()
         self._metrics.journal_ok.set(0)
-        log.warning("journal not written", extra={"error": why})
+        self._unwritten.tell("journal not written", error=why)
 
     def _tidy(self) -> None:
         journal = self._journal

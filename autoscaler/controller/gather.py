@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
+from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import (
     ClusterSource,
@@ -74,6 +75,7 @@ class Gatherer:
         self._pools = pools
         self._slices, self._slice_plan = slices, slice_plan
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
+        self._blind = Lasting(log, clock, over="metrics are whole again")
         self.refused: tuple[Refused, ...] = ()
         self._seen_pools: tuple[PoolInput, ...] = ()
         self._seen_slices = SlicesInput()
@@ -151,12 +153,14 @@ class Gatherer:
         told = tuple(dict.fromkeys(filter(None, (measured.error, *measured.errors.values()))))
         if told:
             self._metrics.source_errors.labels("prometheus").inc()
-            log.warning("metrics incomplete", extra={"error": "; ".join(told[:TOLD])})
+            self._blind.tell("metrics incomplete", error="; ".join(told[:TOLD]))
+        else:
+            self._blind.end()
         return measured
 
     def _nothing(self, why: str) -> Measured:
         self._metrics.source_errors.labels("prometheus").inc()
-        log.warning("no metrics", extra={"error": why})
+        self._blind.tell("no metrics", error=why)
         return Samples(error=why)
 
 

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from autoscaler.clock import Clock
 from autoscaler.config import LeaderSettings
 from autoscaler.controller.deadline import within
+from autoscaler.controller.lasting import Lasting
 from autoscaler.errors import ActuationConflict, AutoscalerError, LeadershipLost
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class LeaderElector:
     ) -> None:
         self._api, self._clock, self._identity, self._settings = api, clock, identity, settings
         self._on_failure = on_failure
+        self._unreached = Lasting(log, clock, over="lease is reached again")
         # Two calls and the waits before them fit into a renew deadline: one that hangs does not cost the lease.
         self._call_timeout_s = settings.renew_deadline_s / 3.0
         self._leading_until_s = NEVER
@@ -168,6 +170,7 @@ class LeaderElector:
         try:
             record = await self._call(self._api.read())
             if record is not None and not self._may_take(record):
+                self._unreached.end()
                 return False
             self._taking = asyncio.create_task(self._take(record))
             await asyncio.shield(self._taking)
@@ -249,12 +252,13 @@ class LeaderElector:
 
     def _lead(self, record: LeaseRecord, started_s: float) -> None:
         self._mine = record
+        self._unreached.end()
         # From before the call: others may have seen the renewal as early as that.
         self._leading_until_s = started_s + self._settings.renew_deadline_s
 
     def _failed(self, event: str, error: Exception) -> None:
         self._on_failure()
-        log.warning(event, extra={"error": _said(error)})
+        self._unreached.tell(event, error=_said(error))
 
 
 class SoleLeader:
