@@ -18,7 +18,7 @@ from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas, Severity, WorkloadId
 from autoscaler.errors import ActuationUnknown
-from loadtests.stack.stack import Stack
+from loadtests.stack.stack import ROOT, Stack
 
 NAMESPACE = "refusals"
 FLOW = "flowcontrol.apiserver.k8s.io/v1"
@@ -206,3 +206,13 @@ async def test_a_full_level_of_priority_and_fairness_is_told_with_its_cause(
         await hanging
     await hog.close()
     await client.close()
+
+
+def test_the_flow_schemas_of_the_install_page_are_accepted(real_stack: Stack) -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    (given,) = [part for part in page.split("```yaml\n") if "kind: FlowSchema" in part]
+    told = real_stack.kubectl("apply", "--dry-run=server", "-f", "-", stdin=given.split("```")[0])
+    assert [line.split()[0].split("/")[1] for line in told.splitlines()] == [
+        "forescale",
+        "forescale-lease",
+    ]
