@@ -43,7 +43,8 @@ def detect(
         floor = None
     if written is None or observed == written.replicas:
         return Edit(floor=floor)
-    if observed == written.before and now_s - written.at_s <= LAG_S:
+    # After a clock that was ahead nothing tells how long ago it was written.
+    if observed == written.before and 0.0 <= now_s - written.at_s <= LAG_S:
         return Edit(floor=floor, lagging=True)
     if replicas.set_by_itself:
         # A write that the API server carried out after it was given up, or another process of this forescale.

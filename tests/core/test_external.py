@@ -35,6 +35,19 @@ def test_an_edit_names_who_made_it(set_by: str | None, by: str) -> None:
     assert told(4, set_by) is None
 
 
+@pytest.mark.parametrize(
+    ("since_s", "lagging"),
+    [(0.0, True), (20.0, True), (21.0, False), (-1.0, False), (-300.0, False)],
+)
+def test_the_number_from_before_is_the_watchs_for_a_moment_and_no_longer(
+    since_s: float, lagging: bool
+) -> None:
+    """By a clock that was set back five minutes it was the watch's for all of them, and each write was a conflict."""
+    replicas = ReplicaStatus(desired=2, set_by="kubectl")
+    edit = detect(FOUR, None, replicas=replicas, now_s=1000.0 + since_s, floor_s=3600.0)
+    assert (edit.lagging, edit.finding is None) == (lagging, lagging)
+
+
 def test_an_own_write_that_was_given_up_and_made_all_the_same_is_no_edit() -> None:
     """An API server that takes 5 s carries out what was waited 4 s for."""
     replicas = ReplicaStatus(desired=9, set_by="forescale:a/b", set_by_itself=True)
