@@ -45,6 +45,7 @@ LEAST_STRAGGLER_RATIO = 1.5
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
+# Their queries are in collectors/gateways.py, which knows this room and is not known to it.
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0

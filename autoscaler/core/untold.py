@@ -15,8 +15,9 @@ from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, Wo
 
 # Quantiles and buckets come with the first requests; after so many their absence is no chance.
 FEW_ANSWERS = 10.0
-WITHOUT_TOKENS = ("triton", "kserve")
+# The engines of collectors/presets.py: those that tell a time between tokens, and the others.
 TOKEN_ENGINES = ("vllm", "sglang")
+WITHOUT_TOKENS = ("triton", "kserve")
 _LATENCY_OF = {
     "triton": "start Triton with --metrics-config histogram_latencies=true and a bucket at the threshold, or with "
     "summary_latencies=true for an estimate",

@@ -12,8 +12,10 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.collectors.presets import BUILT_IN
 from autoscaler.collectors.prometheus import Collected, PrometheusCollector
 from autoscaler.config import QuerySet
+from autoscaler.core.annotations import KEYS
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.slo import parse_slo
@@ -28,11 +30,13 @@ from autoscaler.core.types import (
     WorkloadInput,
     WorkloadSpec,
 )
+from autoscaler.core.untold import TOKEN_ENGINES, WITHOUT_TOKENS
 from autoscaler.engine import DecisionEngine
 from loadtests.engines.vllm import Engine, Speed
 from tests.fakes.scraped import ScrapedPrometheus
 
 SAMPLES = Path(__file__).parent / "samples"
+ROOT = Path(__file__).parents[2]
 INF = 1e308
 
 
@@ -197,12 +201,30 @@ async def test_kserves_own_server() -> None:
     )
 
 
-@pytest.mark.parametrize("engine", ["vllm", "sglang", "kserve"])
+@pytest.mark.parametrize("engine", sorted(set(BUILT_IN) - {"triton"}))
 async def test_an_engine_that_nothing_tells_is_found_by_what_is_scraped(engine: str) -> None:
     source = ScrapedPrometheus()
     source.scrape("llm-0", (SAMPLES / f"{engine}.txt").read_text(), 1000.0)
     told = await collected(source, spec("triton", engine_from="assumed"), 1003.0)
     assert told.samples[("team", "llm-0")].engine == engine
+
+
+@pytest.mark.parametrize("engine", BUILT_IN)
+def test_an_engine_is_named_wherever_engines_are_listed(engine: str) -> None:
+    """The annotation's meaning, the README's row of it, and the head of the engines' table."""
+    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "engines.md").read_text()
+    row = next(line for line in readme.splitlines() if line.startswith("| `engine` |"))
+    head = next(line for line in page.splitlines() if line.startswith("| |"))
+    for text in (KEYS["engine"].value, row, head):
+        assert f"`{engine}`" in text
+
+
+def test_an_engine_counts_tokens_if_it_tells_the_time_between_them() -> None:
+    """So `ttft` and `tpot` are refused to those that can't tell them, and figures have the right unit."""
+    telling = {name for name, preset in BUILT_IN.items() if preset.queries.token_s is not None}
+    assert telling == set(TOKEN_ENGINES)
+    assert set(BUILT_IN) - telling == set(WITHOUT_TOKENS)
 
 
 class RefusingPrometheus(ScrapedPrometheus):

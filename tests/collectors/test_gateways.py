@@ -10,6 +10,7 @@ from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.collectors.gateways import BUILT_IN, selector
 from autoscaler.collectors.prometheus import Collected, PrometheusCollector
 from autoscaler.config import GatewayQueries
+from autoscaler.config.rules import BUILT_IN_GATEWAYS
 from autoscaler.core.types import ModelCounters, WorkloadId, WorkloadSpec
 from tests.core.story import spec
 from tests.fakes.scraped import ScrapedPrometheus
@@ -32,6 +33,10 @@ async def collected(
             return await collector.collect(1003.0, workloads)
         finally:
             client.close()
+
+
+def test_the_policy_allows_just_those_that_are_built_in() -> None:
+    assert set(BUILT_IN_GATEWAYS) == set(BUILT_IN)
 
 
 async def test_istio_is_found_and_read_as_its_clients_see_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.collectors.namespace_policy import defaults_for
+from autoscaler.collectors.presets import BUILT_IN
 from autoscaler.config import NamespacePolicy, QuerySet, Settings
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.types import Mode
@@ -25,7 +26,7 @@ def test_every_key_of_a_namespace_reaches_its_workloads() -> None:
         max_priority=3,
         max_replicas=9,
         steer_victims=True,
-        engines=("kserve", "ours", "sglang", "triton", "vllm"),
+        engines=tuple(sorted({"ours", *BUILT_IN})),
     )
     nothing_said = defaults_for(settings)("other")
     assert nothing_said is not None
