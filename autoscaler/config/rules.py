@@ -16,21 +16,18 @@ from autoscaler.config.bounds import (
     share,
     whole,
 )
-from autoscaler.config.pool_rules import grown_by_nobody, told_apart
-from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
-from autoscaler.core.mig.catalogue import find_gpu
-from autoscaler.core.mig.geometry import parse_geometry, realise
-from autoscaler.core.nodes.placement import NODEPOOL_LABEL
-from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
-from autoscaler.core.settings import EngineConfig, FleetBrakes, ScalingRules
-from autoscaler.core.slices.settings import (
-    SlicePoolSettings,
-    SliceSettings,
-    SlicesMode,
-    TemplatesMode,
+from autoscaler.config.pool_rules import (
+    grown_by_nobody,
+    node_pool_problems,
+    slice_pool_problems,
+    told_apart,
 )
+from autoscaler.config.settings import LeaderSettings, PrometheusSettings, Settings
+from autoscaler.core.nodes.settings import NodeSettings
+from autoscaler.core.settings import EngineConfig, FleetBrakes, ScalingRules
+from autoscaler.core.slices.settings import SliceSettings, SlicesMode, TemplatesMode
 from autoscaler.core.slo import parse_slo
-from autoscaler.errors import IllegalLayout, Problem, UnknownGpu, UnknownProfile
+from autoscaler.errors import Problem
 
 _NOT_EMPTY = {
     "prometheus": ("bearer_token_file", "ca_file"),
@@ -49,8 +46,6 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 BUILT_IN_GATEWAYS = ("istio", "linkerd")
 # More than an hour of recommendations is not kept (HPA's own limit).
 _LONGEST_WINDOW_S = 3600.0
-# It is a part of object names, of which Kubernetes makes pod names.
-LONGEST_POOL_NAME = 30
 
 
 def rule_problems(settings: Settings) -> Iterator[Problem]:
@@ -183,7 +178,7 @@ def _engine(engine: EngineConfig) -> Iterator[Problem]:
         )
     yield from _brakes(engine.brakes)
     yield from _nodes(engine.nodes)
-    yield from slice_problems(engine.slices)
+    yield from _slices(engine.slices)
     yield from grown_by_nobody(engine)
 
 
@@ -216,12 +211,12 @@ def _nodes(nodes: NodeSettings) -> Iterator[Problem]:
     if nodes.foreign_allowance is not None:
         yield from whole(f"{where}.foreign_allowance", nodes.foreign_allowance, 0)
     for name, pool in nodes.pools.items():
-        yield from _pool(f"{where}.pools.{name}", name, pool)
+        yield from node_pool_problems(f"{where}.pools.{name}", name, pool)
     yield from told_apart(where, {name: (p.resource, p.labels) for name, p in nodes.pools.items()})
 
 
-def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
-    """What can't work about slice pools: first of all, configs that do not fit onto their GPU."""
+def _slices(slices: SliceSettings) -> Iterator[Problem]:
+    """Times, modes that need each other, and each pool."""
     where = "engine.slices"
     yield from between(f"{where}.patience_s", slices.patience_s, 0.0, 86400.0)
     yield from between(f"{where}.settle_s", slices.settle_s, 20.0, 250.0)
@@ -242,96 +237,8 @@ def slice_problems(slices: SliceSettings) -> Iterator[Problem]:
             "must be recommend or off while engine.slices.mode is recommend",
         )
     for name, pool in slices.pools.items():
-        yield from _slice_pool(f"{where}.pools.{name}", name, pool)
+        yield from slice_pool_problems(f"{where}.pools.{name}", name, pool)
     yield from told_apart(where, {name: ("", pool.labels) for name, pool in slices.pools.items()})
-
-
-def _slice_pool(where: str, name: str, pool: SlicePoolSettings) -> Iterator[Problem]:
-    yield from object_name(where, name)
-    if not pool.labels:
-        yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
-    yield from whole(f"{where}.gpus_per_node", pool.gpus_per_node, 1)
-    if pool.price_per_hour is not None:
-        yield from positive(f"{where}.price_per_hour", pool.price_per_hour)
-    if not pool.configs:
-        yield Problem(f"{where}.configs", "empty", "must name configs of the MIG manager")
-    try:
-        gpu = find_gpu(pool.gpu)
-    except UnknownGpu as error:
-        yield Problem(f"{where}.gpu", repr(pool.gpu), str(error))
-        return
-    for config, text in pool.configs.items():
-        try:
-            geometry = parse_geometry(text)
-            fits = realise(gpu, geometry) is not None
-        except (IllegalLayout, UnknownProfile) as error:
-            yield Problem(f"{where}.configs.{config}", repr(text), str(error))
-            continue
-        if not fits:
-            yield Problem(f"{where}.configs.{config}", repr(text), f"must fit onto one {gpu.name}")
-
-
-def _pool(where: str, name: str, pool: PoolSettings) -> Iterator[Problem]:
-    yield from object_name(where, name)
-    if len(name) > LONGEST_POOL_NAME:
-        yield Problem(where, f"{len(name)} letters", f"must have at most {LONGEST_POOL_NAME}")
-    if not pool.labels:
-        yield Problem(f"{where}.labels", "empty", "must name the labels of the pool's nodes")
-    if not re.fullmatch(r"[a-z0-9.-]+/[A-Za-z0-9._-]+", pool.resource):
-        yield Problem(
-            f"{where}.resource",
-            repr(pool.resource),
-            "must be an extended resource such as nvidia.com/gpu or nvidia.com/mig-1g.10gb",
-        )
-    yield from whole(f"{where}.max_headroom", pool.max_headroom, 0)
-    yield from whole(f"{where}.units_per_node", pool.units_per_node, 1)
-    yield from whole(f"{where}.unit", pool.unit, 1)
-    if 1 <= pool.units_per_node < pool.unit:
-        yield Problem(
-            f"{where}.unit",
-            str(pool.unit),
-            f"must be at most units_per_node, {pool.units_per_node}: no node could hold it",
-        )
-    if 0 < pool.max_headroom < pool.unit:
-        yield Problem(
-            f"{where}.max_headroom",
-            str(pool.max_headroom),
-            f"must be 0, or at least unit, {pool.unit}: that much is asked for at once",
-        )
-    yield from _groups(where, pool)
-    if pool.max_nodes is not None:
-        yield from whole(f"{where}.max_nodes", pool.max_nodes, 1)
-    if pool.fixed and (pool.max_headroom or pool.max_nodes or pool.groups):
-        yield Problem(
-            f"{where}.fixed",
-            "True beside max_headroom, max_nodes, node_group or node_groups",
-            "max_headroom must be 0 and the others left out: no node autoscaler grows it",
-        )
-    if pool.price_per_hour is not None:
-        yield from positive(f"{where}.price_per_hour", pool.price_per_hour)
-    yield from positive(f"{where}.lead_time_s", pool.lead_time_s)
-
-
-def _groups(where: str, pool: PoolSettings) -> Iterator[Problem]:
-    if pool.node_group is not None and not pool.node_group.strip():
-        yield Problem(
-            f"{where}.node_group", repr(pool.node_group), "must not be empty: leave it out"
-        )
-    if pool.groups and NODEPOOL_LABEL in pool.labels:
-        yield Problem(
-            f"{where}.labels",
-            f"{NODEPOOL_LABEL} beside node_group or node_groups",
-            "must be of one node autoscaler: Karpenter's pools are no groups of the cluster-autoscaler's",
-        )
-    names = list(pool.node_groups)
-    if any(not name.strip() for name in names) or len(set(names)) < len(names):
-        yield Problem(
-            f"{where}.node_groups", repr(names), "must name each group once, and none empty"
-        )
-    if pool.node_group is not None and names:
-        yield Problem(
-            f"{where}.node_groups", repr(names), "must name all of them, and node_group be left out"
-        )
 
 
 def _rules(where: str, rules: ScalingRules) -> Iterator[Problem]:
