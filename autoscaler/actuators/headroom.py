@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from autoscaler.actuators.outcomes import outcome_of
 from autoscaler.clients.kubernetes import APPLY, MERGE_PATCH, KubernetesClient
+from autoscaler.clients.objects import headroom_path
 from autoscaler.core.nodes.observed import (
     BUFFER_API,
     DIGEST_ANNOTATION,
@@ -57,7 +58,7 @@ class HeadroomActuator:
                 await self._ask(action)
             else:
                 # Its form is not known any more: the number is all that is changed.
-                path = f"{self._folder(action.backend)}/{action.pool}"
+                path = f"{headroom_path(action.backend, self._namespace)}/{action.pool}"
                 body = {"spec": {"replicas": action.units}}
                 await self._client.write("PATCH", path, body, content=MERGE_PATCH)
         except AutoscalerError as error:
@@ -65,17 +66,16 @@ class HeadroomActuator:
         return HeadroomResult(action=action, outcome=Outcome.APPLIED)
 
     async def _ask(self, action: SetHeadroom) -> None:
-        make: Callable[[str, int], list[tuple[str, Object]]] = (
-            self.placeholder if action.backend is Backend.PLACEHOLDER else self.buffer
-        )
         unit = self._pools[action.pool].unit
-        for path, body in make(action.pool, -(-action.units // unit)):
+        for path, body in self._objects(action.backend, action.pool, -(-action.units // unit)):
             await self._client.write("PATCH", f"{path}?{MANAGER}", body, content=APPLY)
 
-    def _folder(self, backend: Backend) -> str:
-        if backend is Backend.PLACEHOLDER:
-            return f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
-        return f"/apis/{BUFFER_API}/namespaces/{self._namespace}/capacitybuffers"
+    def _objects(self, backend: Backend, pool: str, replicas: int) -> list[tuple[str, Object]]:
+        match backend:
+            case Backend.PLACEHOLDER:
+                return self.placeholder(pool, replicas)
+            case Backend.CAPACITY_BUFFER:
+                return self.buffer(pool, replicas)
 
     def placeholder(self, pool: str, replicas: int) -> list[tuple[str, Object]]:
         """(path, object) of a Deployment whose pods hold the room and give it to whoever asks."""
@@ -92,7 +92,7 @@ class HeadroomActuator:
                 "template": self._pod(pool),
             },
         }
-        return [(f"{self._folder(Backend.PLACEHOLDER)}/{pool}", body)]
+        return [(f"{headroom_path(Backend.PLACEHOLDER, self._namespace)}/{pool}", body)]
 
     def buffer(self, pool: str, replicas: int) -> list[tuple[str, Object]]:
         """(path, object) of a PodTemplate and the CapacityBuffer of it; the template first."""
@@ -114,7 +114,7 @@ class HeadroomActuator:
         }
         return [
             (f"/api/v1/namespaces/{self._namespace}/podtemplates/{pool}", template),
-            (f"{self._folder(Backend.CAPACITY_BUFFER)}/{pool}", buffer),
+            (f"{headroom_path(Backend.CAPACITY_BUFFER, self._namespace)}/{pool}", buffer),
         ]
 
     def _metadata(self, pool: str) -> Object:
@@ -172,8 +172,7 @@ async def sweep(client: KubernetesClient, namespace: str) -> int:
     label = f"labelSelector={HEADROOM_LABEL.replace('/', '%2F')}"
     emptied, failed = 0, None
     for folder in (
-        f"/apis/{BUFFER_API}/namespaces/{namespace}/capacitybuffers",
-        f"/apis/apps/v1/namespaces/{namespace}/deployments",
+        *(headroom_path(backend, namespace) for backend in Backend),
         f"/api/v1/namespaces/{namespace}/podtemplates",
     ):
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from autoscaler.core.mig.choice import WHOLE_GPU, WHOLE_GPU_RESOURCE
 from autoscaler.core.mig.geometry import RESOURCE_PREFIX
+from autoscaler.core.nodes.observed import BUFFER_API, Backend
 from autoscaler.core.slices.observed import CHANGE_ANNOTATION, SHARED, Holder, Mark, profile_of
 
 Object = Mapping[str, Any]
@@ -48,6 +49,15 @@ def whole(quantity: object) -> int | None:
     """A quantity as the API server writes whole numbers: 1000 of a thing are `1k`. None: it is a fraction, or bytes."""
     match = _WHOLE.fullmatch(str(quantity))
     return None if match is None else int(match[1]) * 1000 ** _THOUSANDS.index(match[2])
+
+
+def headroom_path(backend: Backend, namespace: str) -> str:
+    """Of all objects in `namespace` that ask for headroom through `backend`."""
+    match backend:
+        case Backend.PLACEHOLDER:
+            return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        case Backend.CAPACITY_BUFFER:
+            return f"/apis/{BUFFER_API}/namespaces/{namespace}/capacitybuffers"
 
 
 def mark_of(raw: Object) -> Mark | None:

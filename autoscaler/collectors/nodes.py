@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.objects import headroom_path
 from autoscaler.clock import Clock
 from autoscaler.collectors import cluster_autoscaler, node_views
 from autoscaler.collectors.cluster_autoscaler import AutoscalerStatus, GroupStatus
@@ -29,7 +30,6 @@ from autoscaler.collectors.node_views import (
 )
 from autoscaler.collectors.scale_ups import ScaleUps
 from autoscaler.core.nodes.observed import (
-    BUFFER_API,
     HEADROOM_LABEL,
     Backend,
     NodeStatus,
@@ -92,18 +92,17 @@ class NodeCollector:
             lambda raw, _: node_views.refusal(raw),
             clock,
         )
-        own = f"namespaces/{namespace}"
         label = f"labelSelector={HEADROOM_LABEL}".replace("/", "%2F")
         self._objects: dict[Backend, Mirror[HeadroomView]] = {
             Backend.PLACEHOLDER: Mirror(
                 client,
-                f"/apis/apps/v1/{own}/deployments?{label}",
+                f"{headroom_path(Backend.PLACEHOLDER, namespace)}?{label}",
                 lambda raw, _: node_views.headroom(raw),
                 clock,
             ),
             Backend.CAPACITY_BUFFER: Mirror(
                 client,
-                f"/apis/{BUFFER_API}/{own}/capacitybuffers?{label}",
+                f"{headroom_path(Backend.CAPACITY_BUFFER, namespace)}?{label}",
                 lambda raw, _: node_views.headroom(raw),
                 clock,
                 optional=True,

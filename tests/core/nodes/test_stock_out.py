@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.nodes import stock
+from autoscaler.core.nodes.backend import PREFERRED
 from autoscaler.core.nodes.observed import Backend, StockOut
 from autoscaler.core.nodes.settings import BackendChoice, NodeSettings
 from autoscaler.core.nodes.state import StockState
@@ -167,6 +168,11 @@ def test_a_node_that_is_broken_is_no_proof() -> None:
 def test_free_units_are_proof_enough() -> None:
     world = World(workloads=[Workload(ahead_rps=(60.0, 70.0))], nodes={"h100": [node("n", used=3)]})
     assert decided(world.run(7200.0)).backend is Backend.CAPACITY_BUFFER
+
+
+def test_every_back_end_has_its_turn_and_can_be_chosen() -> None:
+    assert set(PREFERRED) == set(Backend)
+    assert set(BackendChoice) == {BackendChoice.AUTO, *Backend}
 
 
 def test_a_policy_that_names_what_is_not_served_is_told() -> None:
