@@ -8,11 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import forecasting
 from forecasting import (
     BoostedForecaster,
     DampedHoltForecaster,
     EnsembleForecaster,
     Event,
+    Forecaster,
     NaiveForecaster,
     NotFittedError,
     PooledForecaster,
@@ -65,6 +67,12 @@ def forecaster(request: pytest.FixtureRequest) -> BaseForecaster:
 @pytest.fixture(params=MAKERS)
 def make(request: pytest.FixtureRequest) -> Callable[[], BaseForecaster]:
     return MAKERS[request.param]
+
+
+def test_every_forecaster_of_the_library_is_held_to_the_contract() -> None:
+    names = [name for name in forecasting.__all__ if name.endswith("Forecaster")]
+    exported = {getattr(forecasting, name) for name in names} - {Forecaster}
+    assert exported == {type(make()) for make in MAKERS.values()}
 
 
 def test_before_fit_it_says_so(forecaster: BaseForecaster) -> None:
