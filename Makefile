@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CHART := deploy/helm/forescale/files
 BENCH_STAMP := $(VENV)/.installed-bench
 
 BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-forecast bench-forecast-speed \
@@ -18,7 +19,7 @@ BENCHES := bench-tick bench-relist bench-slo bench-image bench-simulator bench-f
 
 .PHONY: help venv demo demo-picture test lint stack-tools stack stack-down stack-status e2e e2e-proxy e2e-kserve e2e-nodes e2e-sick \
         bench $(BENCHES) validate-simulator validate-gpu validate-gpu-tokens bench-policies-quick bench-forecast-plot update-golden docs-reference \
-        results-page clean
+        deploy-files results-page clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -159,6 +160,13 @@ results-page: $(BENCH_STAMP) ## write docs/results.md anew from what bench-polic
 
 docs-reference: $(STAMP) ## write docs/reference anew from the code
 	@$(BIN)/python -m autoscaler.controller.reference docs/reference
+
+deploy-files: $(STAMP) ## write the alerts and the dashboard of deploy/ anew from the code
+	@$(BIN)/forescale rules --controller-alerts >$(CHART)/alerts.yaml
+	@$(BIN)/forescale rules --controller-alerts --prometheus-rule >deploy/kustomize/components/prometheus-operator/alerts.yaml
+	@$(BIN)/forescale dashboard | tee $(CHART)/dashboard.json >deploy/kustomize/components/grafana/forescale.json
+	@base=deploy/kustomize/base/alerts.yaml; head=$$(sed '/^  forescale.rules.yaml: |$$/q' $$base); \
+	  { echo "$$head"; sed 's/^\(.\)/    \1/' $(CHART)/alerts.yaml; } >$$base
 
 update-golden: $(STAMP) ## write the golden scenarios anew: review the difference before you commit it
 	$(BIN)/python -m pytest tests/golden --update-golden

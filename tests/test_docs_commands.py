@@ -42,6 +42,7 @@ ELSEWHERE = {
     "make venv": ("Makefile", "test: lint"),
     "make lint": ("Makefile", "test: lint"),
     "make docs-reference": ("tests/test_docs.py", "def test_references_are_current"),
+    "make deploy-files": ("tests/deploy/test_files.py", "def test_what_is_installed_is"),
     ".venv/bin/python -m pytest tests/core": (CI, "make test"),
     '.venv/bin/python -m pytest -m "not cluster"': (CI, "make test"),
     "make stack": PATH,
@@ -57,7 +58,7 @@ ELSEWHERE = {
     ".venv/bin/forescale report build/journal": PATH,
     "kubectl apply -k deploy/kustomize/base": ("loadtests/e2e/controllers.py", '"apply", "-k"'),
     "forescale plan --prometheus-url http://127.0.0.1:9090": (COMMAND, '"plan"'),
-    "forescale dashboard > forescale.json": ("tests/rules/test_dashboard.py", '["dashboard"]'),
+    "forescale dashboard > forescale.json": ("tests/deploy/test_files.py", '["dashboard"]'),
     "forescale rules --output rules/": ("tests/rules/test_promtool.py", '"--output"'),
     "forescale rules --prometheus-rule | kubectl apply -f -": (
         "tests/cli/test_rules.py",

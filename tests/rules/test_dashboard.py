@@ -8,10 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from autoscaler.cli import main
 from autoscaler.rules.controller import RULES
 from autoscaler.rules.dashboard import dashboard
 from tests.rules.test_promtool import promtool, run
@@ -20,7 +18,6 @@ __all__ = ["promtool"]
 
 ROOT = Path(__file__).parents[2]
 COMPONENT = ROOT / "deploy" / "kustomize" / "components" / "grafana"
-COPIES = (COMPONENT / "forescale.json", ROOT / "deploy/helm/forescale/files/dashboard.json")
 
 
 def expressions() -> list[str]:
@@ -81,15 +78,6 @@ def test_no_panel_lies_on_another_or_beyond_the_page() -> None:
         taken |= cells
     numbers = [panel["id"] for panel in dashboard()["panels"]]
     assert len(numbers) == len(set(numbers))
-
-
-@pytest.mark.parametrize("path", COPIES, ids=lambda path: path.parent.name)
-def test_what_is_installed_is_what_the_command_prints(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["dashboard"]) == 0
-    printed = capsys.readouterr().out
-    assert path.read_text() == printed, f"forescale dashboard > {path.relative_to(ROOT)}"
 
 
 def test_the_component_is_found_by_grafanas_sidecar() -> None:
