@@ -110,6 +110,7 @@ class Story:
     def __post_init__(self) -> None:
         self.now_s = START_S
         self.engine = DecisionEngine(self.config)
+        self._named = 0
         self.pods = [
             self._pod(START_S - 3600.0 - self.startup_s, START_S - 3600.0)
             for _ in range(self.replicas)
@@ -118,13 +119,11 @@ class Story:
         self.times_s: list[float] = []
         self.last: TickInput | None = None
 
-    _named = 0
-
     def _pod(self, created_s: float, ready_s: float | None) -> Pod:
-        Story._named += 1
+        self._named += 1
         at_once = ready_s is not None or self.node_s <= 0.0
         return Pod(
-            name=f"bert-{Story._named}",
+            name=f"bert-{self._named}",
             created_s=created_s,
             ready_s=ready_s,
             scheduled_s=created_s if at_once else None,
