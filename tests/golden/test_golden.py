@@ -104,3 +104,7 @@ def test_golden(scenario: Callable[[], Story], request: pytest.FixtureRequest) -
     assert path.read_text() == text, (
         "a decision changed: see the difference, then `make update-golden`"
     )
+
+
+def test_no_file_is_left_of_a_scenario_that_went() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} == {one.__name__ for one in SCENARIOS}
