@@ -17,7 +17,7 @@ from autoscaler import __version__
 from autoscaler.controller.pool_metrics import PoolSeries
 from autoscaler.controller.slice_metrics import SliceSeries
 from autoscaler.core import scarcity
-from autoscaler.core.reasons import Reason
+from autoscaler.core.reasons import BLIND, Reason
 from autoscaler.core.types import Decision, Outcome, TickRecord, WorkloadId
 
 LABELS = ("namespace", "kind", "name")
@@ -28,17 +28,7 @@ STAGES = ("observe", "decide", "actuate", "record")
 WRITTEN = ("headroom", "node", "template")
 SOURCES = ("kubernetes", "prometheus", "backfill")
 
-UNKNOWN_REASONS = frozenset(
-    {
-        Reason.NO_DATA,
-        Reason.STALE_DATA,
-        Reason.UNRESPONSIVE,
-        Reason.PARTIAL_DATA,
-        Reason.CAPACITY_UNKNOWN,
-        Reason.CLOCK_STEPPED_BACK,
-        Reason.INTERNAL_ERROR,
-    }
-)
+UNKNOWN_REASONS = BLIND | {Reason.CAPACITY_UNKNOWN, Reason.INTERNAL_ERROR}
 """Holds because something is not known, as opposed to holds by rule."""
 
 

@@ -15,7 +15,7 @@ from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.mig import slice_notes
 from autoscaler.controller.ports import EventSink, Note, Refused
 from autoscaler.controller.templates import shape_notes
-from autoscaler.core.reasons import Reason
+from autoscaler.core.reasons import BLIND, Reason
 from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
 from autoscaler.errors import (
     ActuationConflict,
@@ -38,23 +38,16 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 TRIED_FOR_S = 900.0
 
 # Holds that ask for a person; the others are everyday rules.
-NOTABLE = frozenset(
-    {
-        Reason.NO_DATA,
-        Reason.STALE_DATA,
-        Reason.UNRESPONSIVE,
-        Reason.PARTIAL_DATA,
-        Reason.CLOCK_STEPPED_BACK,
-        Reason.HELD_BY_OTHER,
-        Reason.FAILED_CREATE,
-        Reason.TOO_MANY_REPLICAS,
-        Reason.FLEET_BRAKE,
-        Reason.CORRELATED_DROP,
-        Reason.SCARCE_GPUS,
-        Reason.SCHEDULING_CEILING,
-        Reason.FROZEN,
-    }
-)
+NOTABLE = BLIND | {
+    Reason.HELD_BY_OTHER,
+    Reason.FAILED_CREATE,
+    Reason.TOO_MANY_REPLICAS,
+    Reason.FLEET_BRAKE,
+    Reason.CORRELATED_DROP,
+    Reason.SCARCE_GPUS,
+    Reason.SCHEDULING_CEILING,
+    Reason.FROZEN,
+}
 REFUSALS = {
     Outcome.CONFLICT: "ScaleConflict",
     Outcome.REJECTED: "ScaleRejected",

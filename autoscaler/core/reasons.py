@@ -98,3 +98,15 @@ class Reason(StrEnum):
     SHAPE_CHANGING = "ShapeChanging"
     SHAPE_CHANGED = "ShapeChanged"
     SHAPE_FAILED = "ShapeFailed"
+
+
+BLIND = frozenset(
+    {
+        Reason.NO_DATA,
+        Reason.STALE_DATA,
+        Reason.UNRESPONSIVE,
+        Reason.PARTIAL_DATA,
+        Reason.CLOCK_STEPPED_BACK,
+    }
+)
+"""Holds because too little is seen: each is a Warning Event, and how long it has held is a metric."""

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoscaler.core.reasons import Reason
+from autoscaler.core.reasons import BLIND, Reason
 from autoscaler.core.types import Decision
 from autoscaler.report.content import Kind, Turn, Why
 
 RISKS = frozenset({Reason.SLO_AT_RISK, Reason.SATURATED, Reason.PANIC})
-BLIND = frozenset(
-    {
-        Reason.NO_DATA,
-        Reason.STALE_DATA,
-        Reason.UNRESPONSIVE,
-        Reason.PARTIAL_DATA,
-        Reason.CLOCK_STEPPED_BACK,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
