@@ -44,6 +44,9 @@ ELSEWHERE = {
     "make docs-reference": ("tests/test_docs.py", "def test_references_are_current"),
     "make deploy-files": ("tests/deploy/test_files.py", "def test_what_is_installed_is"),
     ".venv/bin/python -m pytest tests/core": (CI, "make test"),
+    ".venv/bin/python -m pytest tests/core/test_stories.py -k outage": (CI, "make test"),
+    ".venv/bin/python -m pytest tests/golden tests/core/test_stories.py": (CI, "make test"),
+    ".venv/bin/python -m pytest tests/test_*.py": (CI, "make test"),
     '.venv/bin/python -m pytest -m "not cluster"': (CI, "make test"),
     "make stack": PATH,
     "make stack-down": PATH,
@@ -216,6 +219,14 @@ def test_what_is_run_elsewhere_is_shown_and_really_run(command: str) -> None:
 )
 def test_what_needs_a_cluster_is_at_least_understood(command: str) -> None:
     build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_the_decision_that_a_contributor_is_shown_can_be_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("size: 2 -> 8, DemandRising: ")
 
 
 def within_text() -> set[tuple[str, str]]:
