@@ -179,7 +179,6 @@ def samples(
     quantiles: Mapping[ModelKey, Curve],
     buckets: Mapping[str, Mapping[ModelKey, Curve]],
     times: Mapping[PodKey, float],
-    busy: Mapping[PodKey, float],
     *,
     engine: str = "",
 ) -> dict[PodKey, PodSample]:
@@ -201,19 +200,10 @@ def samples(
             pod=pod[1],
             sampled_at_s=times[pod],
             models=tuple(by_name.values()),
-            gpu_busy_ratio=busy.get(pod),
             engine=engine,
         )
         for pod, by_name in models.items()
         if pod in times
-    }
-
-
-def busy_ratios(series: Sequence[Series]) -> dict[PodKey, float]:
-    """Mean GPU activity of each pod's devices, 0 to 1."""
-    return {
-        pod: sum(min(max(value, 0.0), 1.0) for value in values) / len(values)
-        for pod, values in _by_holder(series).items()
     }
 
 

@@ -140,9 +140,7 @@ BUILT_IN: Mapping[str, Preset] = {
     "kserve": KSERVE,
 }
 
-# Names of both generations of DCGM, per slice where MIG is on. Secondary only: on mixed geometries it is wrong.
-GPU_BUSY = "DCGM_FI_PROF_GR_ENGINE_ACTIVE or DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"
-# A gauge whose value is the last error code, 0 where there was none.
+# Names of both generations of DCGM. A gauge whose value is the last error code, 0 where there was none.
 GPU_XID = "DCGM_FI_DEV_XID_ERRORS or DCGM_FI_DEV_XID_ERROR"
 
 

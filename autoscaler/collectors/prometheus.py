@@ -26,7 +26,6 @@ from autoscaler.collectors.exposition import (
 )
 from autoscaler.collectors.presets import (
     BUILT_IN,
-    GPU_BUSY,
     GPU_XID,
     Preset,
     is_per_workload,
@@ -120,9 +119,7 @@ class PrometheusCollector:
         answered = False
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
-        busy, gpus, apart = await asyncio.gather(
-            self._dcgm(GPU_BUSY, at_s), self._dcgm(GPU_XID, at_s), self._apart(at_s)
-        )
+        gpus, apart = await asyncio.gather(self._gpu_errors(at_s), self._apart(at_s))
         if apart is not None:
             return Collected(error=apart)
         engines = sorted({spec.engine for spec in workloads})
@@ -145,7 +142,7 @@ class PrometheusCollector:
                 answered = answered or not failed
                 # Seconds for 20,000 pods, in which the lease has to be renewed.
                 part, twice = await asyncio.to_thread(
-                    _samples, engine, answers, preset, exposition.busy_ratios(busy), self._parts
+                    _samples, engine, answers, preset, self._parts
                 )
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
@@ -212,9 +209,9 @@ class PrometheusCollector:
             "its samples are: look at the time services of both nodes"
         )
 
-    async def _dcgm(self, promql: str, at_s: float) -> tuple[Series, ...]:
+    async def _gpu_errors(self, at_s: float) -> tuple[Series, ...]:
         try:
-            return await self._client.query(promql, at_s)
+            return await self._client.query(GPU_XID, at_s)
         except SourceError:
             return ()  # a secondary signal: nothing waits for it
 
@@ -322,7 +319,6 @@ def _samples(
     engine: str,
     series: Mapping[str, tuple[Series, ...]],
     preset: Preset,
-    busy: Mapping[PodKey, float],
     known: dict[tuple[str, str], Parts],
 ) -> tuple[dict[PodKey, PodSample], set[PodKey]]:
     """`known` is what the sums of the last answer were made of, and is brought up to date."""
@@ -358,7 +354,6 @@ def _samples(
             if name in series
         },
         exposition.scrape_times(series.get("at", ()), preset),
-        busy,
         engine=engine,
     )
     doubled = {pod for table in tables.values() for pod in table.doubled}

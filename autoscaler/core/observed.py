@@ -112,8 +112,6 @@ class PodSample:
     pod: str
     sampled_at_s: float
     models: tuple[ModelCounters, ...] = ()
-    gpu_busy_ratio: float | None = None
-    """Secondary signal only: DCGM's, 0 to 1."""
     engine: str = ""
     """Whose metrics these are."""
 

@@ -136,10 +136,10 @@ def test_quantiles_and_buckets_are_in_seconds_and_ascending() -> None:
 
 def test_a_pod_without_a_scrape_time_is_no_sample() -> None:
     counters = {"success": exposition.counter_table([series(3.0, **POD)], TRITON)}
-    assert exposition.samples(counters, {}, {}, {}, {}) == {}
-    found = exposition.samples(counters, {}, {}, {("team", "a"): 998.0}, {("team", "a"): 0.4})
+    assert exposition.samples(counters, {}, {}, {}) == {}
+    found = exposition.samples(counters, {}, {}, {("team", "a"): 998.0})
     sample = found[("team", "a")]
-    assert (sample.sampled_at_s, sample.gpu_busy_ratio) == (998.0, 0.4)
+    assert sample.sampled_at_s == 998.0
     assert sample.models[0].success == 3.0
     assert sample.models[0].pending is None
 
@@ -160,26 +160,3 @@ def test_the_last_error_of_each_gpu_that_a_pod_holds() -> None:
         ("team", "a"): PodGpus(pod="a", xids=(45, 79)),
         ("team", "b"): PodGpus(pod="b"),
     }
-
-
-def test_gpu_activity_of_the_workloads_pod_between_zero_and_one() -> None:
-    found = exposition.busy_ratios(
-        [
-            series(
-                1.29,
-                namespace="gpu-operator",
-                pod="dcgm-x",
-                exported_namespace="team",
-                exported_pod="a",
-            ),
-            series(
-                0.5,
-                namespace="gpu-operator",
-                pod="dcgm-x",
-                exported_namespace="team",
-                exported_pod="a",
-            ),
-            series(0.25, namespace="team", pod="b"),
-        ]
-    )
-    assert found == {("team", "a"): 0.75, ("team", "b"): 0.25}
