@@ -28,7 +28,6 @@ class GroupStatus:
     """One node group. None: not told."""
 
     name: str
-    healthy: bool | None = None
     ready: int | None = None
     registered: int | None = None
     """Nodes that Kubernetes knows, ready or not."""
@@ -53,7 +52,6 @@ class AutoscalerStatus:
     """All groups, and when it was written."""
 
     at_s: float | None
-    healthy: bool | None
     groups: tuple[GroupStatus, ...]
 
     def stale(self, now_s: float) -> str | None:
@@ -105,11 +103,9 @@ def time_s(value: object) -> float | None:
 
 
 def _from_yaml(document: Mapping[str, Any], at_s: float | None) -> AutoscalerStatus:
-    wide = _mapping(document.get("clusterWide"))
     groups = document.get("nodeGroups") or ()
     return AutoscalerStatus(
         at_s=time_s(document.get("time")) or at_s,
-        healthy=_healthy(_mapping(wide.get("health")).get("status")),
         groups=tuple(_group(item) for item in groups if isinstance(item, dict)),
     )
 
@@ -124,7 +120,6 @@ def _group(item: Mapping[str, Any]) -> GroupStatus:
         backoff = ": ".join(told) or "Backoff"
     return GroupStatus(
         name=str(item.get("name", "")),
-        healthy=_healthy(health.get("status")),
         # An empty group has no counts and a target: what is not there is not ready.
         ready=_int(counts.get("ready")),
         registered=_int(counts.get("total")),
@@ -143,32 +138,25 @@ def _int(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _healthy(value: object) -> bool | None:
-    return None if value is None else value == "Healthy"
-
-
 # ---------------------------------------------------------------- text, up to 1.29
 
 
 def _from_text(text: str, at_s: float | None) -> AutoscalerStatus:
     first, _, rest = text.lstrip().partition("\n")
-    wide, _, groups = rest.partition("NodeGroups:")
-    healthy = re.search(r"Health:\s+(\w+)", wide)
+    _, _, groups = rest.partition("NodeGroups:")
     return AutoscalerStatus(
         at_s=time_s(first.removeprefix("Cluster-autoscaler status at ")) or at_s,
-        healthy=_healthy(healthy[1]) if healthy else None,
         groups=tuple(_text_group(block) for block in re.split(r"\n\s*Name:", groups)[1:]),
     )
 
 
 def _text_group(block: str) -> GroupStatus:
-    health = re.search(r"Health:\s+(\w+)\s*\((.*)\)", block)
+    health = re.search(r"Health:\s+\w+\s*\((.*)\)", block)
     scale_up = re.search(r"ScaleUp:\s+(\w+)\s*\((.*?)\)(.*?)(?:ScaleDown:|$)", block, re.DOTALL)
-    numbers = dict(re.findall(r"(\w+)=(\d+)", health[2])) if health else {}
+    numbers = dict(re.findall(r"(\w+)=(\d+)", health[1])) if health else {}
     changed = re.search(r"LastTransitionTime:\s+(.+)", scale_up[3]) if scale_up else None
     return GroupStatus(
         name=block.strip().splitlines()[0].strip(),
-        healthy=_healthy(health[1]) if health else None,
         ready=int(numbers["ready"]) if "ready" in numbers else None,
         registered=int(numbers["registered"]) if "registered" in numbers else None,
         target=int(numbers["cloudProviderTarget"]) if "cloudProviderTarget" in numbers else None,

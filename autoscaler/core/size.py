@@ -45,8 +45,6 @@ class Capacity:
     """Latency without any queue, of the slowest model that matters."""
     variability: float
     """Of that one, for the replicas that carry now."""
-    known_from: str
-    """The pod template whose times these are."""
     dominant: ServiceTimes
     """Times of the model with the most work."""
     tokens: TokenCapacity | None = None
@@ -110,7 +108,6 @@ def capacity(
         attainable=None not in limits,
         service_s=max(t.batch_s[0] + t.overhead_s + t.max_queue_delay_s for _, t in relevant),
         variability=dominant[0].variability.of(view.carrying),
-        known_from=entry.template_hash,
         dominant=dominant[1],
         models=models,
         unproven=_unproven(entry, template_hash, [m for m, _ in relevant]),
@@ -129,7 +126,6 @@ def _token_capacity(entry: TemplateKnowledge, view: View, template_hash: str) ->
                 attainable=told.attainable,
                 service_s=told.steps.batch_s[0],
                 variability=told.variability(FAST_WINDOW_S),
-                known_from=entry.template_hash,
                 dominant=told.steps,
                 tokens=told,
                 unproven=_unproven(entry, template_hash, [model]),

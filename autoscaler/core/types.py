@@ -291,10 +291,6 @@ class ScalingPlan:
     actions: tuple[SetReplicas, ...] = ()
     headroom: tuple[SetHeadroom, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.actions and not self.headroom
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickResult:

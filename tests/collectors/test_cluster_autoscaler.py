@@ -27,7 +27,7 @@ def of(name: str) -> AutoscalerStatus:
 )
 def test_both_forms_say_the_same(name: str, told: str) -> None:
     status = of(name)
-    assert (status.at_s, status.healthy) == (NOON_S, True)
+    assert status.at_s == NOON_S
     growing, refused = status.group("pool-h100"), status.group("prod-pool-h200")
     assert growing is not None
     assert refused is not None
@@ -87,7 +87,7 @@ def test_rubbish_is_refused_or_says_nothing(text: str) -> None:
         told = read({"data": {"status": text}})
     except SourceInvalid:
         return
-    assert told == AutoscalerStatus(at_s=None, healthy=None, groups=())
+    assert told == AutoscalerStatus(at_s=None, groups=())
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ def need(*, sick_replicas: int = 0) -> Need:
         attainable=True,
         service_s=0.052,
         variability=1.0,
-        known_from="h1",
         dominant=TWO_AT_ONCE,
     )
     return Need(

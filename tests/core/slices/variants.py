@@ -126,7 +126,6 @@ class Variant:
             attainable=not self.late,
             service_s=0.05,
             variability=1.0,
-            known_from="h1",
             dominant=times,
         )
 
