@@ -59,7 +59,8 @@ class ServedStory(Story):
                 return tick
         raise AssertionError(f"{replicas} were not asked for within {most} ticks")
 
-    def targets(self) -> list[int]:
+    def decided(self) -> list[int]:
+        """Replicas that each tick asked for."""
         return [decision.target for decision in self.decisions]
 
     def known_s(self, batch_size: int) -> float:

@@ -143,9 +143,9 @@ def test_a_model_that_takes_twice_as_long_gets_its_replicas_within_a_minute(how:
     story = served()
     change(story, how, TWICE_AS_SLOW)
     story.run(1200)
-    assert max(story.targets()[:6]) >= 11
+    assert max(story.decided()[:6]) >= 11
     # 100 rps at 5.9 rps a replica, with a tenth to spare and what variability asks for.
-    assert 17 <= story.targets()[-1] <= 21
+    assert 17 <= story.decided()[-1] <= 21
     assert story.known_s(1) == pytest.approx(0.104, rel=0.02)
 
 
@@ -158,8 +158,8 @@ def test_a_model_that_takes_half_as_long_gives_its_replicas_back_after_the_secon
     story.run(1200)
     doubted = [index for index, decision in enumerate(story.decisions) if unproven_at(decision)]
     assert doubted
-    assert set(story.targets()[: doubted[-1] + 1]) == {7}
-    assert story.targets()[-1] == 4
+    assert set(story.decided()[: doubted[-1] + 1]) == {7}
+    assert story.decided()[-1] == 4
     assert story.known_s(1) == pytest.approx(0.026, rel=0.02)
 
 

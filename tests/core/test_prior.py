@@ -209,14 +209,14 @@ def test_without_a_profile_the_first_half_minute_is_blind() -> None:
     story = starting(2)
     story.run(20, rate_rps=125)
     assert story.decisions[-1].reason is Reason.CAPACITY_UNKNOWN
-    assert story.targets() == [2, 2]
+    assert story.decided() == [2, 2]
 
 
 def test_with_a_profile_it_is_sized_right_from_the_first_tick_that_shows_demand() -> None:
     # A rate needs two samples. 125 rps, and what it may rise by in the two minutes that a start is taken for, is 173.
     story = starting(2, prior=profile(*RIGHT))
     story.run(60, rate_rps=125)
-    assert story.targets() == [2, 9, 10, 10, 10, 10]
+    assert story.decided() == [2, 9, 10, 10, 10, 10]
     assert story.decisions[1].facts.capacity_rps == pytest.approx(21.5, abs=0.1)
 
 
@@ -224,7 +224,7 @@ def test_a_profile_twice_too_good_is_corrected_with_the_first_executions_that_co
     story = starting(2, prior=profile(*TWICE_TOO_GOOD))
     story.run(60, rate_rps=125)
     # The quarantine of the first pods ends with the third tick.
-    assert story.targets() == [2, 4, 10, 10, 10, 10]
+    assert story.decided() == [2, 4, 10, 10, 10, 10]
     assert [unproven_at(d) for d in story.decisions] == [True, True, False, False, False, False]
     assert story.decisions[2].facts.capacity_rps == pytest.approx(21.5, rel=0.05)
 
@@ -243,7 +243,7 @@ def test_nothing_is_lowered_on_a_profile_however_good_it_says_the_server_is() ->
         for pod in story.pods:
             pod.ready_s = story.now_s
         story.run(10, rate_rps=20)
-    assert set(story.targets()) == {8}
+    assert set(story.decided()) == {8}
     last = story.decisions[-1]
     assert last.reason is Reason.CAPACITY_UNPROVEN
     assert last.message == (

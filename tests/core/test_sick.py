@@ -83,10 +83,10 @@ def test_one_of_four_at_five_times_the_time_costs_one_replica(which: int, outgro
     story = four()
     make_slow(story, story.pods[which])
     story.run(1800)
-    assert max(story.targets()) == 5
+    assert max(story.decided()) == 5
     # A minute to be sure of it.
-    assert story.targets().index(5) == 6
-    assert story.targets()[-1] == 5
+    assert story.decided().index(5) == 6
+    assert story.decided()[-1] == 5
     assert story.known_s(1) == 0.052
 
 
@@ -193,7 +193,7 @@ def test_what_its_siblings_miss_under_its_load_gets_no_answer_of_its_own() -> No
     assert decision.facts.queue_ratio is not None
     assert decision.facts.queue_ratio > 0.3
     story.run(60)
-    assert (max(story.targets()), variability(story)) == (5, learned)
+    assert (max(story.decided()), variability(story)) == (5, learned)
 
 
 def variability(story: ServedStory) -> Variability:
@@ -210,7 +210,7 @@ def test_a_slow_half_minute_is_none() -> None:
     story.run(30)
     mend(story, pod)
     story.run(600)
-    assert set(story.targets()) == {4}
+    assert set(story.decided()) == {4}
     assert not any(decision.sick for decision in story.decisions)
 
 
@@ -227,7 +227,7 @@ def test_of_three_the_two_others_and_what_was_known_before_are_three_siblings(wh
     story = four(replicas=3, rate_rps=48.0)
     make_slow(story, story.pods[which])
     decision = story.run(600)
-    assert (max(story.targets()), decision.target, len(decision.sick)) == (4, 4, 1)
+    assert (max(story.decided()), decision.target, len(decision.sick)) == (4, 4, 1)
 
 
 def test_two_replicas_are_too_few_to_compare() -> None:
