@@ -11,27 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from autoscaler.core import demand as growth
 from autoscaler.core.nodes import backend, broken, demand, lead, left, stock, supply
+from autoscaler.core.nodes.asked import Asked, SeenPool, add_needs
 from autoscaler.core.nodes.choice import choice_of
-from autoscaler.core.nodes.claims import (
-    Candidate,
-    claim,
-    on_free_slices,
-    pod_time_s,
-    quantile_of,
-    short_of_target,
-    summed_demand,
-)
-from autoscaler.core.nodes.observed import (
-    PoolDecision,
-    PoolFacts,
-    PoolInput,
-    SetHeadroom,
-)
-from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings, PoolSettings
+from autoscaler.core.nodes.claims import Candidate
+from autoscaler.core.nodes.observed import PoolDecision, PoolFacts, PoolInput, SetHeadroom
+from autoscaler.core.nodes.settings import HeadroomMode, NodeSettings
 from autoscaler.core.nodes.state import ChoiceState, NodesState, PoolState, StuckSince
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig
@@ -44,43 +31,6 @@ class Planned:
     decisions: tuple[PoolDecision, ...]
     actions: tuple[SetHeadroom, ...]
     state: NodesState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pool:
-    """One pool as this tick sees it."""
-
-    name: str
-    settings: PoolSettings
-    given: PoolInput
-    state: PoolState
-    lead_s: float
-
-    @property
-    def can_be_had(self) -> bool:
-        return self.state.stock.until_s is None
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What the choices ask of one pool."""
-
-    units: int = 0
-    demand: int = 0
-    held: int = 0
-    level: float = 0.0
-    level_known: bool = True
-    kept: bool = False
-    """Some of it is kept from earlier: less was expected this time."""
-    hold: str | None = None
-    """Why it must stay as it is."""
-    probe: bool = False
-    instead_of: list[str] = field(default_factory=list)
-    """Pools before it that can't be had,"""
-    beside: list[str] = field(default_factory=list)
-    """and those that have no room for all of it below their limit."""
-    beyond: int = 0
-    """Units for which no pool has room below its limit."""
 
 
 def plan(
@@ -100,13 +50,15 @@ def plan(
         choice = choice_of(candidate.given.spec.node_needs, settings.pools, inputs)
         if choice:
             choices.setdefault(choice, []).append(candidate)
-    asked = {name: _Asked() for name in pools}
+    asked = {name: Asked() for name in pools}
     known = {item.choice: item for item in state.choices}
     kept: list[ChoiceState] = []
     taken: Counter[str] = Counter()
     for choice in sorted(choices):
         before = known.get(choice) or ChoiceState(choice=choice)
-        kept.append(_ask(before, choices[choice], pools, asked, taken, config=config, now_s=now_s))
+        kept.append(
+            add_needs(before, choices[choice], pools, asked, taken, config=config, now_s=now_s)
+        )
     answer = _answer(pools, asked, kept, settings, now_s=now_s, frozen=frozen, stuck=state.stuck)
     if frozen is not None or settings.mode is not HeadroomMode.AUTO:
         return answer
@@ -120,7 +72,7 @@ def plan(
 
 def _observe(
     inputs: Sequence[PoolInput], state: NodesState, settings: NodeSettings, now_s: float
-) -> dict[str, _Pool]:
+) -> dict[str, SeenPool]:
     given = {item.pool: item for item in inputs}
     known = {item.pool: item for item in state.pools}
     found = {}
@@ -132,7 +84,7 @@ def _observe(
         judged = stock.judge(
             before.stock, seen.stock_out, seen.nodes, now_s=now_s, settings=settings
         )
-        found[name] = _Pool(
+        found[name] = SeenPool(
             name=name,
             settings=pool,
             given=seen,
@@ -142,117 +94,9 @@ def _observe(
     return found
 
 
-def _ask(
-    before: ChoiceState,
-    members: Sequence[Candidate],
-    pools: Mapping[str, _Pool],
-    asked: Mapping[str, _Asked],
-    taken: Counter[str],
-    *,
-    config: EngineConfig,
-    now_s: float,
-) -> ChoiceState:
-    """Adds what the workloads of one choice need to the pools that should bring it."""
-    target = _target(before.choice, pools)
-    growing = [one for one in members if not one.rests]
-    claims = [claim(one, node_lead_s=target.lead_s, config=config, now_s=now_s) for one in growing]
-    known = [one.level for one in claims if one.level is not None]
-    level = sum(known) if claims and len(known) == len(claims) else None
-    horizon_s = target.lead_s + max(pod_time_s(one.decision, config) for one in members)
-    after = demand.add_level(before, level, now_s=now_s, lead_s=horizon_s)
-    quantile = max(quantile_of(one.given.spec.slo.objectives[0], config) for one in members)
-    now_units = sum(known)
-    (then_units,) = growth.highest_rps(
-        after.growth, level_rps=now_units, levels=(quantile,), lead_s=horizon_s
-    )
-    expected = summed_demand(claims, rise_units=then_units - now_units) if claims else 0
-    after, resting = demand.with_resting(after, members)
-    expected += resting
-    leads_s = [pools[name].lead_s for name in before.choice]
-    after, highest = demand.keep_highest(
-        after,
-        expected,
-        now_s=now_s,
-        patience_s=demand.patience_s(config.nodes.patience_s, leads_s),
-    )
-    held = sum(one.held for one in claims) + resting
-    share = asked[target.name]
-    share.held += held
-    share.demand += highest
-    share.level += now_units
-    share.level_known = share.level_known and level is not None
-    share.kept = share.kept or highest > expected
-    share.hold = share.hold or _unknown(members)
-    spare = sum(_spare(pools[name]) for name in before.choice)
-    lacking = max(0, highest - held - spare)
-    lacking += sum(short_of_target(one) for one in members if one.rests)
-    lacking -= on_free_slices(members, lacking, taken)
-    _place(lacking, before.choice, target, pools, asked)
-    return after
-
-
-def _spare(pool: _Pool) -> int:
-    """Free units that need not be asked for: those of a pool that nobody grows."""
-    if not pool.settings.fixed or pool.given.stale is not None:
-        return 0
-    return backend.free_units(pool.given.nodes)
-
-
-def _target(choice: tuple[str, ...], pools: Mapping[str, _Pool]) -> _Pool:
-    """The first pool that is known to be had, else one that is being tried again, else the first."""
-    grown = [name for name in choice if not pools[name].settings.fixed] or list(choice)
-    usable = [pools[name] for name in grown if pools[name].can_be_had]
-    proven = [pool for pool in usable if not pool.state.stock.probing]
-    return (proven or usable or [pools[grown[0]]])[0]
-
-
-def _place(
-    units: int,
-    choice: tuple[str, ...],
-    target: _Pool,
-    pools: Mapping[str, _Pool],
-    asked: Mapping[str, _Asked],
-) -> None:
-    """The first proven pool is asked for all of it, and the next ones for what its limit leaves no room for.
-
-    One that is tried again is asked for one unit beside, in case it fails.
-    """
-    for name in choice[: choice.index(target.name)]:
-        pool = pools[name]
-        if pool.settings.fixed:
-            continue
-        if pool.can_be_had and pool.state.stock.probing and units > 0:
-            asked[name].units += pool.settings.unit
-            asked[name].probe = True
-        elif not pool.can_be_had:
-            asked[target.name].instead_of.append(name)
-    full: list[str] = []
-    for name in choice[choice.index(target.name) :]:
-        pool, share = pools[name], asked[name]
-        if pool is not target and (units <= 0 or pool.settings.fixed or not pool.can_be_had):
-            continue
-        unit = pool.settings.unit
-        part = -(-units // unit) * unit
-        most = supply.most_headroom(pool.settings, pool.given)
-        if most is not None:
-            part = min(part, max(0, most - share.units) // unit * unit)
-        share.units += part
-        if part and full:
-            share.beside += full
-        if part < units:
-            full.append(name)
-        units -= part
-    asked[target.name].beyond += max(0, units)
-
-
-def _unknown(members: Sequence[Candidate]) -> str | None:
-    blind = [str(one.given.spec.id) for one in members if not one.given.pods_known]
-    return f"the pods of {', '.join(blind[:3])} are not known" if blind else None
-
-
 def _answer(
-    pools: Mapping[str, _Pool],
-    asked: Mapping[str, _Asked],
+    pools: Mapping[str, SeenPool],
+    asked: Mapping[str, Asked],
     choices: Sequence[ChoiceState],
     settings: NodeSettings,
     *,
@@ -287,7 +131,7 @@ def _answer(
 
 
 def _decide(
-    pool: _Pool, ask: _Asked, settings: NodeSettings, *, now_s: float
+    pool: SeenPool, ask: Asked, settings: NodeSettings, *, now_s: float
 ) -> tuple[PoolDecision, PoolState]:
     hold = pool.given.stale or ask.hold
     if hold is not None:
@@ -332,7 +176,7 @@ def _decide(
     return decision, replace(chosen.state, headroom=units)
 
 
-def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
+def _wanted(pool: SeenPool, ask: Asked) -> tuple[int, Reason, str]:
     cap = pool.settings.max_headroom
     what = f"{ask.demand} {pool.settings.resource} expected within {pool.lead_s:.0f} s, {ask.held} held by pods"
     if ask.instead_of:
@@ -361,7 +205,7 @@ def _wanted(pool: _Pool, ask: _Asked) -> tuple[int, Reason, str]:
 
 
 def _without_foreign(
-    pool: _Pool, units: int, settings: NodeSettings
+    pool: SeenPool, units: int, settings: NodeSettings
 ) -> tuple[PoolState, int, str | None]:
     """Headroom less what other tenants have taken of it beyond the allowance: it is not bought for them again."""
     foreign, state = pool.given.foreign_units, pool.state
@@ -386,7 +230,7 @@ def _without_foreign(
     )
 
 
-def _facts(pool: _Pool, ask: _Asked) -> PoolFacts:
+def _facts(pool: SeenPool, ask: Asked) -> PoolFacts:
     current = pool.given.stale is None
     return PoolFacts(
         lead_time_s=pool.lead_s,
