@@ -112,6 +112,7 @@ def _startups(text: str | None) -> list[float]:
 
 
 def refusal(where: str, given: object, allowed: str) -> ConfigError:
+    """To be raised: exit code 2, with what was given and what is allowed."""
     from autoscaler.errors import ConfigError, Problem
 
     return ConfigError((Problem(where, str(given), allowed),))

@@ -132,6 +132,7 @@ def _told(item: SickReplica, *, ready: int, now_s: float) -> str:
 def facts(
     view: View, need: Need, spread: skew.Skew | None, lead_s: float, start_s: float | None
 ) -> Facts:
+    """The figures behind a decision, for metrics, `explain` and the journal; None for each that is not known."""
     carried, misses = need.carried, view.misses
     return Facts(
         offered_rps=need.level_rps,

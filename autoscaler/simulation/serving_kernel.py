@@ -1,7 +1,8 @@
 """The event loop of the serving model, compiled by numba; imported only when a pool is made.
 
 It moves requests through servers from event to event, on the arrays of `serving_state`, and knows
-nothing of pods, SLOs or scrapes.
+nothing of pods, SLOs or scrapes. All of it is one file, for numba would not notice a change in another
+(`compiled.py`); its parts are told apart by the lines between them.
 
 Events at the same instant come in this order: batches that finish (by server, then instance),
 batches whose delay is over (by server), servers that come or go, requests that give up, arrivals

@@ -32,6 +32,7 @@ class Measurement:
 
     @property
     def fitted(self) -> bool:
+        """So many processes fit onto the slice."""
         return self.throughput_mrps > 0
 
 

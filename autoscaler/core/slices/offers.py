@@ -75,6 +75,7 @@ def elsewhere(
 
 
 def offered(case: Case, config: EngineConfig) -> Offer | NoOffer:
+    """The cheapest other slice that is known to carry the present demand at no higher cost, or why there is none."""
     need, facts = case.need, case.decision.facts
     if need is None or need.wanted is None or not need.replica_rps:
         return NoOffer(message="demand or capacity is not known", unknown=True)

@@ -12,6 +12,7 @@ UNFIT_AFTER_S = 600.0
 
 
 def words(change: NodeChange) -> str:
+    """Which node is cut how, and how far that has come."""
     way = f"{change.node} from {change.before} to {change.after}"
     return {
         Phase.EMPTYING: f"{way}: cordoned, to be confirmed as empty",
@@ -27,6 +28,7 @@ def words(change: NodeChange) -> str:
 def decision(
     name: str, change: NodeChange, over: bool, configs: tuple[tuple[str, int], ...]
 ) -> SlicePoolDecision:
+    """Of a pool of which one node is being cut, or was until this tick: `over`. `configs`: (config, its nodes)."""
     reason, message = Reason.MIG_CHANGING, words(change)
     findings: tuple[tuple[Reason, str, str], ...] = ()
     if change.phase is Phase.STUCK:
@@ -64,6 +66,7 @@ def unfit(state: PoolMoves, now_s: float) -> tuple[tuple[Reason, str, str], ...]
 def held(
     name: str, change: NodeChange | None, hold: str, configs: tuple[tuple[str, int], ...]
 ) -> SlicePoolDecision:
+    """Of a pool that is left as it is, and a node that is in the middle of its change with it. `hold`: why."""
     message = f"held: {hold}"
     findings: tuple[tuple[Reason, str, str], ...] = ()
     if change is not None:
@@ -87,6 +90,10 @@ def at_rest(
     unplanned: str | None,
     alone: tuple[str, ...] = (),
 ) -> SlicePoolDecision:
+    """Of a pool of which no node is being cut: why none is wanted, or what those that are `wanted` wait for.
+
+    `unplanned`: why nothing is known to be wanted; None: it is known. `alone`: nodes that are left so after a failure.
+    """
     if not state.wanted and unplanned is not None:
         return SlicePoolDecision(
             pool=name,
