@@ -21,6 +21,7 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.types import WorkloadId, WorkloadSpec
 from autoscaler.rules.controller import RULES
 from autoscaler.rules.objectives import BURNING, SPENT, UNKNOWN
+from autoscaler.simulation.peers.catalog import RULES as PEERS
 
 DOCS = Path(__file__).parents[1] / "docs"
 ALL = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -119,6 +120,12 @@ def test_decisions_tell_of_every_step() -> None:
     }
     assert len(stages()) > 15
     assert stages() - told == set()
+
+
+def test_the_comparison_tells_of_every_peer() -> None:
+    text = (DOCS / "comparison.md").read_text()
+    table = text[text.index("| name | rule |") : text.index("Where they differ")]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.M)) == set(PEERS)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
