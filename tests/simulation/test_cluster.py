@@ -141,7 +141,9 @@ def test_triton_answers_while_prometheus_does_not() -> None:
 def test_counters_are_sums_over_requests_in_seconds() -> None:
     world = cluster(rate_rps=10.0)
     world.advance(300.0)
-    for sample in world.tick_input().workloads[0].samples:
+    samples = world.tick_input().workloads[0].samples
+    assert len(samples) == world.replicas
+    for sample in samples:
         (model,) = sample.models
         assert model.success is not None
         assert model.compute_s is not None
