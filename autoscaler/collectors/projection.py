@@ -28,6 +28,8 @@ MIG = re.compile(r"^nvidia\.com/mig-(\d+)g\.")
 GROUP_LABEL = "leaderworkerset.sigs.k8s.io/name"
 # Compute slices of a whole GPU.
 SLICES = 7
+# What a kubelet says of a container that it is about to start.
+ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class PodView:
     ip: str
     status: PodStatus
     tolerations: tuple[Toleration, ...] = ()
+    held_up: bool = False
+    """It was failing before it was first ready: when it is, that tells nothing of how long a start takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +256,9 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
     ready_s = _condition_since(status, "Ready")
     restarts = sum(int(c.get("restartCount") or 0) for c in status.get("containerStatuses") or ())
     first_ready_s = before.status.first_ready_s if before else None
-    if first_ready_s is None and restarts == 0:
+    failing = None if ready_s is not None else _failing(status)
+    held_up = failing is not None or (before is not None and before.held_up)
+    if first_ready_s is None and restarts == 0 and not held_up:
         first_ready_s = ready_s
     return PodView(
         uid=metadata["uid"],
@@ -271,9 +277,23 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
             unschedulable=_not_scheduled(status, "Unschedulable"),
             node=(raw.get("spec") or {}).get("nodeName") or None,
             gated=_not_scheduled(status, "SchedulingGated"),
+            failing=failing,
         ),
         tolerations=tolerations(raw.get("spec") or {}),
+        held_up=held_up,
     )
+
+
+def _failing(status: Object) -> str | None:
+    """What a container waits for that is no step of an ordinary start; of a crash loop also how it last ended."""
+    for key in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(key) or ():
+            waits = ((container.get("state") or {}).get("waiting") or {}).get("reason")
+            if waits and waits not in ORDINARY_WAITS:
+                ended = ((container.get("lastState") or {}).get("terminated") or {}).get("reason")
+                after = f" after {ended}" if ended else ""
+                return f"{waits} of container {container.get('name')}{after}"
+    return None
 
 
 def _condition_since(status: Object, kind: str) -> float | None:

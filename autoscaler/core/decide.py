@@ -21,6 +21,7 @@ from autoscaler.core import (
     size,
     skew,
     unresponsive,
+    unstarted,
 )
 from autoscaler.core.computed import computed
 from autoscaler.core.counterfactual import one_fewer
@@ -79,6 +80,7 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     trace = Trace(current)
     notes = [edit.finding] if edit.finding else []
     notes += findings(given, view, need, spread, now_s)
+    notes += unstarted.findings(given, state.start_times, seed_s=config.startup_time_s, now_s=now_s)
     if need.wanted is None:
         _hold(trace, view, context, state)
     else:

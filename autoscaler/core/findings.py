@@ -53,12 +53,18 @@ def findings(
         found.append(Finding(reason=Reason.FAILED_CREATE, message=given.replicas.blocked))
     stuck = sum(1 for pod in given.pods if pod.unschedulable)
     if stuck:
-        found.append(
-            Finding(
-                reason=Reason.UNSCHEDULABLE, message=f"{stuck} pods find no node with a free GPU"
-            )
-        )
+        found.append(Finding(reason=Reason.UNSCHEDULABLE, message=_unscheduled(given, stuck)))
     return found
+
+
+def _unscheduled(given: WorkloadInput, stuck: int) -> str:
+    text = f"{stuck} pods find no node with a free GPU"
+    if not given.replicas.rollout:
+        return text
+    return (
+        f"{text}, and a rollout waits for them, during which nothing is scaled down: "
+        "with maxSurge: 0 and maxUnavailable: 1 it needs no GPU more"
+    )
 
 
 def _unattainable(slo: Slo, carried: Capacity) -> str:

@@ -17,6 +17,7 @@ from autoscaler.core import (
     service_time,
     sick,
     token_readings,
+    unstarted,
     variability,
 )
 from autoscaler.core.lead_time import LeadTimes
@@ -103,8 +104,11 @@ def lead_p90_s(
     """
     if wait is not None and wait.apart:
         return start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
+    longest_s = unstarted.longest_s(state.lead_times, seed_s=_seed_s(given, seed_s))
     waiting_s = [
-        max(0.0, now_s - pod.created_s) for pod in _starting(given) if not pod.unschedulable
+        min(longest_s, max(0.0, now_s - pod.created_s))
+        for pod in _starting(given)
+        if not pod.unschedulable
     ]
     lead_s = lead_time.p90_s(state.lead_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
     if wait is None or wait.room:
@@ -117,17 +121,24 @@ def start_p90_s(
     state: WorkloadState, given: WorkloadInput, *, seed_s: float, now_s: float
 ) -> float:
     """P90 from a pod's node to its readiness. One that waits for a node is no slow start, one that has it may be."""
+    longest_s = unstarted.longest_s(state.start_times, seed_s=_seed_s(given, seed_s))
     waiting_s = [
-        max(0.0, now_s - pod.scheduled_s) for pod in _starting(given) if pod.scheduled_s is not None
+        min(longest_s, max(0.0, now_s - pod.scheduled_s))
+        for pod in _starting(given)
+        if pod.scheduled_s is not None
     ]
     return lead_time.p90_s(state.start_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
 
 
 def _starting(given: WorkloadInput) -> list[PodStatus]:
+    """Pods that may yet be seen to start: one that fails takes as long as somebody needs to mend it."""
     return [
         pod
         for pod in given.pods
-        if pod.ready_s is None and pod.deleted_s is None and pod.restarts == 0
+        if pod.ready_s is None
+        and pod.deleted_s is None
+        and pod.restarts == 0
+        and pod.failing is None
     ]
 
 

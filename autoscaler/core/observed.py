@@ -30,6 +30,8 @@ class PodStatus:
     unschedulable: bool = False
     gated: bool = False
     """Held back from scheduling, as Kueue does."""
+    failing: str | None = None
+    """Why a container of it does not run, in the kubelet's words, such as `ImagePullBackOff`; None: nothing is told."""
     node: str | None = None
     """Where it runs; None: it is not on a node yet."""
 

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     DUPLICATE_SAMPLE = "DuplicateSample"
     PROFILE_UNUSED = "ProfileUnused"
     UNSCHEDULABLE = "Unschedulable"
+    NOT_STARTING = "ReplicasNotStarting"
 
     # node pools
     NODE_DEMAND_AHEAD = "NodeDemandAhead"

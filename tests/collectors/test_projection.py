@@ -212,6 +212,64 @@ def test_a_restarted_container_tells_no_start_up_time() -> None:
     assert (view.status.restarts, view.status.first_ready_s) == (2, None)
 
 
+def waiting(reason: str, **last: Any) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason}}
+    return {"name": "triton", "restartCount": 0, "state": state, "lastState": last}
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        pytest.param(
+            {"containerStatuses": [waiting("ContainerCreating")]}, None, id="about to start"
+        ),
+        pytest.param(
+            {"containerStatuses": [waiting("ImagePullBackOff")]},
+            "ImagePullBackOff of container triton",
+            id="no image",
+        ),
+        pytest.param(
+            {
+                "containerStatuses": [
+                    waiting("CrashLoopBackOff", terminated={"reason": "OOMKilled"})
+                ]
+            },
+            "CrashLoopBackOff of container triton after OOMKilled",
+            id="no memory",
+        ),
+        pytest.param(
+            {
+                "initContainerStatuses": [waiting("CreateContainerConfigError")],
+                "containerStatuses": [waiting("PodInitializing")],
+            },
+            "CreateContainerConfigError of container triton",
+            id="an init container",
+        ),
+        pytest.param(
+            {"conditions": [READY], "containerStatuses": [waiting("ImagePullBackOff")]},
+            None,
+            id="ready all the same",
+        ),
+    ],
+)
+def test_why_a_pod_does_not_start(status: dict[str, Any], told: str | None) -> None:
+    view = projection.pod(pod(**status))
+    assert view is not None
+    assert view.status.failing == told
+
+
+def test_a_start_that_was_held_up_tells_no_start_up_time() -> None:
+    """Its image was there three hours later; that is no time that the next start takes."""
+    stuck = projection.pod(pod(containerStatuses=[waiting("ErrImagePull")]))
+    begun = projection.pod(pod(containerStatuses=[waiting("ContainerCreating")]), stuck)
+    ready = projection.pod(
+        pod(conditions=[{**READY, "lastTransitionTime": "2026-01-01T03:00:00Z"}]), begun
+    )
+    assert ready is not None
+    assert ready.status.ready_s is not None
+    assert (ready.status.first_ready_s, ready.status.failing) == (None, None)
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_pods_that_have_ended_are_not_kept(phase: str) -> None:
     assert projection.pod(pod(phase=phase)) is None
