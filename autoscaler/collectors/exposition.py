@@ -144,7 +144,7 @@ def curve_table(
     y_scale: float,
     add: bool = False,
 ) -> dict[ModelKey, Curve]:
-    """Quantiles or buckets: (x from the label, value), ascending; of doubles the first.
+    """Quantiles or buckets: (x from the label, value), ascending; of doubles the first. Empty where none has a value.
 
     `add`: parts of a whole add up, as a histogram's do and quantiles do not.
     """
@@ -156,10 +156,12 @@ def curve_table(
         if text not in bounds:
             bounds[text] = _bound(text, x_scale)
         x, key = bounds[text], named.model(entry.labels)
-        if key is None or told is None or x is None:
+        if key is None or x is None:
             continue
-        part = _part(entry.labels) if add else ()
-        curves.setdefault(key, {}).setdefault(x, {}).setdefault(part, told * y_scale)
+        curve = curves.setdefault(key, {})
+        if told is not None:
+            part = _part(entry.labels) if add else ()
+            curve.setdefault(x, {}).setdefault(part, told * y_scale)
     return {
         key: tuple((x, sum(parts.values())) for x, parts in sorted(points.items()))
         for key, points in curves.items()
@@ -193,7 +195,10 @@ def samples(
         told: dict[str, Any] = {name: table.values.get(key) for name, table in counters.items()}
         told |= {name: table.get(key, ()) for name, table in buckets.items()}
         models.setdefault((namespace, pod), {})[model] = ModelCounters(
-            model=model, latency_quantiles=quantiles.get(key, ()), **told
+            model=model,
+            latency_quantiles=quantiles.get(key, ()),
+            summarised=key in quantiles,
+            **told,
         )
     return {
         pod: PodSample(

@@ -93,6 +93,8 @@ class ModelCounters:
     compute_s: float | None = None
     latency_quantiles: tuple[tuple[float, float], ...] = ()
     """(quantile, seconds) of recent requests, ascending; summaries of this pod alone."""
+    summarised: bool = False
+    """It keeps such summaries, be it that there was no request lately: then they have no value."""
     latency_buckets: tuple[tuple[float, float], ...] = ()
     """(upper bound in seconds, cumulative count) of a histogram, ascending, +Inf as a bound of 1e308."""
     ttft_buckets: tuple[tuple[float, float], ...] = ()

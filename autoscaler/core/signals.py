@@ -89,7 +89,8 @@ class ModelLoad:
     pending: float | None
     misses: MissShare | None
     steady: bool
-    """The rate of requests hardly changed within the window and no backlog drained: its waits can be learned from."""
+    """The rate of requests hardly changed within the window, no backlog drained and none stood: its waits can be
+    learned from."""
     draining: bool
     """A backlog is being worked off: a balancer rightly sends it less than the others."""
     histogram: bool = False
@@ -287,7 +288,7 @@ def _model_load(track: ModelTrack, panic_window_s: float) -> ModelLoad | None:
         overhead_s=overhead_s,
         pending=None if pending is None or not math.isfinite(pending) else max(0.0, pending),
         misses=track.misses,
-        steady=_is_steady(recent, whole),
+        steady=_is_steady(recent, whole) and not _never_idle(recent, track.last.pending),
         even_batch=_has_even_batch(recent, whole),
         draining=whole.pending_growth < -(0.1 * whole.requests + 3.0),
         histogram=bool(track.last.latency_buckets),
@@ -375,6 +376,22 @@ def _is_steady(recent: tuple[Increment, ...], whole: Increment) -> bool:
         if abs(item.pending_growth) > 0.1 * item.requests + 3.0:
             return False
     return len(recent) >= 2
+
+
+def _never_idle(recent: tuple[Increment, ...], pending: float | None) -> bool:
+    """Whether fewer requests were answered between two scrapes than had waited at the first: the queue was never empty.
+
+    A queue that clients or a gateway keep full is as long all the time. Its server gives all that it can, and if that
+    is 83 % of what is known of it, waits of 30 s there are no burstiness at 83 % of the load.
+    """
+    if pending is None or not math.isfinite(pending):
+        return False
+    waiting = pending
+    for item in reversed(recent):
+        waiting -= item.pending_growth
+        if item.token_s is None and item.requests < waiting:
+            return True
+    return False
 
 
 def _has_even_batch(recent: tuple[Increment, ...], whole: Increment) -> bool:

@@ -70,5 +70,7 @@ def remedy(spec: WorkloadSpec, missing: tuple[LatencyObjective, ...]) -> str:
 
 
 def _tells(counters: ModelCounters, objective: LatencyObjective) -> bool:
-    summary = counters.latency_quantiles if objective.signal == "latency" else ()
-    return bool(buckets_of(counters, objective.signal) or summary)
+    summary = objective.signal == "latency" and (
+        counters.summarised or bool(counters.latency_quantiles)
+    )
+    return summary or bool(buckets_of(counters, objective.signal))

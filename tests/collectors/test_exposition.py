@@ -115,6 +115,17 @@ def test_series_without_a_pod_are_left_out() -> None:
     assert exposition.counter_table([series(1.0, model="m")], TRITON).values == {}
 
 
+def test_a_summary_without_a_recent_request_is_there_all_the_same() -> None:
+    """Triton's is NaN a minute after the last one."""
+    idle = exposition.curve_table(
+        [series(None, **POD, quantile="0.99")], TRITON, label="quantile", x_scale=1.0, y_scale=1e-6
+    )
+    counted = exposition.counter_table([series(100.0, **POD)], TRITON)
+    found = exposition.samples({"success": counted}, idle, {}, {("team", "a"): 1000.0}, {})
+    (model,) = found["team", "a"].models
+    assert (model.latency_quantiles, model.summarised) == ((), True)
+
+
 def test_quantiles_and_buckets_are_in_seconds_and_ascending() -> None:
     quantiles = exposition.curve_table(
         [series(250_000.0, **POD, quantile="0.99"), series(90_000.0, **POD, quantile="0.5")],

@@ -37,6 +37,9 @@ def sample(success: float | None, **told: object) -> PodSample:
             "99% < 300ms", (sample(100.0, latency_quantiles=((0.9, 0.1),)),), (), [], id="summary"
         ),
         pytest.param(
+            "99% < 300ms", (sample(100.0, summarised=True),), (), [], id="a summary without a value"
+        ),
+        pytest.param(
             "99% < 300ms",
             (sample(100.0), sample(50.0, latency_buckets=BUCKETS)),
             (),
