@@ -87,23 +87,11 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
 
 
-def _near(metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(key, the annotation of forescale's that it was to be): the name is one, and the prefix hardly differs."""
-    from difflib import get_close_matches
-
-    from autoscaler.core.annotations import KEYS, PREFIX
-
-    for key in map(str, _mapping(metadata, "annotations")):
-        prefix, _, name = key.lower().partition("/")
-        own = not key.startswith(PREFIX) and name in KEYS
-        if own and get_close_matches(f"{prefix}/", [PREFIX], cutoff=0.8):
-            yield key, PREFIX + name
-
-
 def _check_object(
     file: Path, document: dict[str, Any], settings: Settings, told: Callable[[str], None]
 ) -> Iterator[WorkloadSpec | Problem]:
     from autoscaler.collectors.namespace_policy import defaults_for
+    from autoscaler.core.annotations import slips
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
     metadata = _mapping(document, "metadata")
@@ -115,12 +103,9 @@ def _check_object(
     )
     where = f"{file}: {key}"
     annotations = _own(metadata)
-    for given, meant in _near(metadata):
-        yield Problem(f"{where} {given}", "is no annotation of forescale", f"did you mean {meant}?")
+    at_template = map(str, _mapping(_mapping(template, "metadata"), "annotations"))
+    yield from slips(where, key.kind, map(str, _mapping(metadata, "annotations")), at_template)
     if not annotations:
-        if _own(_mapping(template, "metadata")):
-            given = "has forescale.io annotations at its pod template, where nobody reads them"
-            yield Problem(where, given, f"they belong to the metadata of the {key.kind} itself")
         return
     wrong = list(_misplaced(where, key.kind, annotations))
     if wrong:

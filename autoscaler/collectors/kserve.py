@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from autoscaler.core.annotations import PREFIX
+from autoscaler.core.annotations import PREFIX, slips
 from autoscaler.core.types import WorkloadId
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
@@ -48,7 +48,7 @@ MODES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceView:
-    """An InferenceService that carries an annotation of forescale."""
+    """An InferenceService that carries an annotation of forescale, or one that was to be."""
 
     uid: str
     namespace: str
@@ -61,6 +61,8 @@ class ServiceView:
     class_given: str | None
     max_replicas: int | None
     multi_node: bool
+    slips: tuple[Problem, ...] = ()
+    """Annotations that were meant for forescale, and are none."""
 
     @property
     def id(self) -> WorkloadId:
@@ -82,7 +84,9 @@ def service(raw: Object, _: ServiceView | None = None) -> ServiceView | None:
     metadata, spec = raw["metadata"], raw.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     own = {k: v for k, v in annotations.items() if k.startswith(PREFIX)}
-    if not own:
+    where = str(WorkloadId(namespace=metadata["namespace"], name=metadata["name"], kind=KIND))
+    wrong = slips(where, KIND, annotations, ())
+    if not own and not wrong:
         return None
     predictor = spec.get("predictor") or {}
     highest = predictor.get("maxReplicas")
@@ -98,6 +102,7 @@ def service(raw: Object, _: ServiceView | None = None) -> ServiceView | None:
         # KServe's 0 stands for no limit.
         max_replicas=int(highest) if highest else None,
         multi_node=predictor.get("workerSpec") is not None,
+        slips=wrong,
     )
 
 

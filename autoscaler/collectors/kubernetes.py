@@ -275,6 +275,7 @@ class KubernetesCollector:
             view = owners.get(pod.owner_uid)
             if (
                 view is None
+                or view.slips
                 or self._defaults(view.namespace) is None
                 or not _is_triton(view)
                 or not pod.ip

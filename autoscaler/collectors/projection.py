@@ -14,12 +14,12 @@ from autoscaler.collectors.detect import Detected, detect
 from autoscaler.collectors.kserve import KIND as SERVICE_KIND
 from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
 from autoscaler.collectors.node_needs import node_needs, tolerations
-from autoscaler.core.annotations import PREFIX
+from autoscaler.core.annotations import PREFIX, slips
 from autoscaler.core.mig.choice import shape_of_requests
 from autoscaler.core.nodes.observed import NodeNeeds
 from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.slices.template import SHAPE_ANNOTATION, TemplateStatus
-from autoscaler.core.types import PodStatus
+from autoscaler.core.types import PodStatus, WorkloadId
 from autoscaler.errors import Problem
 
 Object = Mapping[str, Any]
@@ -34,7 +34,7 @@ ORDINARY_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
-    """A Deployment or StatefulSet that carries an annotation of forescale."""
+    """A Deployment or StatefulSet that carries an annotation of forescale, or one that was to be."""
 
     uid: str
     namespace: str
@@ -63,6 +63,8 @@ class TargetView:
     """It runs the service's predictor, not a transformer or an explainer."""
     revision: str | None = None
     """The Knative Revision that it runs."""
+    slips: tuple[Problem, ...] = ()
+    """Annotations that were meant for forescale, and are none."""
     replicas_set_by: str | None = None
     """Who last changed spec.replicas; None: it is not told, or several own it."""
 
@@ -117,7 +119,8 @@ def target(raw: Object, kind: str) -> TargetView | None:
     own = {k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(PREFIX)}
     labels = metadata.get("labels") or {}
     service = _service(metadata, labels)
-    if not own and service is None:
+    wrong = _slips(metadata, spec.get("template") or {}, kind) if service is None else ()
+    if not own and service is None and not wrong:
         return None
     return TargetView(
         uid=metadata["uid"],
@@ -139,8 +142,17 @@ def target(raw: Object, kind: str) -> TargetView | None:
         service=service,
         predictor=service is not None and _is_predictor(metadata["name"], labels),
         revision=labels.get(REVISION_LABEL),
+        slips=wrong,
         replicas_set_by=_replicas_set_by(metadata),
     )
+
+
+def _slips(metadata: Object, template: Object, kind: str) -> tuple[Problem, ...]:
+    """What another controller has put into the template of an object that it made is not for its owner to mend here."""
+    made = any(owner.get("controller") for owner in metadata.get("ownerReferences") or ())
+    at_template = {} if made else (template.get("metadata") or {}).get("annotations") or {}
+    where = str(WorkloadId(namespace=metadata["namespace"], name=metadata["name"], kind=kind))
+    return slips(where, kind, metadata.get("annotations") or {}, at_template)
 
 
 def _replicas_set_by(metadata: Object) -> str | None:

@@ -75,6 +75,17 @@ def _judged(
     return parsed, (), Reason.INVALID_ANNOTATION
 
 
+def _slipped(
+    view: TargetView | ServiceView, parsed: WorkloadSpec | tuple[Problem, ...]
+) -> WorkloadSpec | tuple[Problem, ...]:
+    """What was misspelt may be what keeps it safe, as max-replicas does: it is left alone until that is mended."""
+    if not view.slips:
+        return parsed
+    if isinstance(parsed, WorkloadSpec) or not view.annotations:
+        return view.slips
+    return (*view.slips, *parsed)
+
+
 def seen_target(
     view: TargetView,
     defaults: Defaults,
@@ -101,6 +112,7 @@ def seen_target(
             silent=view.engine.silent if view.engine else None,
         ),
     )
+    parsed = _slipped(view, parsed)
     spec, problems, reason = _judged(parsed, view.unusable, _other_shape(view, parsed))
     return Seen(
         id=id_of(view),
@@ -178,6 +190,7 @@ def seen_service(
     parsed = parse_workload(
         service.id, service.annotations, defaults=defaults, shape=_shape(service, live)
     )
+    parsed = _slipped(service, parsed)
     spec, problems, reason = _judged(parsed, resolved.problem, live.unusable if live else None)
     return SeenService(
         seen=Seen(

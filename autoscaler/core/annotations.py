@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeVar
@@ -146,6 +146,33 @@ class Shape:
     pods_of: str | None = None
     max_replicas: int | None = None
     """The object's own ceiling, for workloads that name none; never above it."""
+
+
+def misspelt(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(key, the annotation of forescale's that it was to be): the name is one, and the prefix hardly differs."""
+    for key in keys:
+        prefix, _, name = key.lower().partition("/")
+        own = not key.startswith(PREFIX) and name in KEYS
+        if own and get_close_matches(f"{prefix}/", [PREFIX], cutoff=0.8):
+            yield key, PREFIX + name
+
+
+def slips(
+    where: str, kind: str, annotations: Iterable[str], at_template: Iterable[str]
+) -> tuple[Problem, ...]:
+    """Annotations that were meant for forescale, and that it would overlook: by the keys of an object of that kind, and
+    of its pod template."""
+    own = tuple(annotations)
+    found = [
+        Problem(f"{where} {given}", "is no annotation of forescale", f"did you mean {meant}?")
+        for given, meant in misspelt(own)
+    ]
+    if any(key.startswith(PREFIX) for key in at_template) and not any(
+        key.startswith(PREFIX) for key in own
+    ):
+        given = "has forescale.io annotations at its pod template, where nobody reads them"
+        found.append(Problem(where, given, f"they belong to the metadata of the {kind} itself"))
+    return tuple(found)
 
 
 def parse_workload(

@@ -95,6 +95,37 @@ async def test_pods_of_what_is_left_alone_are_other_tenants(tmp_path: Path) -> N
     assert set(collector.owner_uids()) == {f"{APPS}/fine", f"{made}/fine-h1"}
 
 
+async def test_what_was_meant_for_forescale_is_told_and_left_alone(tmp_path: Path) -> None:
+    """A misspelt prefix, alone or beside others; annotations at a pod template that is a person's."""
+    api = ClusterApi()
+    misspelt, unsafe = deployment("a", 1, {}), deployment("b", 1, {"slo": "99% < 300ms"})
+    misspelt["metadata"]["annotations"] = {"forscale.io/slo": "99% < 300ms"}
+    unsafe["metadata"]["annotations"]["forescale.com/max-replicas"] = "4"
+    below, copied = deployment("c", 1, {}), deployment("d", 1, {})
+    for made in (below, copied):
+        given = {"annotations": {"forescale.io/slo": "99% < 300ms"}}
+        made["spec"]["template"]["metadata"] = given
+    copied["metadata"]["ownerReferences"] = [{"kind": "Llm", "uid": "u", "controller": True}]
+    other = deployment("e", 1, {})
+    other["metadata"]["annotations"] = {"example.com/slo": "99%", "autoscaling.io/mode": "off"}
+    for made in (misspelt, unsafe, below, copied, other):
+        api.put(f"{APPS}/{made['metadata']['name']}", made)
+    answering(api, "a")
+    service = {"namespace": "team", "name": "s", "annotations": {"forescale.i/slo": "default"}}
+    api.put(f"{SERVICES}/s", {"metadata": service, "spec": {"predictor": {}}})
+    seen, collector = await looked(api, tmp_path)
+    assert [str(problem) for item in seen for problem in item.problems] == [
+        "team/a forscale.io/slo: is no annotation of forescale, did you mean forescale.io/slo?",
+        "team/b forescale.com/max-replicas: is no annotation of forescale, did you mean forescale.io/max-replicas?",
+        "team/c: has forescale.io annotations at its pod template, where nobody reads them, "
+        "they belong to the metadata of the Deployment itself",
+        "team/inferenceservice/s forescale.i/slo: is no annotation of forescale, did you mean forescale.io/slo?",
+    ]
+    assert {item.spec for item in seen} == {None}
+    assert {item.reason for item in seen} == {Reason.INVALID_ANNOTATION}
+    assert collector.endpoints() == ()
+
+
 async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) -> None:
     api = ClusterApi()
     api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
