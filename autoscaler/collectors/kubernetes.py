@@ -337,6 +337,6 @@ class KubernetesCollector:
 
 def _is_triton(view: TargetView) -> bool:
     """Only Triton is asked for its statistics; where nothing says what it is, it is asked too."""
-    named = view.annotations.get(f"{PREFIX}engine")
+    named = view.annotations.get(f"{PREFIX}engine", "").strip().lower()
     told = named or (view.engine.engine if view.engine else "triton")
     return told == "triton"

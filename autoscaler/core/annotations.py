@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from autoscaler.core.mig.choice import is_profile
-from autoscaler.core.slo import ALLOWED, NUMBER, SECONDS, parse_slo
+from autoscaler.core.slo import ALLOWED, parse_slo
+from autoscaler.core.slo_words import NUMBER
 from autoscaler.core.types import (
     Mode,
     Pause,
@@ -236,7 +237,12 @@ def _ceiling(asked: int | None, shape: Shape) -> int | None:
 def _engine(own: Mapping[str, str], shape: Shape, defaults: Defaults) -> tuple[str, str]:
     """(engine, what it is known by): the annotation, else the pod template, else Triton until a scrape tells."""
     if "engine" in own:
-        return own["engine"], "annotation"
+        named = own["engine"].strip()
+        # The policy's own names may have capitals.
+        known = {name.lower(): name for name in defaults.engines}
+        return (
+            named if named in defaults.engines else known.get(named.lower(), named)
+        ), "annotation"
     if shape.engine in defaults.engines and shape.engine is not None:
         return shape.engine, shape.engine_from
     return "triton", ASSUMED
@@ -255,6 +261,7 @@ _FLOOR = re.compile(
     rf"^(\d+)\s*@\s*((?:\S+\s+){{5}})for\s+{NUMBER}\s*(m|h|d)(?:\s+in\s+([A-Za-z0-9_+\-/]+))?$"
 )
 _FLOOR_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _CRON_FIELD = re.compile(r"^[\w*/,\-#?]+$")
 
 
@@ -340,11 +347,12 @@ class _Reader:
         text = self._own.get(key)
         if text is None:
             return None
-        match = re.fullmatch(rf"{NUMBER}\s*(ms|s|m)", text.strip())
-        if match is None or not 0.0 < float(match[1]) * SECONDS[match[2]] <= 7200.0:
+        match = re.fullmatch(rf"{NUMBER}\s*(ms|s|m|h)", text.strip().lower())
+        found_s = float(match[1]) * _TIME_S[match[2]] if match is not None else 0.0
+        if not 0.0 < found_s <= 7200.0:
             self.add(key, f"{text!r}", "a time up to two hours is allowed, such as 90s or 4m")
             return None
-        return float(match[1]) * SECONDS[match[2]]
+        return found_s
 
     def shapes(self, kind: str) -> tuple[str, ...]:
         key = "slice-shapes"

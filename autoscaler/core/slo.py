@@ -5,33 +5,34 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from autoscaler.core.slo_words import NUMBER, reworded
 from autoscaler.core.types import LatencyObjective, Slo, SloForm
 from autoscaler.errors import Problem
 
 ALLOWED = "write for example `p95 < 200ms`, `99% < 200ms` or `p99 ttft < 2s, p95 tpot < 50ms for 99.5% over 7d`"
-SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+# The micro sign, and the Greek letter that looks the same.
+SECONDS = {"us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 DAYS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
-NUMBER = r"(\d+(?:\.\d+)?)"
 
 _OBJECTIVE = re.compile(
-    rf"^(?:p{NUMBER}|{NUMBER}\s*%)\s*(?:(latency|ttft|tpot)\s*)?<=?\s*{NUMBER}\s*(us|µs|ms|s|m)$"
+    rf"^(?:p{NUMBER}|{NUMBER}\s*%)\s*(?:(latency|ttft|tpot)\s*)?<=?\s*{NUMBER}\s*({'|'.join(SECONDS)})$"
 )
-OTHER_WORDS = {
-    "itl": "tpot",
-    "tbt": "tpot",
-    "inter-token latency": "tpot",
-    "e2e": "latency",
-    "time to first token": "ttft",
-}
-_OTHER_WORDS = re.compile(r"(?<![\w-])(?:" + "|".join(OTHER_WORDS) + r")(?![\w-])")
-_RATE = re.compile(rf"[<>]=?\s*{NUMBER}\s*(?:tokens?|tok)\s*/\s*s(?:ec)?$")
-_LEVEL_BEHIND = re.compile(r"^(ttft|tpot|latency)\s+(p\d[\d.]*)\s*(<.*)$")
-_BETWEEN = re.compile(r"\s*;\s*|\s+and\s+|\s+&\s+")
 _TARGET = re.compile(rf"^(.*?)\s+for\s+{NUMBER}\s*%(?:\s+over\s+{NUMBER}\s*([hdw]))?$")
 _WINDOW = re.compile(rf"^(.*?)\s+over\s+{NUMBER}\s*([hdw])$")
 
 
 def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
+    """The SLO, or everything that is wrong with it; in other words than those that are allowed, what was meant."""
+    found = _parsed(text, where)
+    if isinstance(found, Slo):
+        return found
+    meant = reworded(text)
+    if meant != text.strip().lower() and isinstance(_parsed(meant, where), Slo):
+        return (Problem(where, f"{text.strip()!r} is no objective", f"did you mean `{meant}`?"),)
+    return found
+
+
+def _parsed(text: str, where: str) -> Slo | tuple[Problem, ...]:
     """The SLO, or everything that is wrong with it.
 
     `for` sets the share of requests in good minutes, of `pN < T` alone; `over` the window; `<=` means the same as `<`.
@@ -86,13 +87,13 @@ def parse_slo(text: str, where: str) -> Slo | tuple[Problem, ...]:
 def _objective(part: str, where: str) -> LatencyObjective | Problem:
     match = _OBJECTIVE.match(part)
     if match is None:
-        meant = _meant(part)
+        meant = _units(part)
         return Problem(
             where, f"{part!r} is no objective", f"did you mean {meant}?" if meant else ALLOWED
         )
     percentile, share, signal, threshold, unit = match.groups()
     ratio = float(percentile or share) / 100.0
-    threshold_s = float(threshold) * SECONDS[unit]
+    threshold_s = round(float(threshold) * SECONDS[unit], 9)
     if not 0.5 <= ratio <= 0.9999:
         return Problem(where, f"{part!r} asks for {ratio * 100:g} %", "50 to 99.99 % are allowed")
     if not 0.0001 <= threshold_s <= 3600.0:
@@ -105,23 +106,9 @@ def _objective(part: str, where: str) -> LatencyObjective | Problem:
     )
 
 
-def _meant(part: str) -> str | None:
-    """The same in the words that are allowed, if it says something in those of other tools; None: it does not."""
-    rate = _RATE.search(part)
-    if rate is not None and float(rate[1]) > 0.0:
-        # Tokens a second of one request: at least 20 of them are no more than 50 ms for each.
-        part = f"{part[: rate.start()]}< {1000.0 / float(rate[1]):.4g}ms"
-    part = _OTHER_WORDS.sub(lambda word: OTHER_WORDS[word[0]], part)
-    if level := _LEVEL_BEHIND.match(part):
-        part = f"{level[2]} {level[1]} {level[3]}"
-    both = _BETWEEN.split(part)
-    if len(both) > 1 and all(map(_OBJECTIVE.match, both)):
-        return f"`{', '.join(both)}`"
-    if _OBJECTIVE.match(part):
-        return f"`{part}`"
-    if _OBJECTIVE.match(f"{part}ms"):
-        return f"`{part}ms` or `{part}s`"
-    return None
+def _units(part: str) -> str | None:
+    """Which units a threshold without one may have; None: that is not what is wrong."""
+    return f"`{part}ms` or `{part}s`" if _OBJECTIVE.match(f"{part}ms") else None
 
 
 @lru_cache(maxsize=1024)

@@ -92,6 +92,38 @@ def test_what_is_no_slo(text: str, told: str) -> None:
         ("p95 ttft < 1000", "`p95 ttft < 1000ms` or `p95 ttft < 1000s`"),
         ("p95 ttft < 1s and p95 tpot < 50ms", "`p95 ttft < 1s, p95 tpot < 50ms`"),
         ("p95 ttft < 1s; p95 itl < 50ms", "`p95 ttft < 1s, p95 tpot < 50ms`"),
+        # In a hurry.
+        ("<300ms", "`99% < 300ms`"),
+        ("latency < 300ms", "`99% latency < 300ms`"),
+        ("300ms p99", "`p99 < 300ms`"),
+        ("200ms > p95", "`p95 < 200ms`"),
+        ("p95: 200ms", "`p95 < 200ms`"),
+        ("p95=200ms", "`p95 < 200ms`"),
+        ("p99 > 300ms", "`p99 < 300ms`"),
+        ("p95 latency under 200ms", "`p95 latency < 200ms`"),
+        ("99% of requests in 300ms", "`99% < 300ms`"),
+        ("95th percentile < 200ms", "`p95 < 200ms`"),
+        ("p999 < 2s", "`p99.9 < 2s`"),
+        ('"p99 < 300ms"', "`p99 < 300ms`"),
+        ("p95 < 200ms,", "`p95 < 200ms`"),
+        ("p95 < 200ms  # as agreed", "`p95 < 200ms`"),
+        # Decimal commas: as two objectives the second half asked whether 0ms was meant.
+        ("p99,9 < 0,3s", "`p99.9 < 0.3s`"),
+        # Units in full, small and large.
+        ("p99 < 300 milliseconds", "`p99 < 300ms`"),
+        ("p99 < 2 sec", "`p99 < 2s`"),
+        ("p99 < 2min", "`p99 < 2m`"),
+        ("99% < 1h", "`99% < 60m`"),
+        ("p99 < 150000ns", "`p99 < 150us`"),
+        # What another keyboard, or a word processor, makes of it.
+        ("p99\uff1c300ms", "`p99<300ms`"),
+        ("p99 \u2264 300ms", "`p99 <= 300ms`"),
+        # Two of them, and windows.
+        ("p95 < 200ms p99 < 500ms", "`p95 < 200ms, p99 < 500ms`"),
+        ("p95 < 200ms\np99 < 500ms", "`p95 < 200ms, p99 < 500ms`"),
+        ("p95 < 200ms / p99 < 500ms", "`p95 < 200ms, p99 < 500ms`"),
+        ("99% < 300ms over 30 days", "`99% < 300ms over 30d`"),
+        ("p95 < 200ms for 99.5 over 7d", "`p95 < 200ms for 99.5% over 7d`"),
     ],
 )
 def test_other_tools_words_are_understood_and_not_taken(text: str, meant: str) -> None:
@@ -99,6 +131,38 @@ def test_other_tools_words_are_understood_and_not_taken(text: str, meant: str) -
     told = parse_slo(text, "test")
     assert isinstance(told, tuple)
     assert [problem.allowed for problem in told] == [f"did you mean {meant}?"]
+
+
+@pytest.mark.parametrize(
+    "text", ["avg < 200ms", "utilization < 70%", "p99 queue < 50ms", "99.9%", ""]
+)
+def test_what_is_no_objective_in_any_words_is_told_what_is_allowed(text: str) -> None:
+    told = parse_slo(text, "test")
+    assert isinstance(told, tuple)
+    assert told[0].allowed.startswith("write for example `p95 < 200ms`")
+
+
+@pytest.mark.parametrize(
+    "text", ["p95 < 100us", "p95 < 100\u00b5s", "p95 < 100\u03bcs", "p95\u00a0<\u00a00.1ms"]
+)
+def test_the_shortest_time_in_each_spelling(text: str) -> None:
+    found = parse_slo(text, "test")
+    assert isinstance(found, Slo)
+    assert found.objectives[0].threshold_s == 0.0001
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("startup_time", "1h", 3600.0),
+        ("startup_time", "4M", 240.0),
+        ("engine", "Triton ", "triton"),
+    ],
+)
+def test_spelling_that_can_mean_one_thing_only_is_taken(key: str, text: str, value: object) -> None:
+    spec = parse(slo="99% < 300ms", **{key: text})
+    assert isinstance(spec, WorkloadSpec)
+    assert (spec.startup_time_s if key == "startup_time" else spec.engine) == value
 
 
 def test_one_annotation_is_enough() -> None:
