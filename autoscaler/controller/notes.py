@@ -15,8 +15,20 @@ from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.mig import slice_notes
 from autoscaler.controller.ports import EventSink, Note, Refused
 from autoscaler.controller.templates import shape_notes
+from autoscaler.core.annotations import POLICY
 from autoscaler.core.reasons import BLIND, Reason
-from autoscaler.core.types import ActionResult, Outcome, Severity, TickRecord, WorkloadId
+from autoscaler.core.types import (
+    ActionResult,
+    Mode,
+    Outcome,
+    Pause,
+    Severity,
+    Survive,
+    TickRecord,
+    WorkloadId,
+    WorkloadInput,
+    WorkloadSpec,
+)
 from autoscaler.errors import (
     ActuationConflict,
     ActuationUnknown,
@@ -30,6 +42,10 @@ log = logging.getLogger(__name__)
 REPEAT_S = 3600.0
 # One that comes and goes is not told more often than this.
 CALM_S = 600.0
+# Rates need two scrapes: a workload that is new here, or whose pods all are, has none for two ticks, and all is well.
+SETTLE_S = 25.0
+MANAGED = "Managed"
+"""Of a workload whose annotations were taken, and of each change of them."""
 QUEUE_LENGTH = 1000
 # Nothing waits for it but the next one; a call has a limit of its own.
 SEND_TIMEOUT_S = 15.0
@@ -62,6 +78,9 @@ class Notebook:
 
     def __init__(self, headroom_namespace: str = "") -> None:
         self._told: dict[Topic, float] = {}
+        self._unknown_since: dict[WorkloadId, float] = {}
+        self._taken: dict[WorkloadId, str] | None = None
+        """What was read of each workload's annotations in the last tick; None: there was none."""
         self._headroom_namespace = headroom_namespace
 
     def notes(self, record: TickRecord, refused: tuple[Refused, ...]) -> list[Note]:
@@ -71,6 +90,17 @@ class Notebook:
         notes = [
             _of_action(result) for result in record.actions if result.outcome is Outcome.APPLIED
         ]
+        notes += self._of_annotations(record.input.workloads)
+        self._unknown_since = {
+            decision.workload: self._unknown_since.get(decision.workload, now_s)
+            for decision in record.result.decisions
+            if decision.reason is Reason.NO_DATA
+        }
+        settling = {
+            (workload, f"{Reason.NO_DATA.value} ")
+            for workload, since_s in self._unknown_since.items()
+            if now_s - since_s < SETTLE_S
+        }
         active: set[Topic] = set()
         of_pools = [
             *pool_notes(record, self._headroom_namespace),
@@ -85,6 +115,8 @@ class Notebook:
             *_of_refused(refused),
             *lasting_pools,
         ):
+            if topic in settling:
+                continue
             active.add(topic)
             told_s = self._told.get(topic)
             if told_s is None or now_s - told_s >= REPEAT_S:
@@ -96,6 +128,47 @@ class Notebook:
             if topic in active or now_s - told_s < CALM_S
         }
         return notes
+
+    def _of_annotations(self, workloads: tuple[WorkloadInput, ...]) -> list[Note]:
+        """That they were taken, where they are new or changed; not what a new leader finds."""
+        before = self._taken
+        self._taken = {given.spec.id: _taken(given.spec) for given in workloads}
+        if before is None:
+            return []
+        return [
+            Note(
+                workload=given.spec.id,
+                api_version=given.spec.api_version,
+                reason=MANAGED,
+                message=self._taken[given.spec.id],
+                severity=Severity.NORMAL,
+            )
+            for given in workloads
+            if before.get(given.spec.id) != self._taken[given.spec.id]
+        ]
+
+
+def _taken(spec: WorkloadSpec) -> str:
+    """What its annotations, the policy and the object itself come to."""
+    whose = "" if spec.slo_from != POLICY else " (the policy's)"
+    highest = "the policy's max_replicas" if spec.max_replicas is None else f"{spec.max_replicas}"
+    words = [f"{spec.slo.text}{whose}", f"{spec.min_replicas} to {highest} replicas"]
+    if spec.model is not None:
+        words.append(f"of model {spec.model} alone")
+    if spec.schedule:
+        words.append(f"{len(spec.schedule)} scheduled floors")
+    if spec.pause is not Pause.NONE:
+        words.append(f"paused: {spec.pause.value}")
+    if spec.survive is not Survive.NONE:
+        words.append(f"survives the loss of a {spec.survive.value}")
+    return f"Annotations taken: {', '.join(words)}; {_DOES[spec.mode]}"
+
+
+_DOES = {
+    Mode.AUTO: "replicas are set by forescale from now on, unless another autoscaler holds them",
+    Mode.RECOMMEND: "mode recommend: nothing is written",
+    Mode.OFF: "mode off: nothing is decided",
+}
 
 
 def _not_carried_out(results: tuple[ActionResult, ...]) -> Iterator[tuple[Note, Topic]]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoscaler.core.slo import OTHER_WORDS
+from autoscaler.core.slo_words import OTHER_WORDS
 from loadtests.load.driver import lateness_s
 from loadtests.load.request_log import OK, Request
 
