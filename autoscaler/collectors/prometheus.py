@@ -18,6 +18,7 @@ from autoscaler.collectors import exposition, gateways, scrapes
 from autoscaler.collectors.exposition import (
     BUCKETS,
     COUNTERS,
+    PARTS,
     SHARES,
     TIMES,
     Parts,
@@ -249,8 +250,8 @@ class PrometheusCollector:
 
         Raises SourceError.
         """
-        points: dict[tuple[str, str], list[HistoryPoint]] = {}
-        wanted = {(spec.id.namespace, spec.pods_of or spec.id.name) for spec in workloads}
+        points: dict[WorkloadId, dict[float, float]] = {}
+        wanted = {(spec.id.namespace, spec.pods_of or spec.id.name): spec for spec in workloads}
         for preset in {id(p): p for s in workloads if (p := self._presets.get(s.engine))}.values():
             if preset.backfill is None or self._backfill_s <= 0.0:
                 continue
@@ -262,10 +263,13 @@ class PrometheusCollector:
                 series = await self._client.query_range(
                     _history_query(preset), start_s=start_s, end_s=stop_s, step_s=STEP_S
                 )
-                _add_points(points, series, wanted)
+                _add_points(points, series, preset, wanted)
                 start_s += PIECE_S
         return {
-            spec.id: tuple(points.get((spec.id.namespace, spec.pods_of or spec.id.name), ()))
+            spec.id: tuple(
+                HistoryPoint(minute_s=at_s - RATE_AHEAD_S, offered_rps=value)
+                for at_s, value in sorted(points.get(spec.id, {}).items())
+            )
             for spec in workloads
         }
 
@@ -361,27 +365,33 @@ def _samples(
 
 
 def _history_query(preset: Preset) -> str:
-    """One series for each workload: pods are named by their controller, NAME-HASH-RANDOM or NAME-NUMBER."""
+    """One series for each workload and model: pods are named by their controller, NAME-HASH-RANDOM or NAME-NUMBER."""
     namespace, pod = preset.queries.namespace_label, preset.queries.pod_label
-    # A rate over two minutes: four scrapes even at the field's usual 30 s.
-    rate = f"rate({preset.backfill}[2m])"
+    model = (preset.queries.model_label,) if preset.queries.model_label else ()
+    # A rate over two minutes: four scrapes even at the field's usual 30 s. Of a pod that is scraped twice one counts.
+    known = ", ".join((namespace, pod, *model, *PARTS))
+    rate = f"max by ({known}) (rate({preset.backfill}[2m]))"
+    by = ", ".join((namespace, "workload", *model))
     named = f'label_replace({rate}, "workload", "$1", "{pod}", "(.+)-[0-9]+")'
     named = (
         f'label_replace({named}, "workload", "$1", "{pod}", "(.+)-[0-9a-z]{{5,10}}-[0-9a-z]{{5}}")'
     )
-    return f'label_replace(sum by ({namespace}, workload) ({named}), "namespace", "$1", "{namespace}", "(.+)")'
+    return f'label_replace(sum by ({by}) ({named}), "namespace", "$1", "{namespace}", "(.+)")'
 
 
 def _add_points(
-    points: dict[tuple[str, str], list[HistoryPoint]],
+    points: dict[WorkloadId, dict[float, float]],
     series: tuple[Series, ...],
-    wanted: set[tuple[str, str]],
+    preset: Preset,
+    wanted: Mapping[tuple[str, str], WorkloadSpec],
 ) -> None:
+    """What a workload's models add up to at each moment; of one that is about a single model, that one alone."""
     for entry in series:
-        key = (entry.labels.get("namespace", ""), entry.labels.get("workload", ""))
-        if key in wanted:
-            points.setdefault(key, []).extend(
-                HistoryPoint(minute_s=at_s - RATE_AHEAD_S, offered_rps=value)
-                for at_s, value in entry.points
-                if value is not None
-            )
+        spec = wanted.get((entry.labels.get("namespace", ""), entry.labels.get("workload", "")))
+        model = entry.labels.get(preset.queries.model_label or "")
+        if spec is None or (spec.model is not None and model is not None and model != spec.model):
+            continue
+        known = points.setdefault(spec.id, {})
+        for at_s, value in entry.points:
+            if value is not None:
+                known[at_s] = known.get(at_s, 0.0) + value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.prometheus import PrometheusCollector
 from tests.core.story import spec
@@ -39,3 +41,49 @@ async def test_a_rate_is_told_of_the_minute_in_the_middle_of_its_window() -> Non
     # The next one would be asked at 210 s, which is yet to come.
     assert max(points) == 1.0
     assert len(points) == len(prometheus.asked_s) == 480
+
+
+class TwoModels:
+    """A server of two models, as Prometheus sums them up."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def query_range(
+        self, promql: str, *, start_s: float, end_s: float, step_s: float
+    ) -> tuple[Series, ...]:
+        self.asked.append(promql)
+        told = {"quick": 20.0, "slow": 0.5}
+        return tuple(
+            Series(
+                labels={"namespace": "team", "workload": "bert", "model": model},
+                points=((end_s, rps),),
+            )
+            for model, rps in told.items()
+        )
+
+
+@pytest.mark.parametrize(
+    ("model", "past_rps"), [(None, 20.5), ("slow", 0.5), ("quick", 20.0), ("other", None)]
+)
+async def test_the_past_is_of_the_model_that_counts(
+    model: str | None, past_rps: float | None
+) -> None:
+    """As the demand of the present is: half a request a second of one model had a past of 20.5."""
+    prometheus = TwoModels()
+    collector = PrometheusCollector(prometheus, backfill_s=3600.0)  # type: ignore[arg-type]
+    told = await collector.backfill(NINE_S, (spec("bert", model=model),))
+    found = [point.offered_rps for point in told[spec("bert").id]]
+    assert found == ([] if past_rps is None else [past_rps])
+
+
+async def test_a_pod_that_two_jobs_scrape_has_one_past() -> None:
+    """They differ in `job`, `instance` and the like alone; what is a part of a whole is kept apart and added up."""
+    prometheus = TwoModels()
+    collector = PrometheusCollector(prometheus, backfill_s=3600.0)  # type: ignore[arg-type]
+    await collector.backfill(NINE_S, (spec("bert"),))
+    assert (
+        "max by (namespace, pod, model, reason, version, finished_reason, engine, dp_rank, priority, is_streaming) "
+        "(rate(nv_inference_count[2m]))" in prometheus.asked[0]
+    )
+    assert "sum by (namespace, workload, model) (" in prometheus.asked[0]
