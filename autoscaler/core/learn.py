@@ -30,6 +30,7 @@ from autoscaler.core.slices.observed import shape_of_resource
 from autoscaler.core.state import Minute, ModelKnowledge, TemplateKnowledge, WorkloadState
 from autoscaler.core.types import (
     BatchTime,
+    LatencyObjective,
     ModelProfile,
     PodStatus,
     ServerProfile,
@@ -187,13 +188,13 @@ def templates(
             entry = by_hash.pop(profile.template_hash, None) or new_entry(profile.template_hash)
             usual = view.judged.paces.level.get(profile.template_hash)
             by_hash[profile.template_hash] = _take_profile(entry, profile, usual)
-    threshold_s = given.spec.slo.objectives[0].threshold_s
+    objective = given.spec.slo.objectives[0]
     for template_hash, by_model in _shown(view, warm, calm).items():
         entry = by_hash.get(template_hash) or new_entry(template_hash)
         models = {item.model: item for item in entry.models}
         for name, of_pods in by_model.items():
             known_model = models.get(name) or ModelKnowledge(model=name)
-            models[name] = _take_loads(known_model, of_pods, threshold_s, view)
+            models[name] = _take_loads(known_model, of_pods, objective, view)
         by_hash[template_hash] = replace(entry, models=tuple(models.values()))
     return tuple(by_hash.values())[-TEMPLATES_KEPT:]
 
@@ -295,7 +296,7 @@ def _begins_with_warm_up(
 
 
 def _take_loads(
-    known: ModelKnowledge, shown: Sequence[Shown], threshold_s: float, view: View
+    known: ModelKnowledge, shown: Sequence[Shown], objective: LatencyObjective, view: View
 ) -> ModelKnowledge:
     """What the pods of one template showed of one model: its times by all of them, then what each one's waits say."""
     service, overheads_s = known.service, []
@@ -316,7 +317,7 @@ def _take_loads(
         calm_ones = [load for load, calm in shown if load.tokens and calm]
         known = replace(known, service=service)
         return token_readings.take(known, generated, calm_ones, view)
-    learned = _variability(known.variability, service, shown, threshold_s, view.carrying)
+    learned = _variability(known.variability, service, shown, objective, view.carrying)
     return replace(known, service=service, variability=learned)
 
 
@@ -324,7 +325,7 @@ def _variability(
     learned: Variability,
     service: ServiceEvidence,
     shown: Sequence[Shown],
-    threshold_s: float,
+    objective: LatencyObjective,
     replicas: int,
 ) -> Variability:
     """With what the waits at each pod say."""
@@ -341,7 +342,14 @@ def _variability(
         for load, calm in shown
         if calm and load.steady and load.queue_s is not None
     ]
-    return variability.learn(learned, times, windows, threshold_s=threshold_s, replicas=replicas)
+    return variability.learn(
+        learned,
+        times,
+        windows,
+        threshold_s=objective.threshold_s,
+        replicas=replicas,
+        ratio=objective.ratio,
+    )
 
 
 def fill_minute(

@@ -97,7 +97,7 @@ def capacity(
     weight = {m.model: work / total if total > 0.0 else 1.0 / len(works) for m, _, work in works}
     relevant = [(m, t) for m, t, _ in works if weight[m.model] >= MINOR_WORK_RATIO]
     ranked = sorted(relevant, key=lambda item: weight[item[0].model], reverse=True)
-    models = tuple(Shared(times=_rounded(t), variability=m.variability) for m, t in ranked)
+    models = tuple(Shared(times=t.rounded, variability=m.variability) for m, t in ranked)
     limits = _limits(models, objective, replicas=view.carrying)
     dominant = ranked[0]
     return Capacity(
@@ -182,16 +182,6 @@ def _limits(
         )
         for model in models
     ]
-
-
-def _rounded(times: ServiceTimes) -> ServiceTimes:
-    """To four digits, and variability to two: a tick teaches less than that, and the search is not done anew."""
-    return ServiceTimes(
-        batch_s=tuple(float(f"{seconds:.4g}") for seconds in times.batch_s),
-        instances=times.instances,
-        max_queue_delay_s=times.max_queue_delay_s,
-        overhead_s=float(f"{times.overhead_s:.4g}"),
-    )
 
 
 def replicas_for(demand_rps: float, carried: Capacity, *, skew_ratio: float = 1.0) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.core.queueing import mean_wait_s, steady_batch
+from autoscaler.core.queueing import mean_wait_s, steady_batch, utilization_limit
 from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.variability import Variability, Window, learn
 
@@ -165,3 +165,33 @@ def test_who_shared_is_remembered_for_as_many_requests_as_bursts_are() -> None:
     assert after(four, 0.3, 2000, replicas=2).shared_by == pytest.approx(2.74, abs=0.01)
     # What a profile or another pod template said goes with the first that is seen.
     assert after(Variability(value=0.3), 0.3, 100, replicas=4).shared_by == 4.0
+
+
+def served_within(known: Variability, true: float, requests: int, *, busy: float) -> Variability:
+    """So many requests more, each replica as busy as this share of what the factor allows for `99% < 300ms`."""
+    for _ in range(requests // 100):
+        limit = utilization_limit(
+            TWO, ratio=0.99, threshold_s=0.3, variability=round(known.value, 1)
+        )
+        assert limit is not None
+        rate = busy * limit / TWO.work_s
+        window = Window(rate=rate, requests=100.0, queue_s=mean_queue_s(rate, true))
+        known = learn(known, TWO, [window], threshold_s=0.3, replicas=1, ratio=0.99)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("true", "busy", "value"),
+    [
+        pytest.param(1.0, 0.7, 1.0, id="it was wrong"),
+        pytest.param(12.8, 0.7, 12.8, id="it is so"),
+        pytest.param(4.0, 0.7, 4.6, id="it was too much"),
+        pytest.param(1.0, 0.4, 12.8, id="too little load to say so"),
+    ],
+)
+def test_burstiness_that_keeps_replicas_idle_is_not_believed_for_ever(
+    true: float, busy: float, value: float
+) -> None:
+    """12.8 lets them be 13 % busy at most, and below 30 % waits taught nothing: it was never seen that they are 1."""
+    known = served_within(Variability(value=12.8), true, 40_000, busy=busy)
+    assert known.value == pytest.approx(value, abs=0.1)
