@@ -8,10 +8,10 @@ from autoscaler.core.need import Need
 from autoscaler.core.observe import View
 from autoscaler.core.reasons import Reason
 from autoscaler.core.sickness import Ailment, SickReplica
-from autoscaler.core.size import Capacity
+from autoscaler.core.size import Capacity, Shared
 from autoscaler.core.slo import objective_text
-from autoscaler.core.types import Facts, Finding, Slo, WorkloadInput
-from autoscaler.core.untold import remedy, told_of, untold
+from autoscaler.core.types import Facts, Finding, WorkloadInput
+from autoscaler.core.untold import remedy, told_of, unserved, untold
 from autoscaler.core.xid import HARDWARE_ERRORS
 
 
@@ -20,12 +20,12 @@ def findings(
 ) -> list[Finding]:
     """In the order of how near they are to the number of replicas."""
     found = [Finding(reason=reason, message=message) for reason, message in view.notes]
-    if need.carried is not None and not need.carried.attainable:
-        found.append(
-            Finding(
-                reason=Reason.SLO_UNATTAINABLE, message=_unattainable(given.spec.slo, need.carried)
-            )
-        )
+    absent = unserved(given.spec, given.samples)
+    if absent is not None:
+        found.append(Finding(reason=Reason.MODEL_UNSERVED, message=absent))
+    elif need.carried is not None and not need.carried.attainable:
+        message = _unattainable(given, need.carried)
+        found.append(Finding(reason=Reason.SLO_UNATTAINABLE, message=message))
     # What is seen needs no second look; of several objectives one may be.
     several = len(given.spec.slo.objectives) > 1
     missing = (
@@ -67,15 +67,24 @@ def _unscheduled(given: WorkloadInput, stuck: int) -> str:
     )
 
 
-def _unattainable(slo: Slo, carried: Capacity) -> str:
-    """The objective that is missed without any queue, and by what."""
-    took = f"{carried.service_s * 1000:.0f} ms"
+def _unattainable(given: WorkloadInput, carried: Capacity) -> str:
+    """The objective that is missed without any queue, by what, and of several models by which."""
+    slo, took = given.spec.slo, f"{carried.service_s * 1000:.0f} ms"
     if carried.tokens is None:
         objective = main_objective(slo)
-        return (
-            f"a request takes {took} without any queue, the objective is {objective.threshold_s * 1000:.0f} ms: "
+        several = len({one.model for sample in given.samples for one in sample.models}) > 1
+        named = carried.models and given.spec.model is None and several
+        slowest = max(carried.models, key=_service_s).model if named else ""
+        whose = f" of model {slowest}" if slowest else ""
+        text = (
+            f"a request{whose} takes {took} without any queue, the objective is {objective.threshold_s * 1000:.0f} ms: "
             "no number of replicas meets it; sized for a short queue"
         )
+        if slowest:
+            text += (
+                "; name the model that it is meant for in forescale.io/model, or serve them apart"
+            )
+        return text
     # The step of a single sequence is above what it allows: of an answer's mean length, or itself.
     missed = [
         objective_text(one)
@@ -86,6 +95,11 @@ def _unattainable(slo: Slo, carried: Capacity) -> str:
         f"a token takes {took} however few sequences run together, too long for {' and '.join(missed)}: "
         "no number of replicas meets it; sized by what else limits one"
     )
+
+
+def _service_s(model: Shared) -> float:
+    times = model.times
+    return times.batch_s[0] + times.overhead_s + times.max_queue_delay_s
 
 
 def _sick(view: View, now_s: float) -> list[Finding]:

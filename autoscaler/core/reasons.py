@@ -58,6 +58,7 @@ class Reason(StrEnum):
     MEMORY_SET_ASIDE = "MemorySetAside"
     SLO_UNATTAINABLE = "SloUnattainable"
     SLO_UNTOLD = "SloUntold"
+    MODEL_UNSERVED = "ModelUnserved"
     GROWTH_USELESS = "GrowthUseless"
     UNEVEN_LOAD = "UnevenLoad"
     UNEVEN_SPEED = "UnevenSpeed"

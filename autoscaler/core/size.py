@@ -28,6 +28,7 @@ FAST_WINDOW_S = 10.0
 class Shared:
     """A model whose requests the replicas share."""
 
+    model: str
     times: ServiceTimes
     """Rounded."""
     variability: Variability
@@ -97,7 +98,9 @@ def capacity(
     weight = {m.model: work / total if total > 0.0 else 1.0 / len(works) for m, _, work in works}
     relevant = [(m, t) for m, t, _ in works if weight[m.model] >= MINOR_WORK_RATIO]
     ranked = sorted(relevant, key=lambda item: weight[item[0].model], reverse=True)
-    models = tuple(Shared(times=t.rounded, variability=m.variability) for m, t in ranked)
+    models = tuple(
+        Shared(model=m.model, times=t.rounded, variability=m.variability) for m, t in ranked
+    )
     limits = _limits(models, objective, replicas=view.carrying)
     dominant = ranked[0]
     return Capacity(

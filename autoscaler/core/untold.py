@@ -15,6 +15,7 @@ from autoscaler.core.types import LatencyObjective, ModelCounters, PodSample, Wo
 
 # Quantiles and buckets come with the first requests; after so many their absence is no chance.
 FEW_ANSWERS = 10.0
+MODELS_SHOWN = 5
 # The engines of collectors/presets.py: those that tell a time between tokens, and the others.
 TOKEN_ENGINES = ("vllm", "sglang")
 WITHOUT_TOKENS = ("triton", "kserve")
@@ -54,6 +55,17 @@ def never_told(spec: WorkloadSpec) -> tuple[LatencyObjective, ...]:
     if spec.engine not in WITHOUT_TOKENS or spec.engine_from == ASSUMED:
         return ()
     return tuple(one for one in spec.slo.objectives if one.signal != "latency")
+
+
+def unserved(spec: WorkloadSpec, samples: Iterable[PodSample]) -> str | None:
+    """Why nothing is seen of the model that is to count, where its servers serve others; None: that is not so."""
+    served = sorted({one.model for sample in samples for one in sample.models if one.model})
+    if spec.model is None or not served or spec.model in served:
+        return None
+    shown = ", ".join(served[:MODELS_SHOWN]) + (", ..." if len(served) > MODELS_SHOWN else "")
+    return (
+        f"no pod serves the model {spec.model!r} that forescale.io/model names; they serve {shown}"
+    )
 
 
 def told_of(missing: tuple[LatencyObjective, ...]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slo import objective_text
 from autoscaler.core.types import ModelCounters, PodSample, WorkloadSpec
-from autoscaler.core.untold import remedy, told_of, untold
+from autoscaler.core.untold import remedy, told_of, unserved, untold
 from tests.core.story import Story, spec
 from tests.core.test_ledger import slo
 
@@ -105,3 +107,48 @@ def test_it_is_a_finding_and_sizing_goes_on() -> None:
     assert decision.target > 1
     (finding,) = [f for f in decision.findings if f.reason is Reason.SLO_UNTOLD]
     assert finding.message.startswith("nothing tells how many requests miss 99% < 300ms; sized by")
+
+
+def served_by(*names: str) -> tuple[PodSample, ...]:
+    models = tuple(ModelCounters(model=name, success=100.0, summarised=True) for name in names)
+    return (PodSample(pod="bert-0", sampled_at_s=0.0, models=models),)
+
+
+@pytest.mark.parametrize(
+    ("model", "served", "told"),
+    [
+        pytest.param("quik", ("slow", "quick"), "they serve quick, slow", id="misspelt"),
+        pytest.param("m", tuple("abcdef"), "they serve a, b, c, d, e, ...", id="of many"),
+        pytest.param("quick", ("slow", "quick"), None, id="served"),
+        pytest.param(None, ("slow", "quick"), None, id="all count"),
+        pytest.param("quick", (), None, id="nothing is seen"),
+    ],
+)
+def test_a_model_that_no_pod_serves(
+    model: str | None, served: tuple[str, ...], told: str | None
+) -> None:
+    found = unserved(asked("99% < 300ms", model=model), served_by(*served))
+    assert found == (
+        told and f"no pod serves the model '{model}' that forescale.io/model names; {told}"
+    )
+
+
+def test_a_workload_whose_model_is_misspelt_is_told_so() -> None:
+    story = Story(spec=spec(model="quik"))
+    story.run(60, rate_rps=25)
+    findings = {f.reason: f.message for f in story.decisions[-1].findings}
+    assert findings[Reason.MODEL_UNSERVED].endswith("they serve m")
+
+
+def test_which_of_several_models_is_too_slow_is_said() -> None:
+    story = Story(spec=spec(slo=slo("99% < 40ms")))
+    story.run(60, rate_rps=25)
+    given = story.given()
+    idle = ModelCounters(model="idle", success=0.0, failure=0.0, inferences=0.0, pending=0.0)
+    both = tuple(replace(one, models=(*one.models, idle)) for one in given.samples)
+    story.given = lambda: replace(given, samples=both)  # type: ignore[method-assign]
+    story.now_s += 10.0
+    story.tick()
+    findings = {f.reason: f.message for f in story.decisions[-1].findings}
+    assert findings[Reason.SLO_UNATTAINABLE].startswith("a request of model m takes 52 ms")
+    assert findings[Reason.SLO_UNATTAINABLE].endswith("or serve them apart")

@@ -10,7 +10,7 @@ from autoscaler.core.latency import buckets_of, is_exact
 from autoscaler.core.slo import objective_text
 from autoscaler.core.types import PodSample, WorkloadSpec
 from autoscaler.core.untold import remedy as remedy_of
-from autoscaler.core.untold import told_of, untold
+from autoscaler.core.untold import told_of, unserved, untold
 
 PROMETHEUS = "Prometheus"
 # What `+Inf` is read as is above it.
@@ -62,6 +62,9 @@ def _of(item: ObservedWorkload, measured: Measured) -> Diagnosis:
         text = f"Prometheus has {len(seen)} of its {len(ready)} ready pods"
         return warning(check, text, "look at the targets of those that are missing")
     samples = [measured.samples[key.namespace, name] for name in seen]
+    absent = unserved(item.spec, samples)
+    if absent is not None:
+        return error(check, absent, "correct forescale.io/model, or load the model")
     gateway = measured.gateway.get(key, ())
     missing = untold(item.spec, samples, gateway)
     if missing:

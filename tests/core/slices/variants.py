@@ -120,7 +120,7 @@ class Variant:
         times = ServiceTimes(batch_s=(0.05,), instances=instances)
         as_one = Variability(value=LOWEST, requests=10_000.0, shared_by=2.0)
         return Capacity(
-            models=(Shared(times=times, variability=as_one),) if self.pooled else (),
+            models=(Shared(model="m", times=times, variability=as_one),) if self.pooled else (),
             utilization_limit_ratio=0.95 if self.pooled else 0.7,
             work_s_per_inference=0.7 / (self.replica_rps or 1.0),
             attainable=not self.late,
