@@ -61,10 +61,7 @@ def _unscheduled(given: WorkloadInput, stuck: int) -> str:
     text = f"{stuck} pods find no node with a free GPU"
     if not given.replicas.rollout:
         return text
-    return (
-        f"{text}, and a rollout waits for them, during which nothing is scaled down: "
-        "with maxSurge: 0 and maxUnavailable: 1 it needs no GPU more"
-    )
+    return f"{text}, and a rollout waits for them: with maxSurge: 0 and maxUnavailable: 1 it needs no GPU more"
 
 
 def _unattainable(given: WorkloadInput, carried: Capacity) -> str:

@@ -103,6 +103,47 @@ def test_a_rollout_that_waits_for_a_gpu_is_told_what_would_let_it_go_on() -> Non
     story.tick()
     messages = [f.message for f in story.decisions[-1].findings if f.reason is Reason.UNSCHEDULABLE]
     assert messages == [
-        "1 pods find no node with a free GPU, and a rollout waits for them, during which nothing is scaled down: "
+        "1 pods find no node with a free GPU, and a rollout waits for them: "
         "with maxSurge: 0 and maxUnavailable: 1 it needs no GPU more"
     ]
+
+
+class FullNodes(Story):
+    """A story with a rollout whose first pod finds no node, from when the story says so."""
+
+    since_s: float | None = None
+    unschedulable: bool = True
+
+    def given(self) -> WorkloadInput:
+        given = super().given()
+        if self.since_s is None:
+            return given
+        pod = PodStatus(
+            name="bert-new",
+            template_hash="h2",
+            created_s=self.since_s,
+            unschedulable=self.unschedulable,
+        )
+        replicas = replace(given.replicas, rollout=True)
+        return replace(given, pods=(*given.pods, pod), replicas=replicas)
+
+
+@pytest.mark.parametrize(
+    ("unschedulable", "target", "reason"),
+    [
+        pytest.param(True, 2, Reason.STEADY, id="it waits for room that fewer replicas make"),
+        pytest.param(False, 7, Reason.ROLLOUT, id="it goes on"),
+    ],
+)
+def test_a_rollout_that_waits_for_room_is_not_waited_for(
+    unschedulable: bool, target: int, reason: Reason
+) -> None:
+    """With all GPUs in use and maxUnavailable: 0 it waited for fewer replicas, and they for it."""
+    story = FullNodes(replicas=8)
+    story.unschedulable = unschedulable
+    assert story.run(300, rate_rps=125).target == 7
+    story.since_s = story.now_s
+    first = story.run(290, rate_rps=25)
+    assert (first.target, first.reason) == (7, Reason.ROLLOUT)
+    after = story.run(300)
+    assert (after.target, after.reason) == (target, reason)
