@@ -145,11 +145,15 @@ class PrometheusClient:
         )
 
     async def clock_s(self) -> float | None:
-        """What time it is there: a query without a time is of that moment. None: not told. Raises as `answer`."""
+        """What time it is there: a query without a time is of that moment. None: not told. Raises as `answer`.
+
+        The time of the answer, not what time() says: a store that keeps its queries 30 s behind what is written to it
+        answers as of now with a time() of 30 s ago.
+        """
         told = await self._ask(
             CLOCK, lambda: self._api.custom_query(CLOCK, timeout=self._timeout_s), _instant
         )
-        return told.series[0].value if told.series else None
+        return told.series[0].points[-1][0] if told.series else None
 
     async def query_range(
         self, promql: str, *, start_s: float, end_s: float, step_s: float

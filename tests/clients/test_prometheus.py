@@ -14,8 +14,8 @@ from autoscaler.errors import AutoscalerError, SourceDenied, SourceInvalid, Sour
 from tests.fakes.http import serving
 
 
-def vector(*entries: tuple[dict[str, str], str]) -> str:
-    result = [{"metric": labels, "value": [1000.5, value]} for labels, value in entries]
+def vector(*entries: tuple[dict[str, str], str], at_s: float = 1000.5) -> str:
+    result = [{"metric": labels, "value": [at_s, value]} for labels, value in entries]
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
 
 
@@ -40,7 +40,8 @@ async def test_the_time_is_the_callers() -> None:
 
 
 async def test_what_time_it_is_there() -> None:
-    async with serving((200, vector(({}, "1300.25"))), (200, vector())) as server:
+    behind = vector(({}, "1270.25"), at_s=1300.25)
+    async with serving((200, behind), (200, vector())) as server:
         client = PrometheusClient(server.url, timeout_s=2.0)
         assert [await client.clock_s(), await client.clock_s()] == [1300.25, None]
         client.close()
