@@ -121,7 +121,7 @@ def test_a_summary_without_a_recent_request_is_there_all_the_same() -> None:
         [series(None, **POD, quantile="0.99")], TRITON, label="quantile", x_scale=1.0, y_scale=1e-6
     )
     counted = exposition.counter_table([series(100.0, **POD)], TRITON)
-    found = exposition.samples({"success": counted}, idle, {}, {("team", "a"): 1000.0}, {})
+    found = exposition.samples({"success": counted}, idle, {}, {("team", "a"): 1000.0})
     (model,) = found["team", "a"].models
     assert (model.latency_quantiles, model.summarised) == ((), True)
 

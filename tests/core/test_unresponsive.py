@@ -242,7 +242,9 @@ def test_replicas_that_never_become_ready_are_not_asked_for_for_ever() -> None:
     story.startup_s = 1e6
     decisions = run(story, 100, lambda tick: tick)
     assert decisions[0].target == 4
-    assert "never became ready" in decisions[-1].findings[0].message
+    told = {finding.reason: finding.message for finding in decisions[-1].findings}
+    assert "never became ready" in told[Reason.GROWTH_USELESS]
+    assert "not ready 16 minutes after" in told[Reason.NOT_STARTING]
     assert decisions[-1].target == 4  # spec.replicas, which is not lowered
 
 

@@ -56,7 +56,11 @@ class _Scraped:
     """Stands for a Prometheus that has scraped one text."""
 
     def __init__(self, text: str, at_s: float) -> None:
-        self._samples = scrape(text, at_s, namespace=NAMESPACE, pod=POD)
+        self._samples, self._at_s = scrape(text, at_s, namespace=NAMESPACE, pod=POD), at_s
+
+    async def clock_s(self) -> float:
+        """As PrometheusClient's."""
+        return self._at_s
 
     async def answer(self, promql: str, at_s: float) -> Answer:
         """As PrometheusClient's; nothing is missing."""
