@@ -22,6 +22,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "run the controller",
     "plan": "decide once, change nothing, show the table",
+    "watch": "show what a running controller decides, as it decides it",
     "explain": "show every step of one workload's decision",
     "doctor": "check Prometheus, metrics, rights, node autoscaler, GPUs and quotas, with a remedy for each finding",
     "slo": "show compliance, error budget and burn rate of every objective",

@@ -10,6 +10,14 @@ T = TypeVar("T")
 
 
 def ask(url: str, path: str, type_: type[T]) -> T:
+    """As `fetch`, and says on a terminal that it waits."""
+    from autoscaler.cli.render import waiting
+
+    with waiting(f"asking {url}"):
+        return fetch(url, path, type_)
+
+
+def fetch(url: str, path: str, type_: type[T]) -> T:
     """The page at `path`, such as /debug/decisions.
 
     Raises:
@@ -19,7 +27,6 @@ def ask(url: str, path: str, type_: type[T]) -> T:
     import urllib.error
     import urllib.request
 
-    from autoscaler.cli.render import waiting
     from autoscaler.codec import decode
 
     address = url.rstrip("/") + path
@@ -28,7 +35,7 @@ def ask(url: str, path: str, type_: type[T]) -> T:
             (Problem("--controller", repr(url), "must be like http://127.0.0.1:8080"),)
         )
     try:
-        with waiting(f"asking {url}"), urllib.request.urlopen(address, timeout=10.0) as response:
+        with urllib.request.urlopen(address, timeout=10.0) as response:
             return decode(response.read(), type_)
     except urllib.error.HTTPError as error:
         raise AutoscalerError(f"{address}: {_refusal(error.code, error.read(300))}") from error
