@@ -145,14 +145,20 @@ class _Chosen:
 
 
 class _Json:
+    def __init__(self) -> None:
+        self._missing: str | None = None
+
     def tick(self, page: DecisionsPage) -> None:
+        self._missing = None
         print(encode(page).decode(), flush=True)
 
     def waited(self, seconds: float) -> None:
         """The next line is the next tick."""
 
     def without(self, why: str) -> None:
-        console(stderr=True).print(f"! {why}")
+        if why != self._missing:
+            console(stderr=True).print(f"! {why}")
+        self._missing = why
 
 
 class _Lines:

@@ -133,6 +133,12 @@ def test_json_is_a_line_for_each_tick(capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, err) == (0, "")
     (line,) = out.splitlines()
     assert json.loads(line)["decisions"][0]["target"] == 2
+    with shown_on((), as_json=True) as shown:
+        for _ in range(2):
+            shown.without("connection refused")
+        shown.tick(calm)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (out, "! connection refused\n")
 
 
 @pytest.mark.parametrize(
