@@ -18,6 +18,7 @@ from autoscaler.cli.render import (
     NONE_ANNOTATED,
     UNKNOWN,
     console,
+    count,
     duration,
     number,
     share,
@@ -236,7 +237,7 @@ def _table(page: DecisionsPage) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("WORKLOAD", "SLO", "REPLICAS"):
         table.add_column(name, no_wrap=True)
-    for name in ("DEMAND/S", "FOR/S", "LATENCY", "VIOLATED"):
+    for name in ("READY", "DEMAND/S", "FOR/S", "LATENCY", "VIOLATED"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("REASON", no_wrap=True)
     rows = zip(page.decisions, page.specs, strict=True)
@@ -252,6 +253,7 @@ def _row(decision: Decision, spec: WorkloadSpec) -> tuple[str | Text, ...]:
         str(decision.workload),
         spec.slo.text,
         Text(replicas, style="bold" if moves else ""),
+        count(facts.ready),
         number(facts.offered_rps),
         number(facts.upper_rps),
         duration(facts.latency_s),

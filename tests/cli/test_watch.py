@@ -191,6 +191,7 @@ def test_a_screen_has_the_table_the_last_changes_and_what_is_wrong() -> None:
         "WORKLOAD",
         "SLO",
         "REPLICAS",
+        "READY",
         "DEMAND/S",
         "FOR/S",
         "LATENCY",
