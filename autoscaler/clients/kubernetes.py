@@ -178,13 +178,16 @@ class KubernetesClient:
                         f"{where}: {_message(answer.status, await answer.read())}",
                     )
                 keep_alive(answer)
-                # The connection stands: whoever waits for news need not wait for the next event to know it.
-                yield "BOOKMARK", {"metadata": {"resourceVersion": version}}
-                buffer = b""
-                async for chunk in answer.content.iter_any():
-                    *lines, buffer = (buffer + chunk).split(b"\n")
-                    for line in filter(None, lines):
-                        yield _event(line, where)
+                try:
+                    # The connection stands: whoever waits for news need not wait for the next event to know it.
+                    yield "BOOKMARK", {"metadata": {"resourceVersion": version}}
+                    buffer = b""
+                    async for chunk in answer.content.iter_any():
+                        *lines, buffer = (buffer + chunk).split(b"\n")
+                        for line in filter(None, lines):
+                            yield _event(line, where)
+                finally:
+                    _cut(answer)
         except _NO_ANSWER as error:
             raise SourceUnavailable(f"{where}: {_words(error)}") from error
 
@@ -310,6 +313,16 @@ def _source_error(status: int, headers: Mapping[str, str], message: str) -> Sour
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     wait = headers.get("Retry-After", "")
     return float(wait) if wait.isdigit() else None
+
+
+def _cut(answer: aiohttp.ClientResponse) -> None:
+    """Closes the connection of a stream that is left in the middle; one that has ended has none.
+
+    TLS says farewell and waits for the other's: a socket would stay open for half a minute where that never comes.
+    """
+    transport = answer.connection.transport if answer.connection is not None else None
+    if transport is not None:
+        transport.abort()
 
 
 def _decoded(data: bytes, where: str) -> Object:

@@ -25,6 +25,7 @@ from autoscaler.errors import (
     SourceMissing,
     SourceUnavailable,
 )
+from tests.fakes.certificates import certified
 from tests.fakes.http import FakeServer, serving
 
 
@@ -295,5 +296,34 @@ async def test_a_watch_whose_other_end_is_gone_without_a_word_is_noticed_by_the_
     ended.set()
     await told.aclose()  # type: ignore[attr-defined]
     await kubernetes.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> None:
+    """A busy API server is slow to answer TLS' one, and a loop that has ended by then leaves the socket open."""
+    ended = asyncio.Event()
+
+    async def deaf(incoming: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+        await incoming.readuntil(b"\r\n\r\n")
+        out.transport.pause_reading()
+        out.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await ended.wait()
+        out.transport.abort()
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0, ssl=certified(tmp_path, "api"))
+    port = server.sockets[0].getsockname()[1]
+    configuration = Configuration(host=f"https://127.0.0.1:{port}")
+    configuration.ssl_ca_cert = str(tmp_path / "api.pem")
+    kubernetes = ApiClient(configuration)
+    told = KubernetesClient(kubernetes, timeout_s=5.0).watch("/api/v1/pods", "5")
+    assert (await anext(told))[0] == "BOOKMARK"
+    (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
+    end = connection.transport.get_extra_info("socket")
+    await told.aclose()  # type: ignore[attr-defined]
+    await kubernetes.close()
+    await asyncio.sleep(0)
+    assert end.fileno() == -1
+    ended.set()
     server.close()
     await server.wait_closed()

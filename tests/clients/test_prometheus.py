@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from autoscaler.clients.prometheus import PrometheusClient
 from autoscaler.errors import AutoscalerError, SourceDenied, SourceInvalid, SourceUnavailable
+from tests.fakes.certificates import certified
 from tests.fakes.http import serving
 
 
@@ -130,20 +129,6 @@ async def test_a_token_that_is_exchanged_is_sent_from_the_next_query_on(tmp_path
         "Bearer second",
     ]
     assert server.asked[0].headers["X-Scope-OrgID"] == "team"
-
-
-def certified(folder: Path, name: str) -> ssl.SSLContext:
-    """Of a server with a certificate of its own for 127.0.0.1, which is `folder/name.pem`."""
-    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    made = (
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"),
-        *("-addext", "subjectAltName=IP:127.0.0.1"),
-    )
-    subprocess.run(["openssl", *made], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
 
 
 async def test_a_certificate_that_is_exchanged_is_trusted_without_a_restart(tmp_path: Path) -> None:
