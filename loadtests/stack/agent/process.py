@@ -8,6 +8,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -30,6 +31,7 @@ class ServerProcess(ABC):
         self.address = address
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
+        self._ended: asyncio.Task[None] | None = None
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -58,7 +60,9 @@ class ServerProcess(ABC):
                 stderr=output,
                 env={**os.environ, **self.environment()},
                 preexec_fn=_die_with_parent,
+                start_new_session=True,
             )
+        self._ended = asyncio.create_task(_until_gone(self._process))
 
     @property
     def pid(self) -> int | None:
@@ -71,11 +75,20 @@ class ServerProcess(ABC):
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM: it refuses what is new and finishes what it has; SIGKILL after `grace_s`."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._ended is None:
             return
-        self._process.terminate()
-        try:
-            await asyncio.wait_for(self._process.wait(), grace_s)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), grace_s)
+            except TimeoutError:
+                self._process.kill()
+        await self._ended
+
+
+async def _until_gone(process: asyncio.subprocess.Process) -> None:
+    """Waits for its end, and ends what it has left: Triton's stubs of Python models, which heed no SIGTERM, can outlive
+    a server that was killed while it started them."""
+    await process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
