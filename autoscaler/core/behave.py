@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from autoscaler.core import behavior, size, survival
+from autoscaler.core import behavior, size, survival, unstarted
 from autoscaler.core.behavior import Recommended
 from autoscaler.core.computed import computed
 from autoscaler.core.need import Context, Need
@@ -23,8 +23,6 @@ from autoscaler.core.types import WorkloadInput
 
 # A panic that waits for pods that never come ends after this, so that scale-down stays alive.
 LONGEST_PANIC_S = 900.0
-# A rollout whose pods have found no node for so long waits for room that only fewer replicas make.
-ROOMLESS_S = 300.0
 
 
 @computed
@@ -239,7 +237,7 @@ def _veto(state: WorkloadState, inputs: Inputs, down_s: float) -> tuple[Reason, 
         return Reason.PARTIAL_DATA, f"metrics are incomplete: {error}"
     if inputs.context.loss_unread is not None:
         return Reason.PARTIAL_DATA, inputs.context.loss_unread
-    if inputs.given.replicas.rollout and not _waits_for_room(inputs):
+    if inputs.given.replicas.rollout and not unstarted.wait_for_room(inputs.given, now_s=now_s):
         return Reason.ROLLOUT, "a rollout is in progress: nothing is scaled down until it is done"
     if coverage is not None and coverage < config.signals.min_coverage_ratio:
         return Reason.PARTIAL_DATA, (
@@ -258,21 +256,6 @@ def _veto(state: WorkloadState, inputs: Inputs, down_s: float) -> tuple[Reason, 
     if inputs.need.suffering:
         return Reason.SLO_AT_RISK, "more requests miss the objective than it allows"
     return None
-
-
-def _waits_for_room(inputs: Inputs) -> bool:
-    """Whether a rollout stands still for want of room while what is seen is the old pods alone.
-
-    Of 17 replicas with maxUnavailable: 0 on 15 GPUs none of the old ones may go and no new one can come. Held at 17
-    until the rollout is done, they stay so for ever, whatever the demand; at 14 it goes on by itself.
-    """
-    given, now_s = inputs.given, inputs.context.now_s
-    waiting = [pod for pod in given.pods if pod.ready_s is None and pod.deleted_s is None]
-    return (
-        bool(waiting)
-        and all(pod.unschedulable for pod in waiting)
-        and max(now_s - pod.created_s for pod in waiting) >= ROOMLESS_S
-    )
 
 
 def _rates(trace: Trace, state: WorkloadState, inputs: Inputs) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import field, replace
 
-from autoscaler.core import budget, demand, learn, size, skew
+from autoscaler.core import budget, demand, learn, size, skew, unstarted
 from autoscaler.core.alternatives import Alternative, capacity_on
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.computed import computed
@@ -177,7 +177,7 @@ def assess(
     given: WorkloadInput, state: WorkloadState, view: View, context: Context, lead_s: float
 ) -> tuple[Need, skew.Skew | None, WorkloadState]:
     """What is needed, how unevenly the load is spread, and what is remembered of both."""
-    carried = _carried(given, state, view, context.config)
+    carried = _carried(given, state, view, context)
     present = _present(given, view, carried, context.config)
     if present.level_rps is None:
         return present, None, state
@@ -224,13 +224,20 @@ def assess(
 
 
 def _carried(
-    given: WorkloadInput, state: WorkloadState, view: View, config: EngineConfig
+    given: WorkloadInput, state: WorkloadState, view: View, context: Context
 ) -> size.Capacity | None:
-    """What a replica carries: learned, imported, or told; None: nothing is known of it."""
-    needs = given.spec.node_needs
+    """What a replica carries: learned, imported, or told; None: nothing is known of it.
+
+    Of the newest pod template, which replicas that are asked for now are made from; where a rollout to it waits for
+    room that fewer of the old ones make, of the one that these have.
+    """
+    config, needs = context.config, given.spec.node_needs
+    template_hash = given.replicas.template_hash
+    if view.ready_pods and unstarted.wait_for_room(given, now_s=context.now_s):
+        template_hash = view.ready_pods[-1].template_hash
     carried = size.capacity(
         state.templates,
-        template_hash=given.replicas.template_hash,
+        template_hash=template_hash,
         view=view,
         objective=objective_of(given),
         shape="" if needs is None else shape_of_resource(needs.resource),

@@ -9,6 +9,8 @@ from autoscaler.core.types import Finding, PodStatus, WorkloadInput
 # Kubernetes' own limit for a rollout that makes no progress, unless progressDeadlineSeconds says otherwise.
 SHORTEST_LIMIT_S = 600.0
 LIMIT_STARTS = 3.0
+# A rollout whose pods have found no node for so long waits for room that only fewer replicas make.
+ROOMLESS_S = 300.0
 
 
 def longest_s(times: LeadTimes, *, seed_s: float) -> float:
@@ -18,6 +20,21 @@ def longest_s(times: LeadTimes, *, seed_s: float) -> float:
     minutes until it is there, and for half an hour from then on.
     """
     return max(SHORTEST_LIMIT_S, LIMIT_STARTS * max((seed_s, *times.observed_s)))
+
+
+def wait_for_room(given: WorkloadInput, *, now_s: float) -> bool:
+    """Whether a rollout stands still for want of room while what is seen is the old pods alone.
+
+    Of 17 replicas with maxUnavailable: 0 on 15 GPUs none of the old ones may go and no new one can come. Held at 17
+    until the rollout is done, they stay so for ever, whatever the demand; at 14 it goes on by itself.
+    """
+    waiting = [pod for pod in given.pods if pod.ready_s is None and pod.deleted_s is None]
+    return (
+        given.replicas.rollout
+        and bool(waiting)
+        and all(pod.unschedulable for pod in waiting)
+        and max(now_s - pod.created_s for pod in waiting) >= ROOMLESS_S
+    )
 
 
 def findings(

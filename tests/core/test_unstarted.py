@@ -20,6 +20,9 @@ class StuckRollout(Story):
 
     since_s: float | None = None
     waits: str | None = PULLING
+    node: bool = True
+    """It has one; else it waits for one."""
+    unschedulable: bool = False
 
     def given(self) -> WorkloadInput:
         given = super().given()
@@ -29,8 +32,9 @@ class StuckRollout(Story):
             name="bert-new",
             template_hash="h2",
             created_s=self.since_s,
-            scheduled_s=self.since_s,
+            scheduled_s=self.since_s if self.node else None,
             failing=self.waits,
+            unschedulable=self.unschedulable,
         )
         replicas = replace(given.replicas, rollout=True, template_hash="h2")
         return replace(given, pods=(*given.pods, pod), replicas=replicas)
@@ -108,26 +112,6 @@ def test_a_rollout_that_waits_for_a_gpu_is_told_what_would_let_it_go_on() -> Non
     ]
 
 
-class FullNodes(Story):
-    """A story with a rollout whose first pod finds no node, from when the story says so."""
-
-    since_s: float | None = None
-    unschedulable: bool = True
-
-    def given(self) -> WorkloadInput:
-        given = super().given()
-        if self.since_s is None:
-            return given
-        pod = PodStatus(
-            name="bert-new",
-            template_hash="h2",
-            created_s=self.since_s,
-            unschedulable=self.unschedulable,
-        )
-        replicas = replace(given.replicas, rollout=True)
-        return replace(given, pods=(*given.pods, pod), replicas=replicas)
-
-
 @pytest.mark.parametrize(
     ("unschedulable", "target", "reason"),
     [
@@ -139,8 +123,8 @@ def test_a_rollout_that_waits_for_room_is_not_waited_for(
     unschedulable: bool, target: int, reason: Reason
 ) -> None:
     """With all GPUs in use and maxUnavailable: 0 it waited for fewer replicas, and they for it."""
-    story = FullNodes(replicas=8)
-    story.unschedulable = unschedulable
+    story = StuckRollout(replicas=8)
+    story.waits, story.node, story.unschedulable = None, False, unschedulable
     assert story.run(300, rate_rps=125).target == 7
     story.since_s = story.now_s
     first = story.run(290, rate_rps=25)
