@@ -54,7 +54,6 @@ def rehearse(
     if not carried.attainable:
         return known
     most = max(config.most_replicas(given.spec.max_replicas), given.spec.min_replicas)
-    seed_s = given.spec.startup_time_s
     full_rps = rehearsal.SATURATION_RATIO / carried.work_s_per_inference
     moment = Moment(
         now_s=now_s,
@@ -63,7 +62,7 @@ def rehearse(
         replica_rps=carried.rps / state.skew_ratio,
         full_rps=full_rps / state.skew_ratio,
         spare_s=max(0.0, objective.threshold_s - carried.service_s),
-        starts_s=starts_s(starts, seed_s=config.startup_time_s if seed_s is None else seed_s),
+        starts_s=starts_s(starts, seed_s=config.seed_s(given.spec.startup_time_s)),
         down_s=down_s,
         least=min(max(given.spec.min_replicas, floor), most),
         most=most,

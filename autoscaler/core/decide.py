@@ -80,7 +80,8 @@ def decide(given: WorkloadInput, state: WorkloadState, context: Context) -> Deci
     trace = Trace(current)
     notes = [edit.finding] if edit.finding else []
     notes += findings(given, view, need, spread, now_s)
-    notes += unstarted.findings(given, state.start_times, seed_s=config.startup_time_s, now_s=now_s)
+    seed_s = config.seed_s(given.spec.startup_time_s)
+    notes += unstarted.findings(given, state.start_times, seed_s=seed_s, now_s=now_s)
     if need.wanted is None:
         _hold(trace, view, context, state)
     else:
@@ -179,7 +180,7 @@ def _lead_times_s(
     given: WorkloadInput, state: WorkloadState, context: Context
 ) -> tuple[float, float | None]:
     """(P90 from a pod's creation until it is ready, and from when it has its node; None: nodes are not waited for)."""
-    seed_s, now_s = context.config.startup_time_s, context.now_s
+    seed_s, now_s = context.config.seed_s(given.spec.startup_time_s), context.now_s
     lead_s = learn.lead_p90_s(state, given, context.node_wait, seed_s=seed_s, now_s=now_s)
     if not context.node_wait:
         return lead_s, None

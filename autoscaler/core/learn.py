@@ -105,13 +105,13 @@ def lead_p90_s(
     """
     if wait is not None and wait.apart:
         return start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
-    longest_s = unstarted.longest_s(state.lead_times, seed_s=_seed_s(given, seed_s))
+    longest_s = unstarted.longest_s(state.lead_times, seed_s=seed_s)
     waiting_s = [
         min(longest_s, max(0.0, now_s - pod.created_s))
         for pod in _starting(given)
         if not pod.unschedulable
     ]
-    lead_s = lead_time.p90_s(state.lead_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+    lead_s = lead_time.p90_s(state.lead_times, seed_s=seed_s, waiting_s=waiting_s)
     if wait is None or wait.room:
         return lead_s
     start_s = start_p90_s(state, given, seed_s=seed_s, now_s=now_s)
@@ -122,13 +122,13 @@ def start_p90_s(
     state: WorkloadState, given: WorkloadInput, *, seed_s: float, now_s: float
 ) -> float:
     """P90 from a pod's node to its readiness. One that waits for a node is no slow start, one that has it may be."""
-    longest_s = unstarted.longest_s(state.start_times, seed_s=_seed_s(given, seed_s))
+    longest_s = unstarted.longest_s(state.start_times, seed_s=seed_s)
     waiting_s = [
         min(longest_s, max(0.0, now_s - pod.scheduled_s))
         for pod in _starting(given)
         if pod.scheduled_s is not None
     ]
-    return lead_time.p90_s(state.start_times, seed_s=_seed_s(given, seed_s), waiting_s=waiting_s)
+    return lead_time.p90_s(state.start_times, seed_s=seed_s, waiting_s=waiting_s)
 
 
 def _starting(given: WorkloadInput) -> list[PodStatus]:
@@ -141,11 +141,6 @@ def _starting(given: WorkloadInput) -> list[PodStatus]:
         and pod.restarts == 0
         and pod.failing is None
     ]
-
-
-def _seed_s(given: WorkloadInput, seed_s: float) -> float:
-    own = given.spec.startup_time_s
-    return seed_s if own is None else own
 
 
 def seen_pods(state: WorkloadState, given: WorkloadInput) -> tuple[str, ...]:

@@ -159,3 +159,7 @@ class EngineConfig:
     def most_replicas(self, own: int | None) -> int:
         """A workload's `max-replicas`, or the ceiling for those that name none."""
         return self.max_replicas if own is None else own
+
+    def seed_s(self, own: float | None) -> float:
+        """A workload's `startup-time`, or what is assumed of those that name none: until starts are seen."""
+        return self.startup_time_s if own is None else own

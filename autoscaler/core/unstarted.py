@@ -41,8 +41,7 @@ def findings(
     given: WorkloadInput, times: LeadTimes, *, seed_s: float, now_s: float
 ) -> tuple[Finding, ...]:
     """One for all of them; none where every replica runs or has a while left to."""
-    own_s = given.spec.startup_time_s
-    limit_s = longest_s(times, seed_s=seed_s if own_s is None else own_s)
+    limit_s = longest_s(times, seed_s=seed_s)
     alive = [pod for pod in given.pods if pod.deleted_s is None]
     found = [
         (pod, why)
