@@ -117,7 +117,7 @@ def decisions_table(rows: Iterable[tuple[Decision, WorkloadSpec]]) -> Table:
             Text(str(decision.target), style="bold" if decision.target != decision.current else ""),
             decision.reason.value,
             *(
-                _known(rps, "{} tokens" if _tokens(decision, spec) else "{}")
+                rate(decision, spec, rps)
                 for rps in (facts.offered_rps, facts.upper_rps, facts.capacity_rps)
             ),
             duration(facts.latency_s),
@@ -246,6 +246,11 @@ def _facts(decision: Decision, spec: WorkloadSpec) -> Table:
 def _tokens(decision: Decision, spec: WorkloadSpec) -> bool:
     """Without a sample the engine tells, if it is one of forescale's own."""
     return decision.facts.tokens or spec.engine in TOKEN_ENGINES
+
+
+def rate(decision: Decision, spec: WorkloadSpec, rps: float | None) -> str:
+    """What its engine counts, a second."""
+    return _known(rps, "{} tokens" if _tokens(decision, spec) else "{}")
 
 
 def _known(

@@ -7,7 +7,7 @@ On a terminal a table that is kept as it is now, with the last changes below it;
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from autoscaler.cli import OK
@@ -67,8 +67,17 @@ def run(args: argparse.Namespace) -> int:
     def ask() -> DecisionsPage:
         return fetch(args.controller, "/debug/decisions", DecisionsPage)
 
-    with shown_on(tuple(args.workloads), as_json=args.json) as shown:
-        asyncio.run(follow(ask, shown, SystemClock(), every_s=args.every, for_s=args.for_s))
+    with shown_on(as_json=args.json) as shown:
+        asyncio.run(
+            follow(
+                ask,
+                shown,
+                SystemClock(),
+                workloads=frozenset(args.workloads),
+                every_s=args.every,
+                for_s=args.for_s,
+            )
+        )
     return OK
 
 
@@ -77,14 +86,18 @@ async def follow(
     shown: Shown,
     clock: Clock,
     *,
+    workloads: Collection[str] = (),
     every_s: float,
     for_s: float | None = None,
 ) -> None:
-    """Shows each new tick, and why none comes.
+    """Shows each new tick, of these workloads or of all, and why none comes.
 
     Raises:
-        AutoscalerError: there was no answer the first time; later ones are waited for.
+        AutoscalerError: there was no answer the first time, or one of the workloads was not in it. Later it is waited
+            for, and a workload may go.
     """
+    from autoscaler.cli.watched import only
+
     began_s = clock.monotonic_s()
     newest_s: float | None = None
     came_s = began_s
@@ -96,11 +109,23 @@ async def follow(
                 raise
             shown.without(str(error))
         else:
+            if newest_s is None:
+                _refuse_unknown(workloads, page)
             if page.now_s != newest_s:
                 newest_s, came_s = page.now_s, clock.monotonic_s()
-                shown.tick(page)
+                shown.tick(only(page, workloads))
             else:
                 shown.waited(clock.monotonic_s() - came_s)
         if for_s is not None and clock.monotonic_s() - began_s + every_s > for_s:
             return
         await clock.sleep(every_s)
+
+
+def _refuse_unknown(workloads: Collection[str], page: DecisionsPage) -> None:
+    from autoscaler.cli.explain import unknown_workload
+
+    known = [str(decision.workload) for decision in page.decisions]
+    known += [str(refused.workload) for refused in page.refused]
+    for name in sorted(workloads):
+        if name not in known:
+            raise AutoscalerError(unknown_workload(name, known))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,13 +20,12 @@ from autoscaler.cli.render import (
     console,
     count,
     duration,
-    number,
+    rate,
     share,
 )
 from autoscaler.codec import encode
 from autoscaler.controller.server import DecisionsPage
 from autoscaler.core.types import Decision, Severity, WorkloadSpec
-from autoscaler.errors import AutoscalerError
 
 # Changes that are kept in sight, and troubles.
 LATELY, TROUBLES = 8, 6
@@ -95,54 +94,31 @@ def turns(before: DecisionsPage | None, page: DecisionsPage) -> list[Turn]:
 
 
 @contextmanager
-def shown_on(workloads: Sequence[str], *, as_json: bool) -> Iterator[Shown]:
-    """The one that suits the output, of these workloads or of all."""
+def shown_on(*, as_json: bool) -> Iterator[Shown]:
+    """The one that suits the output."""
     out = console()
     if as_json or not out.is_terminal:
-        yield _Chosen(_Json() if as_json else _Lines(out), workloads)
+        yield _Json() if as_json else _Lines(out)
         return
     with Live(console=out, auto_refresh=False, transient=False) as live:
-        yield _Chosen(Screen(live), workloads)
+        yield Screen(live)
 
 
-class _Chosen:
-    """Hands on what is about some workloads alone; an unknown one is refused with the first page."""
-
-    def __init__(self, shown: Shown, workloads: Sequence[str]) -> None:
-        self._shown, self._workloads = shown, frozenset(workloads)
-        self._first = True
-
-    def tick(self, page: DecisionsPage) -> None:
-        if self._workloads:
-            self._refuse_unknown(page)
-            kept = [
-                pair
-                for pair in zip(page.decisions, page.specs, strict=True)
-                if str(pair[0].workload) in self._workloads
-            ]
-            page = replace(
-                page,
-                decisions=tuple(decision for decision, _ in kept),
-                specs=tuple(spec for _, spec in kept),
-                refused=tuple(r for r in page.refused if str(r.workload) in self._workloads),
-            )
-        self._first = False
-        self._shown.tick(page)
-
-    def waited(self, seconds: float) -> None:
-        self._shown.waited(seconds)
-
-    def without(self, why: str) -> None:
-        self._shown.without(why)
-
-    def _refuse_unknown(self, page: DecisionsPage) -> None:
-        from autoscaler.cli.explain import unknown_workload
-
-        known = [*map(str, (d.workload for d in page.decisions))]
-        known += [str(refused.workload) for refused in page.refused]
-        for name in sorted(self._workloads if self._first else ()):
-            if name not in known:
-                raise AutoscalerError(unknown_workload(name, known))
+def only(page: DecisionsPage, workloads: Collection[str]) -> DecisionsPage:
+    """What is about these workloads, and about the fleet; of none, all of it."""
+    if not workloads:
+        return page
+    kept = [
+        (decision, spec)
+        for decision, spec in zip(page.decisions, page.specs, strict=True)
+        if str(decision.workload) in workloads
+    ]
+    return replace(
+        page,
+        decisions=tuple(decision for decision, _ in kept),
+        specs=tuple(spec for _, spec in kept),
+        refused=tuple(r for r in page.refused if str(r.workload) in workloads),
+    )
 
 
 class _Json:
@@ -254,8 +230,8 @@ def _row(decision: Decision, spec: WorkloadSpec) -> tuple[str | Text, ...]:
         spec.slo.text,
         Text(replicas, style="bold" if moves else ""),
         count(facts.ready),
-        number(facts.offered_rps),
-        number(facts.upper_rps),
+        rate(decision, spec, facts.offered_rps),
+        rate(decision, spec, facts.upper_rps),
         duration(facts.latency_s),
         share(facts.violated_ratio),
         decision.reason.value,

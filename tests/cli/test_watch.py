@@ -114,7 +114,7 @@ def test_lines_are_for_changes_and_for_troubles_as_they_begin(
             told(replace(risen, now_s=risen.now_s + 10.0), replace(LATE, message="not ready 12")),
         ]
     )
-    with shown_on((), as_json=False) as shown:
+    with shown_on(as_json=False) as shown:
         for page in pages:
             shown.tick(page)
         shown.without("connection refused")
@@ -133,7 +133,7 @@ def test_json_is_a_line_for_each_tick(capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, err) == (0, "")
     (line,) = out.splitlines()
     assert json.loads(line)["decisions"][0]["target"] == 2
-    with shown_on((), as_json=True) as shown:
+    with shown_on(as_json=True) as shown:
         for _ in range(2):
             shown.without("connection refused")
         shown.tick(calm)
@@ -204,3 +204,15 @@ def test_a_screen_has_the_table_the_last_changes_and_what_is_wrong() -> None:
         "team/bert  4 -> 7",
         "team/bert  2 -> 4",
     ]
+
+
+def test_tokens_are_called_tokens() -> None:
+    calm, _, _ = surge()
+    (decision,) = calm.decisions
+    counts = replace(decision, facts=replace(decision.facts, offered_rps=900.0, tokens=True))
+    out = console()
+    out.file, out.width = io.StringIO(), 120
+    with Live(console=out, auto_refresh=False) as live:
+        Screen(live).tick(replace(calm, decisions=(counts,)))
+        out.print(live.renderable)
+    assert " 900 tokens " in out.file.getvalue()
