@@ -219,6 +219,19 @@ def test_the_present_demand_without_chance(
     assert told == pytest.approx(steady_rps, abs=0.005 * max(1.0, steady_rps))
 
 
+@pytest.mark.parametrize("since_s", [0.0, 5.0, 30.0, 59.0, 60.0, 69.0])
+def test_chance_is_told_apart_in_every_tick_of_a_minute(since_s: float) -> None:
+    """Its first tick too, at which the minute before is not taken in yet; else one tick of six would follow chance."""
+    told = steadied_rps(
+        1.3,
+        minutes_before(1e6 - since_s, *(1.0,) * 6),
+        now_s=1e6,
+        window_s=30.0,
+        variability=1.0,
+    )
+    assert told == pytest.approx(1.027, abs=0.001)
+
+
 def test_a_climb_is_followed() -> None:
     """Ten requests a second more each minute: averaged with five minutes it would be 25 behind."""
     means = [100.0 + 10.0 * minute for minute in range(10)]
