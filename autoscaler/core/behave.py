@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from autoscaler.core import behavior, size, survival, unstarted
+from autoscaler.core import behavior, demand, size, survival, unstarted
 from autoscaler.core.behavior import Recommended
 from autoscaler.core.computed import computed
 from autoscaler.core.need import Context, Need
@@ -66,7 +66,7 @@ def apply(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
 
 
 def _panic(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
-    """A burst: the fast rate is a multiple of what the ready replicas carry."""
+    """A burst: the fast rate is a multiple of what the ready replicas carry, and that is not chance."""
     now_s, config, view, need = (
         inputs.context.now_s,
         inputs.context.config,
@@ -75,8 +75,14 @@ def _panic(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
     )
     until_s = state.panic_until_s
     if need.carried is not None and need.fast_rps is not None and view.carrying:
-        ratio = need.fast_rps / (view.carrying * need.carried.rps)
-        if ratio >= config.panic_threshold_ratio:
+        scatter = need.carried.scatter(config.signals.panic_window_s)
+        # Of half a request a second, ten seconds see five, and thirteen once in an hour or two by chance.
+        arrived_rps = need.fast_rps - need.backlog_rps
+        sure_rps = need.backlog_rps + demand.surely_rps(
+            arrived_rps, config.signals.panic_window_s, scatter
+        )
+        if sure_rps >= config.panic_threshold_ratio * view.carrying * need.carried.rps:
+            ratio = need.fast_rps / (view.carrying * need.carried.rps)
             until_s = now_s + config.panic_window_s
             burst = need.sick + size.replicas_for(
                 need.fast_rps, need.carried, skew_ratio=state.skew_ratio

@@ -223,7 +223,12 @@ def level_rps(
     Counts of a Poisson process vary by their root: at 100 rps over 10 s by 3 rps, so that a fast rate of 105 is no news
     and one of 150 is believed at once, less two such deviations.
     """
-    return max(stable_rps, fast_rps - _chance_rps(fast_rps, fast_window_s, variability))
+    return max(stable_rps, surely_rps(fast_rps, fast_window_s, variability))
+
+
+def surely_rps(rps: float, window_s: float, variability: float) -> float:
+    """What a rate counted over a window shows of the demand without chance: two deviations less."""
+    return rps - _chance_rps(rps, window_s, variability)
 
 
 def _chance_rps(rps: float, window_s: float, variability: float) -> float:

@@ -9,6 +9,7 @@ missing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.core.budget import QUEUE_SHARE
@@ -33,10 +34,14 @@ SATURATED_GROWTH = 2.0
 # behind one long prompt misses together. In a sum that begins anew at zero such bursts stay below this for a day, 15 %
 # missing of those that may miss 5 % are found out after eleven minutes, and of 100 a second within two seconds.
 EVIDENT_MISSES = 20.0
-# More than is ever planned for. Over half a minute and over the minute before: chance alone lifts the load of three
+# More than is ever planned for. Over half a minute and over the minutes before: chance alone lifts the load of three
 # replicas that are 97 % busy to 99 % for half a minute in every fourth.
 SATURATED_LOAD = 0.99
 SATURATED_SETTLE_S = 20.0
+# Of so many requests two deviations are a tenth. At half a request a second eight replicas that are 90 % busy are 99 %
+# busy by chance for one minute in four, and for five of them once in an hour and a half.
+SATURATED_REQUESTS = 400.0
+SATURATED_MINUTES = 5
 
 
 @computed
@@ -98,11 +103,29 @@ class Cause:
 
 
 def _busy_ratio(view: View, need: Need, before_rps: float | None) -> float:
-    """How busy the replicas are that carry, by the demand of the last half minute or that of the minute before it."""
+    """How busy the replicas are that carry, by the demand of the last half minute or that of the minutes before it."""
     if need.carried is None or not view.carrying:
         return 0.0
     lately_rps = view.stable_rps if before_rps is None else min(view.stable_rps, before_rps)
     return lately_rps * need.carried.work_s_per_inference / view.carrying
+
+
+def demand_before_rps(
+    minutes: Sequence[tuple[float, float, float]], *, now_s: float, settled_s: float
+) -> float | None:
+    """The mean demand of the last whole minutes, as far as chance makes it necessary to look back.
+
+    `minutes` as in `Growth`; none but the last that began before the last replica came, `settled_s` ago. None: the last
+    is not known.
+    """
+    requests, taken, newer_s = 0.0, 0, now_s - 60.0
+    for minute_s, mean_rps, _ in reversed(minutes[-SATURATED_MINUTES:]):
+        if newer_s - minute_s > 60.0 or (taken and minute_s < now_s - settled_s):
+            break
+        requests, taken, newer_s = requests + 60.0 * mean_rps, taken + 1, minute_s
+        if requests >= SATURATED_REQUESTS:
+            break
+    return requests / (60.0 * taken) if taken else None
 
 
 def _settled_s(view: View, now_s: float) -> float:
@@ -145,7 +168,7 @@ def cause(
 ) -> Cause | None:
     """What speaks for growth now; None: nothing, or it is too early to say.
 
-    `before_rps` is the demand of the last whole minute, `spent` what `overspent` tells.
+    `before_rps` is the demand of the last whole minutes, `spent` what `overspent` tells.
     """
     if need.carried is None or not need.carried.attainable or not view.ready or view.starting:
         return None
@@ -191,15 +214,14 @@ def apply(
     attempt = progress.attempt
     spent = overspent(state.overspent, view, objective, now_s=now_s, backlog_at_s=backlog_at_s)
     if attempt is None and progress.useless_until_s is None:
-        minutes = state.growth.minutes
-        before_rps = minutes[-1][1] if minutes and now_s - minutes[-1][0] <= 120.0 else None
+        minutes, settled_s = state.growth.minutes, _settled_s(view, now_s)
         why = cause(
             view,
             need,
             objective,
             now_s=now_s,
             spent=spent,
-            before_rps=before_rps,
+            before_rps=demand_before_rps(minutes, now_s=now_s, settled_s=settled_s),
         )
         # More than it may have would be waited for in vain.
         most = context.config.most_replicas(given.spec.max_replicas)

@@ -202,3 +202,32 @@ def test_an_attempt_is_judged_by_what_came_after_its_backlog(
     )
     helped = "open" if found.attempt else "helped"
     assert ("useless" if found.judged_useless else helped) == told
+
+
+def minutes(*means: float) -> list[tuple[float, float, float]]:
+    """(minute, mean, highest), the last of which ended 20 s ago."""
+    end_s = NOW_S - 20.0
+    return [(end_s - 60.0 * (len(means) - place), mean, mean) for place, mean in enumerate(means)]
+
+
+@pytest.mark.parametrize(
+    ("means", "settled_s", "before_rps"),
+    [
+        pytest.param((1.0, 10.0), 600.0, 10.0, id="one minute holds 600 requests, and says enough"),
+        pytest.param((4.0, 10.0, 2.0), 600.0, 6.0, id="120 in one don't, with the one before"),
+        pytest.param((9.0, 1.0, 0.6, 0.8, 1.0, 0.6), 600.0, 0.8, id="five minutes are looked at"),
+        pytest.param((1.0, 0.6, 0.8, 1.0), 150.0, 0.9, id="none from before the last replica came"),
+        pytest.param((1.0, 0.6), 30.0, 0.6, id="but for the last"),
+        pytest.param((), 600.0, None, id="no minute is known"),
+    ],
+)
+def test_how_busy_replicas_were_is_told_of_as_many_minutes_as_chance_asks_for(
+    means: tuple[float, ...], settled_s: float, before_rps: float | None
+) -> None:
+    told = relief.demand_before_rps(minutes(*means), now_s=NOW_S, settled_s=settled_s)
+    assert told == (None if before_rps is None else pytest.approx(before_rps))
+
+
+def test_a_gap_ends_what_is_told_of_the_time_before() -> None:
+    """The newest is from four minutes ago: what was then says nothing of now."""
+    assert relief.demand_before_rps(minutes(1.0), now_s=NOW_S + 180.0, settled_s=600.0) is None
