@@ -111,19 +111,19 @@ def _busy_ratio(view: View, need: Need, before_rps: float | None) -> float:
 
 
 def demand_before_rps(
-    minutes: Sequence[tuple[float, float, float]], *, now_s: float, settled_s: float
+    minutes: Sequence[tuple[float, float, float]], *, now_s: float, settled_s: float, scatter: float
 ) -> float | None:
     """The mean demand of the last whole minutes, as far as chance makes it necessary to look back.
 
-    `minutes` as in `Growth`; none but the last that began before the last replica came, `settled_s` ago. None: the last
-    is not known.
+    `minutes` as in `Growth`; none but the last that began before the last replica came, `settled_s` ago. `scatter`: of
+    what is counted, as a multiple of Poisson's; tokens come by the hundred. None: the last minute is not known.
     """
     requests, taken, newer_s = 0.0, 0, now_s - 60.0
     for minute_s, mean_rps, _ in reversed(minutes[-SATURATED_MINUTES:]):
         if newer_s - minute_s > 60.0 or (taken and minute_s < now_s - settled_s):
             break
         requests, taken, newer_s = requests + 60.0 * mean_rps, taken + 1, minute_s
-        if requests >= SATURATED_REQUESTS:
+        if requests >= SATURATED_REQUESTS * max(scatter, 1.0):
             break
     return requests / (60.0 * taken) if taken else None
 
@@ -221,7 +221,12 @@ def apply(
             objective,
             now_s=now_s,
             spent=spent,
-            before_rps=demand_before_rps(minutes, now_s=now_s, settled_s=settled_s),
+            before_rps=demand_before_rps(
+                minutes,
+                now_s=now_s,
+                settled_s=settled_s,
+                scatter=need.carried.scatter(60.0) if need.carried else 1.0,
+            ),
         )
         # More than it may have would be waited for in vain.
         most = context.config.most_replicas(given.spec.max_replicas)

@@ -224,10 +224,19 @@ def minutes(*means: float) -> list[tuple[float, float, float]]:
 def test_how_busy_replicas_were_is_told_of_as_many_minutes_as_chance_asks_for(
     means: tuple[float, ...], settled_s: float, before_rps: float | None
 ) -> None:
-    told = relief.demand_before_rps(minutes(*means), now_s=NOW_S, settled_s=settled_s)
+    told = relief.demand_before_rps(minutes(*means), now_s=NOW_S, settled_s=settled_s, scatter=0.2)
     assert told == (None if before_rps is None else pytest.approx(before_rps))
 
 
 def test_a_gap_ends_what_is_told_of_the_time_before() -> None:
     """The newest is from four minutes ago: what was then says nothing of now."""
-    assert relief.demand_before_rps(minutes(1.0), now_s=NOW_S + 180.0, settled_s=600.0) is None
+    told = relief.demand_before_rps(minutes(1.0), now_s=NOW_S + 180.0, settled_s=600.0, scatter=1.0)
+    assert told is None
+
+
+def test_tokens_that_come_by_the_hundred_are_few_requests() -> None:
+    """300 tokens a second in answers of 300 are one request a second."""
+    told = relief.demand_before_rps(
+        minutes(100.0, 200.0, 300.0), now_s=NOW_S, settled_s=600.0, scatter=300.0
+    )
+    assert told == pytest.approx(200.0)
