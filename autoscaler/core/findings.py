@@ -88,8 +88,11 @@ def _unattainable(given: WorkloadInput, carried: Capacity) -> str:
         for one in slo.objectives
         if one.signal == "latency" or (one.signal == "tpot" and one.threshold_s < carried.service_s)
     ]
+    each = carried.tokens.tokens_each
+    whole = any(one.signal == "latency" for one in slo.objectives) and each is not None
+    answers = f" and an answer is {each:.0f} tokens, some twice as many" if whole else ""
     return (
-        f"a token takes {took} however few sequences run together, too long for {' and '.join(missed)}: "
+        f"a token takes {took} however few sequences run together{answers}: too long for {' and '.join(missed)}; "
         "no number of replicas meets it; sized by what else limits one"
     )
 

@@ -181,7 +181,9 @@ def assess(
     present = _present(given, view, carried, context.config)
     if present.level_rps is None:
         return present, None, state
-    spread = skew.measure(view, now_s=context.now_s, window_s=context.config.signals.rate_window_s)
+    window_s = context.config.signals.rate_window_s
+    scatter = carried.tokens.variability(window_s) if carried and carried.tokens else 1.0
+    spread = skew.measure(view, now_s=context.now_s, window_s=window_s, scatter=scatter)
     allowed = skew.allowance(state.skew_ratio, spread, suffering=present.suffering)
     if allowed != state.skew_ratio:
         state = replace(state, skew_ratio=allowed)

@@ -26,9 +26,10 @@ class Skew:
     notable: bool
 
 
-def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
+def measure(view: View, *, now_s: float, window_s: float, scatter: float = 1.0) -> Skew | None:
     """The spread of load over the pods that have been ready long enough.
 
+    `scatter`: of what chance sends to a pod, as a multiple of Poisson's: 1 for requests; tokens come by the hundred.
     None with fewer than two, and while a backlog drains: the pods that hold it get less, as they should. So does a sick
     one, which is told of by itself.
     """
@@ -50,7 +51,7 @@ def measure(view: View, *, now_s: float, window_s: float) -> Skew | None:
     mean = total / len(rates)
     highest, busiest = max(rates)
     lowest, idlest = min(rates)
-    chance = 3.0 * math.sqrt(mean / window_s)
+    chance = 3.0 * math.sqrt(scatter * mean / window_s)
     ratio = highest / mean
     return Skew(
         ratio=ratio,

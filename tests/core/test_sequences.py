@@ -90,13 +90,25 @@ def test_answers_that_become_longer_are_half_learned_in_six_minutes_of_ticks() -
     assert shown.tokens_each == pytest.approx(400.0, rel=0.02)
 
 
+def test_where_few_requests_come_more_ticks_count() -> None:
+    """One every ten seconds, three in each window: fifty ticks would forget the long answers of half an hour ago."""
+    shown = Sequences()
+    for tick in range(600):
+        shown = learn(
+            shown,
+            [load(requests=3.0, tokens_each=1000.0 if tick % 300 < 30 else 200.0)],
+            most_seen=8,
+        )
+    assert shown.tokens_each == pytest.approx(280.0, rel=0.15)
+
+
 def test_one_long_prompt_moves_the_time_to_read_by_little() -> None:
     shown = Sequences()
     for _ in range(100):
         shown = learn(shown, [load(requests=5.0, reading_s=0.1)], most_seen=8)
     assert shown.reading_s_each == pytest.approx(0.1)
     shown = learn(shown, [load(requests=5.0, reading_s=1.0)], most_seen=8)
-    assert shown.reading_s_each == pytest.approx(0.12, rel=0.01)
+    assert shown.reading_s_each == pytest.approx(0.109, rel=0.01)
 
 
 @pytest.mark.parametrize(

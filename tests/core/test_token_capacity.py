@@ -92,6 +92,26 @@ def test_what_no_replicas_cure_multiplies_none() -> None:
     assert story.run(1800).target <= 6
 
 
+@pytest.mark.parametrize(
+    ("slo", "unattainable", "capacity_rps"),
+    [
+        pytest.param("95% < 8800ms", True, 1184.0, id="22 ms a token: no more than a tenth above one alone"),
+        pytest.param("95% < 9200ms", False, 143.0, id="23 ms: six sequences"),
+        pytest.param("p95 tpot < 21ms", False, 49.0, id="21 ms, said of a token itself: two"),
+    ],
+)  # fmt: skip
+def test_whole_answers_that_barely_fit_one_alone_bring_no_replica_for_each(
+    slo: str, unattainable: bool, capacity_rps: float
+) -> None:
+    """A step of one takes 20.5 ms. That answers of 200 tokens are up to 400 long is no more than a guess."""
+    story = TokenStory(slo=slo, replicas=3, tokens_rps=2400.0).learn()
+    story.tokens_rps = 120.0
+    decision = story.run(1800)
+    found = Reason.SLO_UNATTAINABLE in {f.reason for f in decision.findings}
+    assert found == unattainable
+    assert decision.facts.capacity_rps == pytest.approx(capacity_rps, rel=0.02)
+
+
 def test_without_evidence_that_more_at_once_is_cheaper_it_is_not_believed() -> None:
     """Only ever 24 sequences at 32 ms: 40 are taken to need 50 ms, and 800 tokens a second is all there is."""
     decision = TokenStory(tokens_rps=1500.0).run(300)
