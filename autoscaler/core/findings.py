@@ -88,9 +88,10 @@ def _unattainable(given: WorkloadInput, carried: Capacity) -> str:
         for one in slo.objectives
         if one.signal == "latency" or (one.signal == "tpot" and one.threshold_s < carried.service_s)
     ]
-    each = carried.tokens.tokens_each
-    whole = any(one.signal == "latency" for one in slo.objectives) and each is not None
-    answers = f" and an answer is {each:.0f} tokens, some twice as many" if whole else ""
+    told = carried.tokens
+    answers = ""
+    if told.tokens_each is not None and any(one.signal == "latency" for one in slo.objectives):
+        answers = f", and of answers of {told.tokens_each:.0f} tokens the longest have {told.spread:.1f} times as many"
     return (
         f"a token takes {took} however few sequences run together{answers}: too long for {' and '.join(missed)}; "
         "no number of replicas meets it; sized by what else limits one"

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import field
 
+from autoscaler.core import answer_lengths
+from autoscaler.core.answer_lengths import AnswerLengths
 from autoscaler.core.computed import computed
 from autoscaler.core.signals import ModelLoad
 
@@ -29,6 +32,8 @@ NEARLY = 0.8
 # A balancer is taken to send by chance, as a Service does, until it has shown otherwise: that counts as so many free
 # differences between replicas. Ten replicas give nine a tick, and each tells anew only once its answers have changed.
 PRIOR_DIFFERENCES = 20.0
+# Of the time for an answer, before its second token: behind a queue answers miss that are not long.
+MOST_WAITED = 0.2
 
 
 @computed
@@ -53,6 +58,8 @@ class Sequences:
     other as many as"""
     free: float = 0.0
     """replicas were seen beyond the first."""
+    lengths: AnswerLengths = field(default_factory=AnswerLengths)
+    """How much longer than the mean answers are."""
 
     @property
     def cache_ratio_each(self) -> float | None:
@@ -82,10 +89,12 @@ def learn(
     *,
     most_seen: int,
     calm: Sequence[ModelLoad] = (),
+    answer_s: float | None = None,
 ) -> Sequences:
     """With one tick's loads of all pods; `most_seen`: the largest mean count that a step was timed at.
 
-    `calm`: those of pods that have had their share of requests for a whole window.
+    `calm`: those of pods that have had their share of requests for a whole window. `answer_s`: within which whole
+    answers are to be there, which is what their misses tell of; None: the objective is another.
     """
     cached = [
         (m.cache_ratio, m.running)
@@ -114,7 +123,24 @@ def learn(
         full_at=_full_at(known.full_at, loads, most_seen),
         differences=kept_differences * known.differences + differences,
         free=kept_differences * known.free + free,
+        lengths=_lengths(known, loads, answer_s),
     )
+
+
+def _lengths(known: Sequences, loads: Sequence[ModelLoad], answer_s: float | None) -> AnswerLengths:
+    """With those answers that hardly waited, of engines that count exactly which missed."""
+    each = known.tokens_each
+    if answer_s is None or each is None:
+        return known.lengths
+    told = []
+    for load in loads:
+        waited_s = (load.queue_s or 0.0) + (load.overhead_s or 0.0)
+        if load.misses is None or not load.histogram or not load.compute_s:
+            continue
+        if waited_s <= MOST_WAITED * answer_s:
+            times = (answer_s - waited_s) / (load.compute_s * each)
+            told.append((load.requests_a_tick, load.misses.estimate, times))
+    return answer_lengths.learn(known.lengths, told)
 
 
 def _differences(loads: Sequence[ModelLoad]) -> tuple[float, float]:

@@ -46,11 +46,10 @@ FIXED_RATIO = 0.5
 LEAST_RATIO = 0.25
 # From steps of so few sequences it is known what one alone takes.
 FEW = 4
-# A whole answer of mean length must fit into an objective on whole requests this many times: answers differ in length.
-ANSWER_SPREAD = 2.0
-# What that leaves beyond the step of one sequence alone is less sure than a tenth of it: with answers of 500 tokens in
-# 20 s, 20.6 ms are allowed today for two sequences, and 19.9 tomorrow for none. One would then be run on each replica,
-# 50 tokens a second where 1,600 are to be had, and as many answers be too long.
+# Mean square of an answer's length over the square of its mean, where they differ by as much as they are long.
+ANSWER_SCATTER = 2.0
+# What whole answers allow a token is known to a tenth: 20.6 ms today for two sequences, and 19.9 tomorrow for none. One
+# would be run on each replica, 50 tokens a second where 1,600 are to be had, for a tenth of the time at best.
 ANSWER_ROOM = 1.1
 
 
@@ -90,7 +89,9 @@ class TokenCapacity:
     """Share of the time that it keeps below them."""
     attainable: bool
     tokens_each: float | None
-    """Of an answer; None: none was counted yet."""
+    """Of an answer; None: none was counted yet,"""
+    spread: float
+    """and how many times as long those are of which no more may miss."""
     steps: ServiceTimes
     """Time of a step by the number of sequences, up to the first limit."""
 
@@ -104,7 +105,7 @@ class TokenCapacity:
         its tokens, or as many as it gains in that time."""
         gained = window_s / self.steps.batch_s[-1]
         if self.tokens_each is not None:
-            gained = min(gained, ANSWER_SPREAD * self.tokens_each)
+            gained = min(gained, ANSWER_SCATTER * self.tokens_each)
         return max(1.0, gained)
 
     def tokens_rps(self, replicas: int) -> float:
@@ -147,6 +148,7 @@ def token_capacity(model: ModelKnowledge, view: View) -> TokenCapacity | None:
         ratio=ratio,
         attainable=attainable,
         tokens_each=shown.tokens_each,
+        spread=shown.lengths.spread(ratio),
         steps=replace(steps, batch_s=steps.batch_s[: limits[0].sequences]),
     )
     return _with_first_token(told, model, view)
@@ -183,14 +185,17 @@ def _step_limits(
         allowed_s = _allowed_step_s(objective, shown)
         if allowed_s is None:
             continue
-        within = sum(1 for seconds in steps.batch_s if seconds <= allowed_s)
-        room = ANSWER_ROOM if objective.signal == "latency" else 1.0
-        if allowed_s < room * steps.batch_s[0] and fewest <= FEW:
+        alone_s = steps.batch_s[0]
+        sought_s, least_s = allowed_s, alone_s
+        if objective.signal == "latency":
+            sought_s, least_s = max(allowed_s, ANSWER_ROOM * alone_s), alone_s / ANSWER_ROOM
+        within = sum(1 for seconds in steps.batch_s if seconds <= sought_s)
+        if allowed_s < least_s and fewest <= FEW:
             # No number of replicas helps: they are not multiplied until each runs one sequence, and misses too.
             attainable = False
         elif within < len(steps.batch_s):
             most = max(within, math.ceil(LEAST_RATIO * fewest))
-            name = f"{allowed_s * 1000:.3g} ms a token"
+            name = f"{sought_s * 1000:.3g} ms a token"
             limits.append(Limit(name=name, sequences=most, uneven_ratio=shown.uneven_ratio))
     return limits, attainable
 
@@ -217,7 +222,7 @@ def _allowed_step_s(objective: LatencyObjective, shown: Sequences) -> float | No
     if objective.signal == "tpot":
         return objective.threshold_s
     if objective.signal == "latency" and shown.tokens_each is not None:
-        return objective.threshold_s / (ANSWER_SPREAD * shown.tokens_each)
+        return objective.threshold_s / (shown.lengths.spread(objective.ratio) * shown.tokens_each)
     return None
 
 

@@ -418,7 +418,7 @@ async def test_of_two_objectives_the_one_that_no_replicas_can_hold_is_named() ->
     watched = Watched("p95 ttft < 2s, p95 tpot < 50ms", Speed(base_s=0.06, each_s=0.001))
     decision = await watched.run(240.0, 0.5)
     (told,) = [one.message for one in decision.findings if one.reason is Reason.SLO_UNATTAINABLE]
-    assert "too long for p95 tpot < 50ms: no number of replicas meets it" in told
+    assert "too long for p95 tpot < 50ms; no number of replicas meets it" in told
     assert decision.facts.violated_of == "p95 tpot < 50ms"
 
 

@@ -95,15 +95,17 @@ def test_what_no_replicas_cure_multiplies_none() -> None:
 @pytest.mark.parametrize(
     ("slo", "unattainable", "capacity_rps"),
     [
-        pytest.param("95% < 8800ms", True, 1184.0, id="22 ms a token: no more than a tenth above one alone"),
-        pytest.param("95% < 9200ms", False, 143.0, id="23 ms: six sequences"),
+        pytest.param("95% < 10s", False, 270.0, id="25 ms a token: ten sequences"),
+        pytest.param("95% < 9s", False, 110.0, id="22 ms, no more than a tenth above one alone: four"),
+        pytest.param("95% < 8s", False, 110.0, id="20 ms: no replica for each that runs"),
+        pytest.param("95% < 7s", True, 1184.0, id="17 ms: none helps, and none are added"),
         pytest.param("p95 tpot < 21ms", False, 49.0, id="21 ms, said of a token itself: two"),
     ],
 )  # fmt: skip
 def test_whole_answers_that_barely_fit_one_alone_bring_no_replica_for_each(
     slo: str, unattainable: bool, capacity_rps: float
 ) -> None:
-    """A step of one takes 20.5 ms. That answers of 200 tokens are up to 400 long is no more than a guess."""
+    """A step of one takes 20.5 ms. Nothing was told yet of how long answers are: one in twenty has twice the mean."""
     story = TokenStory(slo=slo, replicas=3, tokens_rps=2400.0).learn()
     story.tokens_rps = 120.0
     decision = story.run(1800)
