@@ -125,6 +125,7 @@ SETTINGS: dict[str, tuple[object, str]] = {
     "prometheus.max_concurrent_queries": (-1, "must be at least 1"),
     "kubernetes.kubeconfig": ("", "must not be empty: leave it out"),
     "kubernetes.context": ("", "must not be empty: leave it out"),
+    "kubernetes.watch_namespaces": ("a", "must be a list"),
     "kubernetes.request_timeout_s": (-1, "must be more than 0"),
     "kubernetes.max_concurrent_writes": (-1, "must be at least 1"),
     "leader.enabled": ("maybe", "must be a valid boolean"),

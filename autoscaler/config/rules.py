@@ -57,6 +57,7 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     yield from whole(
         "kubernetes.max_concurrent_writes", settings.kubernetes.max_concurrent_writes, 1
     )
+    yield from _watched(settings)
     yield from positive("journal.max_file_mib", settings.journal.max_file_mib)
     yield from whole("journal.keep", settings.journal.keep, 1)
     # 0 lets the system choose a free port.
@@ -93,6 +94,26 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     yield from object_name("headroom.priority_class", settings.headroom.priority_class)
     if settings.freeze is not None and not says_why(settings.freeze):
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def _watched(settings: Settings) -> Iterator[Problem]:
+    """Namespaces that are watched alone, and what can't be had with them."""
+    where, watched = "kubernetes.watch_namespaces", settings.kubernetes.watch_namespaces
+    for name in watched:
+        yield from object_name(where, name)
+    if len(set(watched)) < len(watched):
+        yield Problem(where, "names a namespace twice", "name each once")
+    if not watched:
+        return
+    for name in settings.namespaces:
+        if name != "*" and name not in watched:
+            allowed = f"must be in {where} as well, or be left out"
+            yield Problem(f"namespaces.{name}", "is not watched", allowed)
+    unseen = f"must be left out with {where}: whose pods hold the GPUs of a node is not seen then"
+    if settings.engine.nodes.pools:
+        yield Problem("engine.nodes.pools", "names node pools", unseen)
+    if settings.engine.slices.mode is not SlicesMode.OFF:
+        yield Problem("engine.slices.mode", settings.engine.slices.mode.value, unseen)
 
 
 def says_why(freeze: str) -> bool:

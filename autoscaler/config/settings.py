@@ -45,6 +45,9 @@ class KubernetesSettings:
     """None: the pod's service account, else KUBECONFIG, else ~/.kube/config."""
     context: str | None = None
     """Of the kubeconfig; None: its current one."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Read nothing but what is in these namespaces: for whoever gets no rights in the whole cluster. Empty: all of them
+    are watched. Which of them have forescale, and how far it goes there, is said in `namespaces`."""
     request_timeout_s: float = 4.0
     """Of one call. With the leader's renew deadline it stays below the lease duration: no write outlives the lease."""
     max_concurrent_writes: int = 10
@@ -277,6 +280,9 @@ class Settings:
     @property
     def scaled_namespaces(self) -> tuple[str, ...] | None:
         """Where replicas may be written at all; None: everywhere, but for what single namespaces say."""
+        watched = self.kubernetes.watch_namespaces
+        if watched:
+            return tuple(sorted(name for name in watched if self.namespace(name).scaled))
         if self.namespaces.get("*", NamespacePolicy()).scaled:
             return None
         return tuple(sorted(name for name, policy in self.namespaces.items() if policy.scaled))

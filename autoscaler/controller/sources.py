@@ -92,6 +92,7 @@ def collector(
         knative_follows=settings.kserve.patch_revisions,
         node_needs=bool(settings.engine.nodes.pools) or slices_on(settings),
         writes_as=writes_as,
+        namespaces=settings.kubernetes.watch_namespaces,
     )
 
 
