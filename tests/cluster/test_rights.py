@@ -20,6 +20,11 @@ import yaml
 from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
+from autoscaler.clock import SystemClock
+from autoscaler.config import KubernetesSettings, Settings
+from autoscaler.controller import sources
+from autoscaler.controller.doctor.diagnosis import Level
+from autoscaler.controller.doctor.rights import check, kserve_is_served, needed
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.core.reasons import Reason
@@ -392,3 +397,32 @@ def test_the_chart_is_accepted_too(installed: Installed) -> None:
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=done.stdout
     )
     assert "deployment.apps/blue-forescale created (server dry run)" in told
+
+
+async def test_single_namespaces_need_no_right_in_the_cluster(installed: Installed) -> None:
+    """What deploy/kustomize/namespace grants in one namespace is enough there, and nothing is asked elsewhere."""
+    stack, folder = installed.stack, ROOT / "deploy" / "kustomize" / "namespace"
+    documents = list(yaml.safe_load_all((folder / "rbac.yaml").read_text()))
+    documents[1]["subjects"][0]["name"] = "tenant"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tenant"}}
+    stack.kubectl("apply", f"--namespace={NAMESPACE}", "-f", "-", stdin=json.dumps(account))
+    stack.kubectl("apply", "--namespace=rights", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    client = await KubernetesClient.connect(
+        kubeconfig=str(stack.service_account_kubeconfig(NAMESPACE, "tenant")),
+        context=None,
+        timeout_s=10.0,
+    )
+    settings = Settings(kubernetes=KubernetesSettings(watch_namespaces=("rights", "default")))
+    try:
+        collector = sources.collector(settings, client, SystemClock())
+        for mirror in collector.mirrors:
+            await mirror.try_relist()
+        assert collector.synced
+        assert all("/namespaces/default/" in part for part in str(collector.error).split("; "))
+        asked = needed(settings, NAMESPACE, kserve=await kserve_is_served(client))
+        here, there, _ = await check(client, asked, None)
+        await scaling("StatefulSet")(client)
+    finally:
+        await client.close()
+    assert (here.check, here.level) == ("rights: Role in rights", Level.OK)
+    assert (there.check, there.level) == ("rights: Role in default", Level.ERROR)
