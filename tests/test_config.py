@@ -212,7 +212,7 @@ promethes: {url: x}
         ),
         (
             "prometheus: {url: 'http://u:secret@host:1'}",
-            "policy.yaml: prometheus.url: holds a password, put credentials into prometheus.bearer_token_file",
+            "policy.yaml: prometheus.url: holds a password, use password_file or bearer_token_file",
         ),
         (
             "prometheus: {collect_timeout_s: 12}",
@@ -257,7 +257,7 @@ promethes: {url: x}
         ),
         (
             "prometheus: {headers: {Authorization: Bearer x}}",
-            "policy.yaml: prometheus.headers.Authorization: holds a secret, use prometheus.bearer_token_file",
+            "policy.yaml: prometheus.headers.Authorization: holds a secret, use password_file or bearer_token_file",
         ),
         (
             'prometheus: {headers: {X-Scope-OrgID: "a\\nb"}}',

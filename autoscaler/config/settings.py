@@ -24,10 +24,19 @@ class PrometheusSettings:
     """A Prometheus that is slower counts as not answering. None: half a tick, the other half is left for writing."""
     bearer_token_file: str | None = None
     """Holds the token that is sent; read anew for each query."""
+    username: str | None = None
+    """Of a login by password (HTTP basic authentication), with `password_file`."""
+    password_file: str | None = None
+    """Holds the password; read anew for each query."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with each query, such as `X-Scope-OrgID` for the tenant of a Mimir or Thanos; nothing that is secret."""
     ca_file: str | None = None
     """Certificates that its certificate is checked against; read anew for each connection."""
+    cert_file: str | None = None
+    """Certificate that the client shows where it is asked for one, and its key unless that is in `key_file`; read anew
+    for each connection."""
+    key_file: str | None = None
+    """The key of `cert_file`."""
     insecure_skip_verify: bool = False
     """Take any certificate: for tests."""
     backfill_s: float = 2 * 86400.0

@@ -181,8 +181,12 @@ def connect_prometheus(settings: Settings) -> PrometheusClient:
         timeout_s=prometheus.timeout_s,
         max_concurrent=prometheus.max_concurrent_queries,
         bearer_token_file=prometheus.bearer_token_file,
+        username=prometheus.username,
+        password_file=prometheus.password_file,
         headers=prometheus.headers,
         ca_file=prometheus.ca_file,
+        cert_file=prometheus.cert_file,
+        key_file=prometheus.key_file,
         insecure_skip_verify=prometheus.insecure_skip_verify,
     )
 
