@@ -35,6 +35,9 @@ from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.types import PodStatus, Survive, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
 
+Owner = tuple[str, str]
+"""Its namespace and uid."""
+
 
 class KubernetesCollector:
     """Watches one cluster."""
@@ -189,7 +192,7 @@ class KubernetesCollector:
     def owner_uids(self) -> Collection[str]:
         """Uids of what owns the pods of workloads that are decided on, as of the last `observe`."""
         owners = self._owners().items()
-        return {uid for uid, view in owners if managed_by(view) in self._decided}
+        return {uid for (_, uid), view in owners if managed_by(view) in self._decided}
 
     def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
         """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""
@@ -227,7 +230,7 @@ class KubernetesCollector:
         """By target, what its newest pod tolerates: admission adds to what the template says, as for a GPU's taint."""
         owners, newest = self._owners(), dict[str, PodView]()
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if view is None:
                 continue
             other = newest.get(view.uid)
@@ -288,7 +291,7 @@ class KubernetesCollector:
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if (
                 view is None
                 or view.slips
@@ -321,20 +324,28 @@ class KubernetesCollector:
                 return service.uid
         return None
 
-    def _owners(self) -> dict[str, TargetView]:
-        """Annotated objects by the uid of what owns their pods: a ReplicaSet, or a StatefulSet itself."""
-        by_uid = {view.uid: view for mirror in self._targets for view in mirror.objects.values()}
-        owners = dict(by_uid)
-        for replica_set in self._replica_sets.objects.values():
-            if replica_set.owner_uid in by_uid:
-                owners[replica_set.uid] = by_uid[replica_set.owner_uid]
-        return owners
+    def _owners(self) -> dict[Owner, TargetView]:
+        """Annotated objects by what owns their pods: a ReplicaSet, or a StatefulSet itself.
+
+        An owner is in its own namespace. Whoever names one of another namespace has written that by hand.
+        """
+        owners = {
+            (view.namespace, view.uid): view
+            for mirror in self._targets
+            for view in mirror.objects.values()
+        }
+        made = {
+            (one.namespace, one.uid): owners[one.namespace, one.owner_uid]
+            for one in self._replica_sets.objects.values()
+            if (one.namespace, one.owner_uid) in owners
+        }
+        return owners | made
 
     def _pods_by_target(self) -> dict[str, tuple[PodStatus, ...]]:
         owners = self._owners()
         found: dict[str, list[PodStatus]] = {}
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if view is not None:
                 found.setdefault(view.uid, []).append(pod.status)
         return {
@@ -344,7 +355,10 @@ class KubernetesCollector:
 
     def _newest_templates(self) -> dict[str, str]:
         newest: dict[str, ReplicaSetView] = {}
+        homes = {v.uid: v.namespace for kind in self._targets for v in kind.objects.values()}
         for view in self._replica_sets.objects.values():
+            if homes.get(view.owner_uid) != view.namespace:
+                continue
             other = newest.get(view.owner_uid)
             if other is None or view.revision > other.revision:
                 newest[view.owner_uid] = view

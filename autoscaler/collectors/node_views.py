@@ -14,6 +14,7 @@ from autoscaler.core.nodes.placement import LEAVING_TAINTS, Taint
 
 Object = Mapping[str, Any]
 INSUFFICIENT = "InsufficientCapacityError"
+CLUSTER_EVENTS = "default"
 TROUBLES = frozenset(
     {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}
 )
@@ -179,11 +180,13 @@ def gpu_pod(raw: Object, resources: frozenset[str]) -> GpuPodView | None:
 
 
 def refusal(raw: Object) -> RefusalView | None:
-    """A core/v1 Event at a NodeClaim."""
+    """A core/v1 Event at a NodeClaim. Those of what is in no namespace are in `default`: one in another is a tenant's
+    own doing, and says nothing of nodes."""
     about = raw.get("involvedObject") or {}
     when = raw.get("lastTimestamp") or raw.get("eventTime") or raw["metadata"]["creationTimestamp"]
     at_s = seconds(when)
-    if about.get("kind") != "NodeClaim" or at_s is None:
+    elsewhere = raw["metadata"].get("namespace") != CLUSTER_EVENTS
+    if about.get("kind") != "NodeClaim" or at_s is None or elsewhere:
         return None
     return RefusalView(claim=str(about.get("name")), at_s=at_s, message=str(raw.get("message")))
 

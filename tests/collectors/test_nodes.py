@@ -338,16 +338,18 @@ async def test_gpus_outside_of_every_pool_are_counted() -> None:
 
 async def test_a_refused_claim_is_known_by_its_event_and_by_its_condition() -> None:
     api = ClusterApi()
-    api.put(
-        "/api/v1/namespaces/default/events/e1",
-        {
-            "metadata": {"name": "e1", "creationTimestamp": stamp(20)},
-            "involvedObject": {"kind": "NodeClaim", "name": "h100-x7k2l"},
-            "reason": "InsufficientCapacityError",
-            "lastTimestamp": stamp(20),
-            "message": "no capacity",
-        },
-    )
+    event: dict[str, Any] = {
+        "metadata": {"name": "e1", "namespace": "team", "creationTimestamp": stamp(20)},
+        "involvedObject": {"kind": "NodeClaim", "name": "h100-x7k2l", "namespace": "team"},
+        "reason": "InsufficientCapacityError",
+        "lastTimestamp": stamp(20),
+        "message": "no capacity",
+    }
+    # Any team may write one in its own namespace; Karpenter's are where Events of the cluster's objects are.
+    api.put("/api/v1/namespaces/team/events/e1", event)
+    assert (await seen(api)).stock_out is None
+    event["metadata"]["namespace"] = "default"
+    api.put("/api/v1/namespaces/default/events/e1", event)
     assert (await seen(api)).stock_out == StockOut(
         at_s=T0 + 20.0, source="Event", message="no capacity"
     )

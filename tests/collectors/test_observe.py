@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,25 @@ async def test_what_was_meant_for_forescale_is_told_and_left_alone(tmp_path: Pat
     assert {item.spec for item in seen} == {None}
     assert {item.reason for item in seen} == {Reason.INVALID_ANNOTATION}
     assert collector.endpoints() == ()
+
+
+async def test_what_another_namespace_makes_out_to_be_its_own_is_not(tmp_path: Path) -> None:
+    """Kubernetes' garbage collector takes such objects away, unless a finalizer keeps them."""
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
+    answering(api, "a")
+    for path in (
+        "/apis/apps/v1/namespaces/team/replicasets/a-h1",
+        "/api/v1/namespaces/team/pods/a-0",
+    ):
+        forged = copy.deepcopy(api.objects[path])
+        forged["metadata"] |= {"namespace": "other", "uid": "forged"}
+        forged["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "99"}
+        forged["metadata"]["labels"] = {"pod-template-hash": "h2"}
+        api.put(path.replace("/team/", "/other/"), forged)
+    (seen,), collector = await looked(api, tmp_path)
+    assert ([pod.name for pod in seen.pods], seen.replicas.template_hash) == (["a-0"], "h1")
+    assert [endpoint.template_hash for endpoint in collector.endpoints()] == ["h1"]
 
 
 async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) -> None:
