@@ -380,6 +380,36 @@ def test_nothing_else_may_be_done(installed: Installed) -> None:
             installed.stack.kubectl(*arguments)
 
 
+def test_its_pods_are_what_a_restricted_namespace_takes(installed: Installed) -> None:
+    """The controller's and the sweep's, by Kubernetes' own pod security admission."""
+    stack = installed.stack
+    names = ("base/deployment.yaml", "components/nodes/sweep.yaml")
+    texts = ((ROOT / "deploy" / "kustomize" / name).read_text() for name in names)
+    documents = [one for text in texts for one in yaml.safe_load_all(text)]
+    specs = [d["spec"] for d in documents if d["kind"] == "Deployment"]
+    specs += [d["spec"]["jobTemplate"]["spec"] for d in documents if d["kind"] == "CronJob"]
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"p{index}", "namespace": "restricted"},
+            "spec": {**spec["template"]["spec"], "serviceAccountName": "default"},
+        }
+        for index, spec in enumerate(specs)
+    ]
+    label = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": "restricted", "labels": label}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    stack.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    listed = {"apiVersion": "v1", "kind": "List", "items": pods}
+    told = stack.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(listed))
+    assert told.count("created (server dry run)") == len(pods) == 2
+    pods[0]["spec"]["containers"][0]["securityContext"] = {}
+    with pytest.raises(StackError, match="violates PodSecurity"):
+        stack.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(listed))
+    stack.kubectl("delete", "namespace", "restricted", "--wait=false")
+
+
 def test_the_chart_is_accepted_too(installed: Installed) -> None:
     import subprocess
 
