@@ -356,3 +356,13 @@ def test_what_needs_the_whole_cluster_is_refused_where_single_namespaces_are_wat
     )
     assert done.returncode != 0
     assert "with policy.kubernetes.watch_namespaces" in done.stderr
+
+
+def test_who_may_read_the_port_is_named(helm: Path, tmp_path: Path) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"networkPolicy": {"from": [peer]}}))
+    named = of_kind(chart(helm, "--values", str(values)), "NetworkPolicy")["spec"]["ingress"]
+    (everybody,) = of_kind(chart(helm), "NetworkPolicy")["spec"]["ingress"]
+    assert named == [{**everybody, "from": [peer]}]
+    assert "from" not in everybody
