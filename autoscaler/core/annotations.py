@@ -350,6 +350,9 @@ class _Reader:
         if not text.strip():
             # A template whose value was not set: no model is called so, and every member of a group would be.
             self.add(key, f"{text!r}", "a name is allowed, or leave it out")
+        elif not text.strip().isprintable():
+            # It is shown on people's terminals, which take some characters for commands.
+            self.add(key, f"{text!r}", "a name of characters that can be seen is allowed")
         return text.strip()
 
     def integer(self, key: str, default: int | None) -> int | None:

@@ -414,3 +414,10 @@ def test_of_many_annotations_that_are_none_ten_are_named() -> None:
     assert (
         told[-1] == "team/bert forescale.io/k0010: is none either, nor are 5989 more, remove them"
     )
+
+
+def test_a_name_gives_no_command_to_a_terminal() -> None:
+    told = parse(slo="99% < 1s", model="\x1b]0;mine\x07")
+    assert told == [
+        "team/bert forescale.io/model: '\\x1b]0;mine\\x07', a name of characters that can be seen is allowed"
+    ]
