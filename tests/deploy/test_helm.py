@@ -344,6 +344,10 @@ def test_single_namespaces_are_granted_what_doctor_asks_there_and_the_cluster_no
     assert given_a == set(needed(settings, "forescale", kserve=False)["Role in a"])
 
 
+def test_an_empty_section_of_the_policy_watches_the_whole_cluster(helm: Path) -> None:
+    assert of_kind(chart(helm, "--set", "policy.kubernetes=null"), "ClusterRole")["rules"]
+
+
 @pytest.mark.parametrize(
     "value", ["nodes.enabled=true", "slices.enabled=true", "templates.namespaces={a}"]
 )

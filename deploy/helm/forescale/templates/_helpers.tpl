@@ -77,7 +77,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* The namespaces that are watched alone, as JSON; none: the whole cluster is. */ -}}
 {{- define "forescale.watched" -}}
-{{- $names := dig "kubernetes" "watch_namespaces" list .Values.policy | default list -}}
+{{- $names := get (get .Values.policy "kubernetes" | default dict) "watch_namespaces" | default list -}}
 {{- range $part := list "nodes" "slices" -}}
 {{- if and $names (get $.Values $part).enabled -}}
 {{- fail (printf "%s.enabled: must be false with policy.kubernetes.watch_namespaces: whose pods hold the GPUs of a node is not seen then" $part) -}}
