@@ -189,10 +189,10 @@ class KubernetesCollector:
         of a ReplicaSet that is not known yet belong to nobody."""
         return self._pods.current(namespace) and self._replica_sets.current(namespace)
 
-    def owner_uids(self) -> Collection[str]:
-        """Uids of what owns the pods of workloads that are decided on, as of the last `observe`."""
+    def decided_owners(self) -> Collection[Owner]:
+        """What owns the pods of workloads that are decided on, as of the last `observe`."""
         owners = self._owners().items()
-        return {uid for (_, uid), view in owners if managed_by(view) in self._decided}
+        return {owner for owner, view in owners if managed_by(view) in self._decided}
 
     def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
         """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""

@@ -124,7 +124,7 @@ def node_parts(
         pools=pools,
         namespace=headroom.namespace,
         digest=actuator.digest,
-        managed=workloads.owner_uids,
+        managed=workloads.decided_owners,
         pods=workloads.pods,
     )
     return NodeParts(collector=collector, actuator=actuator)

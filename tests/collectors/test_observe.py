@@ -93,7 +93,10 @@ async def test_pods_of_what_is_left_alone_are_other_tenants(tmp_path: Path) -> N
         answering(api, name)
     _, collector = await looked(api, tmp_path)
     made = "/apis/apps/v1/namespaces/team/replicasets"
-    assert set(collector.owner_uids()) == {f"{APPS}/fine", f"{made}/fine-h1"}
+    assert set(collector.decided_owners()) == {
+        ("team", f"{APPS}/fine"),
+        ("team", f"{made}/fine-h1"),
+    }
 
 
 async def test_what_was_meant_for_forescale_is_told_and_left_alone(tmp_path: Path) -> None:
@@ -153,7 +156,7 @@ async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) 
     _, collector = await looked(api, tmp_path)
     assert [endpoint.pod for endpoint in collector.endpoints()] == ["a-0"]
     seen, collector = await looked(api, tmp_path, allowed=False)
-    assert (seen, collector.endpoints(), set(collector.owner_uids())) == ((), (), set())
+    assert (seen, collector.endpoints(), set(collector.decided_owners())) == ((), (), set())
 
 
 async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -> None:
