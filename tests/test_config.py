@@ -100,6 +100,33 @@ def test_a_namespace_that_is_named_in_vain_is_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_single_namespaces_are_watched_and_written_where_the_policy_lets_it(tmp_path: Path) -> None:
+    text = """
+kubernetes: {watch_namespaces: [b, a, c]}
+namespaces: {"*": {mode: recommend}, c: {max_mode: recommend}}
+"""
+    settings = load(write(tmp_path, text))
+    assert settings.kubernetes.watch_namespaces == ("b", "a", "c")
+    assert settings.scaled_namespaces == ("a", "b")
+
+
+def test_what_can_not_be_had_with_single_namespaces_is_refused(tmp_path: Path) -> None:
+    text = """
+kubernetes: {watch_namespaces: [a, a, B]}
+namespaces: {"*": {mode: recommend}, c: {mode: auto}}
+engine: {nodes: {pools: {h100: {labels: {a: b}, max_headroom: 1}}}, slices: {mode: recommend}}
+"""
+    where = "kubernetes.watch_namespaces"
+    unseen = f"must be left out with {where}: whose pods hold the GPUs of a node is not seen then"
+    assert problems(tmp_path, text) == [
+        f"policy.yaml: {where}: 'B', must be a Kubernetes name: lower case letters, digits, '-'",
+        f"policy.yaml: {where}: names a namespace twice, name each once",
+        f"policy.yaml: namespaces.c: is not watched, must be in {where} as well, or be left out",
+        f"policy.yaml: engine.nodes.pools: names node pools, {unseen}",
+        f"policy.yaml: engine.slices.mode: recommend, {unseen}",
+    ]
+
+
 @pytest.mark.parametrize("off", ["off", "false", "'off'"])
 def test_off_is_a_mode_as_helm_hands_it_on(tmp_path: Path, off: str) -> None:
     """A chart's values are YAML 1.1, where it is false."""
@@ -185,7 +212,7 @@ promethes: {url: x}
         ),
         (
             "prometheus: {url: 'http://u:secret@host:1'}",
-            "policy.yaml: prometheus.url: holds a password, put credentials into prometheus.bearer_token_file",
+            "policy.yaml: prometheus.url: holds a password, use password_file or bearer_token_file",
         ),
         (
             "prometheus: {collect_timeout_s: 12}",
@@ -230,7 +257,7 @@ promethes: {url: x}
         ),
         (
             "prometheus: {headers: {Authorization: Bearer x}}",
-            "policy.yaml: prometheus.headers.Authorization: holds a secret, use prometheus.bearer_token_file",
+            "policy.yaml: prometheus.headers.Authorization: holds a secret, use password_file or bearer_token_file",
         ),
         (
             'prometheus: {headers: {X-Scope-OrgID: "a\\nb"}}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -32,10 +34,24 @@ SOURCES = {
 }
 # Without a terminal (a file, a CI log) there is no width to fit into.
 PLAIN_WIDTH = 200
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 WIDEST = 1000
 
 
 class _Console(Console):
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Names of models, and what servers say of themselves, are others' text: a terminal takes some characters of it
+        for commands."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _COMMANDS.search(segment.text):
+                yield segment
+            else:
+                yield segment._replace(
+                    text=_COMMANDS.sub("\N{REPLACEMENT CHARACTER}", segment.text)
+                )
+
     def on_broken_pipe(self) -> None:
         """Rich would exit with 1: a reader that has seen enough (head, less) is no failure."""
         raise BrokenPipeError

@@ -7,7 +7,6 @@ pods into them takes a minute of the event loop and a gigabyte, projecting the r
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -15,16 +14,14 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-import yaml
-from kubernetes_asyncio import config as loader
-from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.client import ApiClient
+from kubernetes_asyncio.config import ConfigException
 
+from autoscaler.clients.kubeconfig import configured, proxy_of
 from autoscaler.errors import (
     ActuationConflict,
     ActuationRejected,
     ActuationUnknown,
-    ConfigError,
-    Problem,
     SourceDenied,
     SourceError,
     SourceExpired,
@@ -42,6 +39,8 @@ APPLY = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PAGE = 500
+# etcd takes objects of 1.5 MiB, and a watch tells each in one line.
+LONGEST_LINE = 2**21
 # A watch is closed by the server after this long and opened again where it was; a silent connection is noticed by the
 # bookmarks that stop coming.
 WATCH_S = 300
@@ -50,7 +49,7 @@ WATCH_SILENCE_S = 120.0
 # asks, every 5 s, three times.
 _KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 # A token's file that is read while it is exchanged is empty, and a plugin that gives tokens may fail.
-_NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, loader.ConfigException)
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, ConfigException)
 
 
 class KubernetesClient:
@@ -59,6 +58,17 @@ class KubernetesClient:
     def __init__(self, api: ApiClient, *, timeout_s: float) -> None:
         self._api = api
         self._timeout_s = timeout_s
+        configuration = api.configuration
+        self._way: dict[str, Any] = {"proxy": configuration.proxy or proxy_of(self.server)}
+        if configuration.tls_server_name:
+            self._way["server_hostname"] = configuration.tls_server_name
+        # The library's own takes proxies from the environment as Python does, which knows no CIDR in NO_PROXY, and
+        # whatever stands in ~/.netrc.
+        self._session = aiohttp.ClientSession(
+            connector=api.rest_client.pool_manager.connector,
+            connector_owner=False,
+            read_bufsize=LONGEST_LINE,
+        )
 
     @classmethod
     async def connect(
@@ -68,23 +78,7 @@ class KubernetesClient:
 
         Raises ConfigError saying what was tried.
         """
-        configuration = Configuration()
-        _require_file(kubeconfig)
-        try:
-            if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-                loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            else:
-                await loader.load_kube_config(
-                    config_file=kubeconfig, context=context, client_configuration=configuration
-                )
-        except (
-            *(loader.ConfigException, yaml.YAMLError, OSError),
-            *(AttributeError, TypeError, ValueError),
-        ) as error:
-            tried = kubeconfig or "KUBECONFIG or ~/.kube/config"
-            raise _unusable(
-                f"kubeconfig {tried}", _unreadable(error), "give --kubeconfig, or run in a cluster"
-            ) from error
+        configuration = await configured(kubeconfig, context)
         return cls(ApiClient(configuration=configuration), timeout_s=timeout_s)
 
     @property
@@ -94,6 +88,7 @@ class KubernetesClient:
 
     async def close(self) -> None:
         """Ends the session."""
+        await self._session.close()
         await self._api.close()
 
     async def read(
@@ -227,13 +222,13 @@ class KubernetesClient:
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": "forescale"}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"])
         query = f"{'&' if '?' in path else '?'}{urlencode(params)}" if params else ""
-        session: aiohttp.ClientSession = self._api.rest_client.pool_manager
-        return await session.request(
+        return await self._session.request(
             method,
             f"{self.server}{path}{query}",
             data=None if body is None else msgspec.json.encode(body),
             headers=headers,
             timeout=timeout,
+            **self._way,
         )
 
 
@@ -249,41 +244,6 @@ def keep_alive(answer: aiohttp.ClientResponse) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             end.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _require_file(kubeconfig: str | None) -> None:
-    """The loader's own words for a file that is not there are about its contents."""
-    if kubeconfig is not None:
-        if not _is_file(kubeconfig):
-            raise _unusable(
-                f"kubeconfig {kubeconfig}", "there is no such file", "name a readable one"
-            )
-        return
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return
-    named = os.environ.get("KUBECONFIG", "")
-    # KUBECONFIG may list several, of which some need not exist; an empty one counts as none.
-    if not any(_is_file(path) for path in (named or "~/.kube/config").split(os.pathsep)):
-        told = f"KUBECONFIG={named}" if named else "KUBECONFIG is not set, and ~/.kube/config"
-        raise _unusable(told, "there is no such file", "set it, or give --kubeconfig")
-
-
-def _unusable(where: str, given: str, allowed: str) -> ConfigError:
-    return ConfigError((Problem(where, given, allowed),))
-
-
-def _unreadable(error: Exception) -> str:
-    """The loader trips over what is no kubeconfig at all, in words of its own code."""
-    if isinstance(error, yaml.YAMLError):
-        mark = getattr(error, "problem_mark", None)
-        return "is no YAML" + (f", in line {mark.line + 1}" if mark else "")
-    if isinstance(error, AttributeError | TypeError):
-        return "is no kubeconfig"
-    return str(error)
-
-
-def _is_file(path: str) -> bool:
-    return bool(path) and os.path.isfile(os.path.expanduser(path))
 
 
 def _event(line: bytes, where: str) -> tuple[str, Object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from autoscaler.core.mig.choice import WHOLE_GPU, WHOLE_GPU_RESOURCE
@@ -49,6 +49,15 @@ def whole(quantity: object) -> int | None:
     """A quantity as the API server writes whole numbers: 1000 of a thing are `1k`. None: it is a fraction, or bytes."""
     match = _WHOLE.fullmatch(str(quantity))
     return None if match is None else int(match[1]) * 1000 ** _THOUSANDS.index(match[2])
+
+
+def scopes(path: str, namespaces: Collection[str]) -> dict[str, str]:
+    """Where objects of a namespaced resource are read, by namespace: `path` for all at once under the empty name, or
+    one path for each of `namespaces`."""
+    if not namespaces:
+        return {"": path}
+    folder, _, plural = path.rpartition("/")
+    return {name: f"{folder}/namespaces/{name}/{plural}" for name in namespaces}
 
 
 def headroom_path(backend: Backend, namespace: str) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -101,17 +102,23 @@ class PrometheusClient:
         timeout_s: float,
         max_concurrent: int = 8,
         bearer_token_file: str | None = None,
+        username: str | None = None,
+        password_file: str | None = None,
         headers: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
         insecure_skip_verify: bool = False,
     ) -> None:
         self.url = url.rstrip("/")
         # The library types it as whole seconds and hands it to requests, which takes fractions.
         self._timeout_s: Any = timeout_s
         self._token_file = bearer_token_file
+        self._username, self._password_file = username, password_file
         session = _QuerySession()
         session.headers.update(headers or {})
         session.verify = False if insecure_skip_verify else (ca_file or True)
+        session.cert = (cert_file, key_file) if cert_file and key_file else cert_file
         adapter = HTTPAdapter(pool_maxsize=max_concurrent, max_retries=0)
         # No retries inside a tick: the next one asks again anyway.
         self._api = PrometheusConnect(
@@ -201,13 +208,18 @@ class PrometheusClient:
 
     def _authenticate(self) -> None:
         """Read anew each time: mounted tokens are rotated."""
-        if self._token_file is None:
-            return
-        try:
-            token = Path(self._token_file).read_text().strip()
-        except OSError as error:
-            raise SourceDenied(f"{self._token_file}: {error.strerror}") from error
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        if self._token_file is not None:
+            self._session.headers["Authorization"] = f"Bearer {_secret(self._token_file)}"
+        elif self._username is not None and self._password_file is not None:
+            login = f"{self._username}:{_secret(self._password_file)}".encode()
+            self._session.headers["Authorization"] = f"Basic {b64encode(login).decode()}"
+
+
+def _secret(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SourceDenied(f"{path}: {error.strerror}") from error
 
 
 def _warnings(body: bytes) -> tuple[str, ...]:

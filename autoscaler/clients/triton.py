@@ -1,4 +1,8 @@
-"""Triton's own API through tritonclient: readiness, statistics and configuration of models."""
+"""Triton's own API through tritonclient: readiness, statistics and configuration of models.
+
+Whose server answers is a team's own affair: no redirect is followed, which would go where the controller may and the
+team may not, and no more is taken in than a server of a few hundred models has to say.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,39 @@ from tritonclient.utils import InferenceServerException
 from autoscaler.errors import SourceInvalid, SourceUnavailable
 
 Object = dict[str, Any]
+LONGEST_ANSWER = 8 * 2**20
+
+
+class _Taken:
+    """An answer that was read, as tritonclient reads it."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+
+class _Bounded(aio.InferenceServerClient):  # type: ignore[misc]
+    """As the library's, but for what it takes in."""
+
+    async def _get(self, request_uri: str, headers: object, query_params: object) -> _Taken:
+        url = f"{self._url}/{request_uri}"
+        async with self._stub.get(url, allow_redirects=False) as answer:
+            body = b""
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > LONGEST_ANSWER:
+                    raise ValueError(f"the answer has more than {LONGEST_ANSWER >> 20} MiB")
+            return _Taken(answer.status, body)
 
 
 class TritonClient:
     """One server. Every call has a time limit."""
 
     def __init__(self, address: str, *, timeout_s: float) -> None:
-        self._client = aio.InferenceServerClient(address, conn_timeout=timeout_s)
+        self._client = _Bounded(address, conn_timeout=timeout_s)
         self._timeout_s = timeout_s
         self.address = address
 
@@ -52,5 +82,5 @@ class TritonClient:
             raise SourceUnavailable(f"{self.address}: {error}") from error
         except TimeoutError as error:
             raise SourceUnavailable(f"{self.address}: no answer in time") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SourceInvalid(f"{self.address}: {error}") from error

@@ -15,6 +15,8 @@ from autoscaler.clients.prometheus import Series
 from autoscaler.collectors.presets import NAMESPACE_LABELS, POD_LABELS, Preset
 from autoscaler.core.types import ModelCounters, PodGpus, PodSample
 
+OF_TARGETS = "kubernetes_namespace"
+
 PodKey = tuple[str, str]
 ModelKey = tuple[str, str, str]
 Parts = Mapping[ModelKey, frozenset[tuple[str, ...]]]
@@ -68,9 +70,14 @@ class Table:
 
 
 class PodLabels:
-    """Who a series is of: by the labels that the query set names, else by the usual ones."""
+    """Who a series is of: by the labels that the query set names, else by the usual ones.
+
+    Where targets are labelled `kubernetes_namespace`, a pod may export a `namespace` of its own, which Prometheus
+    leaves as it is: a series with two that differ is nobody's, or a team would speak for another's servers.
+    """
 
     def __init__(self, preset: Preset) -> None:
+        self._usual = preset.queries.namespace_label in NAMESPACE_LABELS
         self._namespaces = (preset.queries.namespace_label, *NAMESPACE_LABELS)
         self._pods = (preset.queries.pod_label, *POD_LABELS)
         self._model = preset.queries.model_label
@@ -78,14 +85,18 @@ class PodLabels:
     def pod(self, labels: Mapping[str, str]) -> PodKey | None:
         """(namespace, pod)."""
         namespace, pod = _first(labels, self._namespaces), _first(labels, self._pods)
-        return (namespace, pod) if namespace and pod else None
+        if not namespace or not pod:
+            return None
+        if self._usual and labels.get(OF_TARGETS, namespace) != namespace:
+            return None
+        return namespace, pod
 
     def model(self, labels: Mapping[str, str]) -> ModelKey | None:
         """(namespace, pod, model); the model is empty where none is told."""
-        namespace, pod = _first(labels, self._namespaces), _first(labels, self._pods)
-        if not namespace or not pod:
+        found = self.pod(labels)
+        if found is None:
             return None
-        return (namespace, pod, labels.get(self._model, "") if self._model else "")
+        return (*found, labels.get(self._model, "") if self._model else "")
 
 
 def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str | None:

@@ -1,8 +1,9 @@
 """The workloads of a cluster with their pods, kept up to date by watches.
 
 Deployments, StatefulSets and pods are watched whole and projected at once - their specs and states are needed -
-ReplicaSets by their metadata alone. Needs `list` and `watch` on deployments, statefulsets and replicasets (apps),
-horizontalpodautoscalers (autoscaling), pods, and inferenceservices (serving.kserve.io), which need not be installed.
+ReplicaSets by their metadata alone; in the whole cluster, or in single namespaces. Needs `list` and `watch` there on
+deployments, statefulsets and replicasets (apps), horizontalpodautoscalers (autoscaling), pods, and inferenceservices
+(serving.kserve.io), which need not be installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from operator import or_
+from typing import Any
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
 from autoscaler.clock import Clock
@@ -26,10 +29,14 @@ from autoscaler.collectors.seen import (
     tolerating,
 )
 from autoscaler.collectors.triton import Endpoint
+from autoscaler.collectors.watched import Watched
 from autoscaler.core.annotations import PREFIX, Defaults
 from autoscaler.core.nodes.placement import Toleration
 from autoscaler.core.types import PodStatus, Survive, WorkloadId
 from autoscaler.core.writes import ReplicaWrite
+
+Owner = tuple[str, str]
+"""Its namespace and uid."""
 
 
 class KubernetesCollector:
@@ -44,6 +51,7 @@ class KubernetesCollector:
         knative_follows: bool = False,
         node_needs: bool = False,
         writes_as: str | None = None,
+        namespaces: Collection[str] = (),
     ) -> None:
         """`defaults` gives a namespace's policy; None: its annotations have no effect.
 
@@ -52,6 +60,8 @@ class KubernetesCollector:
         `knative_follows` says that Knative takes over annotations of a Revision that is live.
 
         `writes_as` is what the API server keeps this forescale's own writes as; None: it writes nothing.
+
+        `namespaces` are those that are watched; empty: all.
         """
         self._writes_as = writes_as
         self._defaults = defaults
@@ -60,66 +70,75 @@ class KubernetesCollector:
         self._writes: dict[WorkloadId, ReplicaWrite] = {}
         self._decided: frozenset[WorkloadId] = frozenset()
         """Those that the last look found nothing wrong with."""
-        self._services: Mirror[ServiceView] = Mirror(
+        self._services: Watched[ServiceView] = Watched(
             client,
             f"/apis/{kserve.API_VERSION}/inferenceservices",
             kserve.service,
             clock,
+            namespaces=namespaces,
             optional=True,
         )
-        self._targets: tuple[Mirror[TargetView], ...] = (
-            Mirror(
+        self._targets: tuple[Watched[TargetView], ...] = (
+            Watched(
                 client,
                 "/apis/apps/v1/deployments",
                 lambda raw, _: projection.target(raw, "Deployment"),
                 clock,
+                namespaces=namespaces,
             ),
-            Mirror(
+            Watched(
                 client,
                 "/apis/apps/v1/statefulsets",
                 lambda raw, _: projection.target(raw, "StatefulSet"),
                 clock,
+                namespaces=namespaces,
             ),
         )
-        self._replica_sets: Mirror[ReplicaSetView] = Mirror(
+        self._replica_sets: Watched[ReplicaSetView] = Watched(
             client,
             "/apis/apps/v1/replicasets",
             lambda raw, _: projection.replica_set(raw),
             clock,
+            namespaces=namespaces,
             list_accept=METADATA_LIST,
             watch_accept=METADATA,
         )
-        self._pods: Mirror[PodView] = Mirror(client, "/api/v1/pods", projection.pod, clock)
-        self._holders: Mirror[HolderView] = Mirror(
+        self._pods: Watched[PodView] = Watched(
+            client, "/api/v1/pods", projection.pod, clock, namespaces=namespaces
+        )
+        self._holders: Watched[HolderView] = Watched(
             client,
             "/apis/autoscaling/v2/horizontalpodautoscalers",
             lambda raw, _: projection.holder(raw),
             clock,
+            namespaces=namespaces,
         )
 
     @property
-    def mirrors(
-        self,
-    ) -> tuple[
-        Mirror[TargetView]
-        | Mirror[ReplicaSetView]
-        | Mirror[PodView]
-        | Mirror[HolderView]
-        | Mirror[ServiceView],
-        ...,
-    ]:
-        """Everything that is watched."""
+    def _kinds(self) -> tuple[Watched[Any], ...]:
         return (*self._targets, self._replica_sets, self._pods, self._holders, self._services)
 
     @property
+    def mirrors(self) -> tuple[Mirror[Any], ...]:
+        """Everything that is watched."""
+        return tuple(mirror for kind in self._kinds for mirror in kind.mirrors.values())
+
+    @property
     def pods(self) -> Mirror[PodView]:
-        """Watched here, and open to others' views: pods are most of what a cluster has."""
-        return self._pods
+        """Watched here, and open to others' views: pods are most of what a cluster has. Of the whole cluster: whoever
+        looks at nodes needs everybody's, and the policy lets it do so only then."""
+        return self._pods.mirrors[""]
 
     @property
     def synced(self) -> bool:
-        """Everything has been listed once."""
-        return all(mirror.synced for mirror in self.mirrors)
+        """Everything has been listed once. A namespace where a right is lacking is not waited for while there are
+        others: what is in it is unknown, and they are scaled."""
+        by_namespace = [
+            [kind.mirrors[namespace] for kind in self._kinds] for namespace in self._pods.mirrors
+        ]
+        listed = [all(mirror.synced for mirror in own) for own in by_namespace]
+        denied = [any(mirror.denied for mirror in own) for own in by_namespace]
+        return any(listed) and all(map(or_, listed, denied))
 
     @property
     def error(self) -> str | None:
@@ -143,9 +162,6 @@ class KubernetesCollector:
         pods = self._pods_by_target()
         templates = self._newest_templates()
         holders = {holder.target: holder.name for holder in self._holders.objects.values()}
-        # A watch that was cut goes on from where it was: what is known may be old, and must not lower anything. Pods of
-        # a ReplicaSet that is not known yet belong to nobody.
-        known = all(m.synced and m.error is None for m in (self._pods, self._replica_sets))
         seen = []
         for mirror in self._targets:
             for view in mirror.objects.values():
@@ -158,20 +174,25 @@ class KubernetesCollector:
                             pods.get(view.uid, ()),
                             templates,
                             holders,
-                            pods_known=known,
+                            pods_known=self._pods_known(view.namespace),
                             writes_as=self._writes_as,
                         )
                     )
-        seen += self._seen_services(pods, templates, holders, pods_known=known)
+        seen += self._seen_services(pods, templates, holders)
         self._decided = frozenset(item.id for item in seen if item.spec is not None)
         if any(self._places(item) for item in seen):
             seen = self._with_node_needs(seen)
         return tuple(sorted(seen, key=lambda item: item.id))
 
-    def owner_uids(self) -> Collection[str]:
-        """Uids of what owns the pods of workloads that are decided on, as of the last `observe`."""
+    def _pods_known(self, namespace: str) -> bool:
+        """A watch that was cut goes on from where it was: what is known may be old, and must not lower anything. Pods
+        of a ReplicaSet that is not known yet belong to nobody."""
+        return self._pods.current(namespace) and self._replica_sets.current(namespace)
+
+    def decided_owners(self) -> Collection[Owner]:
+        """What owns the pods of workloads that are decided on, as of the last `observe`."""
         owners = self._owners().items()
-        return {uid for uid, view in owners if managed_by(view) in self._decided}
+        return {owner for owner, view in owners if managed_by(view) in self._decided}
 
     def groups(self) -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
         """By (namespace, variant group): the labels of each member's pods, by `namespace/name`."""
@@ -209,7 +230,7 @@ class KubernetesCollector:
         """By target, what its newest pod tolerates: admission adds to what the template says, as for a GPU's taint."""
         owners, newest = self._owners(), dict[str, PodView]()
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if view is None:
                 continue
             other = newest.get(view.uid)
@@ -236,8 +257,6 @@ class KubernetesCollector:
         pods: dict[str, tuple[PodStatus, ...]],
         templates: dict[str, str],
         holders: dict[tuple[str, str, str], str],
-        *,
-        pods_known: bool,
     ) -> list[Seen]:
         made: dict[tuple[str, str], list[TargetView]] = {}
         for mirror in self._targets:
@@ -256,7 +275,7 @@ class KubernetesCollector:
                 pods,
                 templates,
                 holders,
-                pods_known=pods_known,
+                pods_known=self._pods_known(service.namespace),
                 knative_follows=self._knative_follows,
             )
             seen.append(found.seen)
@@ -272,7 +291,7 @@ class KubernetesCollector:
         owners = self._owners()
         found = []
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if (
                 view is None
                 or view.slips
@@ -305,20 +324,28 @@ class KubernetesCollector:
                 return service.uid
         return None
 
-    def _owners(self) -> dict[str, TargetView]:
-        """Annotated objects by the uid of what owns their pods: a ReplicaSet, or a StatefulSet itself."""
-        by_uid = {view.uid: view for mirror in self._targets for view in mirror.objects.values()}
-        owners = dict(by_uid)
-        for replica_set in self._replica_sets.objects.values():
-            if replica_set.owner_uid in by_uid:
-                owners[replica_set.uid] = by_uid[replica_set.owner_uid]
-        return owners
+    def _owners(self) -> dict[Owner, TargetView]:
+        """Annotated objects by what owns their pods: a ReplicaSet, or a StatefulSet itself.
+
+        An owner is in its own namespace. Whoever names one of another namespace has written that by hand.
+        """
+        owners = {
+            (view.namespace, view.uid): view
+            for mirror in self._targets
+            for view in mirror.objects.values()
+        }
+        made = {
+            (one.namespace, one.uid): owners[one.namespace, one.owner_uid]
+            for one in self._replica_sets.objects.values()
+            if (one.namespace, one.owner_uid) in owners
+        }
+        return owners | made
 
     def _pods_by_target(self) -> dict[str, tuple[PodStatus, ...]]:
         owners = self._owners()
         found: dict[str, list[PodStatus]] = {}
         for pod in self._pods.objects.values():
-            view = owners.get(pod.owner_uid)
+            view = owners.get((pod.namespace, pod.owner_uid))
             if view is not None:
                 found.setdefault(view.uid, []).append(pod.status)
         return {
@@ -328,7 +355,10 @@ class KubernetesCollector:
 
     def _newest_templates(self) -> dict[str, str]:
         newest: dict[str, ReplicaSetView] = {}
+        homes = {v.uid: v.namespace for kind in self._targets for v in kind.objects.values()}
         for view in self._replica_sets.objects.values():
+            if homes.get(view.owner_uid) != view.namespace:
+                continue
             other = newest.get(view.owner_uid)
             if other is None or view.revision > other.revision:
                 newest[view.owner_uid] = view

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
-from autoscaler.errors import SourceError, SourceMissing, SourceUnavailable
+from autoscaler.errors import SourceDenied, SourceError, SourceMissing, SourceUnavailable
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
@@ -110,6 +110,8 @@ class Mirror(Generic[V]):
         """The cluster knows this kind of object, as of the last list."""
         self.error: str | None = None
         """Why it is not up to date now; None: it is."""
+        self.denied = False
+        """The last attempt failed for want of a right."""
 
     @property
     def objects(self) -> Mapping[str, V]:
@@ -140,7 +142,7 @@ class Mirror(Generic[V]):
                     continue
                 await self._follow(version)
             except SourceError as error:
-                self.error = str(error)
+                self._failed(error)
                 log.warning("%s: %s", self.path, error)
                 if self._clock.monotonic_s() - listed_s >= BACKOFFS_S[-1]:
                     failures = 0
@@ -156,7 +158,10 @@ class Mirror(Generic[V]):
         try:
             await self.relist()
         except SourceError as error:
-            self.error = str(error)
+            self._failed(error)
+
+    def _failed(self, error: SourceError) -> None:
+        self.error, self.denied = str(error), isinstance(error, SourceDenied)
 
     async def relist(self) -> str | None:
         """Reads everything anew and returns the version to watch from; the old state stays until all of it is read.
@@ -172,15 +177,28 @@ class Mirror(Generic[V]):
                 for item in items:
                     for view, objects in zip(views, fresh, strict=True):
                         view.put(item, objects)
-        except SourceMissing:
-            if not self._optional:
+        except (SourceMissing, SourceDenied) as error:
+            # Nobody can be given a right to what is not installed but by an administrator, and nobody needs it.
+            if not self._optional or await self._served(error):
                 raise
             version = None
         for view, objects in zip(views, fresh, strict=True):
             view.take(objects)
         self.known = version is not None
-        self.error = None
+        self.error, self.denied = None, False
         return version
+
+    async def _served(self, error: SourceError) -> bool:
+        """Whether this kind of object may be there: who may not list it may still read which kinds there are."""
+        if isinstance(error, SourceMissing):
+            return False
+        try:
+            await self._client.read("/".join(self.path.split("/")[:4]))
+        except SourceMissing:
+            return False
+        except SourceError:
+            pass
+        return True
 
     async def _follow(self, version: str) -> None:
         """Watches, resuming where a stream ends.

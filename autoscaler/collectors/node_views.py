@@ -14,6 +14,7 @@ from autoscaler.core.nodes.placement import LEAVING_TAINTS, Taint
 
 Object = Mapping[str, Any]
 INSUFFICIENT = "InsufficientCapacityError"
+CLUSTER_EVENTS = "default"
 TROUBLES = frozenset(
     {("ReadyForProvisioning", "False"), ("LimitedByQuotas", "True"), ("ReplicaFailure", "True")}
 )
@@ -73,7 +74,8 @@ class NodePoolView:
 class GpuPodView:
     """A pod that holds extended resources of a node."""
 
-    owner_uid: str
+    owner: tuple[str, str]
+    """What owns it, by namespace and uid."""
     node: str
     resources: Mapping[str, int]
     headroom: str
@@ -162,28 +164,33 @@ def node_pool(raw: Object) -> NodePoolView:
     return NodePoolView(name=raw["metadata"]["name"], limits=told)
 
 
-def gpu_pod(raw: Object, resources: frozenset[str]) -> GpuPodView | None:
-    """None: it holds none of `resources`, or it has ended."""
+def gpu_pod(raw: Object, resources: frozenset[str], own_namespace: str) -> GpuPodView | None:
+    """None: it holds none of `resources`, or it has ended. `own_namespace` is where placeholders are."""
     spec, status, metadata = raw["spec"], raw.get("status") or {}, raw["metadata"]
     held = {k: v for k, v in requests(spec).items() if k in resources}
     if not held or status.get("phase") in ("Succeeded", "Failed"):
         return None
     owners = [o for o in metadata.get("ownerReferences") or () if o.get("controller")]
+    # Anybody may write the label: elsewhere it is believed of what does give way, as another forescale's placeholders.
+    gives_way = metadata.get("namespace") == own_namespace or int(spec.get("priority") or 0) < 0
+    headroom = (metadata.get("labels") or {}).get(HEADROOM_LABEL, "") if gives_way else ""
     return GpuPodView(
-        owner_uid=str(owners[0]["uid"]) if owners else "",
+        owner=(str(metadata.get("namespace")), str(owners[0]["uid"]) if owners else ""),
         node=str(spec.get("nodeName") or ""),
         resources=held,
-        headroom=str((metadata.get("labels") or {}).get(HEADROOM_LABEL, "")),
+        headroom=str(headroom),
         gate=next((str(one.get("name")) for one in spec.get("schedulingGates") or ()), ""),
     )
 
 
 def refusal(raw: Object) -> RefusalView | None:
-    """A core/v1 Event at a NodeClaim."""
+    """A core/v1 Event at a NodeClaim. Those of what is in no namespace are in `default`: one in another is a tenant's
+    own doing, and says nothing of nodes."""
     about = raw.get("involvedObject") or {}
     when = raw.get("lastTimestamp") or raw.get("eventTime") or raw["metadata"]["creationTimestamp"]
     at_s = seconds(when)
-    if about.get("kind") != "NodeClaim" or at_s is None:
+    elsewhere = raw["metadata"].get("namespace") != CLUSTER_EVENTS
+    if about.get("kind") != "NodeClaim" or at_s is None or elsewhere:
         return None
     return RefusalView(claim=str(about.get("name")), at_s=at_s, message=str(raw.get("message")))
 

@@ -58,11 +58,11 @@ class NodeCollector:
         pools: Mapping[str, PoolSettings],
         namespace: str,
         digest: Callable[[str], str],
-        managed: Callable[[], Collection[str]],
+        managed: Callable[[], Collection[tuple[str, str]]],
         pods: Mirror[Any],
     ) -> None:
-        """`namespace` is the headroom's; `digest` gives a placeholder's form by pool; `managed` gives the uids of
-        what owns the pods of workloads that forescale scales; `pods` is watched by whoever it belongs to."""
+        """`namespace` is the headroom's; `digest` gives a placeholder's form by pool; `managed` gives, by namespace
+        and uid, what owns the pods of workloads that forescale scales; `pods` is watched by whoever it belongs to."""
         self._client, self._clock = client, clock
         self._pools, self._digest, self._managed = pools, digest, managed
         self._status: AutoscalerStatus | None = None
@@ -85,7 +85,9 @@ class NodeCollector:
             clock,
             optional=True,
         )
-        self._pods: View[GpuPodView] = pods.view(lambda raw, _: node_views.gpu_pod(raw, resources))
+        self._pods: View[GpuPodView] = pods.view(
+            lambda raw, _: node_views.gpu_pod(raw, resources, namespace)
+        )
         self._refusals: Mirror[RefusalView] = Mirror(
             client,
             f"/api/v1/events?fieldSelector=reason%3D{node_views.INSUFFICIENT}",
@@ -297,7 +299,7 @@ class NodeCollector:
             if pod.headroom or not units or pod.node not in nodes:
                 continue
             used[pod.node] = used.get(pod.node, 0) + units
-            if pod.owner_uid not in managed:
+            if pod.owner not in managed:
                 foreign += units
         return used, foreign
 

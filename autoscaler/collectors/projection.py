@@ -74,6 +74,7 @@ class ReplicaSetView:
     """Which Deployment a ReplicaSet belongs to, and the template that it stands for."""
 
     uid: str
+    namespace: str
     owner_uid: str
     template_hash: str
     revision: int
@@ -84,6 +85,7 @@ class PodView:
     """A pod that belongs to some controller."""
 
     uid: str
+    namespace: str
     owner_uid: str
     ip: str
     status: PodStatus
@@ -251,6 +253,7 @@ def replica_set(raw: Object) -> ReplicaSetView | None:
     revision = str(annotations.get("deployment.kubernetes.io/revision", "0"))
     return ReplicaSetView(
         uid=metadata["uid"],
+        namespace=str(metadata.get("namespace", "")),
         owner_uid=owner,
         template_hash=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         revision=int(revision) if revision.isdigit() else 0,
@@ -274,6 +277,7 @@ def pod(raw: Object, before: PodView | None = None) -> PodView | None:
         first_ready_s = ready_s
     return PodView(
         uid=metadata["uid"],
+        namespace=str(metadata.get("namespace", "")),
         owner_uid=owner,
         ip=str(status.get("podIP") or ""),
         status=PodStatus(

@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 PERIOD_S = 30.0
 TIMEOUT_S = 3.0
+# For all models of a pod: with one that answers slowly for thousands of them the others would wait for ever.
+POD_TIMEOUT_S = 15.0
+# Triton's batches are of a few hundred at most.
+MOST_BATCH_SIZES = 1024
 MAX_CONCURRENT = 16
 HTTP_PORT = 8000
 
@@ -75,8 +79,9 @@ class TritonCollector:
         async def one(endpoint: Endpoint) -> None:
             async with gate:
                 try:
-                    profile = await self._profile(endpoint)
-                except SourceError as error:
+                    async with asyncio.timeout(POD_TIMEOUT_S):
+                        profile = await self._profile(endpoint)
+                except (SourceError, TimeoutError) as error:
                     log.debug("%s: statistics of %s: %s", endpoint.workload, endpoint.pod, error)
                     self._chosen.pop((endpoint.workload, endpoint.template_hash), None)
                     return
@@ -114,6 +119,8 @@ class TritonCollector:
                 model_profile(name, entries, await client.configuration(name))
                 for name, entries in versions.items()
             ]
+            if sum(len(model.batch_times) for model in models) > MOST_BATCH_SIZES * len(models):
+                raise ValueError(f"more than {MOST_BATCH_SIZES} sizes of batches")
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             # Another server may listen there, and one pod's answer must not end the round of all.
             raise SourceInvalid(f"{client.address}: not Triton's own form ({error})") from error

@@ -30,7 +30,9 @@ from autoscaler.core.slo import parse_slo
 from autoscaler.errors import Problem
 
 _NOT_EMPTY = {
-    "prometheus": ("bearer_token_file", "ca_file"),
+    "prometheus": (
+        *("bearer_token_file", "username", "password_file", "ca_file", "cert_file", "key_file"),
+    ),
     "kubernetes": ("kubeconfig", "context"),
     "journal": ("path",),
     "checkpoint": ("path",),
@@ -57,6 +59,7 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     yield from whole(
         "kubernetes.max_concurrent_writes", settings.kubernetes.max_concurrent_writes, 1
     )
+    yield from _watched(settings)
     yield from positive("journal.max_file_mib", settings.journal.max_file_mib)
     yield from whole("journal.keep", settings.journal.keep, 1)
     # 0 lets the system choose a free port.
@@ -93,6 +96,26 @@ def rule_problems(settings: Settings) -> Iterator[Problem]:
     yield from object_name("headroom.priority_class", settings.headroom.priority_class)
     if settings.freeze is not None and not says_why(settings.freeze):
         yield Problem("freeze", repr(settings.freeze), "must say why, or be left out")
+
+
+def _watched(settings: Settings) -> Iterator[Problem]:
+    """Namespaces that are watched alone, and what can't be had with them."""
+    where, watched = "kubernetes.watch_namespaces", settings.kubernetes.watch_namespaces
+    for name in watched:
+        yield from object_name(where, name)
+    if len(set(watched)) < len(watched):
+        yield Problem(where, "names a namespace twice", "name each once")
+    if not watched:
+        return
+    for name in settings.namespaces:
+        if name != "*" and name not in watched:
+            allowed = f"must be in {where} as well, or be left out"
+            yield Problem(f"namespaces.{name}", "is not watched", allowed)
+    unseen = f"must be left out with {where}: whose pods hold the GPUs of a node is not seen then"
+    if settings.engine.nodes.pools:
+        yield Problem("engine.nodes.pools", "names node pools", unseen)
+    if settings.engine.slices.mode is not SlicesMode.OFF:
+        yield Problem("engine.slices.mode", settings.engine.slices.mode.value, unseen)
 
 
 def says_why(freeze: str) -> bool:
@@ -267,12 +290,13 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "prometheus.url",
             "holds a password",
-            "put credentials into prometheus.bearer_token_file",
+            "use password_file or bearer_token_file",
         )
+    yield from _login(prometheus)
     for name, value in prometheus.headers.items():
         where = f"prometheus.headers.{name}"
         if name.lower() in _SECRET_HEADERS:
-            yield Problem(where, "holds a secret", "use prometheus.bearer_token_file")
+            yield Problem(where, "holds a secret", "use password_file or bearer_token_file")
         elif not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             yield Problem(where, repr(value), "must be a header's name with a value in one line")
     yield from positive("prometheus.timeout_s", prometheus.timeout_s)
@@ -286,6 +310,21 @@ def _prometheus(settings: Settings) -> Iterator[Problem]:
             f"must be more than 0 and less than engine.tick_s, {settings.engine.tick_s:g}: "
             "a tick must end before the next",
         )
+
+
+def _login(prometheus: PrometheusSettings) -> Iterator[Problem]:
+    """Halves of what goes together, and one login beside another."""
+    for name, other in (
+        ("username", "password_file"),
+        ("password_file", "username"),
+        ("key_file", "cert_file"),
+    ):
+        value = getattr(prometheus, name)
+        if value is not None and getattr(prometheus, other) is None:
+            yield Problem(f"prometheus.{name}", repr(value), f"goes with prometheus.{other}")
+    if prometheus.username is not None and prometheus.bearer_token_file is not None:
+        allowed = "must be left out with bearer_token_file: one of them is sent"
+        yield Problem("prometheus.username", repr(prometheus.username), allowed)
 
 
 def _leader(leader: LeaderSettings, request_timeout_s: float) -> Iterator[Problem]:

@@ -24,10 +24,19 @@ class PrometheusSettings:
     """A Prometheus that is slower counts as not answering. None: half a tick, the other half is left for writing."""
     bearer_token_file: str | None = None
     """Holds the token that is sent; read anew for each query."""
+    username: str | None = None
+    """Of a login by password (HTTP basic authentication), with `password_file`."""
+    password_file: str | None = None
+    """Holds the password; read anew for each query."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with each query, such as `X-Scope-OrgID` for the tenant of a Mimir or Thanos; nothing that is secret."""
     ca_file: str | None = None
     """Certificates that its certificate is checked against; read anew for each connection."""
+    cert_file: str | None = None
+    """Certificate that the client shows where it is asked for one, and its key unless that is in `key_file`; read anew
+    for each connection."""
+    key_file: str | None = None
+    """The key of `cert_file`."""
     insecure_skip_verify: bool = False
     """Take any certificate: for tests."""
     backfill_s: float = 2 * 86400.0
@@ -45,6 +54,9 @@ class KubernetesSettings:
     """None: the pod's service account, else KUBECONFIG, else ~/.kube/config."""
     context: str | None = None
     """Of the kubeconfig; None: its current one."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Read nothing but what is in these namespaces: for whoever gets no rights in the whole cluster. Empty: all of them
+    are watched. Which of them have forescale, and how far it goes there, is said in `namespaces`."""
     request_timeout_s: float = 4.0
     """Of one call. With the leader's renew deadline it stays below the lease duration: no write outlives the lease."""
     max_concurrent_writes: int = 10
@@ -277,6 +289,9 @@ class Settings:
     @property
     def scaled_namespaces(self) -> tuple[str, ...] | None:
         """Where replicas may be written at all; None: everywhere, but for what single namespaces say."""
+        watched = self.kubernetes.watch_namespaces
+        if watched:
+            return tuple(sorted(name for name in watched if self.namespace(name).scaled))
         if self.namespaces.get("*", NamespacePolicy()).scaled:
             return None
         return tuple(sorted(name for name, policy in self.namespaces.items() if policy.scaled))

@@ -19,7 +19,7 @@ from autoscaler.controller.ports import Observation, Refused
 from autoscaler.controller.wiring import store_of
 from autoscaler.core.types import TickRecord
 from autoscaler.engine import DecisionEngine
-from autoscaler.errors import AutoscalerError, SourceError, SourceUnavailable
+from autoscaler.errors import AutoscalerError, SourceDenied, SourceError, SourceUnavailable
 
 # As often as Prometheus usually scrapes.
 LOOK_EVERY_S = 5.0
@@ -121,9 +121,10 @@ async def _list(collector: KubernetesCollector, client: KubernetesClient) -> Non
     try:
         await collector.read_once()
     except SourceError as error:
-        raise type(error)(
-            f"Kubernetes at {client.server}: {error}; give --kubeconfig or --context"
-        ) from error
+        remedy = "give --kubeconfig or --context"
+        if isinstance(error, SourceDenied):
+            remedy += "; forescale doctor names the rights that are lacking"
+        raise type(error)(f"Kubernetes at {client.server}: {error}; {remedy}") from error
 
 
 async def _take_over(

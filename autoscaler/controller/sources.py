@@ -92,6 +92,7 @@ def collector(
         knative_follows=settings.kserve.patch_revisions,
         node_needs=bool(settings.engine.nodes.pools) or slices_on(settings),
         writes_as=writes_as,
+        namespaces=settings.kubernetes.watch_namespaces,
     )
 
 
@@ -123,7 +124,7 @@ def node_parts(
         pools=pools,
         namespace=headroom.namespace,
         digest=actuator.digest,
-        managed=workloads.owner_uids,
+        managed=workloads.decided_owners,
         pods=workloads.pods,
     )
     return NodeParts(collector=collector, actuator=actuator)
@@ -180,8 +181,12 @@ def connect_prometheus(settings: Settings) -> PrometheusClient:
         timeout_s=prometheus.timeout_s,
         max_concurrent=prometheus.max_concurrent_queries,
         bearer_token_file=prometheus.bearer_token_file,
+        username=prometheus.username,
+        password_file=prometheus.password_file,
         headers=prometheus.headers,
         ca_file=prometheus.ca_file,
+        cert_file=prometheus.cert_file,
+        key_file=prometheus.key_file,
         insecure_skip_verify=prometheus.insecure_skip_verify,
     )
 

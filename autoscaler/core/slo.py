@@ -46,17 +46,17 @@ def _parsed(text: str, where: str) -> Slo | tuple[Problem, ...]:
     elif window := _WINDOW.match(rest):
         rest, window_s = window[1], float(window[2]) * DAYS[window[3]]
     problems: list[Problem] = []
-    objectives: list[LatencyObjective] = []
+    objectives: dict[str, LatencyObjective] = {}
     for part in rest.split(","):
         found = _objective(part.strip(), where)
         if isinstance(found, Problem):
             problems.append(found)
-        elif objective_text(found) in map(objective_text, objectives):
+        elif objective_text(found) in objectives:
             # They are accounted by this text: two of one would count every request twice.
             given = f"{part.strip()!r} says {objective_text(found)} again"
             problems.append(Problem(where, given, "each objective once is allowed"))
         else:
-            objectives.append(found)
+            objectives[objective_text(found)] = found
     if not 0.0 < compliance < 1.0:
         problems.append(
             Problem(
@@ -65,9 +65,9 @@ def _parsed(text: str, where: str) -> Slo | tuple[Problem, ...]:
                 "more than 0 and less than 100 % can be asked for",
             )
         )
-    if target and objectives and all(one.form is SloForm.REQUESTS for one in objectives):
+    if target and objectives and all(o.form is SloForm.REQUESTS for o in objectives.values()):
         # It would be overlooked, and mean another target than whoever wrote it has in mind.
-        given = f"'for {target[2]}%' beside {', '.join(map(objective_text, objectives))}"
+        given = f"'for {target[2]}%' beside {', '.join(objectives)}"
         allowed = "it goes with `pN < T`, whose minutes are judged: leave it out"
         problems.append(Problem(where, given, allowed))
     if not 3600.0 <= window_s <= 90 * 86400.0:
@@ -77,7 +77,7 @@ def _parsed(text: str, where: str) -> Slo | tuple[Problem, ...]:
     if problems:
         return tuple(problems)
     return Slo(
-        objectives=tuple(objectives),
+        objectives=tuple(objectives.values()),
         compliance_ratio=compliance,
         window_s=window_s,
         text=text.strip(),

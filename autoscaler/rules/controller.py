@@ -13,6 +13,7 @@ LEADERS = "sum by (job) (forescale_leader_leading)"
 # Reasons of what an error of forescale's own ended.
 DEFECTS = '{reason=~"InternalError|MemorySetAside"}'
 SICK = 'forescale_workload_sick_replicas{namespace="team",kind="Deployment",name="bert"}'
+UNSEEN = 'forescale_source_errors_total{source="kubernetes"}'
 HELD = 'forescale_workload_unknown_hold_seconds{namespace="team",kind="Deployment",name="bert"}'
 TEMPLATES_REFUSED = 'forescale_actuation_writes_total{to="template",outcome="Rejected"}'
 DEFECT = 'forescale_workload_finding_active{namespace="team",kind="Deployment",name="bert",reason="InternalError"}'
@@ -93,6 +94,20 @@ RULES = (
         annotations={
             "summary": "{{ $labels.namespace }}/{{ $labels.name }} is held, something is unknown",
             "description": "held for more than ten minutes; `forescale explain` says what is missing",
+        },
+    ),
+    Rule(
+        alert="ForescaleClusterUnseen",
+        # One that is refused is in each tick's count; a watch that is cut is resumed within one.
+        expr=f"sum(increase({UNSEEN}[15m])) / sum(increase(forescale_tick_runs_total[15m])) > 0.9",
+        for_="5m",
+        labels={"severity": "ticket"},
+        annotations={
+            "summary": "some of the cluster is not seen",
+            "description": (
+                "what is not listed is not scaled, as a namespace that refuses it; the log and forescale doctor "
+                "name it"
+            ),
         },
     ),
     Rule(
@@ -235,6 +250,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "forescale_tick_overruns_total": f"0x{end}",
         "forescale_tick_failures_total": f"0x{end}",
         HELD: f"0x{end}",
+        UNSEEN: f"0x{end}",
         SICK: f"0x{end}",
         'forescale_actuation_actions_total{outcome="Rejected"}': f"0x{end}",
         TEMPLATES_REFUSED: f"0x{end}",
@@ -256,6 +272,7 @@ def controller_tests() -> tuple[UnitTest, ...]:
         "ForescaleTicksFailing": {"forescale_tick_failures_total": f"0+1x{end}"},
         "ForescaleDefect": {FLEET_DEFECT: f"1x{end}"},
         "ForescaleWorkloadUnknown": {HELD: f"0+60x{end}"},
+        "ForescaleClusterUnseen": {UNSEEN: f"0+6x{end}"},
         "ForescaleReplicaSick": {SICK: f"1x{end}"},
         "ForescaleWritesRefused": {
             'forescale_actuation_actions_total{outcome="Rejected"}': f"0+1x{end}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from autoscaler.cli.render import decisions_table, explanation
+from autoscaler.cli.render import console, decisions_table, explanation
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import Decision, Facts, Mode, WorkloadId, WorkloadSpec
 from tests.core.test_ledger import slo
@@ -74,3 +75,17 @@ def test_plan_says_what_it_counts(facts: Facts, engine: str, demand: str) -> Non
     at = header.index("DEMAND/S") + len("DEMAND/S")
     assert row[:at].endswith(f" {demand}")
     assert row[at : at + 2] == "  "
+
+
+def test_what_others_write_is_no_command_to_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A server may call its model whatever it likes."""
+    table = Table("model")
+    table.add_row("\x1b]0;mine\x07")
+    out = console()
+    out.print("serves \x1b[2Jbert\n")
+    out.print(table)
+    told = capsys.readouterr().out
+    assert not {"\x1b", "\x07"} & set(told)
+    assert "serves \N{REPLACEMENT CHARACTER}[2Jbert\n" in told

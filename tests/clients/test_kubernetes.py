@@ -286,7 +286,8 @@ async def test_a_watch_whose_other_end_is_gone_without_a_word_is_noticed_by_the_
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     kubernetes = ApiClient(Configuration(host=f"http://127.0.0.1:{port}"))
-    told = KubernetesClient(kubernetes, timeout_s=2.0).watch("/api/v1/pods", "5")
+    api = KubernetesClient(kubernetes, timeout_s=2.0)
+    told = api.watch("/api/v1/pods", "5")
     assert (await anext(told))[0] == "BOOKMARK"
     (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
     end = connection.transport.get_extra_info("socket")
@@ -295,7 +296,7 @@ async def test_a_watch_whose_other_end_is_gone_without_a_word_is_noticed_by_the_
         assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
     ended.set()
     await told.aclose()  # type: ignore[attr-defined]
-    await kubernetes.close()
+    await api.close()
     server.close()
     await server.wait_closed()
 
@@ -316,12 +317,13 @@ async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> Non
     configuration = Configuration(host=f"https://127.0.0.1:{port}")
     configuration.ssl_ca_cert = str(tmp_path / "api.pem")
     kubernetes = ApiClient(configuration)
-    told = KubernetesClient(kubernetes, timeout_s=5.0).watch("/api/v1/pods", "5")
+    api = KubernetesClient(kubernetes, timeout_s=5.0)
+    told = api.watch("/api/v1/pods", "5")
     assert (await anext(told))[0] == "BOOKMARK"
     (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
     end = connection.transport.get_extra_info("socket")
     await told.aclose()  # type: ignore[attr-defined]
-    await kubernetes.close()
+    await api.close()
     await asyncio.sleep(0)
     assert end.fileno() == -1
     ended.set()

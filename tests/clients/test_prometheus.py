@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,56 @@ async def test_a_token_that_is_exchanged_is_sent_from_the_next_query_on(tmp_path
         "Bearer second",
     ]
     assert server.asked[0].headers["X-Scope-OrgID"] == "team"
+
+
+async def test_a_password_that_is_exchanged_is_sent_from_the_next_query_on(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("first\n")
+    async with serving((200, vector())) as server:
+        client = PrometheusClient(
+            server.url, timeout_s=2.0, username="me", password_file=str(password)
+        )
+        await client.query("up", 1.0)
+        password.write_text("second")
+        await client.query("up", 2.0)
+        client.close()
+    assert [b64decode(a.headers["Authorization"].partition(" ")[2]) for a in server.asked] == [
+        b"me:first",
+        b"me:second",
+    ]
+
+
+async def test_a_certificate_of_the_client_that_is_exchanged_is_shown_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    """A server that asks for one takes the new one only."""
+    shown, key = tmp_path / "shown.pem", tmp_path / "shown.key"
+    for name in ("old", "new"):
+        certified(tmp_path, name)
+
+    def show(name: str) -> None:
+        shown.write_bytes((tmp_path / f"{name}.pem").read_bytes())
+        key.write_bytes((tmp_path / f"{name}.key").read_bytes())
+
+    demanding = certified(tmp_path, "server")
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    demanding.load_verify_locations(tmp_path / "new.pem")
+    async with serving((200, vector(), {"Connection": "close"}), tls=demanding) as server:
+        client = PrometheusClient(
+            server.url,
+            timeout_s=2.0,
+            ca_file=str(tmp_path / "server.pem"),
+            cert_file=str(shown),
+            key_file=str(key),
+        )
+        with pytest.raises(SourceUnavailable, match=r"shown\.pem"):
+            await client.query("up", 1.0)
+        show("old")
+        with pytest.raises(SourceUnavailable):
+            await client.query("up", 2.0)
+        show("new")
+        assert await client.query("up", 3.0) == ()
+        client.close()
 
 
 async def test_a_certificate_that_is_exchanged_is_trusted_without_a_restart(tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ import yaml
 from autoscaler.actuators.events import EventWriter
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import JSON_PATCH, KubernetesClient
+from autoscaler.clock import SystemClock
+from autoscaler.config import KubernetesSettings, Settings
+from autoscaler.controller import sources
+from autoscaler.controller.doctor.diagnosis import Level
+from autoscaler.controller.doctor.rights import check, kserve_is_served, needed
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.core.reasons import Reason
@@ -375,6 +380,36 @@ def test_nothing_else_may_be_done(installed: Installed) -> None:
             installed.stack.kubectl(*arguments)
 
 
+def test_its_pods_are_what_a_restricted_namespace_takes(installed: Installed) -> None:
+    """The controller's and the sweep's, by Kubernetes' own pod security admission."""
+    stack = installed.stack
+    names = ("base/deployment.yaml", "components/nodes/sweep.yaml")
+    texts = ((ROOT / "deploy" / "kustomize" / name).read_text() for name in names)
+    documents = [one for text in texts for one in yaml.safe_load_all(text)]
+    specs = [d["spec"] for d in documents if d["kind"] == "Deployment"]
+    specs += [d["spec"]["jobTemplate"]["spec"] for d in documents if d["kind"] == "CronJob"]
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"p{index}", "namespace": "restricted"},
+            "spec": {**spec["template"]["spec"], "serviceAccountName": "default"},
+        }
+        for index, spec in enumerate(specs)
+    ]
+    label = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": "restricted", "labels": label}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    stack.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    listed = {"apiVersion": "v1", "kind": "List", "items": pods}
+    told = stack.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(listed))
+    assert told.count("created (server dry run)") == len(pods) == 2
+    pods[0]["spec"]["containers"][0]["securityContext"] = {}
+    with pytest.raises(StackError, match="violates PodSecurity"):
+        stack.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(listed))
+    stack.kubectl("delete", "namespace", "restricted", "--wait=false")
+
+
 def test_the_chart_is_accepted_too(installed: Installed) -> None:
     import subprocess
 
@@ -392,3 +427,32 @@ def test_the_chart_is_accepted_too(installed: Installed) -> None:
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=done.stdout
     )
     assert "deployment.apps/blue-forescale created (server dry run)" in told
+
+
+async def test_single_namespaces_need_no_right_in_the_cluster(installed: Installed) -> None:
+    """What deploy/kustomize/namespace grants in one namespace is enough there, and nothing is asked elsewhere."""
+    stack, folder = installed.stack, ROOT / "deploy" / "kustomize" / "namespace"
+    documents = list(yaml.safe_load_all((folder / "rbac.yaml").read_text()))
+    documents[1]["subjects"][0]["name"] = "tenant"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tenant"}}
+    stack.kubectl("apply", f"--namespace={NAMESPACE}", "-f", "-", stdin=json.dumps(account))
+    stack.kubectl("apply", "--namespace=rights", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    client = await KubernetesClient.connect(
+        kubeconfig=str(stack.service_account_kubeconfig(NAMESPACE, "tenant")),
+        context=None,
+        timeout_s=10.0,
+    )
+    settings = Settings(kubernetes=KubernetesSettings(watch_namespaces=("rights", "default")))
+    try:
+        collector = sources.collector(settings, client, SystemClock())
+        for mirror in collector.mirrors:
+            await mirror.try_relist()
+        assert collector.synced
+        assert all("/namespaces/default/" in part for part in str(collector.error).split("; "))
+        asked = needed(settings, NAMESPACE, kserve=await kserve_is_served(client))
+        here, there, _ = await check(client, asked, None)
+        await scaling("StatefulSet")(client)
+    finally:
+        await client.close()
+    assert (here.check, here.level) == ("rights: Role in rights", Level.OK)
+    assert (there.check, there.level) == ("rights: Role in default", Level.ERROR)

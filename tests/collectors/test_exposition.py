@@ -33,7 +33,19 @@ def test_the_pod_by_the_labels_of_usual_scrape_configurations(labels: dict[str, 
 
 def test_the_labels_that_the_policy_names_win() -> None:
     preset = Preset(queries=QuerySet(namespace_label="ns", pod_label="replica"))
-    assert exposition.PodLabels(preset).pod({"ns": "x", "replica": "y", **POD}) == ("x", "y")
+    labels = {"ns": "x", "replica": "y", **POD, "kubernetes_namespace": "z"}
+    assert exposition.PodLabels(preset).pod(labels) == ("x", "y")
+
+
+def test_no_pod_speaks_for_one_of_another_namespace() -> None:
+    """What it exports as its namespace stays as it is where targets have that by another name."""
+    forged = {"kubernetes_namespace": "mine", "kubernetes_pod_name": "evil", **POD}
+    assert exposition.PodLabels(TRITON).pod(forged) is None
+    table = exposition.counter_table([series(1e12, **forged), series(4.0, **POD)], TRITON)
+    assert (table.values, table.doubled) == ({("team", "a", "m"): 4.0}, set())
+    # Where targets have `namespace`, Prometheus gives what is exported another name.
+    told = {"namespace": "mine", "pod": "b", "exported_namespace": "team", "exported_pod": "a"}
+    assert exposition.PodLabels(TRITON).pod(told) == ("mine", "b")
 
 
 def test_reasons_and_versions_add_up() -> None:

@@ -69,9 +69,11 @@ def node_claim(name: str, node: str = "", **status: Any) -> dict[str, Any]:
 
 
 def pod(name: str, node: str, gpus: int, owner: str, **labels: str) -> dict[str, Any]:
+    """A placeholder is in the namespace of placeholders."""
     return {
         "metadata": {
             "name": name,
+            "namespace": OWN if labels else "team",
             "labels": labels,
             "ownerReferences": [{"controller": True, "uid": owner}],
         },
@@ -106,7 +108,7 @@ async def looking(
             pools=pools,
             namespace=OWN,
             digest=actuator.digest,
-            managed=lambda: {"ours"},
+            managed=lambda: {("team", "ours")},
             pods=pods,
         )
         try:
@@ -328,6 +330,29 @@ async def test_units_are_held_by_ours_by_strangers_and_not_by_placeholders() -> 
     assert found.foreign_units == 1
 
 
+@pytest.mark.parametrize(
+    ("label", "owner", "priority", "used", "foreign"),
+    [
+        ("h100", "theirs", 0, 2, 2),
+        # As the placeholders of another forescale: whatever comes takes their place.
+        ("h100", "theirs", -10, 0, 0),
+        ("", "ours", 0, 2, 2),
+    ],
+)
+async def test_what_holds_a_gpu_is_not_hidden_by_what_its_team_writes(
+    label: str, owner: str, priority: int, used: int, foreign: int
+) -> None:
+    """A label of ours, or the uid of an owner that is in another namespace."""
+    api = ClusterApi()
+    api.put("/api/v1/nodes/n1", node())
+    made = pod("a", "n1", 2, owner, **{"forescale.io/headroom": label})
+    made["metadata"]["namespace"] = "mine"
+    made["spec"]["priority"] = priority
+    api.put("/api/v1/namespaces/mine/pods/a", made)
+    found = await seen(api)
+    assert (found.nodes[0].used_units, found.foreign_units) == (used, foreign)
+
+
 async def test_gpus_outside_of_every_pool_are_counted() -> None:
     api = ClusterApi()
     api.put("/api/v1/nodes/n1", node())
@@ -338,16 +363,18 @@ async def test_gpus_outside_of_every_pool_are_counted() -> None:
 
 async def test_a_refused_claim_is_known_by_its_event_and_by_its_condition() -> None:
     api = ClusterApi()
-    api.put(
-        "/api/v1/namespaces/default/events/e1",
-        {
-            "metadata": {"name": "e1", "creationTimestamp": stamp(20)},
-            "involvedObject": {"kind": "NodeClaim", "name": "h100-x7k2l"},
-            "reason": "InsufficientCapacityError",
-            "lastTimestamp": stamp(20),
-            "message": "no capacity",
-        },
-    )
+    event: dict[str, Any] = {
+        "metadata": {"name": "e1", "namespace": "team", "creationTimestamp": stamp(20)},
+        "involvedObject": {"kind": "NodeClaim", "name": "h100-x7k2l", "namespace": "team"},
+        "reason": "InsufficientCapacityError",
+        "lastTimestamp": stamp(20),
+        "message": "no capacity",
+    }
+    # Any team may write one in its own namespace; Karpenter's are where Events of the cluster's objects are.
+    api.put("/api/v1/namespaces/team/events/e1", event)
+    assert (await seen(api)).stock_out is None
+    event["metadata"]["namespace"] = "default"
+    api.put("/api/v1/namespaces/default/events/e1", event)
     assert (await seen(api)).stock_out == StockOut(
         at_s=T0 + 20.0, source="Event", message="no capacity"
     )

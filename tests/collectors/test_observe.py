@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,10 @@ async def test_pods_of_what_is_left_alone_are_other_tenants(tmp_path: Path) -> N
         answering(api, name)
     _, collector = await looked(api, tmp_path)
     made = "/apis/apps/v1/namespaces/team/replicasets"
-    assert set(collector.owner_uids()) == {f"{APPS}/fine", f"{made}/fine-h1"}
+    assert set(collector.decided_owners()) == {
+        ("team", f"{APPS}/fine"),
+        ("team", f"{made}/fine-h1"),
+    }
 
 
 async def test_what_was_meant_for_forescale_is_told_and_left_alone(tmp_path: Path) -> None:
@@ -126,6 +130,25 @@ async def test_what_was_meant_for_forescale_is_told_and_left_alone(tmp_path: Pat
     assert collector.endpoints() == ()
 
 
+async def test_what_another_namespace_makes_out_to_be_its_own_is_not(tmp_path: Path) -> None:
+    """Kubernetes' garbage collector takes such objects away, unless a finalizer keeps them."""
+    api = ClusterApi()
+    api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
+    answering(api, "a")
+    for path in (
+        "/apis/apps/v1/namespaces/team/replicasets/a-h1",
+        "/api/v1/namespaces/team/pods/a-0",
+    ):
+        forged = copy.deepcopy(api.objects[path])
+        forged["metadata"] |= {"namespace": "other", "uid": "forged"}
+        forged["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "99"}
+        forged["metadata"]["labels"] = {"pod-template-hash": "h2"}
+        api.put(path.replace("/team/", "/other/"), forged)
+    (seen,), collector = await looked(api, tmp_path)
+    assert ([pod.name for pod in seen.pods], seen.replicas.template_hash) == (["a-0"], "h1")
+    assert [endpoint.template_hash for endpoint in collector.endpoints()] == ["h1"]
+
+
 async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) -> None:
     api = ClusterApi()
     api.put(f"{APPS}/a", of_image("a", "tritonserver:1"))
@@ -133,7 +156,7 @@ async def test_where_annotations_have_no_effect_no_pod_is_asked(tmp_path: Path) 
     _, collector = await looked(api, tmp_path)
     assert [endpoint.pod for endpoint in collector.endpoints()] == ["a-0"]
     seen, collector = await looked(api, tmp_path, allowed=False)
-    assert (seen, collector.endpoints(), set(collector.owner_uids())) == ((), (), set())
+    assert (seen, collector.endpoints(), set(collector.decided_owners())) == ((), (), set())
 
 
 async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,10 @@ CONFIG = {
     "instance_group": [{"count": 2, "kind": "KIND_CPU"}, {"count": 1, "kind": "KIND_GPU"}],
     "dynamic_batching": {"max_queue_delay_microseconds": 5000},
 }
+
+
+NESTED = "nested"
+"""Stands for lists in lists, which tests can't write as JSON either."""
 
 
 def statistics(version: str, *batches: tuple[int, int, int]) -> dict[str, Any]:
@@ -108,7 +113,9 @@ async def servers(answers: dict[str, list[Any]]) -> AsyncIterator[int]:
     async def told(request: web.Request) -> web.Response:
         assert request.transport is not None
         address = request.transport.get_extra_info("sockname")[0]
-        return web.json_response({"model_stats": answers[address]})
+        text = json.dumps({"model_stats": answers[address]})
+        deep = "[" * 200_000 + "]" * 200_000
+        return web.Response(text=text.replace(f'"{NESTED}"', deep))
 
     async def configured(request: web.Request) -> web.Response:
         return web.json_response(CONFIG)
@@ -136,7 +143,11 @@ def endpoint(workload: str, number: int) -> Endpoint:
         [{"name": "m", "batch_stats": [{"batch_size": None}]}],
         [{"name": "m", "batch_stats": 5}],
         [{"name": "m", "batch_stats": [{"batch_size": 1, "compute_infer": {"ns": []}}]}],
+        [statistics("1", *((size, 1, 1) for size in range(1, 1026)))],
+        [statistics("x" * 8 * 2**20)],
+        [NESTED],
     ],
+    ids=["none", "no size", "no list", "a list of times", "sizes", "long", "deep"],
 )
 async def test_an_answer_that_is_not_tritons_costs_no_other_workload_its_reading(
     odd: list[Any],
@@ -149,6 +160,22 @@ async def test_an_answer_that_is_not_tritons_costs_no_other_workload_its_reading
         await collector.read_once()
     (workload,) = collector.take()
     assert workload.name == "bert"
+
+
+async def test_no_redirect_is_followed() -> None:
+    """It would go where the controller may and whoever runs the server may not."""
+    asked: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        raise web.HTTPFound("/secret")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    async with listening(app) as port:
+        collector = TritonCollector(lambda: (endpoint("odd", 1),), SteppedClock(), port=port)
+        await collector.read_once()
+    assert (collector.take(), asked) == ({}, ["/v2/models/stats"])
 
 
 async def test_what_nobody_takes_does_not_pile_up() -> None:

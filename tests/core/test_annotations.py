@@ -389,3 +389,35 @@ def test_a_workload_without_objective_is_told_what_opts_in() -> None:
     assert problem.startswith(
         "team/bert forescale.io/slo: is missing, it opts the workload in: write"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("slo", ", ".join(f"p95 < {n}ms" for n in range(1, 100))),
+        ("schedule", "1 @ 0 8 * * * for 1h; " * 50),
+        ("model", "m" * 1001),
+    ],
+)
+def test_what_would_be_read_for_long_in_each_tick_is_not_read_at_all(key: str, value: str) -> None:
+    """It is a team's own text, and all teams' workloads are decided in one tick."""
+    told = parse(**{"slo": "99% < 1s", key: value})
+    given = f"has {len(value)} characters, at most 1000 are allowed"
+    assert told == [f"team/bert forescale.io/{key}: {given}"]
+    assert isinstance(parse(slo="99% < 1s", model="m" * 1000), WorkloadSpec)
+
+
+def test_of_many_annotations_that_are_none_ten_are_named() -> None:
+    told = parse(slo="99% < 1s", **{f"k{n:04}": "v" for n in range(6000)})
+    assert isinstance(told, list)
+    assert len(told) == 11
+    assert (
+        told[-1] == "team/bert forescale.io/k0010: is none either, nor are 5989 more, remove them"
+    )
+
+
+def test_a_name_gives_no_command_to_a_terminal() -> None:
+    told = parse(slo="99% < 1s", model="\x1b]0;mine\x07")
+    assert told == [
+        "team/bert forescale.io/model: '\\x1b]0;mine\\x07', a name of characters that can be seen is allowed"
+    ]

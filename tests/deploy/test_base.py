@@ -110,20 +110,45 @@ def test_the_policy_can_be_read(rendered: list[dict[str, Any]], tmp_path: Path) 
     assert load(path, {}, {}).prometheus.url.startswith("http://prometheus")
 
 
+def overlays(folder: Path) -> list[str]:
+    """Those that the page shows, as they stand in `folder`."""
+    page = (DEPLOY.parent / "docs" / "install.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    deploy = os.path.relpath(DEPLOY, folder)
+    return [b.replace("../forescale/deploy", deploy) for b in blocks if "kind: Kustomiz" in b]
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_the_overlay_of_single_namespaces_grants_what_doctor_asks_there(tmp_path: Path) -> None:
+    own, inner = overlays(tmp_path)[1], overlays(tmp_path / "team-a")[2]
+    (tmp_path / "kustomization.yaml").write_text(own)
+    for name in ("team-a", "team-b"):
+        (tmp_path / name).mkdir()
+        text = inner.replace("team-a", name)
+        (tmp_path / name / "kustomization.yaml").write_text(text)
+    built = kustomized(tmp_path)
+    assert not [o for o in built if o["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding")]
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(built, "forescale-policy")["policy.yaml"])
+    asked = needed(load(path, {}, {}), "forescale", kserve=False)
+    for name in ("team-a", "team-b"):
+        (role, binding) = [o for o in built if o["metadata"].get("namespace") == name]
+        assert granted(role, name) == set(asked[f"Role in {name}"])
+        assert binding["subjects"][0]["namespace"] == "forescale"
+
+
 def test_the_overlay_that_the_page_shows_can_be_built(
     rendered: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    page = (DEPLOY.parent / "docs" / "install.md").read_text()
-    (shown,) = [
-        b for b in re.findall(r"```yaml\n(.*?)```", page, re.S) if "kind: Kustomization" in b
-    ]
-    text = shown.replace("../forescale/deploy", os.path.relpath(DEPLOY, tmp_path))
-    (tmp_path / "kustomization.yaml").write_text(text)
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    built = list(yaml.safe_load_all(done.stdout))
+    (tmp_path / "kustomization.yaml").write_text(overlays(tmp_path)[0])
+    built = kustomized(tmp_path)
     (container,) = of_kind(built, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.com/forescale:0.1.0"
     path = tmp_path / "policy.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import yaml
 
 from autoscaler.cli import main
 from autoscaler.config import load
-from autoscaler.controller.doctor.rights import needed
+from autoscaler.config.settings import KServeSettings
+from autoscaler.controller.doctor.rights import Right, needed
 from loadtests.stack.errors import ToolMissing
 from loadtests.stack.toolbox import cache_dir, find_helm
 from tests.deploy.test_base import config_map, granted, of_kind
@@ -295,3 +297,76 @@ def test_a_changed_policy_starts_new_pods_and_a_freeze_does_not(helm: Path) -> N
     assert annotations("--set", "policy.freeze=incident") == before
     assert annotations("--set", "policy.engine.tick_s=20") != before
     assert annotations("--set", "podAnnotations.team=ml") == {**before, "team": "ml"}
+
+
+WATCHED = {
+    "kubernetes": {"watch_namespaces": ["a", "b"]},
+    "namespaces": {"*": {"steer_victims": True}, "b": {"max_mode": "recommend"}},
+    "kserve": {"patch_revisions": True},
+}
+ON = ("--set", "victims.enabled=true", "--set", "kserve.patchRevisions=true")
+
+
+def test_single_namespaces_are_granted_what_doctor_asks_there_and_the_cluster_nothing(
+    helm: Path, tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"policy": WATCHED}))
+    objects = chart(helm, "--values", str(values), *ON, release="blue")
+    assert {o["metadata"].get("namespace") for o in objects} == {"forescale", "a", "b"}
+    assert not any(o["kind"].startswith("Cluster") for o in objects)
+    path = tmp_path / "policy.yaml"
+    path.write_text(config_map(objects, "blue-forescale-policy")["policy.yaml"])
+    settings = load(path, {}, {})
+    asked: dict[str, set[Right]] = {}
+    for rights in needed(settings, "forescale").values():
+        for right in rights:
+            asked.setdefault(right.namespace, set()).add(right)
+    roles = [o for o in objects if o["kind"] == "Role"]
+    given = {
+        o["metadata"]["namespace"]: granted(o, namespace=o["metadata"]["namespace"]) for o in roles
+    }
+    assert given == asked
+    bound = {
+        (o["metadata"]["namespace"], o["roleRef"]["name"], o["subjects"][0]["name"])
+        for o in objects
+        if o["kind"] == "RoleBinding"
+    }
+    assert bound == {
+        ("forescale", "blue-forescale", "blue-forescale"),
+        ("a", "blue-forescale-watch", "blue-forescale"),
+        ("b", "blue-forescale-watch", "blue-forescale"),
+    }
+    without = chart(helm, "--values", str(values), *ON[:2], "--set", "kserve.watch=false")
+    roles = [o for o in without if o["kind"] == "Role" and o["metadata"]["namespace"] == "a"]
+    given_a = set().union(*(granted(o, namespace="a") for o in roles))
+    settings = replace(settings, kserve=KServeSettings())
+    assert given_a == set(needed(settings, "forescale", kserve=False)["Role in a"])
+
+
+def test_an_empty_section_of_the_policy_watches_the_whole_cluster(helm: Path) -> None:
+    assert of_kind(chart(helm, "--set", "policy.kubernetes=null"), "ClusterRole")["rules"]
+
+
+@pytest.mark.parametrize(
+    "value", ["nodes.enabled=true", "slices.enabled=true", "templates.namespaces={a}"]
+)
+def test_what_needs_the_whole_cluster_is_refused_where_single_namespaces_are_watched(
+    helm: Path, value: str
+) -> None:
+    watched = "policy.kubernetes.watch_namespaces={a}"
+    done = run(
+        helm, "template", "x", str(CHART), "--kube-version=1.35.0", "--set", watched, "--set", value
+    )
+    assert done.returncode != 0
+    assert "with policy.kubernetes.watch_namespaces" in done.stderr
+
+
+def test_who_may_read_the_port_is_named(helm: Path, tmp_path: Path) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"networkPolicy": {"from": [peer]}}))
+    named = of_kind(chart(helm, "--values", str(values)), "NetworkPolicy")["spec"]["ingress"]
+    (everybody,) = of_kind(chart(helm), "NetworkPolicy")["spec"]["ingress"]
+    assert named == [{**everybody, "from": [peer]}]
+    assert "from" not in everybody

@@ -27,7 +27,9 @@ class ClusterApi:
         self.writes: list[tuple[str, str]] = []
         """(method, path) of every write that was accepted."""
         self.refuse: dict[str, int] = {}
-        """Status instead of an answer, by the end of the path."""
+        """Status instead of an answer to a write, by the end of the path."""
+        self.denied: tuple[str, ...] = ()
+        """Parts of paths that may not be read."""
         self.plurals = set(_PLURALS)
         """Kinds that are known even while there is none of them."""
         self.changed = asyncio.Condition()
@@ -45,7 +47,7 @@ class ClusterApi:
         metadata["resourceVersion"] = str(self._version)
         self.objects[path] = stored
         for prefix, queue in self._watchers:
-            if _collection(path) == prefix:
+            if prefix in (_collection(path), path.rsplit("/", 1)[0]):
                 queue.put_nowait({"type": kind, "object": stored})
         return stored
 
@@ -60,6 +62,8 @@ class ClusterApi:
             if path.endswith(ending) and request.method != "GET":
                 return _status(status, "refused by the test")
         if request.method == "GET":
+            if any(part in path for part in self.denied):
+                return _status(403, "forbidden by the test")
             if request.query.get("watch"):
                 return await self._watch(request)
             return self._get(path, request.query.get("fieldSelector", ""))

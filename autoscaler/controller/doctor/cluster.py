@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.objects import scopes
 from autoscaler.collectors import cluster_autoscaler
 from autoscaler.collectors.node_views import carries, extended
 from autoscaler.errors import SourceError, SourceMissing
 
 Object = Mapping[str, Any]
-PATHS = {
+NAMESPACED = {
     "deployments": "/apis/apps/v1/deployments",
     "cron jobs": "/apis/batch/v1/cronjobs",
-    "nodes": "/api/v1/nodes",
     "quotas": "/api/v1/resourcequotas",
+}
+"""Read in the namespaces that are watched."""
+PATHS = {
+    "nodes": "/api/v1/nodes",
     "priority classes": "/apis/scheduling.k8s.io/v1/priorityclasses",
     "node pools": "/apis/karpenter.sh/v1/nodepools",
     "capacity buffers": "/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers",
@@ -56,18 +60,20 @@ def allocatable(node: Object) -> dict[str, int]:
     return extended((node.get("status") or {}).get("allocatable"))
 
 
-async def look(client: KubernetesClient) -> Cluster:
-    """Reads all of it; never raises SourceError."""
+async def look(client: KubernetesClient, namespaces: Collection[str] = ()) -> Cluster:
+    """Reads all of it, what is in namespaces in `namespaces` alone unless there are none; never raises SourceError."""
     found: dict[str, tuple[Object, ...]] = {}
     absent, unreadable = set(), {}
-    for kind, path in PATHS.items():
+    scoped = {kind: tuple(scopes(path, namespaces).values()) for kind, path in NAMESPACED.items()}
+    for kind, paths in (scoped | {kind: (path,) for kind, path in PATHS.items()}).items():
         try:
             if kind == "status":
-                found[kind] = (await client.read(path),)
+                found[kind] = (await client.read(paths[0]),)
             else:
                 items: list[Object] = []
-                async for page, _ in client.pages(path):
-                    items += page
+                for path in paths:
+                    async for page, _ in client.pages(path):
+                        items += page
                 found[kind] = tuple(items)
         except SourceMissing:
             absent.add(kind)

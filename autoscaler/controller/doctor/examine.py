@@ -24,7 +24,7 @@ from autoscaler.controller.ports import Measured, Observation, Samples
 from autoscaler.controller.wiring import own_namespace
 from autoscaler.core.types import Mode
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import AutoscalerError, SourceError
+from autoscaler.errors import AutoscalerError, SourceDenied, SourceError
 
 KUBERNETES = "Kubernetes"
 METRICS_TIMEOUT_S = 20.0
@@ -62,19 +62,22 @@ async def _all(
         return [unreached, await _prometheus_alone(settings, prometheus, clock)]
     found = [ok(KUBERNETES, f"{version} at {client.server}")]
     own = account.partition("/")[0] if account else own_namespace(settings)
-    found += await rights.check(client, rights.needed(settings, own), account)
+    kserve = await rights.kserve_is_served(client)
+    found += await rights.check(client, rights.needed(settings, own, kserve=kserve), account)
     seen, problems, writes = await _observe(settings, client, clock)
     found += problems
     measured = await _measure(settings, prometheus, clock, seen)
     found += metrics.check(settings.prometheus.url, measured, seen.workloads)
-    looked = await cluster.look(client)
+    looked = await cluster.look(client, settings.kubernetes.watch_namespaces)
     found += autoscalers.check(looked, settings)
     found += gpus.check(looked, settings)
     found += slices.check(looked, settings)
     found += leftovers.check(looked, settings)
     found += templates.check(settings, seen.workloads)
     of_templates = rights.of_templates(settings, [item.spec for item in seen.workloads])
-    found += await rights.check(client, of_templates | rights.of_services(writes), account)
+    found += await rights.check(
+        client, of_templates | rights.of_services(settings, writes), account
+    )
     found += workloads.check(looked, settings, [item.spec for item in seen.workloads])
     return found
 
@@ -87,7 +90,9 @@ async def _observe(
     try:
         await collector.read_once()
     except SourceError as failed:
-        return Observation(), [error("workloads", str(failed), "install the base of deploy/")], []
+        denied = isinstance(failed, SourceDenied)
+        remedy = "grant the rights above" if denied else "look whether the API server is well"
+        return Observation(), [error("workloads", str(failed), remedy)], []
     seen = sources.ClusterView(collector).observe()
     problems = [
         error(f"annotations of {item.workload}", str(problem), "correct or remove it")

@@ -28,6 +28,13 @@ GPU_LABELS = (
 
 def check(cluster: Cluster, settings: Settings) -> list[Diagnosis]:
     """Of what the nodes and the operator show."""
+    watched = settings.kubernetes.watch_namespaces
+    if "nodes" in cluster.unreadable and watched:
+        text = (
+            f"not looked at, as only {', '.join(watched)} {'is' if len(watched) == 1 else 'are'} watched: "
+            "how many GPUs are free is unknown, so what does not fit shows by pods that stay pending"
+        )
+        return [unknown(POOLS, text, "nothing is to be done: docs/install.md says what follows")]
     if "nodes" in cluster.unreadable:
         remedy = "let doctor list nodes, or install the component nodes"
         return [unknown(POOLS, cluster.unreadable["nodes"], remedy)]

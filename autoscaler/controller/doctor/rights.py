@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors import cluster_autoscaler
+from autoscaler.collectors.kserve import API_VERSION
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
 from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
 from autoscaler.core.types import WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import ActuationError, SourceError
+from autoscaler.errors import ActuationError, SourceError, SourceMissing
 
-GROUP = "serving.kserve.io"
+GROUP = API_VERSION.partition("/")[0]
+REVISIONS = {"group": "serving.knative.dev", "resource": "revisions"}
+BOTH = ("list", "watch")
+ROLE_IN = "Role in "
+"""With a namespace behind it: what grants all that is needed there, where single ones are watched."""
 REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
@@ -35,68 +40,96 @@ class Right:
         return f"{self.verb} {what}{f'.{self.group}' if self.group else ''}{where}"
 
 
-def needed(settings: Settings, own_namespace: str) -> dict[str, tuple[Right, ...]]:
-    """By what grants them."""
-    both = ("list", "watch")
-    base = [
-        *(
-            Right(verb=verb, group="apps", resource=resource)
-            for resource in ("deployments", "statefulsets", "replicasets")
-            for verb in both
-        ),
-        *(Right(verb=verb, resource="pods") for verb in both),
-        *(Right(verb=v, group="autoscaling", resource="horizontalpodautoscalers") for v in both),
-        *(Right(verb=v, group=GROUP, resource="inferenceservices") for v in both),
-        Right(verb="create", resource="events"),
-    ]
-    namespaces = settings.scaled_namespaces
-    scales = [
-        Right(verb="patch", group="apps", resource=resource, subresource="scale", namespace=name)
-        for name in ([""] if namespaces is None else namespaces)
-        for resource in ("deployments", "statefulsets")
-    ]
-    own = [
-        Right(
-            verb="create",
-            group="coordination.k8s.io",
-            resource="leases",
-            namespace=own_namespace,
-        ),
-        *(
-            Right(
-                verb=verb,
-                group="coordination.k8s.io",
-                resource="leases",
-                namespace=own_namespace,
-                name=settings.leader.lease_name,
-            )
-            for verb in ("get", "update")
-        ),
-        *(
-            Right(verb=verb, resource="configmaps", namespace=own_namespace)
-            for verb in ("get", "create", "update")
-        ),
-    ]
-    found = {"base": tuple(base), "base, own namespace": tuple(own)}
-    if namespaces is None:
-        found["base"] += tuple(scales)
-    elif scales:
-        found["base, where the policy lets it scale"] = tuple(scales)
+def needed(
+    settings: Settings, own_namespace: str, *, kserve: bool = True
+) -> dict[str, tuple[Right, ...]]:
+    """By what grants them. `kserve`: it is installed; of what is not, nothing need be granted."""
+    watched = settings.kubernetes.watch_namespaces
+    found = _in_single(settings, kserve=kserve) if watched else _in_all(settings, kserve=kserve)
+    found["base, own namespace"] = tuple(_own(settings, own_namespace))
     if settings.engine.nodes.pools:
         found["component nodes"] = tuple(_nodes(settings))
-    if any(policy.steer_victims for policy in settings.namespaces.values()):
+    steered = any(policy.steer_victims for policy in settings.namespaces.values())
+    if steered and not watched:
         found["component victims"] = (Right(verb="patch", resource="pods"),)
-    if settings.kserve.patch_revisions:
-        revisions = Right(verb="patch", group="serving.knative.dev", resource="revisions")
-        found["component knative"] = (revisions,)
+    if settings.kserve.patch_revisions and not watched:
+        found["component knative"] = (Right(verb="patch", **REVISIONS),)
     mode = settings.engine.slices.mode
     if mode is not SlicesMode.OFF:
         verbs = ("get", "list", "watch", *(("patch",) if mode is SlicesMode.AUTO else ()))
         found["component slices"] = (
             *(Right(verb=verb, resource="nodes") for verb in verbs),
-            *(Right(verb=verb, resource="services") for verb in both),
+            *(Right(verb=verb, resource="services") for verb in BOTH),
         )
     return found
+
+
+def _in_all(settings: Settings, *, kserve: bool) -> dict[str, tuple[Right, ...]]:
+    """Of whoever watches the whole cluster."""
+    namespaces = settings.scaled_namespaces
+    if namespaces is None:
+        return {"base": (*_read("", kserve=kserve), *_scale(""))}
+    scales = tuple(right for name in namespaces for right in _scale(name))
+    base = {"base": tuple(_read("", kserve=kserve))}
+    return {**base, "base, where the policy lets it scale": scales} if scales else base
+
+
+def _in_single(settings: Settings, *, kserve: bool) -> dict[str, tuple[Right, ...]]:
+    """Of whoever watches single namespaces: one Role in each."""
+    scaled = settings.scaled_namespaces or ()
+    revised = ("patch",) if settings.kserve.patch_revisions else ()
+    found = {}
+    for name in settings.kubernetes.watch_namespaces:
+        steers = settings.namespace(name).steer_victims
+        found[f"{ROLE_IN}{name}"] = (
+            *_read(name, kserve=kserve),
+            *(_scale(name) if name in scaled else ()),
+            *((Right(verb="patch", resource="pods", namespace=name),) if steers else ()),
+            *(Right(verb=verb, namespace=name, **REVISIONS) for verb in revised),
+        )
+    return found
+
+
+def _own(settings: Settings, namespace: str) -> list[Right]:
+    leases = {"group": "coordination.k8s.io", "resource": "leases", "namespace": namespace}
+    return [
+        Right(verb="create", **leases),
+        *(
+            Right(verb=verb, name=settings.leader.lease_name, **leases)
+            for verb in ("get", "update")
+        ),
+        *(
+            Right(verb=verb, resource="configmaps", namespace=namespace)
+            for verb in ("get", "create", "update")
+        ),
+    ]
+
+
+def _read(namespace: str, *, kserve: bool) -> list[Right]:
+    """What a namespace is looked at by, and where its Events come from; empty: all of them."""
+    watched = [
+        *(("apps", resource) for resource in ("deployments", "statefulsets", "replicasets")),
+        ("", "pods"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        *([(GROUP, "inferenceservices")] if kserve else ()),
+    ]
+    return [
+        *(
+            Right(verb=verb, group=group, resource=resource, namespace=namespace)
+            for group, resource in watched
+            for verb in BOTH
+        ),
+        Right(verb="create", resource="events", namespace=namespace),
+    ]
+
+
+def _scale(namespace: str) -> list[Right]:
+    return [
+        Right(
+            verb="patch", group="apps", resource=resource, subresource="scale", namespace=namespace
+        )
+        for resource in ("deployments", "statefulsets")
+    ]
 
 
 def of_templates(settings: Settings, specs: Sequence[WorkloadSpec]) -> dict[str, tuple[Right, ...]]:
@@ -113,18 +146,17 @@ def of_templates(settings: Settings, specs: Sequence[WorkloadSpec]) -> dict[str,
     }
 
 
-def of_services(writes: Sequence[ReplicaWrite]) -> dict[str, tuple[Right, ...]]:
+def of_services(settings: Settings, writes: Sequence[ReplicaWrite]) -> dict[str, tuple[Right, ...]]:
     """To write InferenceServices themselves, as those of class `none` want it."""
     services = [write.path.split("/") for write in writes if "/inferenceservices/" in write.path]
     namespaces = sorted({parts[parts.index("namespaces") + 1] for parts in services})
-    if not namespaces:
-        return {}
-    return {
-        "component kserve": tuple(
-            Right(verb="patch", group=GROUP, resource="inferenceservices", namespace=namespace)
-            for namespace in namespaces
-        )
-    }
+    rights = [
+        Right(verb="patch", group=GROUP, resource="inferenceservices", namespace=namespace)
+        for namespace in namespaces
+    ]
+    if settings.kubernetes.watch_namespaces:
+        return {f"{ROLE_IN}{right.namespace}, class none": (right,) for right in rights}
+    return {"component kserve": tuple(rights)} if rights else {}
 
 
 def _nodes(settings: Settings) -> list[Right]:
@@ -153,6 +185,17 @@ def _nodes(settings: Settings) -> list[Right]:
             name=cluster_autoscaler.NAME,
         ),
     ]
+
+
+async def kserve_is_served(client: KubernetesClient) -> bool:
+    """Whether the API server knows InferenceServices, which anybody may ask; True: that can't be told."""
+    try:
+        await client.read(f"/apis/{API_VERSION}")
+    except SourceMissing:
+        return False
+    except SourceError:
+        pass
+    return True
 
 
 async def check(

@@ -52,6 +52,32 @@ async def test_what_does_not_answer_is_a_finding_and_the_rest_goes_on(tmp_path: 
     assert all(item.remedy for item in found.values() if item.level is not Level.OK)
 
 
+async def test_of_single_namespaces_nothing_else_is_looked_at(tmp_path: Path) -> None:
+    """And what follows is told once, not as rights that are lacking."""
+    api = ClusterApi()
+    api.put("/version", {"gitVersion": "v1.35.4"})
+    for name in ("team", "other"):
+        made = deployment("bert", 1, {"slo": "99% < 300ms"})
+        made["metadata"]["namespace"] = name
+        api.put(f"/apis/apps/v1/namespaces/{name}/deployments/bert", made)
+    api.denied = ("/nodes", "v1/deployments", "v1/cronjobs", "v1/resourcequotas", "/other/")
+    async with api.serving():
+        settings = replace(
+            Settings(),
+            kubernetes=KubernetesSettings(
+                kubeconfig=kubeconfig(tmp_path, api.url), watch_namespaces=("team",)
+            ),
+            prometheus=PrometheusSettings(url=NOBODY),
+        )
+        found = {item.check: item for item in await examine(settings, FakeClock())}
+    assert "rights: Role in team" in found
+    assert "rights: base" not in found
+    assert found["GPUs on nodes"].level is Level.UNKNOWN
+    assert found["GPUs on nodes"].found.startswith("not looked at, as only team is watched: ")
+    assert found["graceful end"].found == "team/bert: no preStop"
+    assert not [item for item in found.values() if "403" in item.found]
+
+
 def test_the_exit_code_is_1_with_an_error_and_2_for_what_can_not_be_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,10 +8,12 @@ from kubernetes_asyncio.client import ApiClient, Configuration
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.config import Settings
+from autoscaler.config.settings import KubernetesSettings, NamespacePolicy
 from autoscaler.controller.doctor.diagnosis import Level
 from autoscaler.controller.doctor.rights import Right, check, needed, of_services
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
+from autoscaler.core.types import Mode
 from autoscaler.core.writes import ReplicaWrite
 from tests.fakes.http import serving
 
@@ -63,8 +65,26 @@ def test_the_role_of_kserve_is_needed_where_a_service_itself_is_written() -> Non
         path="/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices/bert", patch=()
     )
     external = ReplicaWrite(path="/apis/apps/v1/namespaces/a/deployments/bert/scale", patch=())
-    assert of_services([external]) == {}
-    asked = of_services([none, external, none])
+    assert of_services(Settings(), [external]) == {}
+    asked = of_services(Settings(), [none, external, none])
     assert [str(right) for right in asked["component kserve"]] == [
         "patch inferenceservices.serving.kserve.io in team"
     ]
+
+
+def test_in_single_namespaces_each_role_is_asked_about_by_itself() -> None:
+    """Where the policy writes nothing, the right to is not asked for; nor one to what is not installed."""
+    settings = Settings(
+        kubernetes=KubernetesSettings(watch_namespaces=("a", "b")),
+        namespaces={"b": NamespacePolicy(max_mode=Mode.RECOMMEND)},
+    )
+    asked = needed(settings, "forescale", kserve=False)
+    assert list(asked) == ["Role in a", "Role in b", "base, own namespace"]
+    read, scale = 5 * 2 + 1, 2
+    assert [len(rights) for rights in asked.values()] == [read + scale, read, 6]
+    assert {right.namespace for right in asked["Role in a"]} == {"a"}
+    assert len(needed(settings, "forescale")["Role in b"]) == read + 2
+    service = ReplicaWrite(
+        path="/apis/serving.kserve.io/v1beta1/namespaces/b/inferenceservices/bert", patch=()
+    )
+    assert list(of_services(settings, [service])) == ["Role in b, class none"]

@@ -64,12 +64,27 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $allow := dig "allow" true $every -}}
 {{- $most := dig "max_mode" "auto" $every | toString -}}
 {{- $names := list -}}
-{{- range $name, $own := $given -}}
-{{- $own = $own | default dict -}}
+{{- $watched := include "forescale.watched" . | fromJsonArray -}}
+{{- range $name := $watched | default (keys $given | sortAlpha) -}}
+{{- $own := get $given $name | default dict -}}
 {{- if and (ne $name "*") (dig "allow" $allow $own) (eq (dig "max_mode" $most $own | toString) "auto") -}}
 {{- $names = append $names $name -}}
 {{- end -}}
 {{- end -}}
-{{- $all := and $allow (eq $most "auto") -}}
+{{- $all := and $allow (eq $most "auto") (not $watched) -}}
 {{- dict "all" $all "names" ($all | ternary list $names) | toJson -}}
+{{- end }}
+
+{{- /* The namespaces that are watched alone, as JSON; none: the whole cluster is. */ -}}
+{{- define "forescale.watched" -}}
+{{- $names := get (get .Values.policy "kubernetes" | default dict) "watch_namespaces" | default list -}}
+{{- range $part := list "nodes" "slices" -}}
+{{- if and $names (get $.Values $part).enabled -}}
+{{- fail (printf "%s.enabled: must be false with policy.kubernetes.watch_namespaces: whose pods hold the GPUs of a node is not seen then" $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $names .Values.templates.namespaces -}}
+{{- fail "templates.namespaces: must be empty with policy.kubernetes.watch_namespaces: no slice is looked at then" -}}
+{{- end -}}
+{{- $names | toJson -}}
 {{- end }}
