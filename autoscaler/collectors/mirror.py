@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
 from autoscaler.errors import SourceError, SourceMissing, SourceUnavailable
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
@@ -110,6 +111,7 @@ class Mirror(Generic[V]):
         """The cluster knows this kind of object, as of the last list."""
         self.error: str | None = None
         """Why it is not up to date now; None: it is."""
+        self._broken = Lasting(log, clock, over=f"{path}: is watched again")
 
     @property
     def objects(self) -> Mapping[str, V]:
@@ -141,7 +143,7 @@ class Mirror(Generic[V]):
                 await self._follow(version)
             except SourceError as error:
                 self.error = str(error)
-                log.warning("%s: %s", self.path, error)
+                self._broken.tell(f"{self.path}: is not up to date", error=self.error)
                 if self._clock.monotonic_s() - listed_s >= BACKOFFS_S[-1]:
                     failures = 0
                 await self._clock.sleep(_pause_s(failures, error))
@@ -199,6 +201,8 @@ class Mirror(Generic[V]):
                     self._apply(kind, item)
                     version = _metadata(item, "resourceVersion") or version
                     self.error, told = None, told or kind != "BOOKMARK"
+                    if told or self._clock.monotonic_s() - begun_s >= SHORT_S:
+                        self._broken.end()
             except SourceUnavailable as error:
                 broken = error
             if told or self._clock.monotonic_s() - begun_s >= SHORT_S:

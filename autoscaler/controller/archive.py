@@ -20,13 +20,13 @@ from autoscaler.controller.checkpoint import (
 )
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
-from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import CheckpointStore, Engine, Offload
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import AutoscalerError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 

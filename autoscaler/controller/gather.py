@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
-from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import (
     ClusterSource,
@@ -35,6 +34,7 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import AutoscalerError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 

@@ -162,6 +162,26 @@ async def test_history_that_is_gone_each_time_is_listed_anew_at_a_slower_pace() 
     assert api.clock.mono_s == 0.5 + 1.0 + 2.0 + 300.0
 
 
+async def test_an_api_server_that_is_gone_for_ten_minutes_is_two_lines_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One in each try was 25 for each kind of object."""
+    gone = SourceUnavailable("watch /things: Cannot connect to host 10.0.0.1:443")
+    api = FakeApi(
+        [[item("a", "1", 1)] for _ in range(5)],
+        [
+            *([gone] for _ in range(24)),
+            [("BOOKMARK", item("", "10")), 60.0, ("BOOKMARK", item("", "11"))],
+        ],
+    )
+    with caplog.at_level("INFO", logger="autoscaler.collectors.mirror"):
+        await mirrored(api)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("WARNING", "/things: is not up to date"),
+        ("INFO", "/things: is watched again"),
+    ]
+
+
 @pytest.mark.parametrize(("asked_s", "waited_s"), [(7.0, 7.0), (86400.0, 120.0)])
 async def test_as_long_as_the_api_server_asks_for_is_waited_within_reason(
     asked_s: float, waited_s: float

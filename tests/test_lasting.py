@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from autoscaler.controller.lasting import Lasting
+from autoscaler.lasting import Lasting
 from tests.fakes.clock import FakeClock
 
 log = logging.getLogger("autoscaler.test")
