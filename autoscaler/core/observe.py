@@ -198,12 +198,15 @@ def _advanced(
     settings: SignalSettings,
 ) -> tuple[PodTrack, ...]:
     before = {track.pod: track for track in state.pods}
+    told: dict[str, list[PodSample]] = {}
+    for sample in (*given.earlier, *by_pod.values()):
+        # A sample from the future would make every later one look old.
+        if is_fresh(sample.sampled_at_s, now_s, float("inf")):
+            told.setdefault(sample.pod, []).append(sample)
     tracks = []
     for pod in given.pods:
-        track, sample = before.get(pod.name), by_pod.get(pod.name)
-        # A sample from the future would make every later one look old.
-        usable = sample is not None and is_fresh(sample.sampled_at_s, now_s, float("inf"))
-        if sample is not None and usable:
+        track = before.get(pod.name)
+        for sample in told.get(pod.name, ()):
             track = advance(
                 track,
                 sample,
