@@ -241,9 +241,10 @@ def _unknown(
         return Reason.UNRESPONSIVE, _with_cause(message, given)
     if not fresh and tracks:
         age_s = now_s - max(track.sampled_at_s for track in tracks)
-        return Reason.STALE_DATA, (
-            f"the newest sample is {age_s:.0f} s old, older than {settings.stale_after_s:.0f} s"
-        )
+        why = f"older than {settings.stale_after_s:.0f} s"
+        if age_s <= settings.stale_after_s:
+            why = "and Prometheus has none of a ready pod any more"
+        return Reason.STALE_DATA, f"the newest sample is {age_s:.0f} s old, {why}"
     if not fresh:
         message = f"none of {len(ready)} ready pods has a sample in Prometheus"
         return Reason.NO_DATA, _with_cause(message, given)

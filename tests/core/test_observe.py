@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.core.observe import View, observe
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.state import WorkloadState
 from autoscaler.core.types import Mode
@@ -169,3 +170,19 @@ def test_rates_are_known_at_first_sight_where_the_past_is_told() -> None:
     )
     (demand,) = view.models
     assert (view.unknown, demand.fast_rps) == (None, pytest.approx(28.0, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("gone_s", "words"),
+    [
+        (10.0, "the newest sample is 12 s old, and Prometheus has none of a ready pod any more"),
+        (60.0, "the newest sample is 62 s old, older than 30 s"),
+    ],
+)
+def test_why_what_was_seen_is_not_believed(gone_s: float, words: str) -> None:
+    """Prometheus lost its targets: after 19 s it was `19 s old, older than 30 s`."""
+    story = two_of_14()
+    (memory,) = story.engine.snapshot().workloads
+    given = replace(story.given(), samples=())
+    view = observe(given, memory, now_s=story.now_s + gone_s, settings=SignalSettings())
+    assert (view.unknown, view.unknown_message) == (Reason.STALE_DATA, words)
