@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 V = TypeVar("V")
 W = TypeVar("W")
 
-# A kind of object that the cluster does not know may be installed later.
+# A kind of object that the cluster does not know may be installed later; one that it knew is being installed anew.
 LOOK_AGAIN_S = 300.0
+LOOK_SOON_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # Whoever asks for more, as a proxy on the way may for a day, would leave everything held for as long.
 LONGEST_ASKED_S = 120.0
@@ -132,14 +133,16 @@ class Mirror(Generic[V]):
     async def run(self) -> None:
         """For ever."""
         failures = 0
+        looks: Iterator[float] = iter(())
         while True:
             listed_s = math.inf
             try:
                 version = await self.relist()
                 listed_s = self._clock.monotonic_s()
                 if version is None:
-                    await self._clock.sleep(LOOK_AGAIN_S)
+                    await self._clock.sleep(next(looks, LOOK_AGAIN_S))
                     continue
+                looks = iter(LOOK_SOON_S)
                 await self._follow(version)
             except SourceError as error:
                 self.error = str(error)
