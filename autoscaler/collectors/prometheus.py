@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
+from autoscaler.clock import Clock, SystemClock
 from autoscaler.collectors import exposition, gateways, scrapes
 from autoscaler.collectors.exposition import (
     BUCKETS,
@@ -44,6 +45,7 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import SourceError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class PrometheusCollector:
         gateway: str = "none",
         custom_gateways: Mapping[str, GatewayQueries] | None = None,
         apart_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them. `apart_s`: how
         far Prometheus' clock may be from the controller's."""
@@ -103,6 +106,7 @@ class PrometheusCollector:
         self._gateway = gateway
         self._apart_s = apart_s
         self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
+        self._unread = Lasting(log, clock or SystemClock(), over="gateway is read again")
         self._found_gateways: tuple[str, ...] = ()
         self._looked_at_s = float("-inf")
         self._parts: dict[tuple[str, str], Parts] = {}
@@ -184,8 +188,9 @@ class PrometheusCollector:
                 )
                 told = {**gateways.samples(series, times, queries, workloads), **told}
         except SourceError as error:
-            log.warning("gateway not read: %s", error)
+            self._unread.tell("gateway not read", error=str(error))
             return {}
+        self._unread.end()
         return told
 
     async def _present_gateways(self, at_s: float) -> tuple[str, ...]:
