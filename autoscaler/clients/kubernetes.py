@@ -19,6 +19,7 @@ import yaml
 from kubernetes_asyncio import config as loader
 from kubernetes_asyncio.client import ApiClient, Configuration
 
+from autoscaler.clients.trust import Trust
 from autoscaler.errors import (
     ActuationConflict,
     ActuationRejected,
@@ -59,6 +60,7 @@ class KubernetesClient:
     def __init__(self, api: ApiClient, *, timeout_s: float) -> None:
         self._api = api
         self._timeout_s = timeout_s
+        self._trust = Trust(api.configuration)
 
     @classmethod
     async def connect(
@@ -234,6 +236,7 @@ class KubernetesClient:
             data=None if body is None else msgspec.json.encode(body),
             headers=headers,
             timeout=timeout,
+            ssl=self._trust.now(),
         )
 
 
