@@ -18,6 +18,7 @@ from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.config import ConfigException
 
 from autoscaler.clients.kubeconfig import configured, proxy_of
+from autoscaler.clients.trust import Trust
 from autoscaler.errors import (
     ActuationConflict,
     ActuationRejected,
@@ -69,6 +70,7 @@ class KubernetesClient:
             connector_owner=False,
             read_bufsize=LONGEST_LINE,
         )
+        self._trust = Trust(api.configuration)
 
     @classmethod
     async def connect(
@@ -229,6 +231,7 @@ class KubernetesClient:
             headers=headers,
             timeout=timeout,
             **self._way,
+            ssl=self._trust.now(),
         )
 
 

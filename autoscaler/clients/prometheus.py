@@ -30,6 +30,7 @@ from autoscaler.errors import SourceDenied, SourceError, SourceInvalid, SourceUn
 
 T = TypeVar("T")
 # Within the answer's bytes as the library shows them.
+_OF_SYSTEM = re.compile(r"\[Errno -?[0-9]+\] ([A-Za-z ]+)")
 _OWN_WORDS = re.compile(r'"error":"((?:[^"\\]|\\.)*)"')
 LONGEST_WORDS = 200
 _TLS = re.compile(r"\[SSL[^\]]*\]\s*(.*?)(?: \(_ssl|\)|$)")
@@ -268,7 +269,10 @@ def _words(error: Exception) -> str:
         reason = getattr(error.args[0], "reason", None) if error.args else None
         if isinstance(reason, NameResolutionError):
             return "no connection, its name is not known here"
-        return "no connection, refused" if "refused" in str(reason) else "no connection"
+        # `[Errno 24] Too many open files` is this process' own trouble, `No route to host` the network's.
+        told = _OF_SYSTEM.search(str(reason))
+        words = "refused" if "refused" in str(reason) else told and told[1].lower()
+        return f"no connection, {words}" if words else "no connection"
     if type(error) is OSError:
         # Of the library's own, before anything is sent: a file of certificates that is not there.
         return str(error)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
 from autoscaler.clock import Clock
 from autoscaler.errors import SourceDenied, SourceError, SourceMissing, SourceUnavailable
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
 W = TypeVar("W")
 
-# A kind of object that the cluster does not know may be installed later.
+# A kind of object that the cluster does not know may be installed later; one that it knew is being installed anew.
 LOOK_AGAIN_S = 300.0
+LOOK_SOON_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 BACKOFFS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # Whoever asks for more, as a proxy on the way may for a day, would leave everything held for as long.
 LONGEST_ASKED_S = 120.0
@@ -112,6 +114,7 @@ class Mirror(Generic[V]):
         """Why it is not up to date now; None: it is."""
         self.denied = False
         """The last attempt failed for want of a right."""
+        self._broken = Lasting(log, clock, over=f"{path}: is watched again")
 
     @property
     def objects(self) -> Mapping[str, V]:
@@ -132,18 +135,20 @@ class Mirror(Generic[V]):
     async def run(self) -> None:
         """For ever."""
         failures = 0
+        looks: Iterator[float] = iter(())
         while True:
             listed_s = math.inf
             try:
                 version = await self.relist()
                 listed_s = self._clock.monotonic_s()
                 if version is None:
-                    await self._clock.sleep(LOOK_AGAIN_S)
+                    await self._clock.sleep(next(looks, LOOK_AGAIN_S))
                     continue
+                looks = iter(LOOK_SOON_S)
                 await self._follow(version)
             except SourceError as error:
                 self._failed(error)
-                log.warning("%s: %s", self.path, error)
+                self._broken.tell(f"{self.path}: is not up to date", error=str(error))
                 if self._clock.monotonic_s() - listed_s >= BACKOFFS_S[-1]:
                     failures = 0
                 await self._clock.sleep(_pause_s(failures, error))
@@ -217,6 +222,8 @@ class Mirror(Generic[V]):
                     self._apply(kind, item)
                     version = _metadata(item, "resourceVersion") or version
                     self.error, told = None, told or kind != "BOOKMARK"
+                    if told or self._clock.monotonic_s() - begun_s >= SHORT_S:
+                        self._broken.end()
             except SourceUnavailable as error:
                 broken = error
             if told or self._clock.monotonic_s() - begun_s >= SHORT_S:

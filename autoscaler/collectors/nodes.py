@@ -39,6 +39,7 @@ from autoscaler.core.nodes.observed import (
 from autoscaler.core.nodes.placement import NODEPOOL_LABEL, Taint
 from autoscaler.core.nodes.settings import PoolSettings
 from autoscaler.errors import SourceError, SourceMissing
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class NodeCollector:
         """`namespace` is the headroom's; `digest` gives a placeholder's form by pool; `managed` gives, by namespace
         and uid, what owns the pods of workloads that forescale scales; `pods` is watched by whoever it belongs to."""
         self._client, self._clock = client, clock
+        self._unread = Lasting(log, clock, over="cluster-autoscaler status is read again")
         self._pools, self._digest, self._managed = pools, digest, managed
         self._status: AutoscalerStatus | None = None
         self._scale_ups = {name: ScaleUps() for name, pool in pools.items() if pool.groups}
@@ -375,6 +377,7 @@ class NodeCollector:
         try:
             found = await self._client.read(f"/api/v1/namespaces/{where}")
             self._status, self._status_error = cluster_autoscaler.read(found), None
+            self._unread.end()
             self._take_in(self._status)
         except SourceMissing:
             self._status = None
@@ -384,7 +387,7 @@ class NodeCollector:
         except SourceError as error:
             # What was read last goes stale by its own time.
             self._status_error = str(error)
-            log.warning("cluster-autoscaler status: %s", error)
+            self._unread.tell("cluster-autoscaler status not read", error=self._status_error)
 
     def _take_in(self, status: AutoscalerStatus) -> None:
         if not self._nodes.synced:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from string import Template
 
 from autoscaler.clients.prometheus import PrometheusClient, Series
+from autoscaler.clock import Clock, SystemClock
 from autoscaler.collectors import exposition, gateways, scrapes
 from autoscaler.collectors.exposition import (
     BUCKETS,
@@ -44,6 +45,7 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import SourceError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class PrometheusCollector:
         gateway: str = "none",
         custom_gateways: Mapping[str, GatewayQueries] | None = None,
         apart_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         """`gateway` names whose histograms are read beside the servers': `auto`, `none`, or one of them. `apart_s`: how
         far Prometheus' clock may be from the controller's."""
@@ -103,6 +106,7 @@ class PrometheusCollector:
         self._gateway = gateway
         self._apart_s = apart_s
         self._gateways = {**gateways.BUILT_IN, **(custom_gateways or {})}
+        self._unread = Lasting(log, clock or SystemClock(), over="gateway is read again")
         self._found_gateways: tuple[str, ...] = ()
         self._looked_at_s = float("-inf")
         self._parts: dict[tuple[str, str], Parts] = {}
@@ -113,14 +117,18 @@ class PrometheusCollector:
         """What `forescale.io/engine` may name."""
         return tuple(sorted(self._presets))
 
-    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Collected:
-        """Samples as of `at_s` for the engines that the workloads use. Never raises for a source that fails."""
+    async def collect(
+        self, now_s: float, workloads: tuple[WorkloadSpec, ...], *, ago_s: float = 0.0
+    ) -> Collected:
+        """Samples as of `ago_s` before `now_s` for the engines that the workloads use; of the past they are all that is
+        told. Never raises for a source that fails."""
+        at_s = now_s - ago_s
         found: dict[PodKey, PodSample] = {}
         problems: list[str] = []
         answered = False
         errors: dict[WorkloadId, str] = {}
         doubled: set[PodKey] = set()
-        gpus, apart = await asyncio.gather(self._gpu_errors(at_s), self._apart(at_s))
+        gpus, apart = await asyncio.gather(self._gpu_errors(at_s), self._apart(now_s))
         if apart is not None:
             return Collected(error=apart)
         engines = sorted({spec.engine for spec in workloads})
@@ -148,6 +156,8 @@ class PrometheusCollector:
                 found.update({pod: sample for pod, sample in part.items() if pod not in found})
                 doubled |= twice
         error = _joined(problems) if problems and not answered else None
+        if ago_s:
+            return Collected(samples=found, error=error)
         namespaces = frozenset(spec.id.namespace for spec in workloads)
         scraped = scrapes.Scraped() if error else await scrapes.look(self._client, at_s, namespaces)
         return Collected(
@@ -178,8 +188,9 @@ class PrometheusCollector:
                 )
                 told = {**gateways.samples(series, times, queries, workloads), **told}
         except SourceError as error:
-            log.warning("gateway not read: %s", error)
+            self._unread.tell("gateway not read", error=str(error))
             return {}
+        self._unread.end()
         return told
 
     async def _present_gateways(self, at_s: float) -> tuple[str, ...]:
@@ -195,19 +206,19 @@ class PrometheusCollector:
             self._found_gateways = tuple(name for name, answer in answers.items() if answer)
         return self._found_gateways
 
-    async def _apart(self, at_s: float) -> str | None:
+    async def _apart(self, now_s: float) -> str | None:
         """How wrong the clocks are: a controller that is five minutes behind asks for what was five minutes ago, and
         takes it for fresh."""
         try:
             there_s = await self._client.clock_s()
         except SourceError:
             return None  # The other queries tell.
-        if there_s is None or abs(there_s - at_s) <= self._apart_s:
+        if there_s is None or abs(there_s - now_s) <= self._apart_s:
             return None
-        which = "ahead of" if there_s > at_s else "behind"
+        which = "ahead of" if there_s > now_s else "behind"
         return (
-            f"Prometheus' clock is {abs(there_s - at_s):.0f} s {which} the controller's, so that nothing tells how old "
-            "its samples are: look at the time services of both nodes"
+            f"Prometheus' clock is {abs(there_s - now_s):.0f} s {which} the controller's, so that nothing tells how "
+            "old its samples are: look at the time services of both nodes"
         )
 
     async def _gpu_errors(self, at_s: float) -> tuple[Series, ...]:

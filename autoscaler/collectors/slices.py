@@ -21,6 +21,7 @@ from autoscaler.core.nodes.placement import ZONE_LABEL
 from autoscaler.core.slices.observed import Front, Holder, SliceNode, SlicesInput
 from autoscaler.core.slices.settings import SlicePoolSettings
 from autoscaler.errors import SourceError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class SliceCollector:
         """`labels` gives the keys of a node's labels that matter to somebody: a node has dozens; `pods` and `nodes` are
         watched by whoever they belong to. Without `nodes` they are watched here."""
         self._prometheus, self._clock = prometheus, clock
+        self._unread = Lasting(log, clock, over="GPU exporters are read again")
         self._pools, self._groups, self._labels = pools, groups, labels
         self._devices: Mapping[str, int] = {}
         self._told_s: float | None = None
@@ -178,8 +180,9 @@ class SliceCollector:
             )
         except SourceError as error:
             # What was told before goes stale by itself.
-            log.warning("GPU exporters: %s", error)
+            self._unread.tell("GPU exporters not read", error=str(error))
             return
+        self._unread.end()
         self._devices = slice_views.held_devices(series)
         self._told_s = self._clock.monotonic_s()
         self._compare(names, self._told_s)

@@ -7,11 +7,11 @@ import logging
 from functools import partial
 
 from autoscaler.controller.fence import TIME_UP, Fence
-from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import Actuator
 from autoscaler.core.listed import listed
 from autoscaler.core.types import ActionResult, Outcome, SetReplicas, WorkloadId
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 

@@ -20,13 +20,13 @@ from autoscaler.controller.checkpoint import (
 )
 from autoscaler.controller.deadline import within
 from autoscaler.controller.journal import Journal
-from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.leader import Leadership
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import CheckpointStore, Engine, Offload
 from autoscaler.core.state import EngineState
 from autoscaler.core.types import TickRecord
 from autoscaler.errors import AutoscalerError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Archive:
         self._learned = False
         """A tick was kept: before, there is nothing that was not stored already, or could not be read."""
         self._saved_at_s = float("-inf")
+        self._unsaved = Lasting(log, clock, over="checkpoint is saved again")
         self._unwritten = Lasting(log, clock, over="journal is written again")
 
     async def begin(self) -> None:
@@ -147,8 +148,9 @@ class Archive:
             await within(self._clock, limit_s, self._store.save(data))
         except (AutoscalerError, OSError, TimeoutError) as error:
             self._metrics.checkpoint_failures.inc()
-            log.warning("checkpoint not saved", extra={"error": str(error)})
+            self._unsaved.tell("checkpoint not saved", error=str(error) or type(error).__name__)
             return
+        self._unsaved.end()
         self._metrics.checkpoint_bytes.set(len(data))
         self._metrics.checkpoint_saved.set(now_s)
 

@@ -28,6 +28,7 @@ from autoscaler.core.state import (
     SetAside,
     WorkloadState,
 )
+from autoscaler.core.types import DemandForecast
 from autoscaler.errors import SourceInvalid, SourceUnavailable
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ INDEX, PART = "index", "part"
 # Parts of a state that are lists with an entry for each workload.
 APART: Mapping[str, type[object]] = {
     "workloads": WorkloadState,
+    "forecasts": DemandForecast,
     "departed": Departed,
     "set_aside": SetAside,
 }
@@ -75,13 +77,22 @@ class _Form:
 
 def pack(state: EngineState, now_s: float, *, final: bool = False) -> bytes:
     """As it is stored. Takes tenths of a second for a large fleet: call it in a thread."""
-    # Forecasts are made anew within a minute, and would be half of it.
-    state = replace(state, forecasts=())
+    # Those of a new leader come after a minute and a quarter, and after its fits: a rise begins meanwhile.
+    state = replace(state, forecasts=tuple([_rounded(item) for item in state.forecasts]))
     # Level 5: four fifths of the gain for a third of the time.
     return gzip.compress(
         encode(Checkpoint(version=state.version, saved_at_s=now_s, state=state, final=final)),
         compresslevel=5,
         mtime=0,
+    )
+
+
+def _rounded(forecast: DemandForecast) -> DemandForecast:
+    """Four digits: a third of the size, 220 bytes for each workload, and less than any forecast knows."""
+    return replace(
+        forecast,
+        values_rps=tuple([tuple([float(f"{v:.4g}") for v in row]) for row in forecast.values_rps]),
+        skills=tuple([tuple([round(v, 3) for v in row]) for row in forecast.skills]),
     )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from autoscaler.clock import Clock
 from autoscaler.controller.deadline import within
-from autoscaler.controller.lasting import Lasting
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.ports import (
     ClusterSource,
@@ -35,6 +34,7 @@ from autoscaler.core.types import (
     WorkloadSpec,
 )
 from autoscaler.errors import AutoscalerError
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ BACKFILL_TIMEOUT_S = 120.0
 # are asked about again.
 BACKFILL_BATCH = 100
 BACKFILL_RETRY_S = 300.0
+# Of the time in which a tick waits for metrics, for each look back: two of them leave it the time to act.
+LOOK_BACK_SHARE = 0.25
 TOLD = 3
 """Different errors of one tick that the log names."""
 
@@ -62,11 +64,14 @@ class Gatherer:
         collect_timeout_s: float,
         frozen: Callable[[], str | None],
         backfill: bool,
+        look_back_s: Sequence[float] = (),
         forecasts: Callable[[], tuple[DemandForecast, ...]] = tuple,
         pools: Callable[[], tuple[PoolInput, ...]] = tuple,
         slices: Callable[[], SlicesInput | None] = lambda: None,
         slice_plan: Callable[[], SlicePlan | None] = lambda: None,
     ) -> None:
+        """`look_back_s`: how long before a tick Prometheus is asked for as well, the longest first, where what it last
+        told is as old as that."""
         self._cluster, self._measures, self._profiles = cluster, measures, profiles
         self._clock, self._metrics = clock, metrics
         self._collect_timeout_s = collect_timeout_s
@@ -76,6 +81,9 @@ class Gatherer:
         self._slices, self._slice_plan = slices, slice_plan
         self._backfill = Backfill(measures, clock, metrics) if backfill else None
         self._blind = Lasting(log, clock, over="metrics are whole again")
+        self._look_back_s = look_back_s
+        self._measured_s = float("-inf")
+        """When Prometheus last answered, by the monotonic clock."""
         self.refused: tuple[Refused, ...] = ()
         self._seen_pools: tuple[PoolInput, ...] = ()
         self._seen_slices = SlicesInput()
@@ -89,13 +97,14 @@ class Gatherer:
         if self._cluster.error is not None:
             self._metrics.source_errors.labels("kubernetes").inc()
         specs = tuple(item.spec for item in observation.workloads)
+        earlier = await self._look_back(now_s, specs)
         measured = await self._measure(now_s, specs)
         profiles = self._profiles.take()
         history = self._backfill.take(now_s, specs) if self._backfill else {}
         return TickInput(
             now_s=now_s,
             workloads=tuple(
-                _input(item, measured, profiles, history) for item in observation.workloads
+                _input(item, measured, earlier, profiles, history) for item in observation.workloads
             ),
             targets=measured.targets,
             forecasts=self._forecasts(),
@@ -135,6 +144,28 @@ class Gatherer:
         log.exception("%s not looked at", what)
         return f"they could not be looked at: {type(error).__name__}: {error}"
 
+    async def _look_back(
+        self, now_s: float, specs: tuple[WorkloadSpec, ...]
+    ) -> tuple[Measured, ...]:
+        """What Prometheus knew before: a rate needs two samples. What is remembered of a leader that was killed is up
+        to a minute and a half old, and the mean since then hides a rise. Whatever goes wrong here, it is less."""
+        found: list[Measured] = []
+        gap_s = self._clock.monotonic_s() - self._measured_s
+        if not specs or not self._look_back_s or gap_s < self._look_back_s[0]:
+            return ()
+        limit_s = LOOK_BACK_SHARE * self._collect_timeout_s
+        for ago_s in self._look_back_s:
+            try:
+                asked = self._measures.collect(now_s, specs, ago_s=ago_s)
+                told = await within(self._clock, limit_s, asked)
+            except Exception as error:  # noqa: BLE001 - a help, not a need: `_measure` tells what is wrong
+                log.debug("no earlier samples: %s", error)
+                break
+            if told.error is not None:
+                break
+            found.append(told)
+        return tuple(found)
+
     async def _measure(self, now_s: float, specs: tuple[WorkloadSpec, ...]) -> Measured:
         if not specs:
             return Samples()
@@ -150,6 +181,8 @@ class Gatherer:
             # The border of the tick: whatever a source does, the others are still heard.
             log.exception("metrics source failed")
             return self._nothing(f"metrics source failed: {type(error).__name__}: {error}")
+        if measured.error is None:
+            self._measured_s = self._clock.monotonic_s()
         told = tuple(dict.fromkeys(filter(None, (measured.error, *measured.errors.values()))))
         if told:
             self._metrics.source_errors.labels("prometheus").inc()
@@ -167,24 +200,19 @@ class Gatherer:
 def _input(
     item: ObservedWorkload,
     measured: Measured,
+    earlier: tuple[Measured, ...],
     profiles: Mapping[WorkloadId, tuple[ServerProfile, ...]],
     history: Mapping[WorkloadId, tuple[HistoryPoint, ...]],
 ) -> WorkloadInput:
     key = item.spec.id
-    found = (measured.samples.get((key.namespace, pod.name)) for pod in item.pods)
-    # Another engine's metrics of the same pods are not those that this workload is judged by.
-    samples = tuple(
-        sample
-        for sample in found
-        if sample is not None
-        and (item.spec.engine_from == ASSUMED or sample.engine in ("", item.spec.engine))
-    )
+    samples = _samples(item, measured)
     return WorkloadInput(
         spec=_with_engine(item.spec, samples),
         replicas=item.replicas,
         pods=item.pods,
         pods_known=item.pods_known,
         samples=samples,
+        earlier=tuple([sample for each in earlier for sample in _samples(item, each)]),
         samples_error=measured.error or measured.errors.get(key),
         scrapes=_without_sample(item, measured, samples),
         doubled_pods=tuple(
@@ -197,6 +225,17 @@ def _input(
         profiles=profiles.get(key, ()),
         template=item.template,
         backfill=history.get(key, ()),
+    )
+
+
+def _samples(item: ObservedWorkload, measured: Measured) -> tuple[PodSample, ...]:
+    """Another engine's metrics of the same pods are not those that this workload is judged by."""
+    found = (measured.samples.get((item.spec.id.namespace, pod.name)) for pod in item.pods)
+    return tuple(
+        sample
+        for sample in found
+        if sample is not None
+        and (item.spec.engine_from == ASSUMED or sample.engine in ("", item.spec.engine))
     )
 
 

@@ -12,6 +12,7 @@ from autoscaler.controller.ports import Note
 from autoscaler.core.nodes.observed import SetHeadroom
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import HeadroomResult, Outcome, Severity, TickRecord, WorkloadId
+from autoscaler.lasting import LastingOfEach
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class HeadroomWriter:
 
     def __init__(self, actuator: Writes, fence: Fence) -> None:
         self._actuator, self._fence = actuator, fence
+        self._refused = LastingOfEach(log, fence.clock, over="headroom is set again")
 
     async def carry_out(
         self, actions: tuple[SetHeadroom, ...], *, until_s: float
@@ -58,12 +60,13 @@ class HeadroomWriter:
             until_s=until_s,
         )
         if result.outcome is Outcome.APPLIED:
+            self._refused.end(action.pool)
             log.info(
                 "headroom set",
                 extra={"about": action.pool, "to": action.units, "why": action.message},
             )
         else:
-            log.warning("headroom not set", extra={"about": action.pool, "error": result.message})
+            self._refused.tell(action.pool, "headroom not set", error=result.message)
         return result
 
 

@@ -73,7 +73,7 @@ class Journal:
         Raises:
             OSError: it was not written. The next call begins a new file, from the state that it is given.
         """
-        if self._file is None:
+        if self._file is None or _is_removed(self._file):
             self.open(snapshot(), record.input.now_s)
             return
         self._write(record_line(record))
@@ -90,12 +90,13 @@ class Journal:
         """
         self.untidy = False
         rotated = [path for path in files_in(self._folder) if path.name != CURRENT]
-        for path in rotated:
+        kept = max(0, len(rotated) - self._keep)
+        # First what goes: a disk that is full has no room to compress into before.
+        for path in rotated[:kept]:
+            path.unlink(missing_ok=True)
+        for path in rotated[kept:]:
             if path.suffix == ".jsonl":
                 _compress(path)
-        rotated = [path for path in files_in(self._folder) if path.name != CURRENT]
-        for path in rotated[: max(0, len(rotated) - self._keep)]:
-            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Flushes to the disk."""
@@ -154,14 +155,24 @@ class Journal:
         self.untidy = True
 
 
+def _is_removed(file: IO[bytes]) -> bool:
+    """Whether its folder was emptied: the system goes on to take what is written to a file without a name."""
+    return os.fstat(file.fileno()).st_nlink == 0
+
+
 def _compress(path: Path) -> None:
     target = path.with_name(path.name + ".zst")
     partial = target.with_name(target.name + ".tmp")
-    with path.open("rb") as source, partial.open("wb") as sink:
-        compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
-        compressor.copy_stream(source, sink, size=path.stat().st_size)
-        # On the disk before the only other copy goes.
-        sink.flush()
-        os.fsync(sink.fileno())
+    try:
+        with path.open("rb") as source, partial.open("wb") as sink:
+            compressor = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
+            compressor.copy_stream(source, sink, size=path.stat().st_size)
+            # On the disk before the only other copy goes.
+            sink.flush()
+            os.fsync(sink.fileno())
+    except OSError:
+        # What it took of a full disk is what the current file is to be written into.
+        partial.unlink(missing_ok=True)
+        raise
     partial.rename(target)
     path.unlink()

@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar
 from autoscaler.clock import Clock
 from autoscaler.config import LeaderSettings
 from autoscaler.controller.deadline import within
-from autoscaler.controller.lasting import Lasting
 from autoscaler.errors import ActuationConflict, AutoscalerError, LeadershipLost
+from autoscaler.lasting import Lasting
 
 log = logging.getLogger(__name__)
 

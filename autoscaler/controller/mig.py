@@ -12,6 +12,7 @@ from autoscaler.controller.ports import Note
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.observed import MigAction
 from autoscaler.core.types import MigResult, Outcome, Severity, TickRecord, WorkloadId
+from autoscaler.lasting import LastingOfEach
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class MigWriter:
 
     def __init__(self, actuator: Writes, fence: Fence) -> None:
         self._actuator, self._fence = actuator, fence
+        self._refused = LastingOfEach(log, fence.clock, over="is changed again")
 
     async def carry_out(
         self, actions: tuple[MigAction, ...], *, until_s: float
@@ -47,11 +49,12 @@ class MigWriter:
             until_s=until_s,
             calls=3,
         )
-        told = {"about": action.node, "step": action.step.value, "config": action.config}
+        told = {"step": action.step.value, "config": action.config}
         if result.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
-            log.info("node changed", extra={**told, "why": action.message})
+            self._refused.end(action.node)
+            log.info("node changed", extra={"about": action.node, **told, "why": action.message})
         else:
-            log.warning("node not changed", extra={**told, "error": result.message})
+            self._refused.tell(action.node, "node not changed", **told, error=result.message)
         return result
 
 

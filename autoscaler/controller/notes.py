@@ -52,6 +52,8 @@ SEND_TIMEOUT_S = 15.0
 # After a note that the API server has no time for the next one waits, and it is tried again behind the others.
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 TRIED_FOR_S = 900.0
+NAMESPACE_GOES = "because it is being terminated"
+"""The API server's words for what is written into a namespace that is being deleted."""
 
 # Holds that ask for a person; the others are everyday rules.
 NOTABLE = BLIND | {
@@ -312,6 +314,9 @@ class Announcer:
     def _lost(self, waiting: _Waiting, error: Exception) -> None:
         self._metrics.events_dropped.inc()
         note = waiting.note
+        if NAMESPACE_GOES in str(error):
+            # Nobody is left to read it: 300 workloads that go with their namespace were 600 lines in a second.
+            return
         log.warning(
             "event not written",
             extra={

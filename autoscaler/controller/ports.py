@@ -159,8 +159,10 @@ class ClusterSource(Protocol):
 class MetricsSource(Protocol):
     """Prometheus."""
 
-    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
-        """Samples as of `at_s`. May raise SourceError where nothing could be read."""
+    async def collect(
+        self, now_s: float, workloads: tuple[WorkloadSpec, ...], *, ago_s: float = 0.0
+    ) -> Measured:
+        """Samples as of `ago_s` before `now_s`. May raise SourceError where nothing could be read."""
         ...
 
     async def backfill(

@@ -12,6 +12,7 @@ from autoscaler.controller.ports import Note
 from autoscaler.core.reasons import Reason
 from autoscaler.core.slices.template import SetShape
 from autoscaler.core.types import Outcome, Severity, ShapeResult, TickRecord, WorkloadId
+from autoscaler.lasting import LastingOfEach
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class TemplateWriter:
 
     def __init__(self, actuator: Writes, fence: Fence) -> None:
         self._actuator, self._fence = actuator, fence
+        self._refused = LastingOfEach(log, fence.clock, over="its template is changed again")
 
     async def carry_out(
         self, actions: tuple[SetShape, ...], *, until_s: float
@@ -45,11 +47,14 @@ class TemplateWriter:
             until_s=until_s,
             calls=2,
         )
-        told = {"about": action.workload, "step": action.step.value}
+        about, step = str(action.workload), action.step.value
         if result.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
-            log.info("template changed", extra={**told, "why": action.message})
+            self._refused.end(about)
+            log.info(
+                "template changed", extra={"about": about, "step": step, "why": action.message}
+            )
         else:
-            log.warning("template not changed", extra={**told, "error": result.message})
+            self._refused.tell(about, "template not changed", step=step, error=result.message)
         return result
 
 

@@ -23,6 +23,8 @@ from autoscaler.core.types import WorkloadInput
 
 # A panic that waits for pods that never come ends after this, so that scale-down stays alive.
 LONGEST_PANIC_S = 900.0
+# A tick that is left out is no time without a leader, however short the window is.
+LEAST_GAP_TICKS = 3.0
 
 
 @computed
@@ -45,6 +47,7 @@ def apply(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
     now_s, behave = inputs.context.now_s, inputs.context.config.behavior
     up_s = behave.scale_up.stabilization_window_s or 0.0
     down_s = behavior.down_window_s(behave.scale_down, lead_s=inputs.lead_s)
+    state = _unwatched(state, inputs, down_s)
     state = _panic(trace, state, inputs)
     _survive(trace, inputs)
     _floors(trace, state, inputs)
@@ -63,6 +66,16 @@ def apply(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:
     _rates(trace, state, inputs)
     _bounds(trace, inputs)
     return replace(state, recommended=recommended, events=behavior.forget(state.events, now_s))
+
+
+def _unwatched(state: WorkloadState, inputs: Inputs, down_s: float) -> WorkloadState:
+    """Where nobody led for a whole window its recommendations are gone, and a dip at first sight would be followed: the
+    workload is watched for a window as if it were new."""
+    past, now_s = state.recommended, inputs.context.now_s
+    gap_s = now_s - past[-1].at_s if past else 0.0
+    if gap_s < max(down_s, LEAST_GAP_TICKS * inputs.context.config.tick_s):
+        return state
+    return replace(state, first_seen_s=now_s)
 
 
 def _panic(trace: Trace, state: WorkloadState, inputs: Inputs) -> WorkloadState:

@@ -9,7 +9,6 @@ more, behind a webhook that hangs, would use up an allowance of 64 GPUs in two t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -104,9 +103,18 @@ def acknowledged(state: FleetState, results: Sequence[ActionResult]) -> FleetSta
 
 
 def settled(state: FleetState, replicas: Mapping[WorkloadId, int]) -> FleetState:
-    """What is still as it was before has not been made; of anything else there is no telling, and it counts."""
+    """What is still as it was before has not been made; of anything else there is no telling, and it counts.
+
+    What moved a workload that has left the fleet moves it no more: a namespace whose 50 workloads were given two GPUs
+    each, and that is deleted, would leave all others without an allowance, and what they may let go would be raised.
+    """
     undone = [g for g in state.unsure if replicas.get(g.workload) == g.before]
-    return replace(state, moves=_without(state.moves, undone), unsure=())
+    moves = [
+        move
+        for move in _without(state.moves, undone)
+        if move.workload is None or move.workload in replicas
+    ]
+    return replace(state, moves=tuple(moves), unsure=())
 
 
 def apply(
@@ -145,13 +153,11 @@ def apply(
         if given < abs(wish.target - wish.current):
             number = wish.current + (given if up else -given)
             cuts[wish.workload] = (number, Reason.FLEET_BRAKE, _words(up, settings))
-    for change in (granted[True], -granted[False]):
-        if change:
-            remembered = (*remembered, FleetMove(at_s=now_s, gpus=change))
+    made = [FleetMove(at_s=now_s, gpus=grant.gpus, workload=grant.workload) for grant in unsure]
     return Braked(
         cuts=cuts,
         state=FleetState(
-            moves=remembered,
+            moves=(*remembered, *made),
             unsure=tuple(unsure),
             hold_down_until_s=hold_until_s if held else None,
         ),
@@ -164,14 +170,8 @@ def _grant(wish: Wish, gpus: float, now_s: float) -> FleetGrant:
 
 
 def _without(moves: tuple[FleetMove, ...], undone: Collection[FleetGrant]) -> tuple[FleetMove, ...]:
-    """A tick has a move up and one down at most."""
-    if not undone:
-        return moves
-    back: defaultdict[tuple[float, bool], float] = defaultdict(float)
-    for grant in undone:
-        back[grant.at_s, grant.gpus > 0.0] += grant.gpus
-    left = [replace(m, gpus=m.gpus - back.get((m.at_s, m.gpus > 0.0), 0.0)) for m in moves]
-    return tuple(move for move in left if abs(move.gpus) > 1e-9)
+    back = {(grant.at_s, grant.workload) for grant in undone}
+    return tuple([move for move in moves if (move.at_s, move.workload) not in back])
 
 
 def _left_gpus(

@@ -198,12 +198,15 @@ def _advanced(
     settings: SignalSettings,
 ) -> tuple[PodTrack, ...]:
     before = {track.pod: track for track in state.pods}
+    told: dict[str, list[PodSample]] = {}
+    for sample in (*given.earlier, *by_pod.values()):
+        # A sample from the future would make every later one look old.
+        if is_fresh(sample.sampled_at_s, now_s, float("inf")):
+            told.setdefault(sample.pod, []).append(sample)
     tracks = []
     for pod in given.pods:
-        track, sample = before.get(pod.name), by_pod.get(pod.name)
-        # A sample from the future would make every later one look old.
-        usable = sample is not None and is_fresh(sample.sampled_at_s, now_s, float("inf"))
-        if sample is not None and usable:
+        track = before.get(pod.name)
+        for sample in told.get(pod.name, ()):
             track = advance(
                 track,
                 sample,
@@ -238,9 +241,10 @@ def _unknown(
         return Reason.UNRESPONSIVE, _with_cause(message, given)
     if not fresh and tracks:
         age_s = now_s - max(track.sampled_at_s for track in tracks)
-        return Reason.STALE_DATA, (
-            f"the newest sample is {age_s:.0f} s old, older than {settings.stale_after_s:.0f} s"
-        )
+        why = f"older than {settings.stale_after_s:.0f} s"
+        if age_s <= settings.stale_after_s:
+            why = "and Prometheus has none of a ready pod any more"
+        return Reason.STALE_DATA, f"the newest sample is {age_s:.0f} s old, {why}"
     if not fresh:
         message = f"none of {len(ready)} ready pods has a sample in Prometheus"
         return Reason.NO_DATA, _with_cause(message, given)

@@ -208,10 +208,12 @@ class PartState:
 
 @computed
 class FleetMove:
-    """GPUs that one tick asked for (positive) or gave back (negative)."""
+    """GPUs that a workload asked for (positive) or gave back (negative) in one tick."""
 
     at_s: float
     gpus: float
+    workload: WorkloadId | None = None
+    """None: told by a version that kept the sum of all."""
 
 
 @computed

@@ -122,6 +122,8 @@ class WorkloadInput:
     pods_known: bool = True
     """False: the list of pods is not to be trusted (watch broken, relist under way)."""
     samples: tuple[PodSample, ...] = ()
+    earlier: tuple[PodSample, ...] = ()
+    """From before `samples`, in the order of their time: of a tick that has none before it to compare with."""
     samples_error: str | None = None
     """Why there are no samples or not all, as a sentence; None: the source answered."""
     scrapes: tuple[Scrape, ...] = ()

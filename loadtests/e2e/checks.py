@@ -136,6 +136,21 @@ def on_time(requests: Sequence[Request]) -> Check:
     )
 
 
+def rise_followed(
+    decisions: Sequence[tuple[float, Decision]], *, killed_s: float, replicas: int, limit_s: float
+) -> Check:
+    """The leader was killed when a rise had just begun: the next one sees it whole at first sight."""
+    asked = next((at_s for at_s, d in decisions if at_s > killed_s and d.target >= replicas), None)
+    first = next((d.target for at_s, d in decisions if at_s > killed_s), None)
+    return Check(
+        name=f"the next leader asks for what a rise needs ({replicas})",
+        passed=asked is not None and asked - killed_s <= limit_s,
+        figure=("never" if asked is None else f"{asked - killed_s:.0f} s after the kill")
+        + ("" if first is None else f", {first} at first"),
+        limit=f"within {limit_s:.0f} s",
+    )
+
+
 def succession(old: Sequence[TickRecord], new: Sequence[TickRecord], *, killed_s: float) -> Check:
     """The next leader goes on where the killed one was: its first decision differs by at most one replica."""
     last = [d for r in old if r.result.now_s <= killed_s for d in r.result.decisions]

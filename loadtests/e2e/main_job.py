@@ -1,11 +1,11 @@
-"""The main job: load rises and falls, Prometheus fails, the leader dies, people edit - and the SLO holds."""
+"""The main job: load rises and falls, Prometheus fails, leaders die, people edit - and the SLO holds."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -46,7 +46,10 @@ STEPS = (
     Step(duration_s=270.0, rate_rps=27.0),
 )
 STEP_UP_S = 130.0
-KILL_LEADER_S = 265.0
+# When the rise has just begun, and nobody has seen it yet; and again when what it needs is there.
+KILL_IN_RISE_S, KILL_LEADER_S = 133.0, 265.0
+TAKEOVER_S = 22.0
+"""The lease's 15 s, 2 s until a follower looks, and a first tick."""
 # Right after the load has fallen: the fewer replicas that are needed must wait until it is seen again.
 STOP_PROMETHEUS_S, START_PROMETHEUS_S = 296.0, 341.0
 EDIT_UP_S, FLOOR_S = 720.0, 60.0
@@ -71,8 +74,7 @@ engine:
 class Events(Timeline):
     """What was done to the system, and when."""
 
-    killed: Controller | None = None
-    killed_s: float = 0.0
+    killed: list[tuple[Controller, float]] = field(default_factory=list)
     blind: tuple[float, float] = (0.0, 0.0)
     edited_up_s: float = 0.0
     edited_down_s: float = 0.0
@@ -90,7 +92,7 @@ async def run(stack: Stack, console: Console) -> bool:
     )
     team = [
         controllers.start(stack, name, port=18090 + index, policy=policy, folder=FOLDER)
-        for index, name in enumerate(("one", "two"))
+        for index, name in enumerate(("one", "two", "three"))
     ]
     try:
         events, driver, recorder = await _drive(stack, team, console)
@@ -134,11 +136,12 @@ async def _faults(stack: Stack, team: list[Controller], events: Events, console:
 
     await until(STEP_UP_S)
     events.mark("load rises", console)
-    await until(KILL_LEADER_S)
-    leading = await asyncio.to_thread(controllers.leader, stack)
-    events.killed = next(c for c in team if c.name == leading)
-    events.killed_s = await asyncio.to_thread(events.killed.kill)
-    events.mark(f"leader {leading} killed", console)
+    for at_s in (KILL_IN_RISE_S, KILL_LEADER_S):
+        await until(at_s)
+        leading = await asyncio.to_thread(controllers.leader, stack)
+        killed = next(c for c in team if c.name == leading)
+        events.killed.append((killed, await asyncio.to_thread(killed.kill)))
+        events.mark(f"leader {leading} killed", console)
     await until(STEP_UP_S + STEPS[1].duration_s)
     events.mark("load falls", console)
     await until(STOP_PROMETHEUS_S)
@@ -194,10 +197,10 @@ def _judge(
     requests, start_s = driver.requests, events.start_s
     request_log.write(FOLDER / "requests.csv.gz", requests)
     moments = [m for m in recorder.moments if m.at_s >= start_s]
-    killed = events.killed or team[0]
-    survivor = next(c for c in team if c is not killed)
-    old, new = killed.records(), survivor.records()
-    told = controllers.decisions(sorted([*old, *new], key=lambda r: r.result.now_s), NAME)
+    (first, in_rise_s), (second, killed_s) = events.killed
+    (survivor,) = [c for c in team if c not in (first, second)]
+    before, old, new = first.records(), second.records(), survivor.records()
+    told = controllers.decisions(sorted([*before, *old, *new], key=lambda r: r.result.now_s), NAME)
     step_s = start_s + STEP_UP_S
     found = [
         checks.attained(
@@ -208,8 +211,12 @@ def _judge(
             moments, step_s=step_s, replicas=static_replicas(), startup_s=STARTUP_S, tick_s=TICK_S
         ),
         checks.held_while_blind(moments, events.blind),
-        checks.succession(old, new, killed_s=events.killed_s),
-        checks.nothing_stale(old, new, killed_s=events.killed_s),
+        checks.rise_followed(
+            told, killed_s=in_rise_s, replicas=needed(STEPS[1].rate_rps), limit_s=TAKEOVER_S
+        ),
+        checks.succession(old, new, killed_s=killed_s),
+        checks.nothing_stale(before, [*old, *new], killed_s=in_rise_s),
+        checks.nothing_stale(old, new, killed_s=killed_s),
         checks.no_errors(requests),
         checks.edit_noticed(told, at_s=events.edited_up_s, tick_s=TICK_S, name="an edit upward"),
         checks.floor_kept(

@@ -188,6 +188,10 @@ class Stack:
         """Stops one part, for instance `prometheus`, as an outage would."""
         processes.stop(self._part(name))
 
+    def kill(self, name: str) -> None:
+        """Ends one part without a word, as the loss of its node would."""
+        processes.stop(self._part(name), grace_s=0.0)
+
     def start(self, name: str) -> None:
         """Starts a stopped part again, with its data."""
         part = self._part(name)

@@ -329,3 +329,26 @@ async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> Non
     ended.set()
     server.close()
     await server.wait_closed()
+
+
+async def test_an_authority_that_is_exchanged_is_trusted_without_a_restart(tmp_path: Path) -> None:
+    """The cluster's is renewed: its new certificate was refused until somebody restarted who waits for the lease."""
+    ca = tmp_path / "ca.crt"
+    old, new = certified(tmp_path, "old"), certified(tmp_path, "new")
+    ca.write_bytes((tmp_path / "old.pem").read_bytes())
+    answer = (200, "{}", {"Connection": "close"})
+    configuration = Configuration()
+    async with serving(answer, tls=old) as server:
+        configuration.host, configuration.ssl_ca_cert = server.url, str(ca)
+        client = KubernetesClient(ApiClient(configuration), timeout_s=5.0)
+        assert await client.read("/api") == {}
+    port = int(server.url.rpartition(":")[2])
+    async with serving(answer, tls=new, port=port):
+        for half_written in (None, b"-----BEGIN CERTIFICATE-----\nMIIB"):
+            if half_written is not None:
+                ca.write_bytes(half_written)
+            with pytest.raises(SourceUnavailable, match="certificate verify failed"):
+                await client.read("/api")
+        ca.write_bytes((tmp_path / "new.pem").read_bytes())
+        assert await client.read("/api") == {}
+    await client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from base64 import b64decode
 from pathlib import Path
@@ -105,6 +106,21 @@ async def test_a_slow_and_an_absent_prometheus() -> None:
     client.close()
     client = PrometheusClient("http://prometheus.invalid:9090", timeout_s=1.0)
     with pytest.raises(SourceUnavailable, match="no connection, its name is not known here"):
+        await client.query("up", 1.0)
+    client.close()
+
+
+async def test_a_process_without_files_left_is_told_in_the_system_s_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with a limit of 21 files: it was `no connection`, and people looked at the network."""
+
+    def none_left(*_: object, **__: object) -> socket.socket:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    client = PrometheusClient("http://127.0.0.1:9090", timeout_s=1.0)
+    with pytest.raises(SourceUnavailable, match="no connection, too many open files$"):
         await client.query("up", 1.0)
     client.close()
 

@@ -12,7 +12,9 @@ from tests.fakes.prometheus_api import PrometheusApi
 SUCCESS = "nv_inference_request_success"
 
 
-async def collected(there_s: float | None, at_s: float = 1000.0) -> tuple[Collected, list[str]]:
+async def collected(
+    there_s: float | None, at_s: float = 1000.0, ago_s: float = 0.0
+) -> tuple[Collected, list[str]]:
     """What is told at `at_s` of one pod, and what was asked; `there_s` None: Prometheus does not say its time."""
     source = PrometheusApi()
     labels = {"namespace": "team", "pod": "bert-0", "model": "bert"}
@@ -23,7 +25,9 @@ async def collected(there_s: float | None, at_s: float = 1000.0) -> tuple[Collec
     async with source.serving():
         client = PrometheusClient(source.url, timeout_s=5.0)
         try:
-            return await PrometheusCollector(client).collect(at_s, (spec(),)), source.asked
+            return await PrometheusCollector(client).collect(
+                at_s, (spec(),), ago_s=ago_s
+            ), source.asked
         finally:
             client.close()
 
@@ -48,3 +52,8 @@ async def test_what_is_told_at_another_time_is_not_believed(there_s: float, word
     assert told.error.startswith(words)
     assert not told.samples
     assert SUCCESS not in asked
+
+
+async def test_the_past_that_is_asked_for_is_no_clock_that_is_behind() -> None:
+    told, _ = await collected(1000.4, ago_s=30.0)
+    assert (told.error, list(told.samples)) == (None, [("team", "bert-0")])

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from autoscaler.clients.prometheus import PrometheusClient
+from autoscaler.collectors import gateways
 from autoscaler.collectors.gateways import BUILT_IN, selector
 from autoscaler.collectors.prometheus import Collected, PrometheusCollector
 from autoscaler.config import GatewayQueries
 from autoscaler.config.rules import BUILT_IN_GATEWAYS
 from autoscaler.core.types import ModelCounters, WorkloadId, WorkloadSpec
+from autoscaler.errors import SourceUnavailable
 from tests.core.story import spec
 from tests.fakes.scraped import ScrapedPrometheus
 
@@ -74,6 +76,29 @@ async def test_another_gateway_is_not_asked(gateway: str) -> None:
     source.scrape("gateway-0", ISTIO, 1000.0)
     assert (await collected(source, gateway=gateway)).gateway == {}
     assert not any("istio" in query for query in source.asked)
+
+
+async def test_a_gateway_that_can_not_be_read_is_a_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was one in each tick."""
+    source = ScrapedPrometheus()
+    source.scrape("gateway-0", ISTIO, 1000.0, namespace="istio-system")
+    read = gateways.selector
+
+    def too_many(*_: object, **__: object) -> str:
+        raise SourceUnavailable("query processing would load too many samples")
+
+    async with source.serving():
+        client = PrometheusClient(source.url, timeout_s=5.0)
+        collector = PrometheusCollector(client, gateway="auto")
+        with caplog.at_level("INFO", logger="autoscaler.collectors.prometheus"):
+            for broken in (True, True, True, False):
+                monkeypatch.setattr(gateways, "selector", too_many if broken else read)
+                told = (await collector.collect(1003.0, (BERT,))).gateway
+                assert bool(told) is not broken
+        client.close()
+    assert [line.msg for line in caplog.records] == ["gateway not read", "gateway is read again"]
 
 
 async def test_where_nothing_is_scraped_of_a_gateway_it_is_asked_for_once() -> None:

@@ -28,10 +28,15 @@ class FakeApi:
         self.watches = watches
         self.asked: list[str] = []
         self.clock = FakeClock()
+        self.unknown_for_s = 0.0
+        """After the first list the kind is not known until then."""
 
     async def pages(
         self, path: str, *, accept: str
     ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        if self.asked and self.clock.mono_s < self.unknown_for_s:
+            self.asked.append("404")
+            raise SourceMissing(f"GET {path}: status 404")
         self.asked.append("list")
         found = self.lists.pop(0)
         yield found[:1], "10"
@@ -52,12 +57,13 @@ class FakeApi:
                 yield event
 
 
-async def mirrored(api: FakeApi) -> Mirror[int]:
+async def mirrored(api: FakeApi, *, optional: bool = False) -> Mirror[int]:
     mirror: Mirror[int] = Mirror(
         api,  # type: ignore[arg-type]
         "/things",
         lambda raw, before: raw["value"] if raw["value"] >= 0 else None,
         api.clock,
+        optional=optional,
     )
     task = asyncio.create_task(mirror.run())
     await asyncio.gather(task, return_exceptions=True)
@@ -160,6 +166,26 @@ async def test_history_that_is_gone_each_time_is_listed_anew_at_a_slower_pace() 
     api = FakeApi([[item("a", "1", 1)] for _ in range(4)], [[gone], [gone], [gone], [300.0]])
     await mirrored(api)
     assert api.clock.mono_s == 0.5 + 1.0 + 2.0 + 300.0
+
+
+async def test_an_api_server_that_is_gone_for_ten_minutes_is_two_lines_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One in each try was 25 for each kind of object."""
+    gone = SourceUnavailable("watch /things: Cannot connect to host 10.0.0.1:443")
+    api = FakeApi(
+        [[item("a", "1", 1)] for _ in range(5)],
+        [
+            *([gone] for _ in range(24)),
+            [("BOOKMARK", item("", "10")), 60.0, ("BOOKMARK", item("", "11"))],
+        ],
+    )
+    with caplog.at_level("INFO", logger="autoscaler.collectors.mirror"):
+        await mirrored(api)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("WARNING", "/things: is not up to date"),
+        ("INFO", "/things: is watched again"),
+    ]
 
 
 @pytest.mark.parametrize(("asked_s", "waited_s"), [(7.0, 7.0), (86400.0, 120.0)])
@@ -265,3 +291,16 @@ async def test_a_kind_that_need_not_be_there_is_looked_for_again() -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert api.asked == ["404", "404", "list", "watch 10"]
     assert mirror.objects == {"a": 5}
+
+
+async def test_a_kind_that_is_installed_anew_is_seen_within_seconds() -> None:
+    """Its definition was deleted and comes back half a minute later: after five minutes its objects were seen."""
+    gone = SourceMissing("watch /things: status 404")
+    api = FakeApi([[item("a", "1", 1)], [item("b", "9", 2)]], [[gone], [300.0]])
+    api.unknown_for_s = 30.0
+    mirror = await mirrored(api, optional=True)
+    assert (api.asked, dict(mirror.objects)) == (
+        ["list", "watch 10", "404", "404", "404", "list", "watch 10", "watch 10"],
+        {"b": 2},
+    )
+    assert api.clock.mono_s == 0.5 + 5.0 + 10.0 + 20.0 + 300.0

@@ -71,6 +71,21 @@ async def test_a_checkpoint_a_minute_and_failures_are_no_harm() -> None:
         assert len(ticks(c)) == 19
 
 
+async def test_a_store_that_refuses_for_half_an_hour_is_a_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    c = FakeController()
+    with caplog.at_level("INFO", logger="autoscaler.controller.archive"):
+        async with running(c):
+            c.store.error = SourceUnavailable("503")
+            await c.clock.advance(1800)
+            c.store.error = None
+            await c.clock.advance(60)
+    told = [line.msg for line in caplog.records]
+    assert told[-2:] == ["checkpoint not saved", "checkpoint is saved again"]
+    assert told.count("checkpoint not saved") == 1
+
+
 async def test_a_full_disk_costs_the_journal_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("a file where the folder should be")
     journal = Journal(

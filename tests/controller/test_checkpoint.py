@@ -12,6 +12,7 @@ import pytest
 from autoscaler.controller.checkpoint import ConfigMapCheckpoint, FileCheckpoint, pack, unpack
 from autoscaler.core.reasons import Reason
 from autoscaler.core.state import Departed, EngineState, FleetMove, FleetState
+from autoscaler.core.types import DemandForecast
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ActuationUnknown, SourceInvalid
 from tests.core.story import Story
@@ -54,6 +55,35 @@ def test_a_state_survives_packing() -> None:
     found = unpack(pack(state, 17.0))
     assert found.state == state
     assert found.saved_at_s == 17.0
+
+
+def test_a_forecast_goes_over_to_the_next_leader_until_it_expires() -> None:
+    """Made at minute 10 and believed for five: the next leader's own came after a minute and a quarter, or after its
+    fits, and a rise that begins meanwhile was met when it was seen."""
+    story = RecordedStory()
+    (key,) = (item.spec.id for item in story.record(600, rate_rps=40)[-1].input.workloads)
+    told = DemandForecast(
+        workload=key,
+        cutoff_s=story.now_s,
+        expires_s=story.now_s + 300.0,
+        horizons_s=(60.0, 300.0),
+        quantiles=(0.5, 0.9),
+        values_rps=((40.123456, 41.0), (120.0, 140.56789)),
+        skills=((0.12345, 0.5), (0.5, 0.5)),
+    )
+    state = replace(story.engine.snapshot(), forecasts=(told,))
+    found = unpack(pack(state, 17.0)).left()
+    assert found.forecasts == (
+        replace(
+            told, values_rps=((40.12, 41.0), (120.0, 140.6)), skills=((0.123, 0.5), (0.5, 0.5))
+        ),
+    )
+    story.engine.restore(found)
+    known = []
+    for _ in range(4):
+        story.record(100, rate_rps=40)
+        known.append(len(story.engine.snapshot().forecasts))
+    assert known == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -35,17 +36,25 @@ class Scraped:
         xids: Mapping[str, tuple[int, ...]] | None = None,
         error: str | None = None,
         errors: Mapping[WorkloadId, str] | None = None,
+        delay_s: float = 0.0,
     ) -> None:
         self.error, self.errors = error, errors or {}
+        self.delay_s, self.clock = delay_s, SteppedClock()
+        self.asked_s: list[float] = []
         self.engines = engines
         self.scrapes = scrapes
         self.xids = xids or {}
 
-    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
+    async def collect(
+        self, now_s: float, workloads: tuple[WorkloadSpec, ...], *, ago_s: float = 0.0
+    ) -> Measured:
+        self.asked_s.append(-ago_s)
+        if self.delay_s:
+            await self.clock.sleep(self.delay_s)
         return Samples(
             samples={
                 ("team", f"bert-{index}"): PodSample(
-                    pod=f"bert-{index}", sampled_at_s=at_s, engine=engine
+                    pod=f"bert-{index}", sampled_at_s=now_s - ago_s, engine=engine
                 )
                 for index, engine in enumerate(self.engines)
             },
@@ -155,6 +164,54 @@ async def test_nodes_that_can_not_be_told_are_held_as_they_were_and_stop_no_work
     faults.clear()
     given = await gatherer.gather()
     assert [pool.stale for pool in given.pools] == [None]
+
+
+async def test_prometheus_is_asked_for_the_past_where_what_it_told_is_as_old_as_that() -> None:
+    """A new leader, and one whose Prometheus was not reached for a while. One tick that is missed is no such thing."""
+    measures, clock = Scraped("triton"), SteppedClock()
+    gatherer = Gatherer(
+        cluster=FakeCluster(),
+        measures=measures,
+        profiles=FakeProfiles(),
+        clock=clock,
+        metrics=Metrics(),
+        collect_timeout_s=5.0,
+        frozen=lambda: None,
+        backfill=False,
+        look_back_s=(30.0, 10.0),
+    )
+    asked = []
+    for error in (None, None, "refused", None, "refused", "refused", "refused", None, None):
+        measures.error, measures.asked_s = error, []
+        begun_s = clock.now_s()
+        tick = await gatherer.gather()
+        asked.append(measures.asked_s)
+        told = [sample.sampled_at_s - begun_s for sample in tick.workloads[0].earlier]
+        assert told == ([] if error else asked[-1][:-1])
+        await clock.advance(10.0)
+    now, back = [0.0], [-30.0, -10.0, 0.0]
+    assert asked == [back, now, now, now, now, now, [-30.0, 0.0], back, now]
+
+
+async def test_a_prometheus_that_is_slow_is_not_asked_for_the_past_at_the_tick_s_cost() -> None:
+    measures, clock = Scraped("triton", delay_s=4.0), SteppedClock()
+    measures.clock = clock
+    gathering = asyncio.create_task(
+        Gatherer(
+            cluster=FakeCluster(),
+            measures=measures,
+            profiles=FakeProfiles(),
+            clock=clock,
+            metrics=Metrics(),
+            collect_timeout_s=5.0,
+            frozen=lambda: None,
+            backfill=False,
+            look_back_s=(30.0, 10.0),
+        ).gather()
+    )
+    await clock.advance(1.25 + 4.0)
+    (given,) = (await gathering).workloads
+    assert (len(given.samples), given.earlier, given.samples_error) == (1, (), None)
 
 
 async def gathered(measures: Scraped) -> TickInput:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from autoscaler.controller.fence import Fence
 from autoscaler.controller.headroom import HeadroomWriter, pool_notes
 from autoscaler.controller.metrics import Metrics
@@ -69,6 +71,23 @@ async def test_nothing_is_let_go_where_what_replaces_it_could_not_be_asked_for()
     assert hands.sent == [("dear", 5), ("third", 1)]
     assert [r.outcome for r in results] == [Outcome.REJECTED, Outcome.REJECTED, Outcome.APPLIED]
     assert results[1].message == "not sent: what may replace it could not be asked for (dear)"
+
+
+async def test_what_is_refused_in_each_tick_is_a_line_of_the_log_for_each_pool(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hands = Hands(refuses={"dear"})
+    hand = writer(hands)
+    with caplog.at_level("INFO", logger="autoscaler.controller.headroom"):
+        for _ in range(30):
+            await hand.carry_out((change("dear", 0, 5),), until_s=1e6)
+        hands.refuses.clear()
+        await hand.carry_out((change("dear", 0, 5),), until_s=1e6)
+    assert [line.msg for line in caplog.records] == [
+        "headroom not set",
+        "dear: headroom is set again",
+        "headroom set",
+    ]
 
 
 async def test_a_pool_whose_object_is_refused_for_ever_holds_no_other_teams_headroom() -> None:

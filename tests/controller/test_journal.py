@@ -147,6 +147,48 @@ def test_after_a_failed_write_a_new_file_begins(tmp_path: Path) -> None:
     assert [replay(path).differing for path in files_in(tmp_path)] == [0, 0]
 
 
+@pytest.mark.parametrize("removed", ["file", "folder"])
+def test_a_file_that_is_removed_while_it_is_written_is_begun_anew(
+    tmp_path: Path, removed: str
+) -> None:
+    """Somebody makes room: the system took what followed, and gave it to nobody."""
+    story = RecordedStory()
+    journal = journal_in(tmp_path / "j", story)
+    journal.open(story.engine.snapshot(), story.now_s)
+    for line in story.record(20, rate_rps=20):
+        journal.append(line, story.engine.snapshot)
+    (tmp_path / "j" / "forescale.jsonl").unlink()
+    if removed == "folder":
+        (tmp_path / "j").rmdir()
+    for line in story.record(30, rate_rps=20):
+        journal.append(line, story.engine.snapshot)
+    journal.close()
+    # The first of the three is in the state with which the file begins.
+    assert [replay(path).ticks for path in files_in(tmp_path / "j")] == [2]
+
+
+def test_what_goes_goes_before_room_is_needed_to_compress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full of journals: where nothing could be compressed nothing was deleted either."""
+    story = RecordedStory()
+    journal = journal_in(tmp_path, story, max_file_mib=0.001, keep=2)
+    journal.open(story.engine.snapshot(), story.now_s)
+    for line in story.record(50, rate_rps=20):
+        journal.append(line, story.engine.snapshot)
+    journal.close()
+    assert len(files_in(tmp_path)) > 3
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        journal.tidy()
+    assert len(files_in(tmp_path)) == 3
+    assert list(tmp_path.glob("*.tmp")) == []
+
+
 def test_a_disk_that_stays_full_leaves_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

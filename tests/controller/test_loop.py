@@ -328,6 +328,20 @@ async def test_an_event_whose_answer_was_lost_is_not_written_twice() -> None:
         assert c.metric("forescale_events_dropped_total") == 0.0
 
 
+async def test_events_in_a_namespace_that_is_being_deleted_are_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(FakeController()) as c:
+        c.events.error = ActuationRejected(
+            'POST /api/v1/namespaces/team/events: status 403: events "bert.af98" is forbidden: unable to '
+            "create new content in namespace team because it is being terminated"
+        )
+        c.engine.targets = {"bert": 3}
+        await c.clock.advance(60)
+        assert c.metric("forescale_events_dropped_total") == 1.0
+        assert not [r for r in caplog.records if r.message == "event not written"]
+
+
 async def test_an_event_that_is_refused_for_a_quarter_of_an_hour_is_given_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

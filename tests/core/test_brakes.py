@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from autoscaler.core.brakes import Wish, apply, correlated_drop
+from autoscaler.core.brakes import Wish, apply, correlated_drop, settled
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import EngineConfig, FleetBrakes
 from autoscaler.core.state import FleetMove, FleetState
@@ -159,9 +159,39 @@ def test_what_is_refused_in_each_tick_uses_up_nobodys_allowance(outcome: Outcome
         "refused": 41,
         "well": 5,
     }
-    (move,) = engine.snapshot().fleet.moves[-1:]
+    told = {m.workload.name: m.gpus for m in engine.snapshot().fleet.moves if m.workload}
     # What may have been made is known by the next tick.
-    assert move == FleetMove(at_s=1060.0, gpus=44.0 if outcome is Outcome.UNKNOWN else 4.0)
+    assert told == ({"refused": 40.0, "well": 4.0} if outcome is Outcome.UNKNOWN else {"well": 4.0})
+
+
+@pytest.mark.parametrize(
+    ("stays", "replicas"),
+    [
+        pytest.param(True, 10, id="the 80 that may come have come"),
+        pytest.param(False, 14, id="they went with their namespace"),
+    ],
+)
+def test_what_leaves_the_fleet_takes_its_moves_along(stays: bool, replicas: int) -> None:
+    """What the others may add was used up for ten minutes by workloads that were not there any more."""
+    engine = DecisionEngine(EngineConfig())
+    new = {f"ci-{index}": (1, 5) for index in range(30)}
+    result = engine.tick(floors({**new, "prod": (10, 10)}, 1000.0))
+    made = ended(engine, result, dict.fromkeys(new, Outcome.APPLIED))
+    assert sum(made.values()) - len(made) == 80
+    left = {name: (made.get(name, 1), 5) for name in new} if stays else {}
+    result = engine.tick(floors({**left, "prod": (10, 14)}, 1060.0))
+    assert {d.workload.name: d.target for d in result.decisions}["prod"] == replicas
+
+
+def test_what_left_the_fleet_lets_no_more_of_it_go() -> None:
+    """Of 200 GPUs 60 may go in ten minutes, not the 100 that came to a namespace that is gone."""
+    moves = tuple(
+        FleetMove(at_s=940.0, gpus=2.0, workload=WorkloadId(namespace="ci", name=f"w{index}"))
+        for index in range(50)
+    )
+    wished = wish("prod", 200, 100)
+    state = settled(FleetState(moves=moves), {wished.workload: 200})
+    assert braked([wished], 200.0, state) == {"prod": 140}
 
 
 def test_a_write_that_was_made_and_not_answered_counts() -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.core.observe import View, observe
+from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
+from autoscaler.core.state import WorkloadState
 from autoscaler.core.types import Mode
 from tests.core.story import Pod, Story, spec
 
@@ -128,3 +130,59 @@ def test_what_has_not_been_ready_yet_answers_no_demand() -> None:
     )
     (demand,) = view.models
     assert demand.fast_rps == pytest.approx(14.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("looked_back", "rps"),
+    [
+        # 28 a second for 50 s and 60 for 30 s is 40 over all of them.
+        pytest.param(False, 40.0, id="since the leader before was heard last"),
+        pytest.param(True, 60.0, id="since ten seconds ago"),
+    ],
+)
+def test_a_rise_that_nobody_saw_begin_is_seen_whole_where_the_past_is_told(
+    looked_back: bool, rps: float
+) -> None:
+    story = two_of_14()
+    (memory,) = story.engine.snapshot().workloads
+    earlier = []
+    for seconds, each_rps in ((50.0, 14.0), (20.0, 30.0), (10.0, 30.0)):
+        earlier += story.given().samples
+        story.now_s += seconds
+        for pod in story.pods:
+            story.serve(pod, each_rps, seconds)
+    given = replace(story.given(), earlier=tuple(earlier[2:]) if looked_back else ())
+    view = observe(given, memory, now_s=story.now_s, settings=SignalSettings())
+    (demand,) = view.models
+    assert demand.fast_rps == pytest.approx(rps, rel=1e-6)
+
+
+def test_rates_are_known_at_first_sight_where_the_past_is_told() -> None:
+    story = two_of_14()
+    before = story.given().samples
+    story.run(10)
+    given = replace(story.given(), earlier=before)
+    view = observe(
+        given,
+        WorkloadState(id=given.spec.id, first_seen_s=story.now_s),
+        now_s=story.now_s,
+        settings=SignalSettings(),
+    )
+    (demand,) = view.models
+    assert (view.unknown, demand.fast_rps) == (None, pytest.approx(28.0, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("gone_s", "words"),
+    [
+        (10.0, "the newest sample is 12 s old, and Prometheus has none of a ready pod any more"),
+        (60.0, "the newest sample is 62 s old, older than 30 s"),
+    ],
+)
+def test_why_what_was_seen_is_not_believed(gone_s: float, words: str) -> None:
+    """Prometheus lost its targets: after 19 s it was `19 s old, older than 30 s`."""
+    story = two_of_14()
+    (memory,) = story.engine.snapshot().workloads
+    given = replace(story.given(), samples=())
+    view = observe(given, memory, now_s=story.now_s + gone_s, settings=SignalSettings())
+    assert (view.unknown, view.unknown_message) == (Reason.STALE_DATA, words)

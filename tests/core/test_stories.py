@@ -378,6 +378,20 @@ def test_the_engine_after_a_restart_waits_a_window_before_it_lowers() -> None:
     assert story.run(120).target == 2
 
 
+def test_the_engine_after_a_time_without_a_leader_waits_a_window_before_it_lowers() -> None:
+    """Ten minutes in which no controller ran: what was recommended before is older than the window."""
+    story = Story(replicas=8)
+    story.run(600, rate_rps=125)
+    saved = story.engine.snapshot()
+    story.rate_rps = 25.0
+    story._pass(600.0)
+    story.engine = DecisionEngine(story.config)
+    story.engine.restore(saved)
+    decision = story.run(50)
+    assert (decision.target, story.replicas, decision.reason) == (7, 7, Reason.WARMING_UP)
+    assert story.run(120).target == 2
+
+
 def test_a_successor_with_the_checkpoint_decides_the_same() -> None:
     story = Story(replicas=2)
     story.run(300, rate_rps=60)

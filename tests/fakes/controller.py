@@ -151,13 +151,17 @@ class FakeMeasures:
     history_error: Exception | None = None
     history_asked: list[tuple[str, ...]] = field(default_factory=list)
 
-    async def collect(self, at_s: float, workloads: tuple[WorkloadSpec, ...]) -> Measured:
+    async def collect(
+        self, now_s: float, workloads: tuple[WorkloadSpec, ...], *, ago_s: float = 0.0
+    ) -> Measured:
         if self.delay_s:
             await self.clock.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
         pods = [(w.id.namespace, f"{w.id.name}-{i}") for w in workloads for i in range(50)]
-        return Samples(samples={key: PodSample(pod=key[1], sampled_at_s=at_s) for key in pods})
+        return Samples(
+            samples={key: PodSample(pod=key[1], sampled_at_s=now_s - ago_s) for key in pods}
+        )
 
     async def backfill(
         self, at_s: float, workloads: tuple[WorkloadSpec, ...]

@@ -19,6 +19,7 @@ from autoscaler.core.types import (
 )
 from loadtests.e2e import checks
 from loadtests.e2e.checks import Moment
+from loadtests.e2e.controllers import decisions
 from loadtests.load.request_log import OK, Request
 
 BERT = WorkloadId(namespace="team", name="bert")
@@ -118,6 +119,22 @@ def test_a_late_client_is_told() -> None:
     late = Request(1.0, 1.2, 1.3, "a", OK)
     assert checks.on_time([request(1.0, 0.1)] * 100).passed
     assert not checks.on_time([late] * 100).passed
+
+
+@pytest.mark.parametrize(
+    ("targets", "passed", "figure"),
+    [
+        pytest.param((2, 8, 9), True, "16 s after the kill, 8 at first", id="at first sight"),
+        pytest.param((2, 4, 8), False, "26 s after the kill, 4 at first", id="a tick later"),
+        pytest.param((2, 4, 4), False, "never, 4 at first", id="never"),
+        pytest.param((8,), False, "never", id="nobody leads"),
+    ],
+)
+def test_rise_followed(targets: tuple[int, ...], passed: bool, figure: str) -> None:
+    times = (100.0, 126.0, 136.0)
+    told = decisions([record(at_s, n) for at_s, n in zip(times, targets, strict=False)], "bert")
+    check = checks.rise_followed(told, killed_s=110.0, replicas=6, limit_s=22.0)
+    assert (check.passed, check.figure) == (passed, figure)
 
 
 def test_succession() -> None:

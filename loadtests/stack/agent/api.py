@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import aiohttp
 Object = dict[str, Any]
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+AGAIN_S = 0.5
 
 
 class Api:
@@ -41,7 +43,18 @@ class Api:
         *,
         content: str = "application/json",
     ) -> tuple[int, Object]:
-        """(status, body); no status is an error here, the caller knows which ones it expects."""
+        """(status, body); no status is an error here, the caller knows which ones it expects. Where the API server is
+        away or busy it is asked again, as a kubelet does: its pods run on meanwhile."""
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                status, answer = await self._call(method, path, body, content)
+                if status != 429 and status < 500:
+                    return status, answer
+            await asyncio.sleep(AGAIN_S)
+
+    async def _call(
+        self, method: str, path: str, body: Object | None, content: str
+    ) -> tuple[int, Object]:
         async with self._session.request(
             method,
             path,
@@ -65,7 +78,7 @@ class Api:
                         yield event
                 except (aiohttp.ClientError, TimeoutError):
                     pass  # the list that follows says what was missed
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(AGAIN_S)
 
     async def _watch(self, resource: str, version: str) -> AsyncIterator[tuple[str, Object]]:
         async with self._session.get(

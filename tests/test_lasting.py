@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from autoscaler.controller.lasting import Lasting
+from autoscaler.lasting import Lasting, LastingOfEach
 from tests.fakes.clock import FakeClock
 
 log = logging.getLogger("autoscaler.test")
@@ -32,4 +32,22 @@ async def test_it_is_told_when_it_begins_when_it_changes_each_hour_and_when_it_i
         ("WARNING", "no metrics", "refused"),
         ("INFO", "metrics are whole again", None),
         ("WARNING", "no metrics", "refused"),
+    ]
+
+
+async def test_several_are_told_each_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Headroom of two pools that is refused in each tick was twelve lines a minute."""
+    trouble = LastingOfEach(log, FakeClock(), over="headroom is set again")
+    with caplog.at_level("INFO", logger="autoscaler.test"):
+        for _ in range(60):
+            for pool in ("a100", "h100"):
+                trouble.tell(pool, "headroom not set", error="quota exceeded")
+        trouble.end("a100")
+        trouble.end("a100")
+        trouble.tell("h100", "headroom not set", error="quota exceeded")
+    lines = [(line.levelname, line.msg, vars(line).get("about")) for line in caplog.records]
+    assert lines == [
+        ("WARNING", "headroom not set", "a100"),
+        ("WARNING", "headroom not set", "h100"),
+        ("INFO", "a100: headroom is set again", None),
     ]

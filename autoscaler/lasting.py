@@ -35,3 +35,24 @@ class Lasting:
         if self._told is not None:
             self._log.info(self._over)
         self._told = None
+
+
+class LastingOfEach:
+    """The same of several things, each known by what it is about."""
+
+    def __init__(self, log: logging.Logger, clock: Clock, *, over: str) -> None:
+        """As of `Lasting`."""
+        self._log, self._clock, self._over = log, clock, over
+        self._known: dict[str, Lasting] = {}
+
+    def tell(self, about: str, event: str, **extra: str) -> None:
+        """It is so now."""
+        if about not in self._known:
+            over = f"{about}: {self._over}"
+            self._known[about] = Lasting(self._log, self._clock, over=over)
+        self._known[about].tell(event, about=about, **extra)
+
+    def end(self, about: str) -> None:
+        """All is well with it now."""
+        if about in self._known:
+            self._known.pop(about).end()
