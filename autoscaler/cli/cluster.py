@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from autoscaler.config import Settings
     from autoscaler.controller.dry_run import DryRun
 
-# Two scrapes at the usual 5 s and a little: rates need two readings of a counter.
-WAIT_S = 15.0
+# Prometheus knows the last half minute, which is what a tick looks at.
+WAIT_S = 0.0
 MOST_WAIT_S = 3600.0
 
 
@@ -29,7 +29,7 @@ def add_cluster_arguments(parser: argparse.ArgumentParser, *, dry: bool = True) 
             type=float,
             default=WAIT_S,
             metavar="SECONDS",
-            help="how long to look before deciding; rates need two scrapes (%(default)g)",
+            help="how long to watch before deciding; Prometheus knows the last half minute (%(default)g)",
         )
         parser.add_argument(
             "--cold", action="store_true", help="do not use what the running controller has learned"
@@ -66,5 +66,5 @@ def dry_run(args: argparse.Namespace) -> DryRun:
     logging.getLogger().addHandler(logging.NullHandler())
     from autoscaler.cli.render import waiting
 
-    with waiting(f"looking at the cluster for {args.wait:g} s"):
+    with waiting(f"looking at the cluster{f' for {args.wait:g} s' if args.wait else ''}"):
         return asyncio.run(run_dry(settings, SystemClock(), wait_s=args.wait, cold=args.cold))

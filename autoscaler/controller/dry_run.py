@@ -36,7 +36,7 @@ class DryRun:
 
 
 async def run_dry(settings: Settings, clock: Clock, *, wait_s: float, cold: bool) -> DryRun:
-    """Looks for `wait_s`, then decides.
+    """Decides by the last half minute, or looks for `wait_s` first.
 
     Raises:
         ConfigError: there is no usable kubeconfig.
@@ -85,6 +85,7 @@ async def _look(
         collect_timeout_s=settings.prometheus.timeout_s * 3.0,
         frozen=lambda: settings.freeze,
         backfill=False,
+        look_back_s=(settings.engine.signals.rate_window_s, settings.engine.tick_s),
         pools=nodes.collector.observe if nodes else tuple,
         slices=slices.observe if slices else lambda: None,
     )

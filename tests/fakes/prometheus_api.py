@@ -17,12 +17,17 @@ class PrometheusApi:
     def __init__(self) -> None:
         self.vectors: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[str] = []
+        self.times_s: list[float] = []
+        """Of which moment, where a query names one."""
         self.url = ""
 
     async def _answer(self, request: web.Request) -> web.Response:
         form = await request.post()
         query = str(form.get("query") or request.query.get("query"))
         self.asked.append(query)
+        time_s = form.get("time") or request.query.get("time")
+        if time_s is not None:
+            self.times_s.append(float(str(time_s)))
         data = {"resultType": "vector", "result": self.vectors.get(query, [])}
         return web.json_response({"status": "success", "data": data})
 
