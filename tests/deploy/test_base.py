@@ -115,7 +115,8 @@ def overlays(folder: Path) -> list[str]:
     page = (DEPLOY.parent / "docs" / "install.md").read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", page, re.S)
     deploy = os.path.relpath(DEPLOY, folder)
-    return [b.replace("../forescale/deploy", deploy) for b in blocks if "kind: Kustomiz" in b]
+    shown = [block for block in blocks if "kind: Kustomiz" in block]
+    return [re.sub(r"(\.\./)+forescale/deploy", deploy, block) for block in shown]
 
 
 def kustomized(folder: Path) -> list[dict[str, Any]]:
