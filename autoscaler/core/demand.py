@@ -259,15 +259,18 @@ def steadied_rps(
     total, weight, end_s = level_rps * window_s, window_s, now_s
     # A minute is taken in by the tick after its end, once that has sized: until then the window stands for it.
     longest_gap_s = 60.0 + window_s
-    for minute_s, mean_rps, _ in reversed(minutes[-STEADY_MINUTES:]):
+    for minute_s, minute_rps, _ in reversed(minutes[-STEADY_MINUTES:]):
         if not 0.0 <= end_s - minute_s - 60.0 < longest_gap_s:
             break  # a gap, or a clock that was set back
-        total, weight, end_s = total + 60.0 * mean_rps, weight + 60.0, minute_s
+        total, weight, end_s = total + 60.0 * minute_rps, weight + 60.0, minute_s
         longest_gap_s = 60.0
-    chance = _chance_rps(level_rps, window_s, variability)
-    news = level_rps - total / weight
+    mean_rps = total / weight
+    # As of one more: where one comes each minute, half a minute without any is no fall to nothing.
+    one_rps = max(variability, 1.0) / window_s
+    chance = _chance_rps(level_rps + one_rps, window_s, variability)
+    news = level_rps - mean_rps
     believed = min(abs(news), max(0.0, 2.0 * (abs(news) - chance)))
-    return total / weight + math.copysign(believed, news)
+    return mean_rps + math.copysign(believed, news)
 
 
 @computed
