@@ -85,7 +85,7 @@ async def _look(
         collect_timeout_s=settings.prometheus.timeout_s * 3.0,
         frozen=lambda: settings.freeze,
         backfill=False,
-        look_back_s=(settings.engine.signals.rate_window_s, settings.engine.tick_s),
+        look_back_s=sources.look_back_s(settings),
         pools=nodes.collector.observe if nodes else tuple,
         slices=slices.observe if slices else lambda: None,
     )

@@ -203,6 +203,11 @@ def measures(settings: Settings, client: PrometheusClient) -> PrometheusCollecto
     )
 
 
+def look_back_s(settings: Settings) -> tuple[float, float]:
+    """How long before a tick without memory Prometheus is asked for as well: a window of rates, and a tick."""
+    return settings.engine.signals.rate_window_s, settings.engine.tick_s
+
+
 def collect_timeout_s(settings: Settings) -> float:
     """How long a tick waits for metrics."""
     given = settings.prometheus.collect_timeout_s

@@ -246,7 +246,7 @@ def _gatherer(
         collect_timeout_s=sources.collect_timeout_s(settings),
         frozen=frozen,
         backfill=settings.prometheus.backfill_s > 0.0,
-        look_back_s=(settings.engine.signals.rate_window_s, settings.engine.tick_s),
+        look_back_s=sources.look_back_s(settings),
         forecasts=forecasts.take if forecasts else tuple,
         pools=sight.nodes.collector.observe if sight.nodes else tuple,
         slices=sight.slices.observe if sight.slices else lambda: None,

@@ -166,10 +166,8 @@ async def test_nodes_that_can_not_be_told_are_held_as_they_were_and_stop_no_work
     assert [pool.stale for pool in given.pools] == [None]
 
 
-async def test_prometheus_is_asked_for_the_past_where_what_it_told_is_as_old_as_that() -> None:
-    """A new leader, and one whose Prometheus was not reached for a while. One tick that is missed is no such thing."""
-    measures, clock = Scraped("triton"), SteppedClock()
-    gatherer = Gatherer(
+def looking_back(measures: Scraped, clock: SteppedClock) -> Gatherer:
+    return Gatherer(
         cluster=FakeCluster(),
         measures=measures,
         profiles=FakeProfiles(),
@@ -180,6 +178,12 @@ async def test_prometheus_is_asked_for_the_past_where_what_it_told_is_as_old_as_
         backfill=False,
         look_back_s=(30.0, 10.0),
     )
+
+
+async def test_prometheus_is_asked_for_the_past_where_what_it_told_is_as_old_as_that() -> None:
+    """A new leader, and one whose Prometheus was not reached for a while. One tick that is missed is no such thing."""
+    measures, clock = Scraped("triton"), SteppedClock()
+    gatherer = looking_back(measures, clock)
     asked = []
     for error in (None, None, "refused", None, "refused", "refused", "refused", None, None):
         measures.error, measures.asked_s = error, []
@@ -196,19 +200,7 @@ async def test_prometheus_is_asked_for_the_past_where_what_it_told_is_as_old_as_
 async def test_a_prometheus_that_is_slow_is_not_asked_for_the_past_at_the_tick_s_cost() -> None:
     measures, clock = Scraped("triton", delay_s=4.0), SteppedClock()
     measures.clock = clock
-    gathering = asyncio.create_task(
-        Gatherer(
-            cluster=FakeCluster(),
-            measures=measures,
-            profiles=FakeProfiles(),
-            clock=clock,
-            metrics=Metrics(),
-            collect_timeout_s=5.0,
-            frozen=lambda: None,
-            backfill=False,
-            look_back_s=(30.0, 10.0),
-        ).gather()
-    )
+    gathering = asyncio.create_task(looking_back(measures, clock).gather())
     await clock.advance(1.25 + 4.0)
     (given,) = (await gathering).workloads
     assert (len(given.samples), given.earlier, given.samples_error) == (1, (), None)
