@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def problems(folder: Path, text: str, **changes: object) -> list[str]:
+def problems(folder: Path, text: str, **changes: Any) -> list[str]:
     """What is said of a file, without the folder's name."""
     with pytest.raises(ConfigError) as caught:
         load(write(folder, text), **changes)

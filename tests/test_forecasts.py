@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -42,11 +44,24 @@ def fleet(**settings: object) -> FleetForecaster:
     return FleetForecaster(given, own=quick, quick=quick, fleet=quick)
 
 
+def watched(forecasts: FleetForecaster, *kinds: str) -> list[str]:
+    """Which kinds of models are made from now on, in their order."""
+    made: list[str] = []
+
+    def make(kind: str) -> EnsembleForecaster:
+        made.append(kind)
+        return quick()
+
+    for kind in kinds:
+        setattr(forecasts, f"_make_{kind}", functools.partial(make, kind))
+    return made
+
+
 def test_nothing_is_said_before_there_is_an_hour_of_demand() -> None:
     forecasts = fleet()
     assert forecasts.advance({BERT: minutes(noise(50.0, 59))}, frozenset({BERT}), at(59)) == ()
     assert not forecasts.fit_next(at(59))
-    forecasts.advance({BERT: minutes([50.0], at(59))}, frozenset({BERT}), at(60))
+    forecasts.advance({BERT: minutes(np.array([50.0]), at(59))}, frozenset({BERT}), at(60))
     assert forecasts.fit_next(at(60))
     assert not forecasts.fit_next(at(60))
 
@@ -104,9 +119,7 @@ def test_a_day_of_history_earns_a_model_of_its_own_the_busiest_first() -> None:
 def test_a_day_of_history_earns_a_quick_model_at_once_and_one_of_all_methods_later() -> None:
     """After a restart a hundred models of a minute each are to be fitted; until its turn each has a quick one."""
     forecasts = fleet(own_models=1, quick_models=2, refit_s=3600.0)
-    made: list[str] = []
-    for kind in ("own", "quick", "fleet"):
-        setattr(forecasts, f"_make_{kind}", lambda kind=kind: made.append(kind) or quick())
+    made = watched(forecasts, "own", "quick", "fleet")
     news = {BERT: minutes(noise(5.0, 1440)), VIT: minutes(noise(50.0, 1440, seed=8))}
     forecasts.advance(news, frozenset(news), at(1440))
     while forecasts.fit_next(at(1440)):
@@ -123,9 +136,7 @@ def test_a_day_of_history_earns_a_quick_model_at_once_and_one_of_all_methods_lat
 
 def test_the_fleet_s_model_costs_nothing_while_all_have_their_own() -> None:
     forecasts = fleet(quick_models=2)
-    made: list[str] = []
-    for kind in ("quick", "fleet"):
-        setattr(forecasts, f"_make_{kind}", lambda kind=kind: made.append(kind) or quick())
+    made = watched(forecasts, "quick", "fleet")
     forecasts.advance({BERT: minutes(noise(5.0, 1440))}, frozenset({BERT}), at(1440))
     while forecasts.fit_next(at(1440)):
         pass
@@ -167,7 +178,7 @@ def test_a_fit_that_fails_is_told_and_the_model_from_before_goes_on(
         raise ValueError("no rows")
 
     monkeypatch.setattr("forecasting.holt.DampedHoltForecaster._learn", fail)
-    forecasts.advance({BERT: minutes([50.0], at(300))}, frozenset({BERT}), at(301))
+    forecasts.advance({BERT: minutes(np.array([50.0]), at(300))}, frozenset({BERT}), at(301))
     assert forecasts.fit_next(at(301))
     assert forecasts.failures == ["team/bert: ValueError: no rows"]
     assert not forecasts.fit_next(at(302))  # not again at once

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -132,7 +132,7 @@ class KubernetesClient:
 
     async def pages(
         self, path: str, *, accept: str = JSON
-    ) -> AsyncIterator[tuple[list[Object], str]]:
+    ) -> AsyncGenerator[tuple[list[Object], str], None]:
         """(items, resourceVersion) page by page; other tasks run between two pages. Raises as `read`."""
         params = {"limit": str(PAGE)}
         while True:
@@ -150,7 +150,7 @@ class KubernetesClient:
 
     async def watch(
         self, path: str, version: str, *, accept: str = JSON
-    ) -> AsyncIterator[tuple[str, Object]]:
+    ) -> AsyncGenerator[tuple[str, Object], None]:
         """(ADDED, MODIFIED, DELETED or BOOKMARK, object) from `version` on, until the server closes the stream.
 
         The first is a BOOKMARK of `version` itself, as soon as the server has accepted the watch.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from kubernetes_asyncio.client import ApiClient, Configuration
@@ -289,16 +290,24 @@ async def test_a_watch_whose_other_end_is_gone_without_a_word_is_noticed_by_the_
     api = KubernetesClient(kubernetes, timeout_s=2.0)
     told = api.watch("/api/v1/pods", "5")
     assert (await anext(told))[0] == "BOOKMARK"
-    (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
-    end = connection.transport.get_extra_info("socket")
+    end = the_connection(kubernetes)
     assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     if hasattr(socket, "TCP_KEEPIDLE"):
         assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
     ended.set()
-    await told.aclose()  # type: ignore[attr-defined]
+    await told.aclose()
     await api.close()
     server.close()
     await server.wait_closed()
+
+
+def the_connection(client: ApiClient) -> Any:
+    """The socket of the only request that is under way."""
+    connector = client.rest_client.pool_manager.connector
+    assert connector is not None
+    (connection,) = connector._acquired
+    assert connection.transport is not None
+    return connection.transport.get_extra_info("socket")
 
 
 async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> None:
@@ -307,7 +316,7 @@ async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> Non
 
     async def deaf(incoming: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         await incoming.readuntil(b"\r\n\r\n")
-        out.transport.pause_reading()
+        cast(asyncio.Transport, out.transport).pause_reading()
         out.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await ended.wait()
         out.transport.abort()
@@ -320,9 +329,8 @@ async def test_a_watch_that_is_left_waits_for_no_farewell(tmp_path: Path) -> Non
     api = KubernetesClient(kubernetes, timeout_s=5.0)
     told = api.watch("/api/v1/pods", "5")
     assert (await anext(told))[0] == "BOOKMARK"
-    (connection,) = kubernetes.rest_client.pool_manager.connector._acquired
-    end = connection.transport.get_extra_info("socket")
-    await told.aclose()  # type: ignore[attr-defined]
+    end = the_connection(kubernetes)
+    await told.aclose()
     await api.close()
     await asyncio.sleep(0)
     assert end.fileno() == -1

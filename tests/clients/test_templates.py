@@ -27,7 +27,7 @@ def managed(
     manager: str, *, operation: str = "Update", container: str = "server"
 ) -> dict[str, Any]:
     """An entry of managedFields over one container's resources."""
-    field = {"f:resources": {"f:limits": {"f:nvidia.com/mig-2g.20gb": {}}}}
+    field: dict[str, Any] = {"f:resources": {"f:limits": {"f:nvidia.com/mig-2g.20gb": {}}}}
     containers = {f'k:{{"name":"{container}"}}': field}
     return {
         "manager": manager,

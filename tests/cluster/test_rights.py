@@ -388,7 +388,7 @@ def test_its_pods_are_what_a_restricted_namespace_takes(installed: Installed) ->
     documents = [one for text in texts for one in yaml.safe_load_all(text)]
     specs = [d["spec"] for d in documents if d["kind"] == "Deployment"]
     specs += [d["spec"]["jobTemplate"]["spec"] for d in documents if d["kind"] == "CronJob"]
-    pods = [
+    pods: list[dict[str, Any]] = [
         {
             "apiVersion": "v1",
             "kind": "Pod",

@@ -151,7 +151,7 @@ async def test_a_watch_that_ends_at_once_is_not_begun_again_at_once(
 
 async def test_a_version_that_the_api_server_never_reaches_is_listed_anew() -> None:
     """Its store was restored from a backup: the version that is asked for is in its future."""
-    ahead = SourceUnavailable("watch /things: status 504")
+    ahead: Event = SourceUnavailable("watch /things: status 504")
     api = FakeApi(
         [[item("a", "900", 1)], [item("b", "20", 2)]], [*([ahead] for _ in range(6)), [300.0]]
     )
@@ -172,7 +172,7 @@ async def test_an_api_server_that_is_gone_for_ten_minutes_is_two_lines_of_the_lo
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One in each try was 25 for each kind of object."""
-    gone = SourceUnavailable("watch /things: Cannot connect to host 10.0.0.1:443")
+    gone: Event = SourceUnavailable("watch /things: Cannot connect to host 10.0.0.1:443")
     api = FakeApi(
         [[item("a", "1", 1)] for _ in range(5)],
         [

@@ -14,6 +14,7 @@ from autoscaler.actuators.headroom import HeadroomActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors import node_views
 from autoscaler.collectors.nodes import DIFFERS, NodeCollector
+from autoscaler.collectors.projection import seconds
 from autoscaler.core.nodes.observed import Backend, NodeStatus, PoolInput, StockOut
 from autoscaler.core.nodes.placement import Taint
 from autoscaler.core.nodes.settings import PoolSettings
@@ -31,7 +32,7 @@ def stamp(second: int) -> str:
     return f"2023-11-14T22:{second // 60:02d}:{second % 60:02d}Z"
 
 
-T0 = node_views.seconds(stamp(0)) or 0.0
+T0 = seconds(stamp(0)) or 0.0
 
 
 def node(

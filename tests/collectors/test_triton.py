@@ -45,7 +45,11 @@ def statistics(version: str, *batches: tuple[int, int, int]) -> dict[str, Any]:
 
 
 def times(*entries: tuple[int, int, float]) -> tuple[BatchTime, ...]:
-    return tuple(BatchTime(batch_size=b, count=n, total_s=pytest.approx(s)) for b, n, s in entries)
+    return tuple(BatchTime(batch_size=b, count=n, total_s=about(s)) for b, n, s in entries)
+
+
+def about(value: float) -> Any:
+    return pytest.approx(value)
 
 
 def test_copying_and_inference_together_are_the_time_of_a_batch() -> None:

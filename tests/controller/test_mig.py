@@ -69,7 +69,7 @@ async def test_a_step_is_sent_by_who_leads_while_there_is_time() -> None:
     assert (await sent(Actuator())).outcome is Outcome.APPLIED
     for changes, why in (({"leads": False}, "leadership was lost"), ({"left_s": 0.0}, "was up")):
         actuator = Actuator()
-        result = await sent(actuator, **changes)  # type: ignore[arg-type]
+        result = await sent(actuator, **changes)
         assert (result.outcome, actuator.asked) == (Outcome.REJECTED, 0)
         assert why in result.message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_workload_that_is_only_recommended_for_keeps_its_pods() -> None:
         {"state": MigState.FAILED, "cordoned": True, "mark": Mark(before=ONES, after=THREES)},
     ],
 )
-def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, object]) -> None:
+def test_a_node_that_can_not_be_used_is_not_counted_on(changes: dict[str, Any]) -> None:
     tick = record([node("n1", **changes)], workload("a", "3g.40gb", 1))
     assert planned(tick).infeasible is not None
 

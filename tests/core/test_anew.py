@@ -8,7 +8,7 @@ from autoscaler import codec
 from autoscaler.core.anew import MOST_KEPT, set_aside, without_it
 from autoscaler.core.demand import Growth
 from autoscaler.core.reasons import Reason
-from autoscaler.core.state import EngineState, ExternalFloor, Failing, WorkloadState
+from autoscaler.core.state import EngineState, ExternalFloor, Failing, SetAside, WorkloadState
 from autoscaler.core.types import Decision, ScheduledFloor, WorkloadId
 from autoscaler.engine import DecisionEngine
 from tests.core.story import Story, spec
@@ -144,7 +144,7 @@ def test_a_memory_that_is_not_to_blame_stays() -> None:
 
 
 def test_ten_are_kept_and_of_one_workload_the_first() -> None:
-    known = ()
+    known: tuple[SetAside, ...] = ()
     for number in range(MOST_KEPT + 2):
         state = WorkloadState(
             id=WorkloadId(namespace="team", name=f"bert-{number}"),

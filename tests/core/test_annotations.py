@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
@@ -328,7 +330,7 @@ NO_METRICS = {"engine": "sglang", "engine_from": "command", "silent": "no --enab
     ],
 )
 def test_why_pods_may_tell_nothing(
-    shape: dict[str, str],
+    shape: dict[str, Any],
     engines: tuple[str, ...],
     own: dict[str, str],
     engine: str,

@@ -77,7 +77,10 @@ def test_limit_down(given: ScalingRules, current: int, limit: int) -> None:
 
 def test_moves_within_the_period_use_up_the_allowance() -> None:
     up = rules((PODS, 4.0, 60.0))
-    events = (ScaleEvent(at_s=950.0, change=3), ScaleEvent(at_s=900.0, change=9))
+    events: tuple[ScaleEvent, ...] = (
+        ScaleEvent(at_s=950.0, change=3),
+        ScaleEvent(at_s=900.0, change=9),
+    )
     assert limit_up(up, events, now_s=1000.0, current=10) == 11
     down = rules((PODS, 4.0, 60.0))
     events = (ScaleEvent(at_s=950.0, change=-3),)

@@ -28,6 +28,6 @@ def test_another_one_is_made_of_it() -> None:
 
 def test_fields_are_named_and_no_others_can_be_set() -> None:
     with pytest.raises(TypeError):
-        Point(1.0)  # type: ignore[misc]
+        Point(1.0)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
         Point(x=1.0).y = 2.0  # type: ignore[attr-defined]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.core.external import ExternalFloor, detect
+from autoscaler.core.external import detect
 from autoscaler.core.reasons import Reason
-from autoscaler.core.state import Written
+from autoscaler.core.state import ExternalFloor, Written
 from autoscaler.core.types import ReplicaStatus, Severity
 
 FOUR = Written(replicas=4, before=2, at_s=1000.0)

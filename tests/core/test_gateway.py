@@ -51,7 +51,7 @@ class Seen:
         return account
 
     def given(self, served_s: float, now_s: float) -> WorkloadInput:
-        gateway = ()
+        gateway: tuple[PodSample, ...] = ()
         if self.gateway_rps is not None:
             requests = self.gateway_rps * served_s
             failed = requests * self.gateway_failed

@@ -10,7 +10,7 @@ from autoscaler.core.observe import View, observe
 from autoscaler.core.reasons import Reason
 from autoscaler.core.settings import SignalSettings
 from autoscaler.core.state import WorkloadState
-from autoscaler.core.types import Mode
+from autoscaler.core.types import Mode, PodSample
 from tests.core.story import Pod, Story, spec
 
 SCRAPED_S = 2.0
@@ -145,7 +145,7 @@ def test_a_rise_that_nobody_saw_begin_is_seen_whole_where_the_past_is_told(
 ) -> None:
     story = two_of_14()
     (memory,) = story.engine.snapshot().workloads
-    earlier = []
+    earlier: list[PodSample] = []
     for seconds, each_rps in ((50.0, 14.0), (20.0, 30.0), (10.0, 30.0)):
         earlier += story.given().samples
         story.now_s += seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_what_is_only_recommended_for_keeps_what_it_holds() -> None:
         pytest.param({"min_replicas": 4}, id="min-replicas"),
     ],
 )
-def test_no_cut_goes_below_what_a_person_asks_for(changes: dict[str, object]) -> None:
+def test_no_cut_goes_below_what_a_person_asks_for(changes: dict[str, Any]) -> None:
     none_left = replace(EIGHT, foreign_units=8)
     fleet = Fleet([(workload("a", pods=4, **changes), 6)], given=none_left)
     assert fleet.targets() == {"a": 4}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from autoscaler.core.mig.geometry import Geometry
 from autoscaler.core.nodes.observed import NodeNeeds, NodeStatus, PoolInput
 from autoscaler.core.nodes.placement import HOST_LABEL, ZONE_LABEL, Placement, SpreadRule
 from autoscaler.core.reasons import Reason
@@ -117,7 +119,9 @@ def test_what_goes_at_once_is_read_off_the_pods(given: WorkloadInput, loss: Loss
 
 def test_zones_are_those_of_slice_pools_too() -> None:
     nodes = tuple(
-        SliceNode(name=name, pool="mig", config="", state=MigState.SUCCESS, slices=None, zone=zone)
+        SliceNode(
+            name=name, pool="mig", config="", state=MigState.SUCCESS, slices=Geometry(()), zone=zone
+        )
         for name, zone in ZONES.items()
     )
     given = seen(OVER_ZONES, Survive.ZONE, "n1", "n2", "n3")
@@ -156,7 +160,7 @@ def test_the_strictest_of_a_group_counts_for_all_of_it() -> None:
     }
 
 
-def surviving(**changes: object) -> Story:
+def surviving(**changes: Any) -> Story:
     """Eight, each alone on its node, of which four carry 60 a second."""
     return Story(replicas=8, spec=spec(node_needs=ALONE, survive=Survive.NODE, **changes))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def nights(days: int) -> Array:
     return np.random.default_rng(3).poisson(np.where(high, 6000.0, 300.0)) / 60.0
 
 
-def quick(**given: bool) -> EnsembleForecaster:
+def quick(**given: Any) -> EnsembleForecaster:
     experts = (SeasonalNaiveForecaster(), SpikeForecaster(), DampedHoltForecaster())
     return EnsembleForecaster(experts=experts, **given)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -156,12 +157,13 @@ def test_the_whole_of_it_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     results = Results(protocol, tmp_path)
     folder = tmp_path / "cells"
-    for plan in (
+    plans: tuple[Callable[[], list[Cell]], ...] = (
         lambda: [*bounds(protocol), *curves(protocol), *records(protocol)],
         lambda: [*ours(protocol), *faults(protocol), *ablation(protocol)],
         lambda: tuned_points(results),
         lambda: confirmations(results),
-    ):
+    )
+    for plan in plans:
         for cell in plan():
             cells.compute(cell, folder)
     figures = figures_of(results)
@@ -203,10 +205,11 @@ def test_the_comparison_on_servers_that_batch_and_its_page(
         days=0.02, startups_s=(4.0,), seeds=(1,), names=("smooth",), points=3, server=BATCHING
     )
     results = Results(protocol, tmp_path)
-    for plan in (
+    plans: tuple[Callable[[], list[Cell]], ...] = (
         lambda: [*bounds(protocol), *curves(protocol), *records(protocol), *ours(protocol)],
         lambda: tuned_points(results),
-    ):
+    )
+    for plan in plans:
         for cell in plan():
             assert cell.server == BATCHING
             cells.compute(cell, tmp_path / "cells")

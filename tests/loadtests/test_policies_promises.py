@@ -55,7 +55,7 @@ class Told(Results):
     def __init__(self) -> None:
         self.protocol = Protocol(days=1.0, startups_s=(100.0,), seeds=(1,))
 
-    counted = ("smooth", "hourly")  # type: ignore[assignment]
+    counted = ("smooth", "hourly")
 
     def ours(self, series: str, startup_s: float) -> Outcome:
         return OURS[series]

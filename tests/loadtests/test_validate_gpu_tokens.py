@@ -161,8 +161,8 @@ def test_each_request_is_compared_with_itself(signal: str) -> None:
 
 
 def test_a_recording_is_judged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
-) -> None:  # type: ignore[no-untyped-def]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "tokens.jsonl"
     full = Full(

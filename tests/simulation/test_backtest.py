@@ -27,7 +27,7 @@ def test_demand_servers_and_start_ups_are_taken_from_it(journal: Path) -> None:
     assert scenario.demand.rates_rps[-60:] == pytest.approx([10.0] * 60, rel=0.05)
     assert scenario.demand.rates_rps.max() == pytest.approx(60.0, rel=0.05)
     # 52 ms for one, 64 ms for two.
-    assert scenario.server.batch_service_s == pytest.approx((0.052, 0.064), rel=0.01)
+    assert scenario.batching.batch_service_s == pytest.approx((0.052, 0.064), rel=0.01)
     # The pods of the story start in 20 s.
     assert scenario.startup.median_s == pytest.approx(20.0, abs=10.0)
     assert scenario.goal_ratio == pytest.approx(0.998)

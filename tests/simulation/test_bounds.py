@@ -61,11 +61,11 @@ class Told(Trial):
 
     def __init__(self, *, fluid: float, exact: float) -> None:
         super().__init__(RISE, 1)
-        self._told, self._exact = fluid, exact
+        self._fluid_factor, self._exact = fluid, exact
         self.tried: list[float] = []
 
     def _least_factor(self) -> float | None:
-        return self._told
+        return self._fluid_factor
 
     def _run_clairvoyant(self, factor: float, progress: Progress) -> Score:
         self.tried.append(factor)

@@ -39,7 +39,9 @@ def engine(**given: Any) -> ContinuousModel:
     return ContinuousModel(lengths=Lengths(**(lengths | own)), **(told | given))
 
 
-def served(model: ContinuousModel, arrivals_s: list[float], until_s: float = 100.0, **given: Any):
+def served(
+    model: ContinuousModel, arrivals_s: list[float], until_s: float = 100.0, **given: Any
+) -> ContinuousPool:
     pool = ContinuousPool(model, arrivals_s, **given)
     pool.add_server(0.0)
     pool.run_until(until_s)

@@ -116,7 +116,7 @@ def test_peers_see_what_real_servers_would_show(name: str, headroom: float) -> N
 def test_a_batch_of_one_is_the_server_without_batches() -> None:
     single = ServingModel(max_batch_size=1, batch_service_s=(0.1,), service_cv=0.3)
     told = replace(RISE, server=single)
-    found = batch_of(0.7, 5, plant_of(told.server))
+    found = batch_of(0.7, 5, plant_of(told.batching))
     assert found == (1.0, 0.1, 0.0)
     # Whoever shows a peer this server says the same twice: one more request, one more service time.
     known = known_of(told, capacity_rps=8.0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from autoscaler.simulation.serving import (
     BatchStatistics,
@@ -22,35 +24,45 @@ ONE_BY_ONE = ServingModel(max_batch_size=1, batch_service_s=(1.0,))
 UP_TO_FOUR = ServingModel(max_batch_size=4, batch_service_s=(1.0, 1.2, 1.4, 1.6))
 
 
-def pool_of(model, arrivals_s, servers=1, routing=Routing.ROUND_ROBIN, **options):
+def pool_of(
+    model: ServingModel,
+    arrivals_s: ArrayLike,
+    servers: int = 1,
+    routing: Routing = Routing.ROUND_ROBIN,
+    **options: Any,
+) -> ServingPool:
     pool = ServingPool(model, arrivals_s, routing, **options)
     for _ in range(servers):
         pool.add_server(0.0)
     return pool
 
 
-def latencies(pool):
-    return pool.latencies_s.tolist()
+def latencies(pool: ServingPool) -> list[float]:
+    return [float(latency_s) for latency_s in pool.latencies_s]
 
 
-def test_importing_the_module_does_not_load_the_compiler():
+def about(value: float) -> Any:
+    return pytest.approx(value)
+
+
+def test_importing_the_module_does_not_load_the_compiler() -> None:
     code = "import sys; import autoscaler.simulation.serving; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 class TestBatches:
-    def test_a_free_instance_takes_all_that_waits_up_to_the_maximum(self):
+    def test_a_free_instance_takes_all_that_waits_up_to_the_maximum(self) -> None:
         pool = pool_of(UP_TO_FOUR, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
         pool.run_until(10.0)
         # 0-1.0 the first alone, 1.0-2.6 the next four, 2.6-3.6 the last alone
         assert latencies(pool) == pytest.approx([1.0, 2.5, 2.4, 2.3, 2.2, 3.1])
         assert pool.status.tolist() == [Status.DONE] * 6
         assert pool.batch_statistics(0) == (
-            BatchStatistics(batch_size=1, exec_count=2, compute_infer_s=pytest.approx(2.0)),
-            BatchStatistics(batch_size=4, exec_count=1, compute_infer_s=pytest.approx(1.6)),
+            BatchStatistics(batch_size=1, exec_count=2, compute_infer_s=about(2.0)),
+            BatchStatistics(batch_size=4, exec_count=1, compute_infer_s=about(1.6)),
         )
 
-    def test_two_instances_share_one_queue(self):
+    def test_two_instances_share_one_queue(self) -> None:
         model = ServingModel(max_batch_size=1, instances=2, batch_service_s=(1.0,))
         pool = pool_of(model, [0.0, 0.2, 0.4])
         pool.run_until(10.0)
@@ -59,14 +71,14 @@ class TestBatches:
         assert counters.busy_s == pytest.approx(2.0)  # 0 to 2.0 without a gap
         assert counters.instance_busy_s == pytest.approx(1.5)
 
-    def test_an_arrival_at_the_instant_of_a_completion_finds_the_instance_free(self):
+    def test_an_arrival_at_the_instant_of_a_completion_finds_the_instance_free(self) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 1.0])
         pool.run_until(1.0)
         assert pool.counters(0).pending == 0
         pool.run_until(2.0)
         assert latencies(pool) == [1.0, 1.0]
 
-    def test_items_fill_a_batch_and_requests_are_not_split(self):
+    def test_items_fill_a_batch_and_requests_are_not_split(self) -> None:
         pool = pool_of(UP_TO_FOUR, [0.0, 0.1, 0.2, 0.3], request_items=[3, 3, 1, 2])
         pool.run_until(10.0)
         # 0-1.4 three items; 1.4-3.0 three and one; 3.0-4.2 two
@@ -75,13 +87,13 @@ class TestBatches:
         assert (counters.request_success, counters.inference_count) == (4, 9)
         assert counters.exec_count == 3
 
-    def test_a_slow_server_takes_its_factor_longer(self):
+    def test_a_slow_server_takes_its_factor_longer(self) -> None:
         pool = ServingPool(ONE_BY_ONE, [0.0])
         pool.add_server(0.0, slowdown_ratio=1.5)
         pool.run_until(2.0)
         assert latencies(pool) == [1.5]
 
-    def test_a_slow_server_may_take_another_factor_for_each_batch_size(self):
+    def test_a_slow_server_may_take_another_factor_for_each_batch_size(self) -> None:
         pool = ServingPool(UP_TO_FOUR, [0.0, 0.1, 0.1])
         pool.add_server(0.0, slowdown_ratio=(2.0, 3.0, 1.0, 1.0))
         pool.run_until(10.0)
@@ -102,7 +114,9 @@ class TestQueueDelay:
             pytest.param([0.0, 0.5], [1.5, 2.0], id="too late by the fixed order of events"),
         ],
     )
-    def test_a_batch_waits_until_full_or_due(self, arrivals_s, expected_s):
+    def test_a_batch_waits_until_full_or_due(
+        self, arrivals_s: list[float], expected_s: list[float]
+    ) -> None:
         pool = pool_of(self.MODEL, arrivals_s)
         pool.run_until(10.0)
         assert latencies(pool) == pytest.approx(expected_s)
@@ -127,13 +141,15 @@ class TestQueueDelay:
             ),
         ],
     )
-    def test_a_batch_is_closed_while_the_instance_is_busy(self, batch_s, arrivals_s, expected_s):
+    def test_a_batch_is_closed_while_the_instance_is_busy(
+        self, batch_s: float, arrivals_s: list[float], expected_s: list[float]
+    ) -> None:
         model = dataclasses.replace(self.MODEL, batch_service_s=(batch_s,) * 3)
         pool = pool_of(model, arrivals_s)
         pool.run_until(20.0)
         assert latencies(pool) == pytest.approx(expected_s)
 
-    def test_waiting_is_queue_time_and_the_instance_is_idle(self):
+    def test_waiting_is_queue_time_and_the_instance_is_idle(self) -> None:
         pool = pool_of(self.MODEL, [0.0, 0.3])
         pool.run_until(0.4)
         assert (pool.counters(0).pending, pool.counters(0).busy_s) == (2, 0.0)
@@ -142,7 +158,7 @@ class TestQueueDelay:
 
 
 class TestCounters:
-    def test_they_are_what_triton_would_show_at_each_instant(self):
+    def test_they_are_what_triton_would_show_at_each_instant(self) -> None:
         pool = pool_of(UP_TO_FOUR, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
         pool.run_until(2.0)
         assert pool.counters(0) == ServerCounters(
@@ -169,18 +185,18 @@ class TestCounters:
             compute_infer_duration_us=7_400_000,  # 1.0 + four times 1.6
             pending=0,
             outstanding=1,
-            busy_s=pytest.approx(2.6),
-            instance_busy_s=pytest.approx(2.6),
+            busy_s=about(2.6),
+            instance_busy_s=about(2.6),
         )
 
-    def test_idle_time_is_not_busy(self):
+    def test_idle_time_is_not_busy(self) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 5.0])
         pool.run_until(5.25)
         assert pool.counters(0).busy_s == pytest.approx(1.25)
         pool.run_until(9.0)
         assert pool.counters(0).busy_s == pytest.approx(2.0)
 
-    def test_quantiles_cover_the_last_minute_only(self):
+    def test_quantiles_cover_the_last_minute_only(self) -> None:
         model = ServingModel(max_batch_size=1, batch_service_s=(10.0,))
         pool = pool_of(model, [0.0, 1.0, 2.0, 100.0])
         assert pool.latency_quantiles_us(0, (0.5,)) == (None,)
@@ -193,7 +209,7 @@ class TestCounters:
         pool.run_until(110.0)
         assert pool.latency_quantiles_us(0, (0.5,)) == (10e6,)
 
-    def test_nearest_rank_is_not_spoilt_by_rounding(self):
+    def test_nearest_rank_is_not_spoilt_by_rounding(self) -> None:
         model = ServingModel(max_batch_size=1, batch_service_s=(0.25,))
         pool = pool_of(model, np.zeros(100))
         pool.run_until(25.0)
@@ -209,24 +225,24 @@ class TestRouting:
             (Routing.LEAST_OUTSTANDING, [0, 1, 0, 1, 0, 1]),
         ],
     )
-    def test_rotation_breaks_ties(self, routing, expected):
+    def test_rotation_breaks_ties(self, routing: Routing, expected: list[int]) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 0.1, 0.2, 0.3, 1.05, 1.06], 2, routing)
         pool.run_until(20.0)
         assert pool.server_of.tolist() == expected
 
-    def test_least_outstanding_avoids_the_slow_server(self):
+    def test_least_outstanding_avoids_the_slow_server(self) -> None:
         pool = ServingPool(ONE_BY_ONE, [0.0, 0.1, 1.2, 2.4, 3.6], Routing.LEAST_OUTSTANDING)
         pool.add_server(0.0, slowdown_ratio=10.0)
         pool.add_server(0.0)
         pool.run_until(20.0)
         assert pool.server_of.tolist() == [0, 1, 1, 1, 1]
 
-    def test_of_two_servers_two_choices_takes_the_less_loaded(self):
+    def test_of_two_servers_two_choices_takes_the_less_loaded(self) -> None:
         pool = pool_of(ONE_BY_ONE, np.zeros(100), 2, Routing.TWO_CHOICES)
         pool.run_until(0.0)
         assert [pool.outstanding(0), pool.outstanding(1)] == [50, 50]
 
-    def test_two_choices_never_takes_the_most_loaded_of_three(self):
+    def test_two_choices_never_takes_the_most_loaded_of_three(self) -> None:
         pool = ServingPool(ONE_BY_ONE, np.arange(1, 51) * 0.001, Routing.TWO_CHOICES)
         for slowdown_ratio in (1e6, 1e-6, 1e-6):
             pool.add_server(0.0, slowdown_ratio=slowdown_ratio)
@@ -234,13 +250,13 @@ class TestRouting:
         assert pool.outstanding(0) <= 1
         assert {1, 2} <= set(pool.server_of.tolist())
 
-    def test_random_is_even_in_the_long_run(self):
+    def test_random_is_even_in_the_long_run(self) -> None:
         pool = pool_of(ONE_BY_ONE, np.zeros(40_000), 4, Routing.RANDOM, seed=3)
         pool.run_until(0.0)
         # 10,000 each, standard deviation 87
         assert np.bincount(pool.server_of) == pytest.approx([10_000] * 4, abs=350)
 
-    def test_a_connection_stays_until_its_server_stops(self):
+    def test_a_connection_stays_until_its_server_stops(self) -> None:
         pool = pool_of(
             ONE_BY_ONE,
             [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
@@ -255,7 +271,7 @@ class TestRouting:
         # Connection 7 opens at 0, 3 at 1; when 0 stops, 7 opens at the next in rotation.
         assert pool.server_of.tolist() == [0, 0, 1, 0, 1, 2, 1]
 
-    def test_connections_that_live_briefly_spread_over_a_new_server(self):
+    def test_connections_that_live_briefly_spread_over_a_new_server(self) -> None:
         arrivals_s = np.arange(2000) * 0.01
         shares = []
         for life_s in (None, 0.5):
@@ -269,7 +285,7 @@ class TestRouting:
 
 
 class TestServersComeAndGo:
-    def test_a_stopped_server_drains_and_gets_nothing_more(self):
+    def test_a_stopped_server_drains_and_gets_nothing_more(self) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 0.1, 0.2, 0.3, 0.5, 0.6], 2)
         pool.stop_server(0, 0.5)
         pool.run_until(0.5)
@@ -281,13 +297,13 @@ class TestServersComeAndGo:
         assert latencies(pool) == pytest.approx([1.0, 1.0, 1.8, 1.8, 2.6, 3.5])
         assert not pool.drained(1)
 
-    def test_a_server_takes_traffic_from_its_ready_time_on(self):
+    def test_a_server_takes_traffic_from_its_ready_time_on(self) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 1.0, 2.0])
         pool.add_server(1.0)
         pool.run_until(9.0)
         assert pool.server_of.tolist() == [0, 1, 0]
 
-    def test_requests_wait_for_the_first_server(self):
+    def test_requests_wait_for_the_first_server(self) -> None:
         pool = ServingPool(ONE_BY_ONE, [1.0, 2.0])
         pool.run_until(4.0)
         assert (pool.held, pool.arrived) == (2, 2)
@@ -299,14 +315,14 @@ class TestServersComeAndGo:
         assert counters.queue_duration_us == 1_000_000
         assert pool.latency_quantiles_us(0, (0.5, 1.0)) == (1e6, 2e6)
 
-    def test_two_servers_that_come_together_share_what_waited(self):
+    def test_two_servers_that_come_together_share_what_waited(self) -> None:
         pool = ServingPool(ONE_BY_ONE, [1.0, 2.0])
         pool.add_server(5.0)
         pool.add_server(5.0)
         pool.run_until(9.0)
         assert pool.server_of.tolist() == [0, 1]
 
-    def test_requests_that_wait_too_long_fail(self):
+    def test_requests_that_wait_too_long_fail(self) -> None:
         pool = ServingPool(ONE_BY_ONE, [1.0, 2.0, 3.0], hold_timeout_s=3.0)
         pool.add_server(5.0)
         pool.run_until(9.0)
@@ -316,14 +332,14 @@ class TestServersComeAndGo:
         assert np.isnan(pool.latencies_s[0])
         assert pool.server_of[0] == -1
 
-    def test_a_full_queue_rejects(self):
+    def test_a_full_queue_rejects(self) -> None:
         model = ServingModel(max_batch_size=1, batch_service_s=(1.0,), max_queue_size=1)
         pool = pool_of(model, [0.0, 0.1, 0.2, 1.5])
         pool.run_until(9.0)
         assert pool.status.tolist() == [Status.DONE, Status.DONE, Status.REJECTED, Status.DONE]
         assert (pool.counters(0).request_success, pool.counters(0).request_failure) == (3, 1)
 
-    def test_a_server_that_fails_takes_its_requests_along(self):
+    def test_a_server_that_fails_takes_its_requests_along(self) -> None:
         pool = pool_of(UP_TO_FOUR, [0.0, 0.1, 0.2, 0.6, 0.7], 2)
         pool.run_until(0.5)
         pool.fail_server(0)
@@ -335,7 +351,7 @@ class TestServersComeAndGo:
         assert pool.drained(0)
         assert pool.server_of[3:].tolist() == [1, 1]
 
-    def test_a_stop_to_come_may_be_moved_and_a_past_one_not(self):
+    def test_a_stop_to_come_may_be_moved_and_a_past_one_not(self) -> None:
         pool = pool_of(ONE_BY_ONE, [0.0, 1.0, 2.0], 2)
         pool.stop_server(1, 1.0)
         pool.stop_server(1, 2.0)
@@ -357,10 +373,10 @@ class TestServersComeAndGo:
         ({"max_queue_size": 0}, "max_queue_size: 0, at least 1"),
     ],
 )
-def test_a_model_that_can_not_be_is_refused(settings, message):
-    given = {"max_batch_size": 1, "batch_service_s": (1.0,)} | settings
+def test_a_model_that_can_not_be_is_refused(settings: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"max_batch_size": 1, "batch_service_s": (1.0,)}
     with pytest.raises(ValueError, match=message):
-        ServingModel(**given)
+        ServingModel(**(given | settings))
 
 
 @pytest.mark.parametrize(
@@ -377,12 +393,14 @@ def test_a_model_that_can_not_be_is_refused(settings, message):
         ([1.0], {"hold_timeout_s": 0.0}, "hold_timeout_s: 0.0, more than 0"),
     ],
 )
-def test_a_pool_that_can_not_be_is_refused(arrivals_s, options, message):
+def test_a_pool_that_can_not_be_is_refused(
+    arrivals_s: list[float], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ServingPool(UP_TO_FOUR, arrivals_s, **options)
 
 
-def test_time_does_not_go_back_and_servers_are_bounded():
+def test_time_does_not_go_back_and_servers_are_bounded() -> None:
     pool = ServingPool(ONE_BY_ONE, [], max_servers=1)
     pool.run_until(5.0)
     for change in (lambda: pool.run_until(4.0), lambda: pool.add_server(4.0)):

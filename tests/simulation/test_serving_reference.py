@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +30,7 @@ class Server:
     queue_s: float = 0.0
     exec_count: int = 0
 
-    def outstanding(self):
+    def outstanding(self) -> int:
         closed = sum(len(batch) for batch in self.closed)
         running = sum(len(batch) for _, _, batch in self.running.values())
         return len(self.queue) + closed + running
@@ -37,16 +39,22 @@ class Server:
 class Reference:
     """Looks at everything at every instant; lists and dictionaries only."""
 
-    def __init__(self, model, arrivals_s, routing, servers):
+    def __init__(
+        self,
+        model: ServingModel,
+        arrivals_s: list[float],
+        routing: Routing,
+        servers: list[tuple[float, float]],
+    ) -> None:
         self.model, self.arrivals_s, self.routing = model, arrivals_s, routing
         self.servers = [Server(i, r, s, model.instances) for i, (r, s) in enumerate(servers)]
-        self.latency_s = [None] * len(arrivals_s)
+        self.latency_s: list[float | None] = [None] * len(arrivals_s)
         self.server_of = [-1] * len(arrivals_s)
         self.last_used = -1
         self.held: list[int] = []
         self.up: list[Server] = []
 
-    def run(self):
+    def run(self) -> None:
         changes = {t for s in self.servers for t in (s.ready_s, s.stop_s) if t < float("inf")}
         request = 0
         while True:
@@ -77,17 +85,17 @@ class Reference:
                     self.held.append(request)
                 request += 1
 
-    def _busy_at(self, t):
+    def _busy_at(self, t: float) -> bool:
         return any(done == t for s in self.servers for _, done, _ in s.running.values())
 
-    def _idle(self, server):
+    def _idle(self, server: Server) -> bool:
         return len(server.running) < server.instances
 
-    def _waits(self, server):
+    def _waits(self, server: Server) -> bool:
         """For the end of the delay."""
-        return server.queue and (self._idle(server) or self._may_close(server))
+        return bool(server.queue) and (self._idle(server) or self._may_close(server))
 
-    def _may_close(self, server):
+    def _may_close(self, server: Server) -> bool:
         model = self.model
         ahead = sum(len(batch) for batch in server.closed)
         return (
@@ -97,10 +105,10 @@ class Reference:
             and ahead < 2 * server.instances * model.max_batch_size
         )
 
-    def _due_s(self, server):
+    def _due_s(self, server: Server) -> float:
         return server.queue[0][1] + self.model.max_queue_delay_s
 
-    def _finish(self, t):
+    def _finish(self, t: float) -> None:
         for server in self.servers:
             for slot in sorted(server.running):
                 start, done, batch = server.running[slot]
@@ -112,7 +120,7 @@ class Reference:
                         server.queue_s += start - entered
                     self._start(server, t)
 
-    def _start(self, server, t):
+    def _start(self, server: Server, t: float) -> None:
         size = self.model.max_batch_size
         while self._idle(server) and (server.closed or self._ripe(server, t)):
             slot = min(set(range(server.instances)) - set(server.running))
@@ -125,22 +133,22 @@ class Reference:
         if not self._idle(server):
             self._close(server, t)
 
-    def _ripe(self, server, t):
+    def _ripe(self, server: Server, t: float) -> bool:
         full = len(server.queue) >= self.model.max_batch_size
-        return server.queue and (full or t >= self._due_s(server))
+        return bool(server.queue) and (full or t >= self._due_s(server))
 
-    def _close(self, server, t):
+    def _close(self, server: Server, t: float) -> None:
         while self._may_close(server) and self._ripe(server, t):
             server.wakes_at = self.model.max_batch_size if t == self._due_s(server) else 0
             while server.queue and self._may_close(server):
                 server.closed.append(self._taken(server, self.model.max_batch_size))
                 server.grows = len(server.closed[-1]) < self.model.max_batch_size
 
-    def _taken(self, server, most):
+    def _taken(self, server: Server, most: int) -> list[tuple[int, float]]:
         taken, server.queue = server.queue[:most], server.queue[most:]
         return taken
 
-    def _join(self, server, t):
+    def _join(self, server: Server, t: float) -> None:
         """The request that has just come is the last of the queue."""
         room = self.model.max_batch_size - len(server.closed[-1])
         if server.wakes_at == 0:
@@ -150,7 +158,7 @@ class Reference:
         server.closed[-1] += self._taken(server, room)
         server.grows = len(server.closed[-1]) < self.model.max_batch_size
 
-    def _enter(self, request, t):
+    def _enter(self, request: int, t: float) -> None:
         after = [s for s in self.up if s.index > self.last_used]
         rotation = after + [s for s in self.up if s.index <= self.last_used]
         if self.routing is Routing.LEAST_OUTSTANDING:
@@ -163,12 +171,14 @@ class Reference:
         self._start(server, t)
 
 
+# (model, arrivals_s, routing, each server's ready_s and stop_s, times at which a run is stopped on its way)
+Case = tuple[ServingModel, list[float], Routing, list[tuple[float, float]], list[float]]
 # Multiples of 1/8 are exact in floats, so that ties are real ties and equal is equal.
 EIGHTHS = st.integers(0, 160).map(lambda n: n / 8)
 
 
 @st.composite
-def cases(draw):
+def cases(draw: st.DrawFn) -> Case:
     size = draw(st.integers(1, 4))
     model = ServingModel(
         max_batch_size=size,
@@ -178,7 +188,14 @@ def cases(draw):
     )
     arrivals_s = sorted(draw(st.lists(EIGHTHS, max_size=40)))
     servers = [
-        (ready_s, draw(st.one_of(st.just(float("inf")), EIGHTHS.map(lambda s, r=ready_s: r + s))))
+        (
+            ready_s,
+            draw(
+                st.one_of(
+                    st.just(float("inf")), EIGHTHS.map(functools.partial(operator.add, ready_s))
+                )
+            ),
+        )
         for ready_s in draw(st.lists(EIGHTHS, min_size=1, max_size=4))
     ]
     routing = draw(st.sampled_from([Routing.ROUND_ROBIN, Routing.LEAST_OUTSTANDING]))
@@ -186,7 +203,13 @@ def cases(draw):
     return model, arrivals_s, routing, servers, stops
 
 
-def run_pool(model, arrivals_s, routing, servers, stops):
+def run_pool(
+    model: ServingModel,
+    arrivals_s: list[float],
+    routing: Routing,
+    servers: list[tuple[float, float]],
+    stops: list[float],
+) -> ServingPool:
     pool = ServingPool(model, arrivals_s, routing, max_servers=len(servers))
     for ready_s, stop_s in servers:
         index = pool.add_server(ready_s)
@@ -199,7 +222,7 @@ def run_pool(model, arrivals_s, routing, servers, stops):
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(cases())
-def test_it_does_what_the_reference_does(case):
+def test_it_does_what_the_reference_does(case: Case) -> None:
     model, arrivals_s, routing, servers, stops = case
     reference = Reference(model, arrivals_s, routing, servers)
     reference.run()

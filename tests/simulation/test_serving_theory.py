@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from autoscaler.simulation.arrivals import poisson_arrivals
 from autoscaler.simulation.serving import Routing, ServingModel, ServingPool, Status
@@ -13,11 +16,17 @@ from autoscaler.simulation.serving import Routing, ServingModel, ServingPool, St
 REQUESTS_S = 1_000_000
 
 
-def arrivals(rate_rps, duration_s, seed=1):
+def arrivals(rate_rps: float, duration_s: int, seed: int = 1) -> NDArray[np.float64]:
     return poisson_arrivals(np.full(duration_s, rate_rps), np.random.default_rng(seed))
 
 
-def run(model, arrivals_s, servers=1, routing=Routing.LEAST_OUTSTANDING, **options):
+def run(
+    model: ServingModel,
+    arrivals_s: NDArray[np.float64],
+    servers: int = 1,
+    routing: Routing = Routing.LEAST_OUTSTANDING,
+    **options: Any,
+) -> ServingPool:
     pool = ServingPool(model, arrivals_s, routing, **options)
     for _ in range(servers):
         pool.add_server(0.0)
@@ -36,7 +45,9 @@ def run(model, arrivals_s, servers=1, routing=Routing.LEAST_OUTSTANDING, **optio
         pytest.param(1.5, id="M/G/1"),
     ],
 )
-def test_mean_wait_of_one_server_is_pollaczek_khinchines(utilisation, service_cv):
+def test_mean_wait_of_one_server_is_pollaczek_khinchines(
+    utilisation: float, service_cv: float
+) -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(1.0,), service_cv=service_cv)
     pool = run(model, arrivals(utilisation, REQUESTS_S))
     expected_s = utilisation / (1.0 - utilisation) * (1.0 + service_cv**2) / 2.0
@@ -45,7 +56,7 @@ def test_mean_wait_of_one_server_is_pollaczek_khinchines(utilisation, service_cv
     assert waits_s == pytest.approx(expected_s, rel=0.07 if utilisation == 0.9 else 0.02)
 
 
-def test_sojourn_of_an_m_m_1_queue_is_exponential():
+def test_sojourn_of_an_m_m_1_queue_is_exponential() -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(1.0,), service_cv=1.0)
     latencies_s = run(model, arrivals(0.5, REQUESTS_S)).latencies_s
     for ratio in (0.5, 0.9, 0.99):
@@ -54,7 +65,7 @@ def test_sojourn_of_an_m_m_1_queue_is_exponential():
 
 
 @pytest.mark.parametrize("instances", [2, 8])
-def test_mean_wait_of_several_instances_is_erlangs(instances):
+def test_mean_wait_of_several_instances_is_erlangs(instances: int) -> None:
     offered = 0.8 * instances
     model = ServingModel(
         max_batch_size=1, instances=instances, batch_service_s=(1.0,), service_cv=1.0
@@ -68,13 +79,13 @@ def test_mean_wait_of_several_instances_is_erlangs(instances):
     )
 
 
-def test_random_routing_makes_independent_queues():
+def test_random_routing_makes_independent_queues() -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(1.0,))
     pool = run(model, arrivals(5 * 0.7, 200_000), servers=5, routing=Routing.RANDOM)
     assert pool.latencies_s.mean() == pytest.approx(1.0 + 0.7 / (1.0 - 0.7) / 2.0, rel=0.03)
 
 
-def test_better_routing_waits_less():
+def test_better_routing_waits_less() -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(1.0,), service_cv=1.0)
     arrivals_s = arrivals(10 * 0.8, 50_000)
     orders = (
@@ -88,9 +99,11 @@ def test_better_routing_waits_less():
 
 
 @pytest.mark.parametrize("service_cv", [0.2, 1.0, 2.0])
-def test_service_times_have_their_mean_and_spread(service_cv):
+def test_service_times_have_their_mean_and_spread(service_cv: float) -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(0.5,), service_cv=service_cv)
-    times_s = run(model, np.arange(100_000) * 1000.0).latencies_s.astype(np.float64)
+    times_s = run(model, 1000.0 * np.arange(100_000, dtype=np.float64)).latencies_s.astype(
+        np.float64
+    )
     assert times_s.mean() == pytest.approx(0.5, rel=0.02)
     assert times_s.std() / times_s.mean() == pytest.approx(service_cv, rel=0.03)
     # No draw has to do with the one before.
@@ -107,7 +120,7 @@ BATCHING = ServingModel(
 
 
 @pytest.mark.parametrize("routing", list(Routing))
-def test_littles_law(routing):
+def test_littles_law(routing: Routing) -> None:
     """The mean number in the system is the rate times the mean latency, whatever goes on inside."""
     arrivals_s = arrivals(2000.0, 20)
     pool = ServingPool(BATCHING, arrivals_s, routing, seed=4)
@@ -131,8 +144,8 @@ def test_littles_law(routing):
 
 
 @pytest.mark.parametrize("routing", list(Routing))
-def test_steps_change_nothing_and_a_seed_gives_the_same_again(routing):
-    def outcome(ticks, seed):
+def test_steps_change_nothing_and_a_seed_gives_the_same_again(routing: Routing) -> None:
+    def outcome(ticks: Sequence[float], seed: int) -> tuple[object, ...]:
         pool = ServingPool(
             BATCHING, arrivals(500.0, 20), routing, seed, connection_life_s=3.0, hold_timeout_s=0.5
         )
@@ -158,8 +171,10 @@ def test_steps_change_nothing_and_a_seed_gives_the_same_again(routing):
     assert once != outcome([25.0], seed=12)
 
 
-def test_two_policies_meet_the_same_luck():
+def test_two_policies_meet_the_same_luck() -> None:
     model = ServingModel(max_batch_size=1, batch_service_s=(1.0,), service_cv=1.0)
-    few = run(model, np.arange(100) * 1000.0, servers=1, seed=9)
-    many = run(model, np.arange(100) * 1000.0, servers=7, routing=Routing.RANDOM, seed=9)
+    few = run(model, 1000.0 * np.arange(100, dtype=np.float64), servers=1, seed=9)
+    many = run(
+        model, 1000.0 * np.arange(100, dtype=np.float64), servers=7, routing=Routing.RANDOM, seed=9
+    )
     assert few.latencies_s.tolist() == many.latencies_s.tolist()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from autoscaler.simulation.shapes import (
+    Shape,
     constant,
     diurnal,
     flash_crowd,
@@ -81,24 +83,24 @@ DAY_S = 86_400.0
         pytest.param(2.0 * constant(3.0), 0.0, 6.0, id="multiple"),
     ],
 )
-def test_value(shape, t_s, expected):
+def test_value(shape: Shape, t_s: float, expected: float) -> None:
     assert shape(t_s) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_day_joins_the_next_and_rests_at_night():
+def test_a_day_joins_the_next_and_rests_at_night() -> None:
     day = diurnal(low_rps=20, high_rps=200, evening_h=22.0)
     assert day(DAY_S - 0.001) == pytest.approx(day(DAY_S), rel=1e-5)
     assert day(4 * HOUR_S) < 40.0
 
 
-def test_samples_are_the_middles_of_the_steps():
+def test_samples_are_the_middles_of_the_steps() -> None:
     assert ramp((0.0, 0.0), (10.0, 10.0)).sample(3.0).tolist() == [0.5, 1.5, 2.5]
     assert ramp((0.0, 0.0), (10.0, 10.0)).sample(2.0, start_s=4.0, step_s=2.0).tolist() == [5.0]
     assert constant(1.0).sample(2.5).size == 3
     assert constant(1.0).sample(0.0).size == 0
 
 
-def test_noise_has_its_mean_and_spread_and_depends_on_the_time_alone():
+def test_noise_has_its_mean_and_spread_and_depends_on_the_time_alone() -> None:
     factor = noise(cv=0.3, seed=5, every_s=10.0)
     knots = np.array([factor(t_s) for t_s in range(0, 100_000, 10)])
     assert knots.mean() == pytest.approx(1.0, abs=0.01)
@@ -125,6 +127,6 @@ def test_noise_has_its_mean_and_spread_and_depends_on_the_time_alone():
         (lambda: constant(1.0).sample(10.0, step_s=0.0), "step_s: 0.0, more than 0"),
     ],
 )
-def test_what_can_not_be_is_refused(make, message):
+def test_what_can_not_be_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()

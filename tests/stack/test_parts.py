@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from loadtests.stack.processes import Started
 from loadtests.stack.stack import Stack
 from loadtests.stack.toolbox import find_or_make
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"namespace": "team", "name": "bert-1", "labels": {"app": "bert"}},
     "spec": {"nodeName": "gpu-0", "containers": [{"name": "triton", "image": "tritonserver"}]},
 }

@@ -37,7 +37,7 @@ def cuts(*devices: str) -> dict[str, Any]:
     return {**MAP, "data": {"config.yaml": f"{{version: v1, mig-configs: {{ones: [{entries}]}}}}"}}
 
 
-def node(slices_: int = 14, **labels: str) -> dict[str, Any]:
+def node(slices_: int = 14, /, **labels: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "n1", "labels": {**GOOD, **labels}},
         "status": {"allocatable": {"nvidia.com/mig-1g.10gb": str(slices_)}},

@@ -54,7 +54,7 @@ NONE = {spec("whole").id: 0, spec("ones").id: 1}
 
 
 def test_a_member_that_may_sleep_goes_once_the_others_carry_it_all() -> None:
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     group = Group([whole(changes=asleep), ones(current=13, ready=12)], floors=NONE)
     assert group.targets() == {"whole": 1, "ones": 13}
     group.members = [whole(changes=asleep), ones(current=13)]
@@ -68,7 +68,7 @@ def test_a_member_that_may_sleep_goes_once_the_others_carry_it_all() -> None:
 
 def test_a_member_that_wakes_and_has_no_node_yet_does_not_stop_its_group() -> None:
     """A node takes five minutes, and in these a second GPU is needed: 380 a second are 13 sevenths and 120 more."""
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
     limited = ones(wanted=15, current=13, changes={"max_replicas": 13})
     moving = (GroupState(group="team/bert", moving=True),)
@@ -110,7 +110,7 @@ def test_what_is_not_worth_a_tenth_is_not_moved() -> None:
 
 def test_what_members_need_is_added_up_before_it_is_rounded() -> None:
     """Six a second on both shapes: each rounds its own part up to one replica, and one seventh carries all of it."""
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     quiet = [
         whole(wanted=1, parts=0.0625, current=1, changes=asleep),
         ones(parts=0.1875, current=1),
@@ -126,7 +126,7 @@ def test_what_members_need_is_added_up_before_it_is_rounded() -> None:
 
 def test_a_capacity_that_wavers_moves_nothing() -> None:
     """Six sevenths of 20.0 a second are needed in one tick, and carry 19.9 each in the next."""
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     gone = Variant("whole", 60.0, wanted=None, current=0, changes=asleep)
     group = Group([gone, ones(wanted=6, parts=6.0, current=6)], floors=NONE)
     assert group.targets() == {"whole": 0, "ones": 6}
@@ -161,7 +161,7 @@ def test_none_is_given_up_whose_like_would_not_carry_the_rest(pooled: bool, left
 
 def test_without_a_plan_a_group_rests_on_what_runs_unless_a_tenth_is_saved() -> None:
     """70 a second: four sevenths cost 4/7, and a GPU that runs and is ready carries them as well, at 7/7."""
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     floors = dict.fromkeys(NONE, 0)
     # A GPU at a price that is 5 % more than that of the sevenths in its stead: 62 a second are 3.1 of 20.
     even = Group(
@@ -179,7 +179,7 @@ def test_without_a_plan_a_group_rests_on_what_runs_unless_a_tenth_is_saved() -> 
 
 def test_a_shape_that_is_late_under_no_load_carries_nothing() -> None:
     """A seventh takes longer for one request than the objective allows: its share goes to GPUs, and it goes with it."""
-    asleep = {"may_sleep": True}
+    asleep: dict[str, object] = {"may_sleep": True}
     late = ones(
         wanted=18,
         parts=17.2,

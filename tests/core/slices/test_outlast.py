@@ -17,10 +17,10 @@ from autoscaler.core.survival import Loss
 from autoscaler.core.types import Finding, Survive, WorkloadId
 from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
-from tests.core.slices.test_cells import CONFIG, START_S, asks, workload
+from tests.core.slices.test_cells import CONFIG, asks, workload
 from tests.core.slices.test_spread import ALONE, NODES
 from tests.core.slices.variants import AUTO, Group, ones, whole
-from tests.core.story import spec
+from tests.core.story import START_S, spec
 
 ONE_EACH = Loss(survive=Survive.NODE, skew=1)
 BOTH: dict[WorkloadId, Loss | Finding] = {

@@ -29,7 +29,6 @@ from autoscaler.solver.slices import solve
 from tests.core.slices.records import record
 from tests.core.slices.test_cells import (
     CONFIG,
-    START_S,
     THREES,
     ask,
     asks,
@@ -39,6 +38,7 @@ from tests.core.slices.test_cells import (
     running,
     workload,
 )
+from tests.core.story import START_S
 
 OVER_NODES = Placement(spreads=(SpreadRule(key=HOST_LABEL),))
 OVER_ZONES = Placement(spreads=(SpreadRule(key=ZONE_LABEL),))
