@@ -238,9 +238,11 @@ def _ready_for(need: Need, lead_s: float) -> str:
     if need.outlook is None:
         return f"{need.rate(level)} now"
     told = "" if need.outlook.skill is None else f", forecast with {need.outlook.skill:.0%} skill"
+    surge = need.outlook.surge_rps
+    rising = "" if surge is None else f" and surging, {number_text(surge)} if that goes on"
     return (
-        f"{need.rate(upper)} to be ready for ({number_text(level)} now; more comes within {lead_s:.0f} s with a "
-        f"chance of {need.outlook.exceeded_ratio(upper):.1%}{told}; "
+        f"{need.rate(upper)} to be ready for ({number_text(level)} now{rising}; more comes within {lead_s:.0f} s "
+        f"with a chance of {need.outlook.exceeded_ratio(upper):.1%}{told}; "
         f"a miss is worth {need.price:.3g} of what it costs to serve)"
     )
 

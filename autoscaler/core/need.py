@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import field, replace
 
-from autoscaler.core import budget, demand, learn, size, skew, unstarted
+from autoscaler.core import budget, demand, learn, size, skew, surge, unstarted
 from autoscaler.core.alternatives import Alternative, capacity_on
 from autoscaler.core.behavior import down_window_s
 from autoscaler.core.computed import computed
@@ -189,20 +189,7 @@ def assess(
         state = replace(state, skew_ratio=allowed)
     if carried is None:
         return present, spread, state
-    signals = context.config.signals
-    outlook = look_ahead(
-        level_rps=demand.steadied_rps(
-            present.level_rps,
-            state.growth.minutes,
-            now_s=context.now_s,
-            window_s=signals.rate_window_s,
-            variability=carried.scatter(signals.rate_window_s),
-        ),
-        growth=state.growth,
-        forecast=context.forecast,
-        now_s=context.now_s,
-        lead_s=lead_s + context.config.tick_s,
-    )
+    outlook = _outlook(present.level_rps, carried, state, context, lead_s)
     offer = Offer(
         carried=carried,
         view=view,
@@ -223,6 +210,37 @@ def assess(
     if given.spec.variant_group is not None:
         need = offer.in_parts(price, need)
     return replace(need, others=others) if others else need, spread, state
+
+
+def _outlook(
+    level_rps: float,
+    carried: size.Capacity,
+    state: WorkloadState,
+    context: Context,
+    lead_s: float,
+) -> Outlook:
+    """What may come until a replica that is asked for in the next tick is there."""
+    window_s, minutes = context.config.signals.rate_window_s, state.growth.minutes
+    scatter, ahead_s = carried.scatter(window_s), lead_s + context.config.tick_s
+    steadied_rps = demand.steadied_rps(
+        level_rps, minutes, now_s=context.now_s, window_s=window_s, variability=scatter
+    )
+    surge_rps = surge.leads_to_rps(
+        steadied_rps,
+        minutes,
+        now_s=context.now_s,
+        lead_s=ahead_s,
+        window_s=window_s,
+        variability=scatter,
+    )
+    return look_ahead(
+        level_rps=steadied_rps,
+        growth=state.growth,
+        forecast=context.forecast,
+        now_s=context.now_s,
+        lead_s=ahead_s,
+        surge_rps=surge_rps if surge_rps > steadied_rps else None,
+    )
 
 
 def _carried(

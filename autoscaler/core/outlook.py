@@ -1,11 +1,12 @@
 """How high demand may rise until a replica that is asked for now is there, as a distribution.
 
-Two sources, mixed to the extent that the better one has shown skill: the naive forecast (the present demand and how far
-it rose above that over a lead time before) and a fitted one. A fitted forecast tells the maximum over a few horizons,
-counted from the minute that it was made in. Between two horizons the mixture of both distributions is taken, in
-proportion to the time: of a spike that comes in the third minute for certain, a look 70 s ahead sees (100 - 60) /
-(180 - 60) = 33 %, not a spike of a third of the height. It is looked half a minute further than 70 s, for what is
-forecast are minutes' means: in a minute of 11 before one of 33 hides a climb to 22 at its end.
+Two sources, mixed to the extent that the better one has shown skill: the naive forecast (the present demand, or where a
+surge that is under way leads, and how far it rose above that over a lead time before) and a fitted one. A fitted
+forecast tells the maximum over a few horizons, counted from the minute that it was made in. Between two horizons the
+mixture of both distributions is taken, in proportion to the time: of a spike that comes in the third minute for
+certain, a look 70 s ahead sees (100 - 60) / (180 - 60) = 33 %, not a spike of a third of the height. It is looked half
+a minute further than 70 s, for what is forecast are minutes' means: in a minute of 11 before one of 33 hides a climb to
+22 at its end.
 
 A forecast that the present demand has outgrown is wrong, whatever its skill was: the naive one, which starts from the
 present demand, takes its place.
@@ -32,6 +33,8 @@ HALF_MINUTE_S = 30.0
 # Of the chance that was given to a demand as high as the present one, what is below this refutes the forecast: at a
 # tenth of it, nine tenths of the weight go to the naive one.
 REFUTED_RATIO = 0.01
+# A forecast that took demand as high as the present one for as likely as not knew that it rises, and how far.
+FORESEEN_RATIO = 0.5
 
 
 @computed
@@ -87,11 +90,13 @@ class Outlook:
     """The highest demand over a lead time: what is certain to come, and rows of quantiles with their weights."""
 
     level_rps: float
-    """The present demand. It is never forecast away."""
+    """The present demand, or what a surge that no forecast knew of makes of it. It is never forecast away."""
     rows: tuple[tuple[float, Row], ...]
     """(weight, row); the weights add up to 1."""
     skill: float | None = None
     """Of the fitted forecast, where one took part."""
+    surge_rps: float | None = None
+    """Where a surge that is under way leads; None: there is none."""
 
     def exceeded_ratio(self, rps: float) -> float:
         """Chance that demand exceeds `rps` within the lead time."""
@@ -109,16 +114,30 @@ def look_ahead(
     forecast: DemandForecast | None,
     now_s: float,
     lead_s: float,
+    surge_rps: float | None = None,
 ) -> Outlook:
-    """The outlook over `lead_s` from `now_s`. Without a forecast that counts, the naive one's."""
+    """The outlook over `lead_s` from `now_s`. Without a forecast that counts, the naive one's.
+
+    Where a surge leads to `surge_rps` (`surge.py`), that is certain, but as far as the forecast knew of it.
+    """
     if forecast is not None and (now_s >= forecast.expires_s or not forecast.quantiles):
         forecast = None
     levels = LEVELS if forecast is None else _with_rarer(forecast.quantiles)
-    highest = highest_rps(growth, level_rps=level_rps, levels=levels, lead_s=lead_s)
+    told: tuple[tuple[float, int], ...] = ()
+    if forecast is not None:
+        span_s = now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s
+        told = _horizons(forecast.horizons_s, span_s)
+    start_rps = level_rps
+    if surge_rps is not None:
+        foreseen = sum(
+            [weight * _foresaw(forecast, at, level_rps) for weight, at in told if forecast]
+        )
+        start_rps += (1.0 - foreseen) * (surge_rps - level_rps)
+    highest = highest_rps(growth, level_rps=start_rps, levels=levels, lead_s=lead_s)
     naive = Row(levels=levels, values_rps=highest)
+    surging = start_rps if start_rps > level_rps else None
     if forecast is None:
-        return Outlook(level_rps=level_rps, rows=((1.0, naive),))
-    told = _horizons(forecast.horizons_s, now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s)
+        return Outlook(level_rps=start_rps, rows=((1.0, naive),), surge_rps=surging)
     refuted = 0.0
     rows: list[tuple[float, Row]] = []
     for weight, at in told:
@@ -131,7 +150,22 @@ def look_ahead(
     if refuted > 0.0:
         rows.append((refuted, naive))
     skill = (1.0 - refuted) * sum(weight * _skill_at(forecast, at) for weight, at in told)
-    return Outlook(level_rps=level_rps, rows=tuple(rows), skill=skill if skill > 0.0 else None)
+    return Outlook(
+        level_rps=start_rps,
+        rows=tuple(rows),
+        skill=skill if skill > 0.0 else None,
+        surge_rps=surging,
+    )
+
+
+def _foresaw(forecast: DemandForecast, at: int, level_rps: float) -> float:
+    """How far a fitted forecast can be believed to have known of a demand as high as the present one."""
+    told = forecast.values_rps[at]
+    if not all(math.isfinite(value) for value in told):
+        return 0.0
+    row = Row(levels=forecast.quantiles, values_rps=told)
+    as_likely = min(1.0, row.exceeded_ratio(math.nextafter(level_rps, 0.0)) / FORESEEN_RATIO)
+    return as_likely * min(1.0, _skill_at(forecast, at) / FULL_TRUST_SKILL)
 
 
 def _horizons(horizons_s: tuple[float, ...], span_s: float) -> tuple[tuple[float, int], ...]:

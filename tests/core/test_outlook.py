@@ -195,3 +195,34 @@ def test_behind_a_crowd_that_nobody_foretold_more_may_come() -> None:
     naive = look_ahead(level_rps=120.0, growth=Growth(), forecast=None, now_s=NOW_S, lead_s=120.0)
     assert told.exceeded_ratio(150.0) == pytest.approx(naive.exceeded_ratio(150.0), rel=0.02)
     assert told.exceeded_ratio(150.0) > 0.001
+
+
+@pytest.mark.parametrize(
+    ("forecast", "level_rps"),
+    [
+        pytest.param(None, 75.0, id="no forecast: where the surge leads is certain"),
+        pytest.param(spike(skill=0.0), 75.0, id="one without skill"),
+        pytest.param(spike(), 50.0, id="one that was certain of more than now"),
+        pytest.param(spike(skill=0.05), 62.5, id="one that is trusted by half"),
+        pytest.param(
+            replace(spike(), values_rps=((40.0, 60.0, 80.0),) * 2),
+            63.8,
+            id="one that gave 22 % to as much as now",
+        ),
+        pytest.param(replace(spike(), values_rps=((30.0,) * 3,) * 2), 75.0, id="that knew nothing"),
+    ],
+)
+def test_a_surge_is_certain_as_far_as_no_forecast_knew_of_it(
+    forecast: DemandForecast | None, level_rps: float
+) -> None:
+    """From 50 now to 75."""
+    found = look_ahead(
+        level_rps=50.0,
+        growth=Growth(),
+        forecast=forecast,
+        now_s=NOW_S,
+        lead_s=150.0,
+        surge_rps=75.0,
+    )
+    assert found.level_rps == pytest.approx(level_rps, abs=0.1)
+    assert found.surge_rps == (None if level_rps == 50.0 else found.level_rps)
