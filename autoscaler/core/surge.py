@@ -21,6 +21,9 @@ from autoscaler.core.demand import UNIT_RPS
 KEPT_PACE = 0.5
 # A step that was taken for a surge is over after a minute, and no more than half as many replicas were asked for.
 MOST_RATIO = 1.5
+# What does more than double within a minute is a step, and no pace: from 25 to 120 a second, with replicas that take
+# twenty seconds, it would lead to 178, and leads to 143.
+FASTEST_PACE = math.log(2.0) / 60.0
 SURE_DEVIATIONS = 3.0
 # The median of absolute deviations, over what a normal distribution's standard deviation is of it.
 MEDIAN_TO_DEVIATION = 1.48
@@ -64,8 +67,8 @@ def leads_to_rps(
     believed = min(rise, sure)
     if believed <= 0.0:
         return level_rps
-    goes_on = KEPT_PACE * believed / apart_s * lead_s
-    return level_rps * min(MOST_RATIO, math.exp(goes_on))
+    pace = min(believed / apart_s, FASTEST_PACE)
+    return level_rps * min(MOST_RATIO, math.exp(KEPT_PACE * pace * lead_s))
 
 
 def _minute_before(

@@ -86,6 +86,11 @@ def test_the_longer_a_replica_takes_the_further_it_leads(lead_s: float, ratio: f
     assert leads_to(120.0, STEADY, lead_s=lead_s) / 120.0 == pytest.approx(ratio, abs=0.001)
 
 
+def test_a_step_is_no_pace() -> None:
+    """Of 480 after 100 half of a doubling in a minute is believed to go on: for half a minute."""
+    assert leads_to(480.0, STEADY, lead_s=30.0) == pytest.approx(480.0 * 2.0**0.25)
+
+
 rates = st.floats(0.0, 1e6)
 
 
