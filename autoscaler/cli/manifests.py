@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autoscaler.core.types import WorkloadId, WorkloadSpec
 
 SUFFIXES = (".yaml", ".yml", ".json")
-KINDS = ("Deployment", "StatefulSet", "InferenceService")
+KINDS = ("Deployment", "StatefulSet", "InferenceService", "LLMInferenceService")
 
 
 def workloads_in(
@@ -93,9 +93,10 @@ def _check_object(
     from autoscaler.collectors.namespace_policy import defaults_for
     from autoscaler.core.annotations import slips
     from autoscaler.core.types import WorkloadId, WorkloadSpec
+    from autoscaler.core.writes import SERVICES
 
     metadata = _mapping(document, "metadata")
-    template = _mapping(_mapping(document, "spec"), "template")
+    template = _template(document)
     key = WorkloadId(
         namespace=str(metadata.get("namespace") or "default"),
         name=str(metadata.get("name") or ""),
@@ -120,12 +121,16 @@ def _check_object(
             key, annotations, str(document.get("apiVersion") or ""), template, defaults
         )
         flaw = shape = None
-        if isinstance(parsed, WorkloadSpec) and key.kind != "InferenceService":
+        if isinstance(parsed, WorkloadSpec) and key.kind not in SERVICES:
             flaw, shape = _unspread(parsed, template), _wrong_shape(parsed, template)
     except (AttributeError, TypeError, ValueError):
         yield Problem(where, "its pod template can't be read", "must be as Kubernetes has it")
         return
-    served = _served(key, document, follows=settings.kserve.patch_revisions)
+    try:
+        served = _served(key, document, follows=settings.kserve.patch_revisions)
+    except (AttributeError, TypeError, ValueError):
+        yield Problem(where, "its spec can't be read", "must be as KServe has it")
+        return
     refused = served.problem if served is not None else None
     problems = () if isinstance(parsed, WorkloadSpec) else parsed
     for problem in (*problems, *(one for one in (refused, shape) if one is not None)):
@@ -134,10 +139,44 @@ def _check_object(
         return
     if served is not None and served.held_by is not None:
         told(f"{where}: only recommended, {served.held_by} holds it: {served.hand_over}")
-    for note in (flaw, _capped(parsed, settings), parsed.silent or _unseen(parsed)):
+    notes = (flaw, _capped(parsed, settings), _outside(parsed, document), _older(key, document))
+    for note in (*notes, parsed.silent or _unseen(parsed)):
         if note is not None:
             told(f"{where}: {note}")
     yield parsed
+
+
+def _template(document: dict[str, Any]) -> dict[str, Any]:
+    """Of its pods. An LLMInferenceService has what is in one at two places of its own."""
+    spec = _mapping(document, "spec")
+    template = _mapping(spec, "template")
+    if document.get("kind") != "LLMInferenceService":
+        return template
+    return {"metadata": {"annotations": _mapping(spec, "annotations")}, "spec": template}
+
+
+def _outside(spec: WorkloadSpec, document: dict[str, Any]) -> str | None:
+    """A number of replicas that does not go with the annotations beside it."""
+    given = _mapping(document, "spec").get("replicas")
+    if not isinstance(given, int) or given < 1:
+        return None
+    if spec.max_replicas is not None and given > spec.max_replicas:
+        return f"spec.replicas is {given}, and no more than max-replicas, {spec.max_replicas}, will run"
+    if given < spec.min_replicas:
+        return f"spec.replicas is {given}, and no fewer than min-replicas, {spec.min_replicas}, will run"
+    return None
+
+
+def _older(key: WorkloadId, document: dict[str, Any]) -> str | None:
+    """A number of replicas that KServe needed before it kept the Deployment's own."""
+    from autoscaler.collectors.llm_inference_service import API_VERSIONS, KIND
+
+    spec = _mapping(document, "spec")
+    if key.kind != KIND or document.get("apiVersion") != API_VERSIONS[-1]:
+        return None
+    if "replicas" in spec or "scaling" in spec:
+        return None
+    return "spec.replicas is needed where KServe is older than 0.17: without it that sets the Deployment back to 1"
 
 
 def _unspread(spec: WorkloadSpec, template: dict[str, Any]) -> str | None:
@@ -190,30 +229,33 @@ def _wrong_shape(spec: WorkloadSpec, template: dict[str, Any]) -> Problem | None
 
 
 def _served(key: WorkloadId, document: dict[str, Any], *, follows: bool) -> Resolved | None:
-    """What KServe makes of a service, as far as it says itself: where its pods run is taken to be known."""
-    if key.kind != "InferenceService":
-        return None
-    from autoscaler.collectors.kserve import CLASS, MODE, ServiceView, resolve
+    """What KServe makes of a service, as far as it says itself: where its pods run is taken to be known.
 
-    annotations = _mapping(_mapping(document, "metadata"), "annotations")
-    mode, class_ = annotations.get(MODE), annotations.get(CLASS)
-    view = ServiceView(
-        uid="",
-        namespace=key.namespace,
-        name=key.name,
-        version="",
-        annotations={},
-        mode_given=None if mode is None else str(mode),
-        class_given=None if class_ is None else str(class_),
-        max_replicas=None,
-        multi_node="workerSpec" in _mapping(_mapping(document, "spec"), "predictor"),
-    )
-    return resolve(
-        view,
-        deployment=key.name,
-        revision=None if mode is None else "that is live",
-        knative_follows=follows,
-    )
+    Raises TypeError or ValueError where a field is not what it should be.
+    """
+    from dataclasses import replace
+
+    from autoscaler.collectors import inference_service, llm_inference_service
+
+    metadata = _mapping(document, "metadata")
+    given = _mapping(metadata, "annotations").items()
+    own = {str(name): str(value) for name, value in given if value is not None}
+    # The uid is the API server's to give.
+    metadata = {**metadata, "namespace": key.namespace, "uid": "", "annotations": own}
+    raw = {**document, "metadata": metadata}
+    if (predictor := inference_service.service(raw)) is not None and key.kind == predictor.kind:
+        mode = predictor.mode_given
+        return inference_service.resolve(
+            predictor,
+            deployment=key.name,
+            revision=None if mode is None else "that is live",
+            knative_follows=follows,
+        )
+    if (llm := llm_inference_service.service(raw)) is not None and key.kind == llm.kind:
+        # Which versions a cluster serves beside the one that is written here is not to be seen.
+        newest = llm_inference_service.API_VERSIONS[0]
+        return llm_inference_service.resolve(replace(llm, api_version=newest), deployment=key.name)
+    return None
 
 
 def _misplaced(where: str, kind: str, annotations: dict[str, Any]) -> Iterator[Problem]:
@@ -241,10 +283,14 @@ def _parsed(
     defaults: Defaults,
 ) -> WorkloadSpec | tuple[Problem, ...]:
     from autoscaler.collectors.detect import detect
+    from autoscaler.collectors.llm_inference_service import KIND, PRESET
     from autoscaler.core.annotations import Shape, parse_workload
     from autoscaler.schedule import with_readable_schedule
 
-    detected = detect(template)
+    containers = _mapping(template, "spec").get("containers") or ()
+    # KServe's own template is below a service's: another image runs its command.
+    below = key.kind == KIND and not any(container.get("command") for container in containers)
+    detected = detect(template) or (PRESET if below else None)
     parsed = parse_workload(
         key,
         annotations,

@@ -2,8 +2,8 @@
 
 Deployments, StatefulSets and pods are watched whole and projected at once - their specs and states are needed -
 ReplicaSets by their metadata alone; in the whole cluster, or in single namespaces. Needs `list` and `watch` there on
-deployments, statefulsets and replicasets (apps), horizontalpodautoscalers (autoscaling), pods, and inferenceservices
-(serving.kserve.io), which need not be installed.
+deployments, statefulsets and replicasets (apps), horizontalpodautoscalers (autoscaling), pods, and on inferenceservices
+and llminferenceservices (serving.kserve.io), which need not be installed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from autoscaler.clients.kubernetes import METADATA, METADATA_LIST, KubernetesClient
 from autoscaler.clock import Clock
-from autoscaler.collectors import kserve, projection
-from autoscaler.collectors.kserve import ServiceView
+from autoscaler.collectors import projection
+from autoscaler.collectors.kserve import Made
 from autoscaler.collectors.mirror import Mirror
 from autoscaler.collectors.projection import HolderView, PodView, ReplicaSetView, TargetView
 from autoscaler.collectors.seen import (
@@ -28,6 +28,7 @@ from autoscaler.collectors.seen import (
     seen_target,
     tolerating,
 )
+from autoscaler.collectors.service_watch import ServiceWatch
 from autoscaler.collectors.triton import Endpoint
 from autoscaler.collectors.watched import Watched
 from autoscaler.core.annotations import PREFIX, Defaults
@@ -70,14 +71,7 @@ class KubernetesCollector:
         self._writes: dict[WorkloadId, ReplicaWrite] = {}
         self._decided: frozenset[WorkloadId] = frozenset()
         """Those that the last look found nothing wrong with."""
-        self._services: Watched[ServiceView] = Watched(
-            client,
-            f"/apis/{kserve.API_VERSION}/inferenceservices",
-            kserve.service,
-            clock,
-            namespaces=namespaces,
-            optional=True,
-        )
+        self._services = ServiceWatch(client, clock, namespaces=namespaces)
         self._targets: tuple[Watched[TargetView], ...] = (
             Watched(
                 client,
@@ -116,7 +110,8 @@ class KubernetesCollector:
 
     @property
     def _kinds(self) -> tuple[Watched[Any], ...]:
-        return (*self._targets, self._replica_sets, self._pods, self._holders, self._services)
+        services = self._services.kinds
+        return (*self._targets, self._replica_sets, self._pods, self._holders, *services)
 
     @property
     def mirrors(self) -> tuple[Mirror[Any], ...]:
@@ -136,7 +131,7 @@ class KubernetesCollector:
         by_namespace = [
             [kind.mirrors[namespace] for kind in self._kinds] for namespace in self._pods.mirrors
         ]
-        listed = [all(mirror.synced for mirror in own) for own in by_namespace]
+        listed = [not any(mirror.awaited for mirror in own) for own in by_namespace]
         denied = [any(mirror.denied for mirror in own) for own in by_namespace]
         return any(listed) and all(map(or_, listed, denied))
 
@@ -166,7 +161,8 @@ class KubernetesCollector:
         for mirror in self._targets:
             for view in mirror.objects.values():
                 defaults = self._defaults(view.namespace)
-                if defaults is not None and view.service is None:
+                # What KServe made is managed by its service; what a person wrote on it is told there.
+                if defaults is not None and (view.made is None or view.slips):
                     seen.append(
                         seen_target(
                             view,
@@ -200,7 +196,7 @@ class KubernetesCollector:
         for mirror in self._targets:
             for view in mirror.objects.values():
                 group = view.annotations.get(f"{PREFIX}variant-group")
-                if group is not None and view.service is None:
+                if group is not None and view.made is None:
                     members = found.setdefault((view.namespace, group), {})
                     members[str(id_of(view))] = view.pod_labels
         return found
@@ -211,13 +207,13 @@ class KubernetesCollector:
         return spec is not None and (self._node_needs or spec.survive is not Survive.NONE)
 
     def _with_node_needs(self, seen: list[Seen]) -> list[Seen]:
-        """Of several Deployments of one InferenceService the last by name speaks, as its newest Revision."""
+        """Of several Deployments of one service the last by name speaks, as an InferenceService's newest Revision."""
         admitted = self._admitted()
         needs = {
             managed_by(view): tolerating(view.needs, admitted.get(view.uid))
             for mirror in self._targets
             for view in sorted(mirror.objects.values(), key=lambda view: view.name)
-            if view.service is None or view.predictor
+            if view.made is None or view.made.predictor
         }
         return [
             replace(item, spec=replace(item.spec, node_needs=needs.get(item.id)))
@@ -249,7 +245,7 @@ class KubernetesCollector:
         }
 
     def write_of(self, workload: WorkloadId) -> ReplicaWrite | None:
-        """Where the replicas of an InferenceService go, as of the last `observe`; None: not to be written."""
+        """Where the replicas of a service of KServe's go, as of the last `observe`; None: not to be written."""
         return self._writes.get(workload)
 
     def _seen_services(
@@ -258,25 +254,31 @@ class KubernetesCollector:
         templates: dict[str, str],
         holders: dict[tuple[str, str, str], str],
     ) -> list[Seen]:
-        made: dict[tuple[str, str], list[TargetView]] = {}
+        made: dict[WorkloadId, list[TargetView]] = {}
         for mirror in self._targets:
             for view in mirror.objects.values():
-                if view.service is not None and view.predictor:
-                    made.setdefault((view.namespace, view.service), []).append(view)
+                if view.made is not None and view.made.predictor:
+                    made.setdefault(view.made.service, []).append(view)
         seen, self._writes = [], {}
-        for service in self._services.objects.values():
+        for service in self._services:
             defaults = self._defaults(service.namespace)
             if defaults is None:
                 continue
             found = seen_service(
                 service,
-                made.get((service.namespace, service.name), []),
+                # What another of that name has left behind is not this one's.
+                [
+                    view
+                    for view in made.get(service.id, ())
+                    if view.made is not None and view.made.uid in (None, service.uid)
+                ],
                 defaults,
                 pods,
                 templates,
                 holders,
                 pods_known=self._pods_known(service.namespace),
                 knative_follows=self._knative_follows,
+                writes_as=self._writes_as,
             )
             seen.append(found.seen)
             if found.write is not None:
@@ -289,12 +291,13 @@ class KubernetesCollector:
         None where the policy gives annotations no effect.
         """
         owners = self._owners()
+        asked = {service.id for service in self._services}
         found = []
         for pod in self._pods.objects.values():
             view = owners.get((pod.namespace, pod.owner_uid))
             if (
                 view is None
-                or view.slips
+                or (view.slips if view.made is None else not _answers_for(view.made, asked))
                 or self._defaults(view.namespace) is None
                 or not _is_triton(view)
                 or not pod.ip
@@ -319,7 +322,7 @@ class KubernetesCollector:
             for view in mirror.objects.values():
                 if id_of(view) == workload:
                     return view.uid
-        for service in self._services.objects.values():
+        for service in self._services:
             if service.id == workload:
                 return service.uid
         return None
@@ -363,6 +366,11 @@ class KubernetesCollector:
             if other is None or view.revision > other.revision:
                 newest[view.owner_uid] = view
         return {uid: view.template_hash for uid, view in newest.items()}
+
+
+def _answers_for(made: Made, services: Collection[WorkloadId]) -> bool:
+    """It runs the model of one of them."""
+    return made.predictor and made.service in services
 
 
 def _is_triton(view: TargetView) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
@@ -98,16 +98,22 @@ class Mirror(Generic[V]):
         list_accept: str = JSON,
         watch_accept: str = JSON,
         optional: bool = False,
+        older: Sequence[str] = (),
     ) -> None:
-        """`optional`: the cluster need not know this kind of object; there are none then, until it is installed."""
+        """`optional`: the cluster need not know this kind of object; there are none then, until it is installed.
+
+        `older`: paths of the same objects in older versions, the newest first, where a cluster does not serve `path`.
+        """
         self._client = client
+        self._paths = (path, *older)
         self.path = path
+        """As it was last read from."""
         self._own: View[V] = View(self, project)
         self._views: list[View[Any]] = [self._own]
         self._clock = clock
         self._list_accept = list_accept
         self._watch_accept = watch_accept
-        self._optional = optional
+        self.optional = optional
         self.known = True
         """The cluster knows this kind of object, as of the last list."""
         self.error: str | None = None
@@ -125,6 +131,12 @@ class Mirror(Generic[V]):
     def synced(self) -> bool:
         """It was listed once: before, an absence says nothing."""
         return self._own.synced
+
+    @property
+    def awaited(self) -> bool:
+        """Nothing is to be decided before it is listed. What need not be there is not waited for where it may not be
+        read either: whoever owns such objects is unknown, and nothing of theirs is touched."""
+        return not self.synced and not (self.optional and self.denied)
 
     def view(self, project: Callable[[Object, W | None], W | None]) -> View[W]:
         """Another reader's, filled with the next list."""
@@ -174,39 +186,54 @@ class Mirror(Generic[V]):
         None: the cluster does not know this kind of object, and need not.
         """
         views = tuple(self._views)
-        fresh: list[dict[str, Any]] = [{} for _ in views]
-        version: str | None = ""
-        try:
-            async for page in self._client.pages(self.path, accept=self._list_accept):
-                items, version = page
-                for item in items:
-                    for view, objects in zip(views, fresh, strict=True):
-                        view.put(item, objects)
-        except (SourceMissing, SourceDenied) as error:
-            # Nobody can be given a right to what is not installed but by an administrator, and nobody needs it.
-            if not self._optional or await self._served(error):
-                raise
-            version = None
+        fresh: list[dict[str, Any]] = []
+        version: str | None = None
+        for path in self._paths:
+            fresh = [{} for _ in views]
+            version = await self._read(path, views, fresh)
+            if version is not None:
+                self.path = path
+                break
         for view, objects in zip(views, fresh, strict=True):
             view.take(objects)
         self.known = version is not None
         self.error, self.denied = None, False
         return version
 
-    async def _served(self, error: SourceError) -> bool:
+    async def _read(
+        self, path: str, views: Sequence[View[Any]], fresh: Sequence[dict[str, Any]]
+    ) -> str | None:
+        """Into `fresh`, for each of the views. None: it is not served, and need not be."""
+        version = ""
+        try:
+            async for page in self._client.pages(path, accept=self._list_accept):
+                items, version = page
+                for item in items:
+                    for view, objects in zip(views, fresh, strict=True):
+                        view.put(item, objects)
+        except (SourceMissing, SourceDenied) as error:
+            # Nobody can be given a right to what is not installed but by an administrator, and nobody needs it.
+            if not self.optional or await self._served(path, error):
+                raise
+            return None
+        return version
+
+    async def _served(self, path: str, error: SourceError) -> bool:
         """Whether this kind of object may be there: who may not list it may still read which kinds there are."""
         if isinstance(error, SourceMissing):
             return False
+        parts = path.split("/")
         try:
-            await self._client.read("/".join(self.path.split("/")[:4]))
+            # A group has kinds beside this one, of which some may be installed alone.
+            listed = await self._client.read("/".join(parts[:4]))
         except SourceMissing:
             return False
         except SourceError:
-            pass
-        return True
+            return True
+        return any(resource.get("name") == parts[-1] for resource in listed.get("resources") or ())
 
     async def _follow(self, version: str) -> None:
-        """Watches, resuming where a stream ends.
+        """Watches, resuming where a stream ends; returns where a newer version may be served by now.
 
         Raises:
             SourceError: everything has to be listed anew.
@@ -230,6 +257,8 @@ class Mirror(Generic[V]):
                 failures = 0
             elif broken is None:
                 broken = SourceUnavailable("the watch ends as soon as it has begun")
+            if broken is None and self.path != self._paths[0]:
+                return
             if broken is None:
                 continue
             if failures == RESUMES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,13 @@ from typing import Any
 from autoscaler.clients.objects import requests
 from autoscaler.clients.templates import template_status
 from autoscaler.collectors.detect import Detected, detect
-from autoscaler.collectors.kserve import KIND as SERVICE_KIND
-from autoscaler.collectors.kserve import REVISION_LABEL, SERVICE_LABEL
+from autoscaler.collectors.kserve import (
+    LLM_INFERENCE_SERVICE,
+    REVISION_LABEL,
+    Made,
+    field_owner,
+    made_for,
+)
 from autoscaler.collectors.node_needs import node_needs, tolerations
 from autoscaler.core.annotations import PREFIX, slips
 from autoscaler.core.mig.choice import shape_of_requests
@@ -57,10 +62,8 @@ class TargetView:
     template: TemplateStatus | None = None
     """Of a Deployment whose template may ask for several slices."""
     pod_labels: Mapping[str, str] = field(default_factory=dict)
-    service: str | None = None
-    """The InferenceService for which KServe made it, by name: its annotations are copies, and its owner is managed."""
-    predictor: bool = False
-    """It runs the service's predictor, not a transformer or an explainer."""
+    made: Made | None = None
+    """For which service KServe made it: that is managed, and not this."""
     revision: str | None = None
     """The Knative Revision that it runs."""
     slips: tuple[Problem, ...] = ()
@@ -120,9 +123,13 @@ def target(raw: Object, kind: str) -> TargetView | None:
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     own = {k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(PREFIX)}
     labels = metadata.get("labels") or {}
-    service = _service(metadata, labels)
-    wrong = _slips(metadata, spec.get("template") or {}, kind) if service is None else ()
-    if not own and service is None and not wrong:
+    made = made_for(metadata)
+    wrong = (
+        _slips(metadata, spec.get("template") or {}, kind)
+        if made is None
+        else _strays(own, made, metadata["name"])
+    )
+    if not own and made is None and not wrong:
         return None
     return TargetView(
         uid=metadata["uid"],
@@ -141,11 +148,10 @@ def target(raw: Object, kind: str) -> TargetView | None:
         unusable=_unusable(metadata, spec.get("template") or {}),
         template=_template(raw, kind, own),
         pod_labels=((spec.get("template") or {}).get("metadata") or {}).get("labels") or {},
-        service=service,
-        predictor=service is not None and _is_predictor(metadata["name"], labels),
+        made=made,
         revision=labels.get(REVISION_LABEL),
         slips=wrong,
-        replicas_set_by=_replicas_set_by(metadata),
+        replicas_set_by=field_owner(metadata, "spec", "replicas"),
     )
 
 
@@ -157,14 +163,18 @@ def _slips(metadata: Object, template: Object, kind: str) -> tuple[Problem, ...]
     return slips(where, kind, metadata.get("annotations") or {}, at_template)
 
 
-def _replicas_set_by(metadata: Object) -> str | None:
-    """Whoever changes a field, by its scale or otherwise, becomes its one owner; who repeats its value joins it."""
-    owners = {
-        str(entry.get("manager"))
-        for entry in metadata.get("managedFields") or ()
-        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-    }
-    return owners.pop() if len(owners) == 1 else None
+def _strays(own: Collection[str], made: Made, name: str) -> tuple[Problem, ...]:
+    """KServe copies an InferenceService's annotations. Of an LLMInferenceService it copies none of forescale's, so here
+    a person wrote them, and its next update of the Deployment takes them away."""
+    if made.service.kind != LLM_INFERENCE_SERVICE or not own:
+        return ()
+    return (
+        Problem(
+            f"{made.service.namespace}/{name}",
+            f"has forescale.io annotations, and KServe made it for {made.service.kind} {made.service.name}",
+            "they belong to the metadata of that: remove them here",
+        ),
+    )
 
 
 def _rolling(raw: Object) -> bool:
@@ -208,21 +218,6 @@ def _template(raw: Object, kind: str, own: Mapping[str, str]) -> TemplateStatus 
     marked = SHAPE_ANNOTATION in (raw["metadata"].get("annotations") or {})
     asked = f"{PREFIX}slice-shapes" in own or marked
     return template_status(raw) if asked and kind == "Deployment" else None
-
-
-def _service(metadata: Object, labels: Object) -> str | None:
-    """KServe owns what it makes itself; what Knative makes for it has KServe's label."""
-    for owner in metadata.get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") == SERVICE_KIND:
-            return str(owner["name"])
-        if owner.get("controller") and owner.get("kind") == "Revision":
-            return labels.get(SERVICE_LABEL)
-    return None
-
-
-def _is_predictor(name: str, labels: Object) -> bool:
-    component = labels.get("component")
-    return component == "predictor" if component else "-predictor" in name
 
 
 def _blocked(status: Object) -> str | None:

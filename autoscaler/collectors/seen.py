@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autoscaler.collectors import kserve
-from autoscaler.collectors.kserve import ServiceView
+from autoscaler.collectors import inference_service, llm_inference_service
+from autoscaler.collectors.inference_service import InferenceServiceView
+from autoscaler.collectors.kserve import Resolved
+from autoscaler.collectors.llm_inference_service import ROLE_LABEL, LlmServiceView
 from autoscaler.collectors.projection import TargetView
 from autoscaler.core.annotations import PREFIX, Defaults, Shape, parse_workload
 from autoscaler.core.mig.choice import WHOLE_GPU_RESOURCE
@@ -17,6 +19,8 @@ from autoscaler.core.types import PodStatus, ReplicaStatus, WorkloadId, Workload
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
 from autoscaler.schedule import with_readable_schedule
+
+ServiceView = InferenceServiceView | LlmServiceView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +60,8 @@ def id_of(view: TargetView) -> WorkloadId:
 
 
 def managed_by(view: TargetView) -> WorkloadId:
-    """The object that people know: what KServe made belongs to its InferenceService."""
-    if view.service is None:
-        return id_of(view)
-    return WorkloadId(namespace=view.namespace, name=view.service, kind=kserve.KIND)
+    """The object that people know: what KServe made belongs to its service."""
+    return id_of(view) if view.made is None else view.made.service
 
 
 def _judged(
@@ -159,7 +161,7 @@ def _other_shape(view: TargetView, parsed: WorkloadSpec | tuple[Problem, ...]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenService:
-    """An InferenceService, and where its replicas are written."""
+    """A service of KServe's, and where its replicas are written."""
 
     seen: Seen
     write: ReplicaWrite | None
@@ -176,17 +178,14 @@ def seen_service(
     *,
     pods_known: bool,
     knative_follows: bool,
+    writes_as: str | None = None,
 ) -> SeenService:
-    """A service with the pods of its predictor: of several Deployments (Knative's Revisions) the newest is live."""
+    """A service with the pods that run its model: of several Deployments (Knative's Revisions) the newest is live."""
     alive = sorted(made, key=lambda v: (v.desired > 0, v.name))
     live = alive[-1] if alive else None
-    resolved = kserve.resolve(
-        service,
-        deployment=live.name if live else None,
-        revision=live.revision if live else None,
-        holder=holders.get((live.namespace, live.kind, live.name)) if live else None,
-        knative_follows=knative_follows,
-    )
+    holder = holders.get((live.namespace, live.kind, live.name)) if live else None
+    resolved = _resolved(service, live, holder, knative_follows=knative_follows)
+    set_by = _set_by(service, live, resolved)
     parsed = parse_workload(
         service.id, service.annotations, defaults=defaults, shape=_shape(service, live)
     )
@@ -195,7 +194,7 @@ def seen_service(
     return SeenService(
         seen=Seen(
             id=service.id,
-            api_version=kserve.API_VERSION,
+            api_version=service.api_version,
             uid=service.uid,
             spec=spec,
             problems=problems,
@@ -207,6 +206,8 @@ def seen_service(
                 held_by=resolved.held_by,
                 hand_over=resolved.hand_over,
                 blocked=live.blocked if live else None,
+                set_by=set_by,
+                set_by_itself=writes_as is not None and set_by == writes_as,
             ),
             pods=tuple(pod for view in made for pod in pods.get(view.uid, ())),
             pods_known=pods_known,
@@ -215,11 +216,38 @@ def seen_service(
     )
 
 
+def _resolved(
+    service: ServiceView, live: TargetView | None, holder: str | None, *, knative_follows: bool
+) -> Resolved:
+    """By the rules of its kind."""
+    deployment = live.name if live else None
+    if isinstance(service, LlmServiceView):
+        role = live.pod_labels.get(ROLE_LABEL) if live else None
+        return llm_inference_service.resolve(
+            service, deployment=deployment, role=role, holder=holder
+        )
+    return inference_service.resolve(
+        service,
+        deployment=deployment,
+        revision=live.revision if live else None,
+        holder=holder,
+        knative_follows=knative_follows,
+    )
+
+
+def _set_by(service: ServiceView, live: TargetView | None, resolved: Resolved) -> str | None:
+    """Who last changed the number where forescale writes it too; None: it is not told, as of Knative's annotations."""
+    if resolved.write is None or resolved.write.as_text:
+        return None
+    at_deployment = resolved.write.path.endswith("/scale")
+    return service.set_by if not at_deployment else live.replicas_set_by if live else None
+
+
 def _shape(service: ServiceView, live: TargetView | None) -> Shape:
     """What else than the annotations tells; little without a Deployment."""
     engine = live.engine if live else None
     return Shape(
-        api_version=kserve.API_VERSION,
+        api_version=service.api_version,
         gpus_per_replica=live.gpus_per_replica if live else 1.0,
         engine=engine.engine if engine else None,
         engine_from=engine.by if engine else "",

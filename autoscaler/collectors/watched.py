@@ -6,7 +6,7 @@ one of them lacks says nothing of the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
@@ -31,8 +31,11 @@ class Watched(Generic[V]):
         list_accept: str = JSON,
         watch_accept: str = JSON,
         optional: bool = False,
+        older: Sequence[str] = (),
     ) -> None:
-        """`path` is the resource's in the whole cluster, which is watched where `namespaces` is empty."""
+        """`path` is the resource's in the whole cluster, which is watched where `namespaces` is empty; so are `older`
+        ones, of the versions before."""
+        before = [scopes(other, namespaces) for other in older]
         self.mirrors: Mapping[str, Mirror[V]] = {
             namespace: Mirror(
                 client,
@@ -42,6 +45,7 @@ class Watched(Generic[V]):
                 list_accept=list_accept,
                 watch_accept=watch_accept,
                 optional=optional,
+                older=[paths[namespace] for paths in before],
             )
             for namespace, scoped in scopes(path, namespaces).items()
         }

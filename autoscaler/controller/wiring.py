@@ -299,7 +299,9 @@ def _parts(
     """With all that writes."""
     fence = Fence(leadership=leadership, clock=clock, call_s=settings.kubernetes.request_timeout_s)
     scale = ScaleActuator(client, written_as=written_as(settings))
-    scales = KServeActuator(client, scale, sight.workloads.write_of)
+    scales = KServeActuator(
+        client, scale, sight.workloads.write_of, written_as=written_as(settings)
+    )
     return Parts(
         engine=engine,
         gatherer=gatherer,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SERVICES = frozenset({"InferenceService", "LLMInferenceService"})
+"""KServe's kinds, which have none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaWrite:

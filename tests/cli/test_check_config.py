@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from autoscaler.cli.manifests import workloads_in
+from autoscaler.config import Settings
 from tests.cli.command import forescale
 
 
@@ -141,7 +143,8 @@ MISTAKEN = {
     ),
     "at a Pod": (
         "{kind: Pod, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s}}}",
-        "a Pod has forescale.io annotations, one of Deployment, StatefulSet, InferenceService is allowed",
+        "a Pod has forescale.io annotations, one of Deployment, StatefulSet, InferenceService, LLMInferenceService is "
+        "allowed",
     ),
     "a time zone": (
         "{kind: Deployment, metadata: {name: a, annotations: {forescale.io/slo: 99% < 1s, "
@@ -188,6 +191,79 @@ def test_an_inference_service_that_will_not_be_scaled_is_told_of(
     assert got == code
     assert said in err
     assert bool(said) == bool(err)
+
+
+def llm(spec: str, *annotations: str, slo: str = "p95 ttft < 2s", version: str = "v1alpha2") -> str:
+    own = "".join(f", {text}" for text in annotations)
+    return (
+        f"{{apiVersion: serving.kserve.io/{version}, kind: LLMInferenceService, "
+        f"metadata: {{name: a, annotations: {{forescale.io/slo: {slo}{own}}}}}, spec: {spec}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (llm("{}"), 0, ""),
+        (llm("{replicas: 2}"), 0, ""),
+        (llm("{replicas: 2}", version="v1alpha1"), 0, ""),
+        (
+            llm("{scaling: {maxReplicas: 4, keda: {}}}"),
+            0,
+            "default/llminferenceservice/a: only recommended, KServe's own autoscaler (spec.scaling: keda) holds it: "
+            "take spec.scaling out",
+        ),
+        (
+            llm("{}", 'serving.kserve.io/stop: "true"'),
+            0,
+            "only recommended, KServe (serving.kserve.io/stop: true) holds it: take serving.kserve.io/stop off",
+        ),
+        (llm("{worker: {}}"), 2, "default/llminferenceservice/a spec.worker: is set, multi-node services"),
+        (llm("{prefill: {}}"), 2, "default/llminferenceservice/a spec.prefill: is set, services are scaled whose"),
+        (
+            llm("{}", version="v1alpha1"),
+            0,
+            "default/llminferenceservice/a: spec.replicas is needed where KServe is older than 0.17",
+        ),
+        (
+            llm("{replicas: 8}", 'forescale.io/max-replicas: "4"'),
+            0,
+            "default/llminferenceservice/a: spec.replicas is 8, and no more than max-replicas, 4, will run",
+        ),
+        (
+            llm("{replicas: 1}", 'forescale.io/min-replicas: "2"'),
+            0,
+            "default/llminferenceservice/a: spec.replicas is 1, and no fewer than min-replicas, 2, will run",
+        ),
+        (llm("{replicas: many}"), 2, "default/llminferenceservice/a: its spec can't be read, must be as KServe has it"),
+        (
+            "{kind: LLMInferenceService, metadata: {name: a}, spec: {annotations: {forescale.io/slo: p95 ttft < 2s}}}",
+            2,
+            "default/llminferenceservice/a: has forescale.io annotations at its pod template, where nobody reads them",
+        ),
+    ],
+)  # fmt: skip
+def test_an_llm_inference_service_is_told_of_what_will_come_of_it(
+    text: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    got, _, err = forescale(capsys, "check-config", "--manifests", f"{tmp_path}/a.yaml")
+    assert (got, said in err, bool(said)) == (code, True, bool(err)), err
+
+
+@pytest.mark.parametrize(
+    ("containers", "engine"),
+    [
+        ("[]", "vllm (KServe's own template)"),
+        ("[{name: main, image: 'mine:1'}]", "vllm (KServe's own template)"),
+        ("[{name: main, image: 'lmsysorg/sglang:v0.5'}]", "sglang (image lmsysorg/sglang:v0.5)"),
+        ("[{name: main, command: [serve-it]}]", "triton (assumed)"),
+    ],
+)
+def test_kserves_own_template_runs_vllm(containers: str, engine: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(llm(f"{{template: {{containers: {containers}}}}}"))
+    (found,), problems = workloads_in([tmp_path / "a.yaml"], Settings())
+    assert (f"{found.engine} ({found.engine_from})", problems) == (engine, [])
 
 
 @pytest.mark.parametrize("name", MISTAKEN)

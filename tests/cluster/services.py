@@ -11,7 +11,7 @@ from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import SystemClock
-from autoscaler.collectors.kserve import CLASS, MODE
+from autoscaler.collectors.inference_service import CLASS, MODE
 from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.collectors.seen import Seen
 from autoscaler.core.annotations import Defaults

@@ -8,7 +8,7 @@ from autoscaler.actuators.kserve import KServeActuator
 from autoscaler.actuators.scale import ScaleActuator
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.clock import SystemClock
-from autoscaler.collectors.kserve import CLASS, KIND
+from autoscaler.collectors.inference_service import CLASS, KIND
 from autoscaler.collectors.kubernetes import KubernetesCollector
 from autoscaler.core.annotations import Defaults
 from autoscaler.core.reasons import Reason

@@ -1,221 +1,130 @@
-"""Who scales an InferenceService, by its mode, its class and what KServe made of it: given, told."""
+"""What KServe made is known by its owner, and who last changed a field by what the API server keeps."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from autoscaler.actuators.kserve import patch
 from autoscaler.collectors import kserve, projection
-from autoscaler.collectors.kserve import CLASS, MODE, Resolved, ServiceView
-from autoscaler.core.reasons import Reason
-from autoscaler.core.types import SetReplicas, WorkloadId
-
-VIEW = ServiceView(
-    uid="u",
-    namespace="team",
-    name="bert",
-    version="41",
-    annotations={"forescale.io/slo": "99% < 300ms"},
-    mode_given="Standard",
-    class_given="external",
-    max_replicas=None,
-    multi_node=False,
+from autoscaler.collectors.kserve import (
+    COMPONENT_LABEL,
+    GROUP,
+    INFERENCE_SERVICE,
+    LLM_INFERENCE_SERVICE,
+    MODEL_COMPONENT,
+    SERVICE_LABEL,
+    field_owner,
 )
-SCALE = "/apis/apps/v1/namespaces/team/deployments/bert-predictor/scale"
-SERVICE = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices/bert"
-REVISION = "/apis/serving.knative.dev/v1/namespaces/team/revisions/bert-predictor-00002"
+from autoscaler.core.types import WorkloadId
 
-
-def resolved(
-    *,
-    deployment: str | None = "bert-predictor",
-    revision: str | None = None,
-    knative_follows: bool = False,
-    holder: str | None = None,
-    **changes: Any,
-) -> Resolved:
-    return kserve.resolve(
-        replace(VIEW, **changes),
-        deployment=deployment,
-        revision=revision,
-        knative_follows=knative_follows,
-        holder=holder,
-    )
-
-
-@pytest.mark.parametrize(
-    ("told", "path"),
-    [
-        pytest.param(resolved(), SCALE, id="external"),
-        pytest.param(resolved(class_given="External"), SCALE, id="in whatever case"),
-        pytest.param(resolved(mode_given="RawDeployment"), SCALE, id="the mode's older name"),
-        pytest.param(resolved(mode_given=None), SCALE, id="KServe owns the Deployment: Standard"),
-        pytest.param(resolved(class_given="none"), SERVICE, id="none"),
-        pytest.param(
-            resolved(mode_given="Knative", revision="bert-predictor-00002", knative_follows=True),
-            REVISION,
-            id="Knative that follows its Revision",
-        ),
-        pytest.param(
-            resolved(mode_given=None, revision="bert-predictor-00002", knative_follows=True),
-            REVISION,
-            id="a Revision owns the Deployment: Knative",
-        ),
-    ],
+ISVC, LLM, REVISION = (
+    {"apiVersion": f"{GROUP}/v1beta1", "kind": INFERENCE_SERVICE},
+    {"apiVersion": f"{GROUP}/v1alpha2", "kind": LLM_INFERENCE_SERVICE},
+    {"apiVersion": "serving.knative.dev/v1", "kind": "Revision"},
 )
-def test_where_replicas_are_written(told: Resolved, path: str) -> None:
-    assert told.write is not None
-    assert told.write.path == path
+OLDER_LLM = {**LLM, "apiVersion": f"{GROUP}/v1alpha1"}
 
 
-@pytest.mark.parametrize(
-    ("told", "by", "hand_over"),
-    [
-        (resolved(class_given=None), "KServe's own autoscaler (hpa, by default)", f"set {CLASS}: external"),
-        (resolved(class_given="hpa"), f"KServe's own autoscaler (hpa, by {CLASS}: hpa)", f"set {CLASS}: external"),
-        (resolved(class_given="keda"), f"KServe's own autoscaler (keda, by {CLASS}: keda)", f"set {CLASS}: external"),
-        (
-            resolved(mode_given="Serverless", revision="r-1"),
-            "Knative's autoscaler (Revision r-1)",
-            "with Knative 1.21 or newer set kserve.patch_revisions in the policy",
-        ),
-        (resolved(holder="ScaledObject team/x"), "ScaledObject team/x", "delete it"),
-        (resolved(class_given="none", holder="ScaledObject team/x"), "ScaledObject team/x", "delete it"),
-        (
-            resolved(class_given="hpa", holder="HorizontalPodAutoscaler team/bert-predictor"),
-            f"KServe's own autoscaler (hpa, by {CLASS}: hpa)",
-            f"set {CLASS}: external",
-        ),
-    ],
-)  # fmt: skip
-def test_who_holds_it_and_how_it_is_handed_over(told: Resolved, by: str, hand_over: str) -> None:
-    assert (told.write, told.held_by, told.hand_over) == (None, by, hand_over)
-
-
-@pytest.mark.parametrize(
-    ("told", "problem"),
-    [
-        (
-            resolved(multi_node=True),
-            "team/inferenceservice/bert spec.predictor.workerSpec: is set, multi-node services are not scaled: "
-            "a replica is a group of pods on several nodes",
-        ),
-        (
-            resolved(mode_given="ModelMesh"),
-            f"team/inferenceservice/bert {MODE}: 'ModelMesh', Standard or Knative is needed",
-        ),
-        (
-            resolved(mode_given=None, deployment=None),
-            f"team/inferenceservice/bert {MODE}: is not set, Standard or Knative is needed",
-        ),
-        (
-            resolved(deployment=None),
-            "team/inferenceservice/bert Deployment of the predictor: is not there, one whose ownerReferences",
-        ),
-        (
-            resolved(class_given="kpa"),
-            f"team/inferenceservice/bert {CLASS}: 'kpa', external or none lets forescale scale it",
-        ),
-        (
-            resolved(mode_given="Knative"),
-            "team/inferenceservice/bert label serving.knative.dev/revision: is on none of its Deployments",
-        ),
-    ],
-)
-def test_what_can_not_be_worked_out_names_the_fields_that_decide(
-    told: Resolved, problem: str
-) -> None:
-    assert told.write is None
-    assert told.held_by is None
-    assert problem in str(told.problem)
-
-
-def action(replicas: int) -> SetReplicas:
-    return SetReplicas(
-        workload=WorkloadId(namespace="team", name="bert", kind="InferenceService"),
-        api_version=kserve.API_VERSION,
-        observed=2,
-        replicas=replicas,
-        reason=Reason.DEMAND_RISING,
-        message="",
-    )
-
-
-@pytest.mark.parametrize(
-    ("told", "steps"),
-    [
-        (resolved(), [("test", "/spec/replicas", 2), ("add", "/spec/replicas", 5)]),
-        (
-            resolved(class_given="none"),
-            [("test", "/metadata/resourceVersion", "41"), ("add", "/spec/predictor/minReplicas", 5)],
-        ),
-        (
-            resolved(mode_given="Knative", revision="bert-predictor-00002", knative_follows=True),
-            [
-                ("add", "/metadata/annotations/autoscaling.knative.dev~1min-scale", "5"),
-                ("add", "/metadata/annotations/autoscaling.knative.dev~1max-scale", "5"),
-            ],
-        ),
-    ],
-)  # fmt: skip
-def test_what_is_written(told: Resolved, steps: list[tuple[str, str, object]]) -> None:
-    assert told.write is not None
-    done = patch(told.write, action(5))
-    assert [(step["op"], step["path"], step["value"]) for step in done] == steps
-
-
-def owned(kind: str, owner: str, **labels: str) -> dict[str, Any]:
-    """A Deployment with copied annotations, of KServe or of Knative."""
+def owned(owner: dict[str, str], name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """A Deployment with annotations, of KServe or of Knative."""
     return {
         "metadata": {
             "uid": "d",
             "namespace": "team",
-            "name": f"{owner}-predictor",
+            "name": f"{name}-predictor",
             "annotations": {"forescale.io/slo": "99% < 300ms"},
             "labels": labels,
-            "ownerReferences": [{"kind": kind, "name": owner, "uid": "o", "controller": True}],
+            "ownerReferences": [{**owner, "name": name, "uid": "o", "controller": True}],
         },
         "spec": {"replicas": 2},
     }
 
 
 @pytest.mark.parametrize(
-    ("raw", "service", "predictor"),
+    ("owner", "labels", "kind", "uid", "predictor"),
     [
-        (owned("InferenceService", "bert", component="predictor"), "bert", True),
-        (owned("InferenceService", "bert", component="transformer"), "bert", False),
-        (owned("InferenceService", "bert"), "bert", True),
-        (owned("Revision", "r-1", **{kserve.SERVICE_LABEL: "bert"}), "bert", True),
-        (owned("Rollout", "bert"), None, False),
+        (ISVC, {"component": "predictor"}, INFERENCE_SERVICE, "o", True),
+        (ISVC, {"component": "transformer"}, INFERENCE_SERVICE, "o", False),
+        (ISVC, {}, INFERENCE_SERVICE, "o", True),
+        (REVISION, {SERVICE_LABEL: "bert"}, INFERENCE_SERVICE, None, True),
+        (LLM, {COMPONENT_LABEL: MODEL_COMPONENT}, LLM_INFERENCE_SERVICE, "o", True),
+        (OLDER_LLM, {COMPONENT_LABEL: MODEL_COMPONENT}, LLM_INFERENCE_SERVICE, "o", True),
+        (LLM, {COMPONENT_LABEL: f"{MODEL_COMPONENT}-prefill"}, LLM_INFERENCE_SERVICE, "o", False),
+        (LLM, {COMPONENT_LABEL: "llminferenceservice-router-scheduler"}, LLM_INFERENCE_SERVICE, "o", False),
+        (LLM, {}, LLM_INFERENCE_SERVICE, "o", False),
+    ],
+)  # fmt: skip
+def test_what_kserve_made_is_known_by_its_owner(
+    owner: dict[str, str], labels: dict[str, str], kind: str, uid: str | None, predictor: bool
+) -> None:
+    view = projection.target(owned(owner, "bert", labels), "Deployment")
+    assert view is not None
+    assert view.made is not None
+    assert view.made.service == WorkloadId(namespace="team", name="bert", kind=kind)
+    assert (view.made.uid, view.made.predictor) == (uid, predictor)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"},
+        # Another project's kind of the same name.
+        {"apiVersion": "ome.io/v1beta1", "kind": INFERENCE_SERVICE},
+        {"apiVersion": f"{GROUP}/v1alpha1", "kind": "InferenceGraph"},
+        REVISION,
+        {**LLM, "controller": ""},
     ],
 )
-def test_what_kserve_made_is_known_by_its_owner(
-    raw: dict[str, Any], service: str | None, predictor: bool
-) -> None:
+def test_what_another_made_is_not_kserves(owner: dict[str, str]) -> None:
+    raw = owned(owner, "bert", {})
+    raw["metadata"]["ownerReferences"][0]["controller"] = "controller" not in owner
     view = projection.target(raw, "Deployment")
     assert view is not None
-    assert (view.service, view.predictor) == (service, predictor)
+    assert view.made is None
 
 
-def test_a_service_is_read_with_what_decides_about_it() -> None:
-    raw = {
-        "metadata": {
-            "uid": "u",
-            "namespace": "team",
-            "name": "bert",
-            "resourceVersion": "41",
-            "annotations": {**VIEW.annotations, CLASS: "external", "other": "x"},
-        },
-        "spec": {"predictor": {"minReplicas": 1, "maxReplicas": 0}},
-        "status": {"deploymentMode": "Standard"},
-    }
-    assert kserve.service(raw) == VIEW
-    raw["spec"] = {"predictor": {"maxReplicas": 4, "workerSpec": {}}}
-    told = kserve.service(raw)
-    assert told is not None
-    assert (told.max_replicas, told.multi_node) == (4, True)
-    raw["metadata"] = {**raw["metadata"], "annotations": {CLASS: "external"}}  # type: ignore[dict-item]
-    assert kserve.service(raw) is None
+def test_annotations_on_what_kserve_made_for_an_llm_are_strays() -> None:
+    """KServe copies those of an InferenceService, and none of an LLMInferenceService."""
+    model = owned(LLM, "llama", {COMPONENT_LABEL: MODEL_COMPONENT})
+    view = projection.target(model, "Deployment")
+    assert view is not None
+    assert [str(slip) for slip in view.slips] == [
+        "team/llama-predictor: has forescale.io annotations, and KServe made it for LLMInferenceService llama, "
+        "they belong to the metadata of that: remove them here"
+    ]
+    del model["metadata"]["annotations"]
+    view = projection.target(model, "Deployment")
+    assert view is not None
+    assert view.slips == ()
+    copy = projection.target(owned(ISVC, "bert", {}), "Deployment")
+    assert copy is not None
+    assert copy.slips == ()
+
+
+def entry(manager: str, *path: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for part in reversed(path):
+        fields = {f"f:{part}": fields}
+    return {"manager": manager, "fieldsV1": fields}
+
+
+@pytest.mark.parametrize(
+    ("entries", "owner"),
+    [
+        ([], None),
+        ([entry("kubectl", "spec", "replicas"), entry("manager", "status", "url")], "kubectl"),
+        ([entry("kubectl", "spec", "template"), entry("manager", "spec")], None),
+        ([entry("kubectl", "spec", "replicas"), entry("helm", "spec", "replicas")], None),
+        ([{"manager": "old"}, entry("helm", "spec", "replicas")], "helm"),
+    ],
+)
+def test_who_last_changed_a_field(entries: list[dict[str, Any]], owner: str | None) -> None:
+    metadata = {"managedFields": entries}
+    assert field_owner(metadata, "spec", "replicas") == owner
+
+
+def test_the_kinds_are_those_that_are_written_otherwise_than_by_their_scale() -> None:
+    from autoscaler.core.writes import SERVICES
+
+    assert {kserve.INFERENCE_SERVICE, kserve.LLM_INFERENCE_SERVICE} == SERVICES

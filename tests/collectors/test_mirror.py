@@ -293,6 +293,37 @@ async def test_a_kind_that_need_not_be_there_is_looked_for_again() -> None:
     assert mirror.objects == {"a": 5}
 
 
+class Versions(FakeApi):
+    """A cluster that serves an older version, and from its second list of that the newer one too."""
+
+    async def pages(
+        self, path: str, *, accept: str
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        self.asked.append(path)
+        if path == "/new/things" and self.asked.count("/old/things") < 2:
+            raise SourceMissing(f"GET {path}: status 404")
+        yield [item("a", "1", 2 if path == "/new/things" else 1)], "10"
+
+
+async def test_an_older_version_is_read_until_the_newer_one_is_served() -> None:
+    """A watch lasts minutes: when one ends, the newest is asked for again. Of that one it is resumed as ever."""
+    watches: list[list[Event]] = [[300.0], [300.0], [300.0], [300.0]]
+    api = Versions([], watches)
+    mirror: Mirror[int] = Mirror(
+        api,  # type: ignore[arg-type]
+        "/new/things",
+        lambda raw, before: raw["value"],
+        api.clock,
+        optional=True,
+        older=["/old/things"],
+    )
+    task = asyncio.create_task(mirror.run())
+    await asyncio.gather(task, return_exceptions=True)
+    old = ["/new/things", "/old/things", "watch 10"]
+    assert api.asked == [*old, *old, "/new/things", "watch 10", "watch 10", "watch 10"]
+    assert (mirror.path, dict(mirror.objects), mirror.known) == ("/new/things", {"a": 2}, True)
+
+
 async def test_a_kind_that_is_installed_anew_is_seen_within_seconds() -> None:
     """Its definition was deleted and comes back half a minute later: after five minutes its objects were seen."""
     gone = SourceMissing("watch /things: status 404")

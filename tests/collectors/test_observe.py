@@ -20,6 +20,13 @@ from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
 
 APPS = "/apis/apps/v1/namespaces/team/deployments"
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
+BERT = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "name": "bert",
+    "uid": f"{SERVICES}/bert",
+    "controller": True,
+}
 
 
 async def looked(
@@ -176,9 +183,7 @@ async def test_what_kserve_made_is_managed_once_by_its_service(tmp_path: Path) -
         },
     )
     made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
-    made["metadata"]["ownerReferences"] = [
-        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
-    ]
+    made["metadata"]["ownerReferences"] = [BERT]
     api.put(f"{APPS}/bert-predictor", made)
     put_pods(api, "bert-predictor", 2)
     (seen,), collector = await looked(api, tmp_path)
@@ -205,9 +210,7 @@ async def test_an_autoscaler_of_somebodys_own_holds_the_deployment_of_a_service(
     service = {"namespace": "team", "name": "bert", "annotations": annotations}
     api.put(f"{SERVICES}/bert", {"metadata": service, "spec": {"predictor": {}}})
     made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
-    made["metadata"]["ownerReferences"] = [
-        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
-    ]
+    made["metadata"]["ownerReferences"] = [BERT]
     api.put(f"{APPS}/bert-predictor", made)
     api.put(
         "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/keda-hpa-bert",
@@ -244,9 +247,7 @@ async def test_a_copy_without_its_service_is_left_alone(tmp_path: Path) -> None:
     """The service lost its annotation; KServe has not yet taken it off the Deployment."""
     api = ClusterApi()
     made = of_image("bert-predictor", "nvcr.io/nvidia/tritonserver:25.06")
-    made["metadata"]["ownerReferences"] = [
-        {"kind": "InferenceService", "name": "bert", "uid": "u", "controller": True}
-    ]
+    made["metadata"]["ownerReferences"] = [BERT]
     api.put(f"{APPS}/bert-predictor", made)
     seen, _ = await looked(api, tmp_path)
     assert seen == ()

@@ -19,6 +19,7 @@ from tests.fakes.cluster_api import ClusterApi, deployment, put_pods
 
 SLO = {"slo": "99% < 300ms"}
 GROUP = "/apis/serving.kserve.io/v1beta1"
+LLM_GROUPS = ("/apis/serving.kserve.io/v1alpha2", "/apis/serving.kserve.io/v1alpha1")
 
 
 def tenants(*names: str) -> ClusterApi:
@@ -106,14 +107,36 @@ async def test_where_nothing_may_be_read_nothing_is_decided(namespaces: tuple[st
             await collector.read_once()
 
 
-async def test_what_is_not_installed_needs_no_right() -> None:
+def kinds(group: str, *names: str) -> dict[str, object]:
+    """Which ones the API server knows of a group and version."""
+    resources = [{"name": name} for name in names]
+    return {"kind": "APIResourceList", "groupVersion": group[6:], "resources": resources}
+
+
+@pytest.mark.parametrize(
+    ("group", "plural"),
+    [
+        (GROUP, "inferenceservices"),
+        (LLM_GROUPS[0], "llminferenceservices"),
+        (LLM_GROUPS[1], "llminferenceservices"),
+    ],
+)
+async def test_what_is_not_installed_needs_no_right(group: str, plural: str) -> None:
     """Nobody but an administrator of the cluster could grant one: the API server asks for the right first, and says
-    afterwards that there is no such kind."""
+    afterwards that there is no such kind. What is installed and may not be read is told, and holds up nothing else."""
     api = tenants("team-a")
-    api.denied = ("/inferenceservices",)
+    api.denied = ("inferenceservices",)
     async with watching(api, "team-a") as collector:
         await listed(collector)
         assert (collector.synced, collector.error) == (True, None)
-        api.put(GROUP, {"kind": "APIResourceList", "groupVersion": "serving.kserve.io/v1beta1"})
+        # KServe has kinds of other uses in these versions.
+        api.put(group, kinds(group, "servingruntimes", f"{plural}configs"))
         await listed(collector)
-        assert "team-a/inferenceservices: status 403" in str(collector.error)
+        assert (collector.synced, collector.error) == (True, None)
+        api.put(group, kinds(group, "servingruntimes", plural))
+        await listed(collector)
+        assert f"team-a/{plural}: status 403" in str(collector.error)
+    async with watching(api, "team-a") as collector:
+        assert await listed(collector) == [("team-a/bert", 1, True)]
+        assert collector.synced
+        assert f"team-a/{plural}: status 403" in str(collector.error)

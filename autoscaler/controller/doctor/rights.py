@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.collectors import cluster_autoscaler
-from autoscaler.collectors.kserve import API_VERSION
+from autoscaler.collectors.inference_service import API_VERSION
+from autoscaler.collectors.kserve import GROUP
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
 from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
@@ -15,7 +16,6 @@ from autoscaler.core.types import WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import ActuationError, SourceError, SourceMissing
 
-GROUP = API_VERSION.partition("/")[0]
 REVISIONS = {"group": "serving.knative.dev", "resource": "revisions"}
 BOTH = ("list", "watch")
 ROLE_IN = "Role in "
