@@ -24,7 +24,7 @@ from autoscaler.clock import SystemClock
 from autoscaler.config import KubernetesSettings, Settings
 from autoscaler.controller import sources
 from autoscaler.controller.doctor.diagnosis import Level
-from autoscaler.controller.doctor.rights import check, kserve_is_served, needed
+from autoscaler.controller.doctor.rights import check, kserve_served, needed
 from autoscaler.controller.kube_objects import KubeLease, KubeMaps
 from autoscaler.controller.leader import LeaseRecord
 from autoscaler.core.reasons import Reason
@@ -202,6 +202,7 @@ WATCHED = {
     "pods": "/api/v1/pods",
     "horizontalpodautoscalers": "/apis/autoscaling/v2/horizontalpodautoscalers",
     "inferenceservices": "/apis/serving.kserve.io/v1beta1/inferenceservices",
+    "llminferenceservices": "/apis/serving.kserve.io/v1alpha2/llminferenceservices",
     "nodes": "/api/v1/nodes",
     "services": "/api/v1/services",
 }
@@ -212,6 +213,9 @@ USES: dict[Right, Use] = {
     ("patch", "statefulsets/scale"): scaling("StatefulSet"),
     ("patch", "inferenceservices"): patching(
         "/apis/serving.kserve.io/v1beta1/namespaces/rights/inferenceservices/a"
+    ),
+    ("patch", "llminferenceservices"): patching(
+        "/apis/serving.kserve.io/v1alpha2/namespaces/rights/llminferenceservices/a"
     ),
     ("patch", "revisions"): patching("/apis/serving.knative.dev/v1/namespaces/rights/revisions/a"),
     # Of the components slices and victims: a cordon with the label that cuts, and what marks who goes first.
@@ -449,7 +453,7 @@ async def test_single_namespaces_need_no_right_in_the_cluster(installed: Install
             await mirror.try_relist()
         assert collector.synced
         assert all("/namespaces/default/" in part for part in str(collector.error).split("; "))
-        asked = needed(settings, NAMESPACE, kserve=await kserve_is_served(client))
+        asked = needed(settings, NAMESPACE, kserve=await kserve_served(client))
         here, there, _ = await check(client, asked, None)
         await scaling("StatefulSet")(client)
     finally:

@@ -13,10 +13,11 @@ import yaml
 
 from autoscaler.config import Settings, load
 from autoscaler.config.settings import KServeSettings
-from autoscaler.controller.doctor.rights import Right, needed
+from autoscaler.controller.doctor.rights import SERVICES, Right, needed, of_services
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import Mode
+from autoscaler.core.writes import ReplicaWrite
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPONENTS = DEPLOY / "kustomize" / "components"
@@ -45,7 +46,7 @@ def rights(role: dict[str, Any]) -> set[tuple[str, str]]:
 def test_the_cluster_role_grants_exactly_this(rendered: list[dict[str, Any]]) -> None:
     watched = (
         *("deployments", "statefulsets", "replicasets", "pods", "horizontalpodautoscalers"),
-        "inferenceservices",
+        *("inferenceservices", "llminferenceservices"),
     )
     assert rights(of_kind(rendered, "ClusterRole")) == {
         *((verb, resource) for verb in ("list", "watch") for resource in watched),
@@ -98,6 +99,16 @@ def test_doctor_asks_for_what_the_components_grant(rendered: list[dict[str, Any]
     text = (COMPONENTS / "knative" / "rbac.yaml").read_text()
     role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
     assert set(asked["component knative"]) == granted(role)
+    text = (COMPONENTS / "kserve" / "rbac.yaml").read_text()
+    role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
+    written = of_services(
+        settings,
+        [
+            ReplicaWrite(path=f"/apis/serving.kserve.io/v1/namespaces/a/{plural}/b", patch=())
+            for plural in SERVICES
+        ],
+    )
+    assert set(written["component kserve"]) == granted(role, "a")
     text = (COMPONENTS / "nodes" / "rbac.yaml").read_text()
     roles = [o for o in yaml.safe_load_all(text) if o["kind"] in ("ClusterRole", "Role")]
     rights = [granted(role, role["metadata"].get("namespace", "")) for role in roles]
@@ -138,7 +149,7 @@ def test_the_overlay_of_single_namespaces_grants_what_doctor_asks_there(tmp_path
     assert not [o for o in built if o["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding")]
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(built, "forescale-policy")["policy.yaml"])
-    asked = needed(load(path, {}, {}), "forescale", kserve=False)
+    asked = needed(load(path, {}, {}), "forescale", kserve=())
     for name in ("team-a", "team-b"):
         (role, binding) = [o for o in built if o["metadata"].get("namespace") == name]
         assert granted(role, name) == set(asked[f"Role in {name}"])
@@ -161,7 +172,7 @@ def test_the_overlay_that_the_page_shows_can_be_built(
 
 OPT_INS = (
     *("podMonitor.enabled", "alerts.as", "nodes.enabled", "slices.enabled", "slices.cut"),
-    *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions"),
+    *("victims.enabled", "kserve.writeMinReplicas", "kserve.patchRevisions", "kserve.llm"),
     *("networkPolicy.prometheusPort", "templates.namespaces", "dashboard.enabled"),
     *(
         "journal.persistent",

@@ -82,6 +82,9 @@ def test_the_chart_grants_what_the_components_grant_and_only_when_asked(
         text = (DEPLOY / "kustomize" / "components" / name / "rbac.yaml").read_text()
         role = of_kind(list(yaml.safe_load_all(text)), "ClusterRole")
         assert roles[role["metadata"]["name"]] == role["rules"]
+    few = chart(helm, *on, "--set", "kserve.llm=false")
+    (role,) = [o for o in few if o["metadata"]["name"] == "forescale-kserve" and "rules" in o]
+    assert role["rules"][0]["resources"] == ["inferenceservices"]
     path = tmp_path / "policy.yaml"
     path.write_text(config_map(chart(helm, *on), "forescale-policy")["policy.yaml"])
     assert load(path, {}, {}).kserve.patch_revisions is True
@@ -340,8 +343,14 @@ def test_single_namespaces_are_granted_what_doctor_asks_there_and_the_cluster_no
     without = chart(helm, "--values", str(values), *ON[:2], "--set", "kserve.watch=false")
     roles = [o for o in without if o["kind"] == "Role" and o["metadata"]["namespace"] == "a"]
     given_a = set().union(*(granted(o, namespace="a") for o in roles))
+    few = chart(helm, "--values", str(values), *ON[:2], "--set", "kserve.llm=false")
+    roles = [o for o in few if o["kind"] == "Role" and o["metadata"]["namespace"] == "a"]
+    given_few = set().union(*(granted(o, namespace="a") for o in roles))
     settings = replace(settings, kserve=KServeSettings())
-    assert given_a == set(needed(settings, "forescale", kserve=False)["Role in a"])
+    assert given_few == set(
+        needed(settings, "forescale", kserve=("inferenceservices",))["Role in a"]
+    )
+    assert given_a == set(needed(settings, "forescale", kserve=())["Role in a"])
 
 
 def test_an_empty_section_of_the_policy_watches_the_whole_cluster(helm: Path) -> None:

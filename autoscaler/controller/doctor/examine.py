@@ -62,7 +62,7 @@ async def _all(
         return [unreached, await _prometheus_alone(settings, prometheus, clock)]
     found = [ok(KUBERNETES, f"{version} at {client.server}")]
     own = account.partition("/")[0] if account else own_namespace(settings)
-    kserve = await rights.kserve_is_served(client)
+    kserve = await rights.kserve_served(client)
     found += await rights.check(client, rights.needed(settings, own, kserve=kserve), account)
     seen, problems, writes = await _observe(settings, client, clock)
     found += problems

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from autoscaler.clients.kubernetes import KubernetesClient
-from autoscaler.collectors import cluster_autoscaler
-from autoscaler.collectors.inference_service import API_VERSION
+from autoscaler.collectors import cluster_autoscaler, inference_service, llm_inference_service
 from autoscaler.collectors.kserve import GROUP
 from autoscaler.config import Settings
 from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
@@ -16,6 +15,11 @@ from autoscaler.core.types import WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import ActuationError, SourceError, SourceMissing
 
+SERVICES = {
+    inference_service.PLURAL: (inference_service.API_VERSION,),
+    llm_inference_service.PLURAL: llm_inference_service.API_VERSIONS,
+}
+"""KServe's kinds, and the versions in which each may be served."""
 REVISIONS = {"group": "serving.knative.dev", "resource": "revisions"}
 BOTH = ("list", "watch")
 ROLE_IN = "Role in "
@@ -41,9 +45,9 @@ class Right:
 
 
 def needed(
-    settings: Settings, own_namespace: str, *, kserve: bool = True
+    settings: Settings, own_namespace: str, *, kserve: Collection[str] = tuple(SERVICES)
 ) -> dict[str, tuple[Right, ...]]:
-    """By what grants them. `kserve`: it is installed; of what is not, nothing need be granted."""
+    """By what grants them. `kserve`: those of its kinds that are installed; for others nothing need be granted."""
     watched = settings.kubernetes.watch_namespaces
     found = _in_single(settings, kserve=kserve) if watched else _in_all(settings, kserve=kserve)
     found["base, own namespace"] = tuple(_own(settings, own_namespace))
@@ -64,7 +68,7 @@ def needed(
     return found
 
 
-def _in_all(settings: Settings, *, kserve: bool) -> dict[str, tuple[Right, ...]]:
+def _in_all(settings: Settings, *, kserve: Collection[str]) -> dict[str, tuple[Right, ...]]:
     """Of whoever watches the whole cluster."""
     namespaces = settings.scaled_namespaces
     if namespaces is None:
@@ -74,7 +78,7 @@ def _in_all(settings: Settings, *, kserve: bool) -> dict[str, tuple[Right, ...]]
     return {**base, "base, where the policy lets it scale": scales} if scales else base
 
 
-def _in_single(settings: Settings, *, kserve: bool) -> dict[str, tuple[Right, ...]]:
+def _in_single(settings: Settings, *, kserve: Collection[str]) -> dict[str, tuple[Right, ...]]:
     """Of whoever watches single namespaces: one Role in each."""
     scaled = settings.scaled_namespaces or ()
     revised = ("patch",) if settings.kserve.patch_revisions else ()
@@ -105,13 +109,13 @@ def _own(settings: Settings, namespace: str) -> list[Right]:
     ]
 
 
-def _read(namespace: str, *, kserve: bool) -> list[Right]:
+def _read(namespace: str, *, kserve: Collection[str]) -> list[Right]:
     """What a namespace is looked at by, and where its Events come from; empty: all of them."""
     watched = [
         *(("apps", resource) for resource in ("deployments", "statefulsets", "replicasets")),
         ("", "pods"),
         ("autoscaling", "horizontalpodautoscalers"),
-        *([(GROUP, "inferenceservices")] if kserve else ()),
+        *((GROUP, plural) for plural in kserve),
     ]
     return [
         *(
@@ -147,16 +151,24 @@ def of_templates(settings: Settings, specs: Sequence[WorkloadSpec]) -> dict[str,
 
 
 def of_services(settings: Settings, writes: Sequence[ReplicaWrite]) -> dict[str, tuple[Right, ...]]:
-    """To write InferenceServices themselves, as those of class `none` want it."""
-    services = [write.path.split("/") for write in writes if "/inferenceservices/" in write.path]
-    namespaces = sorted({parts[parts.index("namespaces") + 1] for parts in services})
+    """To write KServe's services themselves, as class `none` and `spec.replicas` want it."""
+    written = sorted({found for write in writes if (found := _service(write)) is not None})
     rights = [
-        Right(verb="patch", group=GROUP, resource="inferenceservices", namespace=namespace)
-        for namespace in namespaces
+        Right(verb="patch", group=GROUP, resource=plural, namespace=namespace)
+        for namespace, plural in written
     ]
     if settings.kubernetes.watch_namespaces:
-        return {f"{ROLE_IN}{right.namespace}, class none": (right,) for right in rights}
+        return {
+            f"{ROLE_IN}{right.namespace}, to write {right.resource}": (right,) for right in rights
+        }
     return {"component kserve": tuple(rights)} if rights else {}
+
+
+def _service(write: ReplicaWrite) -> tuple[str, str] | None:
+    """Its namespace and the plural of its kind; None: something else is written."""
+    parts = write.path.split("/")
+    namespace, plural = parts[parts.index("namespaces") + 1 :][:2]
+    return (namespace, plural) if plural in SERVICES else None
 
 
 def _nodes(settings: Settings) -> list[Right]:
@@ -187,15 +199,23 @@ def _nodes(settings: Settings) -> list[Right]:
     ]
 
 
-async def kserve_is_served(client: KubernetesClient) -> bool:
-    """Whether the API server knows InferenceServices, which anybody may ask; True: that can't be told."""
-    try:
-        await client.read(f"/apis/{API_VERSION}")
-    except SourceMissing:
-        return False
-    except SourceError:
-        pass
-    return True
+async def kserve_served(client: KubernetesClient) -> tuple[str, ...]:
+    """Those of KServe's kinds that the API server knows, which anybody may ask; all of those of which it can't be
+    told."""
+    return tuple([name for name in SERVICES if await _is_served(client, name)])
+
+
+async def _is_served(client: KubernetesClient, plural: str) -> bool:
+    for version in SERVICES[plural]:
+        try:
+            listed = await client.read(f"/apis/{version}")
+        except SourceMissing:
+            continue
+        except SourceError:
+            return True
+        if any(resource.get("name") == plural for resource in listed.get("resources") or ()):
+            return True
+    return False
 
 
 async def check(

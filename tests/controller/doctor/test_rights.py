@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from kubernetes_asyncio.client import ApiClient, Configuration
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.config import Settings
 from autoscaler.config.settings import KubernetesSettings, NamespacePolicy
 from autoscaler.controller.doctor.diagnosis import Level
-from autoscaler.controller.doctor.rights import Right, check, needed, of_services
+from autoscaler.controller.doctor.rights import (
+    Right,
+    check,
+    kserve_served,
+    needed,
+    of_services,
+)
 from autoscaler.core.nodes.settings import NodeSettings, PoolSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.core.types import Mode
 from autoscaler.core.writes import ReplicaWrite
+from tests.fakes.cluster_api import ClusterApi
 from tests.fakes.http import serving
 
 ALLOWED = (200, json.dumps({"status": {"allowed": True}}))
@@ -70,6 +78,45 @@ def test_the_role_of_kserve_is_needed_where_a_service_itself_is_written() -> Non
     assert [str(right) for right in asked["component kserve"]] == [
         "patch inferenceservices.serving.kserve.io in team"
     ]
+    llm = ReplicaWrite(
+        path="/apis/serving.kserve.io/v1alpha2/namespaces/team/llminferenceservices/llama", patch=()
+    )
+    asked = of_services(Settings(), [none, llm])
+    assert [str(right) for right in asked["component kserve"]] == [
+        "patch inferenceservices.serving.kserve.io in team",
+        "patch llminferenceservices.serving.kserve.io in team",
+    ]
+
+
+def versions(**served: str) -> ClusterApi:
+    """A cluster that serves these kinds, one in each version."""
+    api = ClusterApi()
+    for version, name in served.items():
+        api.put(f"/apis/serving.kserve.io/{version}", {"resources": [{"name": name}]})
+    return api
+
+
+@pytest.mark.parametrize(
+    ("api", "served"),
+    [
+        (versions(), ()),
+        (versions(v1beta1="inferenceservices"), ("inferenceservices",)),
+        # Of the version there are other kinds alone.
+        (versions(v1beta1="inferenceservices", v1alpha1="servingruntimes"), ("inferenceservices",)),
+        (versions(v1alpha1="llminferenceservices"), ("llminferenceservices",)),
+        (versions(v1alpha2="llminferenceservices"), ("llminferenceservices",)),
+    ],
+)
+async def test_of_kserves_kinds_those_are_asked_about_that_are_served(
+    api: ClusterApi, served: tuple[str, ...]
+) -> None:
+    async with api.serving():
+        client = KubernetesClient(ApiClient(Configuration(host=api.url)), timeout_s=2.0)
+        assert await kserve_served(client) == served
+        # What can't be told is asked about.
+        api.denied = ("/serving.kserve.io/",)
+        assert await kserve_served(client) == ("inferenceservices", "llminferenceservices")
+        await client.close()
 
 
 def test_in_single_namespaces_each_role_is_asked_about_by_itself() -> None:
@@ -78,13 +125,13 @@ def test_in_single_namespaces_each_role_is_asked_about_by_itself() -> None:
         kubernetes=KubernetesSettings(watch_namespaces=("a", "b")),
         namespaces={"b": NamespacePolicy(max_mode=Mode.RECOMMEND)},
     )
-    asked = needed(settings, "forescale", kserve=False)
+    asked = needed(settings, "forescale", kserve=())
     assert list(asked) == ["Role in a", "Role in b", "base, own namespace"]
-    read, scale = 5 * 2 + 1, 2
+    read, scale, services = 5 * 2 + 1, 2, 2 * 2
     assert [len(rights) for rights in asked.values()] == [read + scale, read, 6]
     assert {right.namespace for right in asked["Role in a"]} == {"a"}
-    assert len(needed(settings, "forescale")["Role in b"]) == read + 2
+    assert len(needed(settings, "forescale")["Role in b"]) == read + services
     service = ReplicaWrite(
         path="/apis/serving.kserve.io/v1beta1/namespaces/b/inferenceservices/bert", patch=()
     )
-    assert list(of_services(settings, [service])) == ["Role in b, class none"]
+    assert list(of_services(settings, [service])) == ["Role in b, to write inferenceservices"]

@@ -16,6 +16,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if contains "forescale" .Release.Name }}{{ .Release.Name }}{{ else }}{{ printf "%s-forescale" .Release.Name }}{{ end }}
 {{- end }}
 
+{{- /* KServe's kinds that are read, and written where it is asked for. */ -}}
+{{- define "forescale.services" -}}
+{{ ternary "[inferenceservices, llminferenceservices]" "[inferenceservices]" .Values.kserve.llm }}
+{{- end }}
+
 {{- define "forescale.policy" -}}
 {{- $own := dict "leader" (dict "lease_name" (include "forescale.name" .)) "checkpoint" (dict "config_map" (printf "%s-state" (include "forescale.name" .))) "kserve" (dict "patch_revisions" .Values.kserve.patchRevisions) -}}
 {{- if .Values.nodes.enabled }}
