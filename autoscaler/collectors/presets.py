@@ -49,9 +49,13 @@ TRITON = Preset(
 )
 
 
+# Newer versions of Python's client (seen: 0.26) write a colon as an underscore where Prometheus takes OpenMetrics.
+_COLON = "[:_]"
+
+
 def _vllm(name: str, labels: str = "") -> str:
     """vLLM's own name, or the one that KServe's LLMInferenceService gives it; one selector, not `or`."""
-    return f'{{__name__=~"(kserve_)?vllm:{name}"{labels}}}'
+    return f'{{__name__=~"(kserve_)?vllm{_COLON}{name}"{labels}}}'
 
 
 VLLM = Preset(
@@ -89,35 +93,40 @@ def _ranks(selector: str) -> str:
     return f"max without (tp_rank, pp_rank, moe_ep_rank) ({selector})"
 
 
+def _sglang(name: str, labels: str = "") -> str:
+    return f'{{__name__=~"sglang{_COLON}{name}"{labels}}}'
+
+
 def _scheduler(name: str) -> str:
     # With priorities there is one more series for each, beside the sum over all, whose label is empty.
-    return _ranks(f'sglang:{name}{{priority=""}}')
+    return _ranks(_sglang(name, ',priority=""'))
 
 
 # The first token of each answer, and those after it. `sglang:generation_tokens_total` counts an answer's tokens when it
 # is over, and these as they come: 1,000 tokens that took 40 s would else arrive in one tick.
-_SGLANG_FIRST = "sum without (is_streaming) (sglang:time_to_first_token_seconds_count)"
-_SGLANG_TOKENS = f"(sglang:inter_token_latency_seconds_count + {_SGLANG_FIRST}) or {_SGLANG_FIRST}"
+_SGLANG_FIRST = f"sum without (is_streaming) ({_sglang('time_to_first_token_seconds_count')})"
+_SGLANG_LATER = _sglang("inter_token_latency_seconds_count")
+_SGLANG_TOKENS = f"({_SGLANG_LATER} + {_SGLANG_FIRST}) or {_SGLANG_FIRST}"
 
 SGLANG = Preset(
     queries=QuerySet(
-        success="sglang:num_requests_total",
-        failure="sglang:num_aborted_requests_total",
+        success=_sglang("num_requests_total"),
+        failure=_sglang("num_aborted_requests_total"),
         inferences=_SGLANG_TOKENS,
         pending=_scheduler("num_queue_reqs"),
-        request_s="sglang:time_to_first_token_seconds_sum",
-        queue_s=_ranks("sglang:queue_time_seconds_sum"),
-        latency_buckets="sglang:e2e_request_latency_seconds_bucket",
-        ttft_buckets="sglang:time_to_first_token_seconds_bucket",
+        request_s=_sglang("time_to_first_token_seconds_sum"),
+        queue_s=_ranks(_sglang("queue_time_seconds_sum")),
+        latency_buckets=_sglang("e2e_request_latency_seconds_bucket"),
+        ttft_buckets=_sglang("time_to_first_token_seconds_bucket"),
         # Of all tokens: there is none of each request's mean.
-        tpot_buckets="sglang:inter_token_latency_seconds_bucket",
-        token_s="sglang:inter_token_latency_seconds_sum",
+        tpot_buckets=_sglang("inter_token_latency_seconds_bucket"),
+        token_s=_sglang("inter_token_latency_seconds_sum"),
         running=_scheduler("num_running_reqs"),
         cache_ratio=_scheduler("token_usage"),
         model_label="model_name",
     ),
-    backfill="sglang:generation_tokens_total",
-    scraped="sglang:num_running_reqs",
+    backfill=_sglang("generation_tokens_total"),
+    scraped=_sglang("num_running_reqs"),
 )
 
 # KServe's Python server: one prediction at a time in each pod, timed without the wait for its turn. Requests that raise

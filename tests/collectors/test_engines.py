@@ -97,6 +97,23 @@ async def test_vllm_by_the_names_that_kserve_gives_it() -> None:
     assert await only_model(renamed, spec("vllm")) == VLLM
 
 
+@pytest.mark.parametrize(
+    ("engine", "colon", "stored"),
+    [
+        ("vllm", "vllm:", "vllm_"),
+        ("vllm", "vllm:", "kserve_vllm_"),
+        ("sglang", "sglang:", "sglang_"),
+    ],
+)
+async def test_names_that_python_wrote_without_a_colon(
+    engine: str, colon: str, stored: str
+) -> None:
+    """Newer versions of its client for it do so (seen: 0.26) where OpenMetrics is asked for, as Prometheus does:
+    nothing was read of such a server."""
+    told = (SAMPLES / f"{engine}.txt").read_text().replace(colon, stored)
+    assert await only_model(told, spec(engine)) == {"vllm": VLLM, "sglang": SGLANG}[engine]
+
+
 async def test_vllm_of_before_its_metrics_were_renamed() -> None:
     """The time per token was told over all tokens only, and the cache was the GPU's."""
     older = (
@@ -283,7 +300,7 @@ async def test_an_objective_whose_misses_are_refused_lowers_nothing(slo: str, he
     It was told `SloUntold`, with the advice to start the servers otherwise.
     """
     source = RefusingPrometheus()
-    source.refused = "vllm:e2e_request_latency_seconds_bucket"
+    source.refused = "e2e_request_latency_seconds_bucket"
     source.scrape("llm-0", (SAMPLES / "vllm.txt").read_text(), 1000.0)
     told = await collected(source, spec("vllm", slo), 1003.0)
     assert (told.error, list(told.samples)) == (None, [("team", "llm-0")])
@@ -306,7 +323,7 @@ class PartialPrometheus(ScrapedPrometheus):
 
 @pytest.mark.parametrize(
     ("lacking", "held"),
-    [("vllm:generation_tokens_total", True), ("vllm:kv_cache_usage_perc", False)],
+    [("generation_tokens_total", True), ("cache_usage_perc", False)],
 )
 async def test_answers_that_may_lack_pods_are_used_and_lower_nothing(
     lacking: str, held: bool
