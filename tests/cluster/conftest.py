@@ -40,7 +40,8 @@ def real_stack() -> Iterator[Stack]:
 def kserve(real_stack: Stack) -> Iterator[KServe]:
     """The definitions of KServe and Knative installed, and a namespace for services."""
     manifests = ROOT / "loadtests" / "stack" / "manifests"
-    crds = [manifests / name for name in ("inferenceservice-crd.yaml", "knative-crds.yaml")]
+    names = ("inferenceservice-crd.yaml", "llminferenceservice-crd.yaml", "knative-crds.yaml")
+    crds = [manifests / name for name in names]
     for crd in crds:
         real_stack.kubectl("apply", "-f", str(crd))
         real_stack.wait_for_crds("-f", str(crd))

@@ -1,10 +1,10 @@
-"""InferenceServices on the real API server, with the stand-ins for KServe and Knative at work beside a collector."""
+"""KServe's services on the real API server, with the stand-ins for KServe and Knative at work beside a collector."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,12 @@ from autoscaler.core.reasons import Reason
 from autoscaler.core.types import SetReplicas
 from loadtests.kserve.controller import StandInController
 from loadtests.kserve.knative import StandInKnative
+from loadtests.kserve.llm import StandInLlmController
 from loadtests.stack.stack import Stack
 
 NAMESPACE = "kserve-test"
 DEADLINE_S = 90.0
+WRITES_AS = "forescale:forescale/forescale"
 MODELS = '[{"name": "bert", "max_batch_size": 2, "service_base_ms": 40, "service_per_item_ms": 12}]'
 
 
@@ -55,6 +57,29 @@ def service(
     }
 
 
+def llm_service(name: str, **spec: Any) -> dict[str, Any]:
+    """An LLMInferenceService under forescale that runs the stand-in for vLLM."""
+    container = {
+        "name": "main",
+        "image": "vllm/vllm-openai:v0.11.0",
+        "command": ["vllm", "serve", "/mnt/models"],
+        "args": ["--max-num-seqs=8"],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+    }
+    annotations = {"forescale.io/slo": "p95 ttft < 2s, p95 tpot < 50ms"}
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
+        "spec": {
+            "model": {"uri": "hf://meta-llama/Llama-3.1-8B"},
+            "router": {"scheduler": {}},
+            "template": {"containers": [container]},
+            **spec,
+        },
+    }
+
+
 @dataclass
 class KServe:
     """The stack with the definition installed."""
@@ -73,9 +98,15 @@ class KServe:
 
     @asynccontextmanager
     async def running(
-        self, *, knative_syncs: bool = True, patch_revisions: bool = False
+        self,
+        *,
+        knative_syncs: bool = True,
+        patch_revisions: bool = False,
+        keeps_scale: bool = True,
+        bases: Mapping[str, dict[str, Any]] | None = None,
     ) -> AsyncIterator[tuple[KubernetesClient, KubernetesCollector]]:
-        """The stand-ins at work, and a collector beside them. `knative_syncs`: it is 1.21 or newer."""
+        """The stand-ins at work, and a collector beside them. `knative_syncs`: it is 1.21 or newer; `keeps_scale`:
+        KServe is 0.17 or newer; `bases`: what LLMInferenceServices may take over, by name."""
         client = await KubernetesClient.connect(
             kubeconfig=str(self.stack.kubeconfig), context=None, timeout_s=5.0
         )
@@ -83,14 +114,16 @@ class KServe:
             asyncio.create_task(work)
             for work in (
                 StandInController(client).run(),
+                StandInLlmController(client, keeps=keeps_scale, bases=bases).run(),
                 StandInKnative(client, follows=knative_syncs).run(),
             )
         ]
         collector = KubernetesCollector(
             client,
             SystemClock(),
-            defaults=lambda _: Defaults(),
+            defaults=lambda _: Defaults(engines=("triton", "vllm")),
             knative_follows=patch_revisions,
+            writes_as=WRITES_AS,
         )
         try:
             yield client, collector
@@ -99,7 +132,7 @@ class KServe:
                 standin.cancel()
             await asyncio.gather(*standins, return_exceptions=True)
             # The GPUs are few: the next test starts with none taken.
-            self.stack.kubectl("delete", "isvc", "--all", f"--namespace={NAMESPACE}")
+            self.stack.kubectl("delete", "isvc,llmisvc", "--all", f"--namespace={NAMESPACE}")
             await client.close()
 
 

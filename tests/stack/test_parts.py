@@ -18,6 +18,7 @@ from loadtests.stack.agent.kserve_server import predicted_s
 from loadtests.stack.agent.pods import pre_stop_s
 from loadtests.stack.agent.server import executed_s
 from loadtests.stack.agent.status import Phase, pod_status
+from loadtests.stack.agent.vllm_server import options
 from loadtests.stack.errors import StackError, ToolMissing
 from loadtests.stack.processes import Started
 from loadtests.stack.stack import Stack
@@ -119,6 +120,15 @@ def test_the_image_says_which_server_a_pod_runs() -> None:
     assert not models.is_kserve(POD)
     container = {"name": "kserve-container", "image": "kserve/custom-predictor"}
     assert models.is_kserve({"spec": {"containers": [container]}})
+    assert not models.is_vllm(POD)
+    served = {
+        "image": "vllm/vllm-openai:v0.11.0",
+        "command": ["vllm", "serve", "/mnt/models"],
+        "args": ["--max-num-seqs=8", "--gpu-memory-utilization=0.9"],
+    }
+    vllm = {"spec": {"containers": [served]}}
+    assert models.is_vllm(vllm)
+    assert options(vllm) == ("--max-num-seqs=8",)
 
 
 def test_the_time_in_predict_is_that_of_all_models_together() -> None:

@@ -45,8 +45,13 @@ def only_holds(pod: Object) -> bool:
 
 
 def is_kserve(pod: Object) -> bool:
-    """It runs KServe's Python model server; every other image is taken for Triton."""
+    """It runs KServe's Python model server; an image that is none of those named here is taken for Triton."""
     return "kserve" in str(pod["spec"]["containers"][0].get("image", ""))
+
+
+def is_vllm(pod: Object) -> bool:
+    """It runs the stand-in for vLLM."""
+    return "vllm" in str(pod["spec"]["containers"][0].get("image", ""))
 
 
 def write_repository(folder: Path, models: tuple[Model, ...]) -> None:

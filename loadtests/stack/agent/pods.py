@@ -17,6 +17,7 @@ from loadtests.stack.agent.nodes import timestamp
 from loadtests.stack.agent.process import ServerProcess
 from loadtests.stack.agent.server import TritonProcess
 from loadtests.stack.agent.status import Phase, pod_status
+from loadtests.stack.agent.vllm_server import VllmProcess
 from loadtests.stack.stack import quiet
 from loadtests.stack.toolbox import Triton, find_kserve
 
@@ -136,7 +137,10 @@ class PodRunner:
 
     async def _made(self) -> ServerProcess:
         """The server that the pod's image names, not started yet. Raises ValueError where its models are wrong."""
-        served, address = models.of_pod(self.pod), self.phase.address
+        address = self.phase.address
+        if models.is_vllm(self.pod):
+            return VllmProcess(self.pod, address, self._log)
+        served = models.of_pod(self.pod)
         if models.is_kserve(self.pod):
             python = await asyncio.to_thread(find_kserve, quiet)
             return KServeProcess(python, served, address, self._log)
