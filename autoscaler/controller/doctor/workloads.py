@@ -6,10 +6,11 @@ And whether they survive a loss, and whether their variant groups are any.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from autoscaler.clients.objects import requests
+from autoscaler.collectors.kserve import made_for
 from autoscaler.config import Settings
 from autoscaler.controller.doctor import autoscalers
 from autoscaler.controller.doctor.cluster import Cluster, allocatable
@@ -20,7 +21,7 @@ from autoscaler.core.slices.observed import SHARED
 from autoscaler.core.slices.prices import slice_pools
 from autoscaler.core.slices.settings import SlicesMode
 from autoscaler.core.survival import asked, unspread
-from autoscaler.core.types import Survive, WorkloadSpec
+from autoscaler.core.types import Survive, WorkloadId, WorkloadSpec
 
 PRIORITY, QUOTA, ENDING = "priority classes", "quotas", "graceful end"
 SURVIVAL, GROUPS, NODES = "survive", "variant groups", "room for replicas"
@@ -29,10 +30,12 @@ Object = Mapping[str, Any]
 
 def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -> list[Diagnosis]:
     """All of it."""
+    services = {spec.id for spec in specs}
     annotated = [
         item
         for item in cluster.all("deployments")
         if f"{PREFIX}slo" in (item["metadata"].get("annotations") or {})
+        or _runs_one_of(services, item["metadata"])
     ]
     return [
         *_priorities(cluster, settings, annotated),
@@ -42,6 +45,12 @@ def check(cluster: Cluster, settings: Settings, specs: Sequence[WorkloadSpec]) -
         *_survival(settings, specs),
         *_groups(settings, specs),
     ]
+
+
+def _runs_one_of(services: Set[WorkloadId], metadata: Object) -> bool:
+    """KServe does not copy an LLMInferenceService's annotations to what it makes."""
+    made = made_for(metadata)
+    return made is not None and made.predictor and made.service in services
 
 
 def _priorities(

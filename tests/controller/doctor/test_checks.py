@@ -418,6 +418,31 @@ def test_priorities_and_endings(
     assert worst(workloads.check(Cluster(found=found), POOLED, ())) == wrong
 
 
+def test_the_pods_of_an_llm_service_are_looked_at_too() -> None:
+    """Its Deployment carries no annotation; nor does the scheduler beside it, which is not managed."""
+    owner = {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "name": "llama",
+        "controller": True,
+    }
+    found = []
+    for component in ("llminferenceservice-workload", "llminferenceservice-router-scheduler"):
+        made = deployment(containers=[{"name": "main", "resources": {"limits": {GPU: 1}}}])
+        made["metadata"] = {
+            "name": component,
+            "namespace": "team",
+            "labels": {"app.kubernetes.io/component": component},
+            "ownerReferences": [owner],
+        }
+        found.append(made)
+    cluster = Cluster(found={"deployments": tuple(found)})
+    llama = WorkloadId(namespace="team", name="llama", kind="LLMInferenceService")
+    told = worst(workloads.check(cluster, Settings(), (spec(id=llama),)))
+    assert told == [("warning", "team/llminferenceservice-workload: no preStop")]
+    assert worst(workloads.check(cluster, Settings(), ())) == []
+
+
 SLICE = "nvidia.com/mig-5g.40gb"
 
 
