@@ -302,6 +302,14 @@ def rights(real_stack: Stack) -> Iterator[Stack]:
     real_stack.kubectl("delete", "namespace", controllers.NAMESPACE, "--wait=true")
 
 
+def events(stack: Stack, name: str) -> str:
+    """Of an LLMInferenceService."""
+    about = f"involvedObject.kind={LLM_INFERENCE_SERVICE},involvedObject.name={name}"
+    selector = (f"-n{NAMESPACE}", f"--field-selector={about}")
+    shown = "jsonpath={range .items[*]}{.reason}: {.message}{end}"
+    return stack.kubectl("get", "events", *selector, "-o", shown)
+
+
 async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
     kserve: KServe, rights: Stack, tmp_path: Path
 ) -> None:
@@ -318,15 +326,9 @@ async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
 
-    def events(name: str) -> str:
-        about = f"involvedObject.kind={LLM_INFERENCE_SERVICE},involvedObject.name={name}"
-        selector = (f"-n{NAMESPACE}", f"--field-selector={about}")
-        shown = "jsonpath={range .items[*]}{.reason}: {.message}{end}"
-        return rights.kubectl("get", "events", *selector, "-o", shown)
-
     async def told() -> bool:
-        scaled = all("Scaled from 1 to 2" in events(name) for name in ("chat", "fixed"))
-        return scaled and all("Unsupported: " in events(name) for name in ("wide", "apart"))
+        scaled = all("Scaled from 1 to 2" in events(rights, name) for name in ("chat", "fixed"))
+        return scaled and all("Unsupported: " in events(rights, name) for name in ("wide", "apart"))
 
     async with kserve.running() as (_, collector):
         controller = controllers.start(rights, "llm", port=18081, policy=policy, folder=tmp_path)
@@ -345,3 +347,30 @@ async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
             made(kserve, "wide")
         decided = {str(d.workload) for r in controller.records() for d in r.result.decisions}
         assert decided == {f"{NAMESPACE}/llminferenceservice/{name}" for name in ("chat", "fixed")}
+
+
+async def test_a_number_in_a_base_is_told_as_somebodys_edit(
+    kserve: KServe, rights: Stack, tmp_path: Path
+) -> None:
+    """At the service it is not seen; that KServe sets the Deployment back is, and who does."""
+    service = llm_service("counted", baseRefs=[{"name": "one"}])
+    service["metadata"]["annotations"]["forescale.io/min-replicas"] = "2"
+    kserve.apply(service)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+
+    async def told() -> bool:
+        return f"lowered from 2 to 1 by {MANAGER}" in events(rights, "counted")
+
+    async with kserve.running(bases={"one": {"replicas": 1}}):
+        controller = controllers.start(rights, "base", port=18081, policy=policy, folder=tmp_path)
+        try:
+            await until(told, "the edit")
+        finally:
+            controller.stop()
+    changes = [
+        (action.action.observed, action.action.replicas)
+        for record in controller.records()
+        for action in record.actions
+    ]
+    assert set(changes) == {(1, 2)}

@@ -10,7 +10,7 @@ import pytest
 from autoscaler.collectors.seen import Seen
 from autoscaler.core.reasons import Reason
 from autoscaler.core.types import WorkloadId
-from tests.collectors.test_observe import APPS, SERVICES, answering, looked, of_image
+from tests.collectors.test_observe import APPS, SERVICES, looked, of_image
 from tests.fakes.cluster_api import ClusterApi, put_pods
 
 V1ALPHA2 = "/apis/serving.kserve.io/v1alpha2/namespaces/team/llminferenceservices"
@@ -75,9 +75,12 @@ def put_made(
     ]
     made["spec"]["replicas"] = pods
     api.put(f"{APPS}/{name}", made)
-    if pods:
-        answering(api, name)
-        put_pods(api, name, pods)
+    put_pods(api, name, pods)
+    for index in range(pods):
+        path = f"/api/v1/namespaces/team/pods/{name}-{index}"
+        pod = api.objects[path]
+        pod["status"]["podIP"] = f"127.0.0.{index + 9}"
+        api.put(path, pod)
 
 
 def told(seen: tuple[Seen, ...]) -> dict[str, list[str]]:
