@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -302,6 +305,18 @@ def rights(real_stack: Stack) -> Iterator[Stack]:
     real_stack.kubectl("delete", "namespace", controllers.NAMESPACE, "--wait=true")
 
 
+def forescale(*argv: str) -> str:
+    """What a command says, in whatever it ends."""
+    done = subprocess.run(
+        [sys.executable, "-m", "autoscaler", *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    return done.stdout + done.stderr
+
+
 def events(stack: Stack, name: str) -> str:
     """Of an LLMInferenceService."""
     about = f"involvedObject.kind={LLM_INFERENCE_SERVICE},involvedObject.name={name}"
@@ -338,8 +353,25 @@ async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
                 for name in ("chat", "fixed")
             ]
             await until(told, "their Events")
+            reached = (
+                f"--config={policy}",
+                f"--kubeconfig={rights.kubeconfig}",
+                f"--prometheus-url={rights.prometheus_url}",
+            )
+            plan = await asyncio.to_thread(forescale, "plan", *reached)
+            account = "--service-account=forescale/forescale"
+            doctor = await asyncio.to_thread(forescale, "doctor", *reached, account)
         finally:
             controller.stop()
+        for name in ("chat", "fixed"):
+            workload = f"{NAMESPACE}/llminferenceservice/{name}"
+            assert workload in plan
+            about = ("explain", workload, f"--journal={controller.journal}")
+            assert "min-replicas" in forescale(*about)
+        assert "spec.worker: is set" in plan
+        assert "spec.worker: is set" in doctor
+        assert "rights: component kserve" in doctor
+        assert "may not" not in doctor
         assert [item.replicas.set_by for item in seen] == [WRITES_AS, WRITES_AS]
         assert "replicas" not in kserve.get("llmisvc", "chat")["spec"]
         assert kserve.get("llmisvc", "fixed")["spec"]["replicas"] == 2
