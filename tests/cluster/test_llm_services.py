@@ -139,7 +139,7 @@ async def test_with_scaling_nothing_is_written(kserve: KServe) -> None:
 
 async def test_what_a_base_brings_is_seen_by_what_comes_of_it(kserve: KServe) -> None:
     """An HPA at the Deployment, pods that decode alone, or a Deployment that is set back by KServe."""
-    bases = {
+    bases: dict[str, dict[str, Any]] = {
         "scaled": {"scaling": {"maxReplicas": 3}},
         "apart": {"prefill": {"template": POD}},
         "counted": {"replicas": 1},

@@ -30,7 +30,7 @@ def put_service(
     **spec: Any,
 ) -> None:
     """An LLMInferenceService `llama`."""
-    fields = {"fieldsV1": {"f:spec": {"f:replicas": {}}}, "manager": manager}
+    fields: dict[str, Any] = {"fieldsV1": {"f:spec": {"f:replicas": {}}}, "manager": manager}
     api.put(
         f"{folder}/llama",
         {
