@@ -30,6 +30,7 @@ def one_fewer(replicas: int, need: Need, objective: LatencyObjective) -> str:
             load / carried.dominant.work_s,
             objective.threshold_s,
             carried.variability_of(carrying),
+            together=carried.together(carrying),
         )
         return f"{fewer} would run at {load:.0%} and miss {objective.threshold_s * 1000:.0f} ms for {missed:.1%}"
     if need.outlook is None or need.replica_rps is None:

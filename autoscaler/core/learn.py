@@ -12,6 +12,7 @@ from dataclasses import replace
 from autoscaler.core import (
     demand,
     lead_time,
+    pooling,
     prior,
     service_readings,
     service_time,
@@ -337,7 +338,7 @@ def _variability(
         for load, calm in shown
         if calm and load.steady and load.queue_s is not None
     ]
-    return variability.learn(
+    told = variability.learn(
         learned,
         times,
         windows,
@@ -345,6 +346,8 @@ def _variability(
         replicas=replicas,
         ratio=objective.ratio,
     )
+    shared = pooling.learn(told.pooling, times, windows, replicas=replicas)
+    return told if shared is told.pooling else replace(told, pooling=shared)
 
 
 def fill_minute(

@@ -63,13 +63,16 @@ def seeded(
 def burstiness(state: WorkloadState) -> dict[str, Variability]:
     """How bursty each model's arrivals were seen to be, on whatever template."""
     return {
-        model.model: Variability(
-            value=model.variability.value, shared_by=model.variability.shared_by
-        )
+        model.model: _seen(model.variability)
         for item in state.templates
         for model in item.models
-        if model.variability.requests > 0.0
+        if model.variability.requests > 0.0 or model.variability.pooling.seen
     }
+
+
+def _seen(learned: Variability) -> Variability:
+    """What was learned of arrivals and the balancer, as a prior elsewhere."""
+    return Variability(value=learned.value, shared_by=learned.shared_by, pooling=learned.pooling)
 
 
 def on_shape(priors: Mapping[str, tuple[ModelPrior, ...]], shape: str) -> tuple[ModelPrior, ...]:
@@ -156,9 +159,7 @@ def _from_template(
             instances=model.service.instances,
             max_queue_delay_s=model.service.max_queue_delay_s,
         ),
-        variability=Variability(
-            value=model.variability.value, shared_by=model.variability.shared_by
-        ),
+        variability=_seen(model.variability),
         # Fades within minutes, or goes when more run at once: until then nothing says that this engine holds more.
         sequences=model.sequences,
     )

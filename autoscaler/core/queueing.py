@@ -90,21 +90,40 @@ def decay_per_item(rho: float) -> float:
 
 
 def _busy(times: ServiceTimes, rate: float, batch: float, batch_s: float) -> float:
-    """Chance that an arriving request finds every instance taken, at the batches that form and the time they take.
-
-    One instance: its utilisation. More instances: utilisation to the power of sqrt(2 (c + 1)) - 1 (Sakasegawa, 1977),
-    of which c = 1 is the special case.
-    """
+    """Chance that an arriving request finds every instance taken, at the batches that form and the time they take."""
     utilization = min(1.0, rate * batch_s / (batch * times.instances))
-    if times.instances == 1:
-        return utilization
-    return float(utilization ** (math.sqrt(2.0 * (times.instances + 1)) - 1.0))
+    return float(utilization ** busy_exponent(times.instances))
+
+
+def busy_exponent(servers: float) -> float:
+    """The power of their utilisation at which all of so many servers with one queue are busy (Sakasegawa, 1977).
+
+    1 for a single one.
+    """
+    return math.sqrt(2.0 * (servers + 1.0)) - 1.0
 
 
 def miss_probability(
+    times: ServiceTimes,
+    rate: float,
+    threshold_s: float,
+    variability: float,
+    *,
+    together: float = 1.0,
+) -> float:
+    """Share of requests slower than `threshold_s` at `rate` inferences a second on one replica; 1.0 when overloaded.
+
+    `together`: as how many replicas with one queue it and its siblings are (`pooling.py`).
+    """
+    alone = _missed_alone(times, rate, threshold_s, variability)
+    if together <= 1.0 or not 0.0 < alone < 1.0:
+        return alone
+    return min(alone, _missed_together(times, rate, threshold_s, variability, together))
+
+
+def _missed_alone(
     times: ServiceTimes, rate: float, threshold_s: float, variability: float
 ) -> float:
-    """Share of requests slower than `threshold_s` at `rate` inferences a second on one replica; 1.0 when overloaded."""
     rho = rate * times.work_s
     if rho >= 1.0:
         return 1.0
@@ -123,6 +142,25 @@ def miss_probability(
     if late > 0.0:
         share += late * (_longer(left_s - further_s, residual_s, chance, gamma) - share)
     return min(1.0, _busy(times, rate, batch, batch_time_s(times, batch)) * share)
+
+
+def _missed_together(
+    times: ServiceTimes, rate: float, threshold_s: float, variability: float, together: float
+) -> float:
+    """One queue for the instances of so many replicas, to each of which `rate` a second come.
+
+    They are served one by one. Where they could batch, whoever waits is served with another that does, and as slowly.
+    """
+    pair_s = times.batch_s[min(2, times.max_batch_size) - 1]
+    single = ServiceTimes(batch_s=(pair_s,), instances=times.instances)
+    rho = rate * single.work_s
+    if rho >= 1.0:
+        return 1.0
+    left_s = threshold_s - times.overhead_s - times.max_queue_delay_s - pair_s
+    # Below 1 the variability tells of the same pooling, as waits behind full batches show it.
+    chance, gamma = _excess(single, rho, max(variability, 1.0) / together)
+    share = _longer(left_s, pair_s / (times.instances * together), chance, gamma)
+    return float(min(1.0, rho ** busy_exponent(times.instances * together) * share))
 
 
 def _longer(left_s: float, residual_s: float, chance: float, gamma: float) -> float:
@@ -174,7 +212,12 @@ def mean_wait_s(
 
 @lru_cache(maxsize=8192)
 def utilization_limit(
-    times: ServiceTimes, *, ratio: float, threshold_s: float, variability: float
+    times: ServiceTimes,
+    *,
+    ratio: float,
+    threshold_s: float,
+    variability: float,
+    together: float = 1.0,
 ) -> float | None:
     """The largest load, 0 to 0.97 of full batches, at which `ratio` of the requests stay within `threshold_s`.
 
@@ -184,7 +227,9 @@ def utilization_limit(
     full_rate = 1.0 / times.work_s
 
     def holds(load: float) -> bool:
-        return miss_probability(times, load * full_rate, threshold_s, variability) <= allowed
+        rate = load * full_rate
+        missed = miss_probability(times, rate, threshold_s, variability, together=together)
+        return missed <= allowed
 
     if not holds(0.01):
         return None

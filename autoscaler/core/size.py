@@ -68,6 +68,10 @@ class Capacity:
         """Of the model with the most work, when only `replicas` share the demand."""
         return self.models[0].variability.of(replicas) if self.models else self.variability
 
+    def together(self, replicas: int) -> float:
+        """As how many with one queue `replicas` are, of the same model."""
+        return self.models[0].variability.pooling.of(replicas) if self.models else 1.0
+
 
 def capacity(
     templates: tuple[TemplateKnowledge, ...],
@@ -182,6 +186,7 @@ def _limits(
             ratio=objective.ratio,
             threshold_s=objective.threshold_s,
             variability=round(model.variability.of(replicas), 2),
+            together=model.variability.pooling.rounded(replicas),
         )
         for model in models
     ]

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import field, replace
 
 from autoscaler.core.computed import computed
+from autoscaler.core.pooling import Pooling
 from autoscaler.core.queueing import (
     batch_time_s,
     mean_wait_s,
@@ -83,6 +85,8 @@ class Variability:
     """One for each of the memories; empty: none was observed."""
     shared_by: float = 1.0
     """Replicas that shared the demand meanwhile, as the short memory has them."""
+    pooling: Pooling = field(default_factory=Pooling)
+    """How seldom requests that are served one by one wait at all."""
 
     def of(self, replicas: int) -> float:
         """v when `replicas` share the demand; for more than those it was learned of, what they had.
@@ -141,7 +145,8 @@ def learn(
         requests += window.requests
     if waits is known.waits:
         return known
-    return Variability(
+    return replace(
+        known,
         value=max([item.factor for item in waits]),
         requests=requests,
         waits=waits,
