@@ -39,6 +39,11 @@ def view(*rates: float) -> View:
         pytest.param((40.0, 20.0, 20.0, 20.0), 400.0, False, id="and so are three answers for two"),
         pytest.param((4000.0, 1000.0, 1000.0, 1000.0), 400.0, True, id="300 for 75 are not"),
         pytest.param((24.0, 20.0, 20.0), 1.0, False, id="a fifth more is borne"),
+        pytest.param(
+            (1 / 30, *[0.0] * 19), 1.0, False, id="one request says nothing of twenty pods"
+        ),
+        pytest.param((3 / 30, *[1 / 30] * 19), 1.0, False, id="nor do three, where each has one"),
+        pytest.param((12 / 30, *[1 / 30] * 19), 1.0, True, id="twelve do"),
     ],
 )
 def test_what_the_busiest_pod_gets(rates: tuple[float, ...], scatter: float, notable: bool) -> None:
