@@ -19,7 +19,9 @@ PLAIN = {
     "engine.history_days": "How long each minute's demand is remembered.",
     "engine.brakes.window_s": "Time over which the brakes add up.",
     "engine.brakes.max_down_ratio": "Share of the fleet's GPUs that may go within the window.",
-    "engine.brakes.max_up_ratio": "GPUs that may come within the window, over the fleet's.",
+    "engine.brakes.max_up_ratio": (
+        "GPUs that may come within the window, over the fleet's; new ones that are overloaded are a part of it."
+    ),
     "engine.brakes.correlated_share_ratio": "Share of the workloads that must drop together.",
     "engine.brakes.correlated_drop_ratio": "Share of its demand that each of them must lose.",
     "engine.nodes.mode": "Whether headroom is asked for, or only shown.",

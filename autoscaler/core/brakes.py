@@ -9,6 +9,7 @@ more, behind a webhook that hangs, would use up an allowance of 64 GPUs in two t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,9 @@ class Wish:
     current: int
     target: int
     gpus_per_replica: float
+    unproven_gpus: float = math.inf
+    """What of its growth has not shown yet that it was needed: the replicas that start, while those that are ready have
+    more to do than they carry. Infinite: nothing shows it."""
 
     @property
     def gpus(self) -> float:
@@ -62,10 +66,20 @@ def wishes(specs: Mapping[WorkloadId, WorkloadSpec], decided: Sequence[Decision]
             current=d.current,
             target=d.target,
             gpus_per_replica=specs[d.workload].gpus_per_replica,
+            unproven_gpus=_unproven_gpus(d, specs[d.workload].gpus_per_replica),
         )
         for d in decided
         if d.mode is Mode.AUTO and d.target != d.current
     ]
+
+
+def _unproven_gpus(decided: Decision, gpus_per_replica: float) -> float:
+    facts = decided.facts
+    offered_rps, capacity_rps, ready = facts.offered_rps, facts.capacity_rps, facts.ready
+    if offered_rps is None or capacity_rps is None or ready is None or facts.starting is None:
+        return math.inf
+    overloaded = offered_rps >= ready * capacity_rps
+    return facts.starting * gpus_per_replica if overloaded else math.inf
 
 
 def correlated_drop(changes: list[tuple[float, float]], settings: FleetBrakes) -> str | None:
@@ -135,7 +149,13 @@ def apply(
         # One that would last longer is of a clock that was ahead.
         hold_until_s = min(hold_until_s, longest_s)
     held = hold_until_s is not None and now_s < hold_until_s
-    left = _left_gpus(moves, fleet_gpus, settings, came_lately=sum(m.gpus for m in remembered))
+    left = _left_gpus(
+        moves,
+        fleet_gpus,
+        settings,
+        came=_came_gpus(moves, wished),
+        came_lately=sum(m.gpus for m in remembered),
+    )
     cuts: dict[WorkloadId, tuple[int, Reason, str]] = {}
     granted = {True: 0.0, False: 0.0}
     unsure: list[FleetGrant] = []
@@ -179,15 +199,17 @@ def _left_gpus(
     fleet_gpus: float,
     settings: FleetBrakes,
     *,
+    came: float,
     came_lately: float,
 ) -> dict[bool, float]:
     """GPUs that may still move up (True) and down (False), as a share of the fleet at the window's start.
+
+    `came`: what of the growth since then has not shown that it was needed. The rest is a part of the fleet.
 
     What came within the hour and has not gone again may go: of 7 GPUs that a spike made 34, 27 are no part of the base
     that the brake is there for.
     """
     went = -sum(m.gpus for m in moves if m.gpus < 0.0)
-    came = sum(m.gpus for m in moves if m.gpus > 0.0)
     down = max(
         settings.min_allowance_gpus,
         settings.max_down_ratio * (fleet_gpus + went),
@@ -195,6 +217,25 @@ def _left_gpus(
     )
     up = max(settings.min_up_allowance_gpus, settings.max_up_ratio * max(0.0, fleet_gpus - came))
     return {True: up - came, False: down - went}
+
+
+def _came_gpus(moves: Collection[FleetMove], wished: Collection[Wish]) -> float:
+    """What was added, as far as nothing shows yet that it was needed.
+
+    Of a runaway - a forecast or a rate that is wrong - the new replicas idle. Those that are ready and have more to do
+    than they carry are none: 40 replicas whose demand becomes fivefold would else be 120 for ten minutes, and miss all.
+    """
+    unproven = {wish.workload: wish.unproven_gpus for wish in wished}
+    came: dict[WorkloadId | None, float] = {}
+    for move in moves:
+        if move.gpus > 0.0:
+            came[move.workload] = came.get(move.workload, 0.0) + move.gpus
+    return sum(
+        [
+            gpus if workload is None else min(gpus, unproven.get(workload, math.inf))
+            for workload, gpus in came.items()
+        ]
+    )
 
 
 def _findings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ from autoscaler.core.types import (
     WorkloadInput,
 )
 from autoscaler.engine import DecisionEngine
-from tests.core.story import spec
+from tests.core.story import Story, spec
 
 SETTINGS = FleetBrakes()
 
@@ -67,6 +68,39 @@ def test_what_went_in_the_window_counts_and_what_went_before_does_not() -> None:
     )
     # 80 are left of 100: 30 of 100 may go, 20 went.
     assert braked([wish("a", 80, 40)], 80.0, recent) == {"a": 70}
+
+
+@pytest.mark.parametrize(
+    ("unproven_gpus", "number"),
+    [
+        pytest.param(
+            float("inf"),
+            120,
+            id="40 and 80 more in ten minutes, and nothing shows that they were needed",
+        ),
+        pytest.param(80.0, 120, id="none of the 80 is ready"),
+        # Twice the 100 that are ready, less the 20 that start.
+        pytest.param(20.0, 300, id="60 of them are ready, and all are overloaded"),
+        pytest.param(0.0, 350, id="all of them"),
+    ],
+)
+def test_growth_that_is_ready_and_overloaded_is_no_runaway(
+    unproven_gpus: float, number: int
+) -> None:
+    asked = wish("a", 120, 350)
+    grown = FleetState(moves=(FleetMove(at_s=900.0, gpus=80.0, workload=asked.workload),))
+    cut = braked([replace(asked, unproven_gpus=unproven_gpus)], 120.0, grown)
+    assert cut.get("a", 350) == number
+
+
+def test_a_large_workload_keeps_pace_with_five_times_its_demand() -> None:
+    """40 replicas carry 21.5 requests a second each; 163 carry the 3,500 that come. In ten minutes 120 would be let."""
+    story = Story(replicas=40, spec=spec(max_replicas=400))
+    story.run(600, rate_rps=700)
+    story.run(20, rate_rps=3500)
+    assert story.replicas == 120
+    story.run(60)
+    assert story.replicas > 163
 
 
 def test_replicas_of_eight_gpus_count_as_eight() -> None:
