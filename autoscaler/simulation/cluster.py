@@ -54,8 +54,9 @@ class ModelledCluster:
         )
         self._scraped = Scraped(
             self._deployment,
-            arrivals_s,
-            gateway=Gateway(scenario.threshold_s) if scenario.gateway else None,
+            gateway=Gateway(scenario.threshold_s, scenario.clients.timeout_s)
+            if scenario.gateway
+            else None,
             backfill=scenario.demand.backfill(EPOCH_S, scenario.work_per_request),
         )
 
@@ -75,9 +76,19 @@ class ModelledCluster:
         return tuple(self._deployment.pods)
 
     @property
-    def latencies_s(self) -> NDArray[np.floating[Any]]:
-        """Of every request; NaN where it has not finished."""
-        return self._pool.latencies_s
+    def wanted_s(self) -> NDArray[np.float64]:
+        """When each thing that clients want was asked for first, ascending: every request where nobody asks again."""
+        return self._pool.wanted_s
+
+    @property
+    def answers_s(self) -> NDArray[np.floating[Any]]:
+        """From then to its answer; infinite where a client left for good, NaN where it has not come."""
+        return self._pool.answers_s
+
+    @property
+    def attempts(self) -> int:
+        """Requests that have arrived, each time that something is asked again included."""
+        return self._pool.arrived
 
     @property
     def gpu_hours(self) -> float:

@@ -101,6 +101,16 @@ class ContinuousPool:
         return np.asarray(until_s - self.arrivals_s[part], dtype=np.float64)
 
     @property
+    def wanted_s(self) -> NDArray[np.float64]:
+        """When each request arrives: nobody asks again, so that it is all that is wanted."""
+        return self.arrivals_s
+
+    @property
+    def answers_s(self) -> NDArray[np.float64]:
+        """As `latencies_s`."""
+        return self.latencies_s
+
+    @property
     def answer_tokens(self) -> NDArray[np.int64]:
         """Of each request."""
         return read_only(self._state.answer)

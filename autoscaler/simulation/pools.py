@@ -39,6 +39,8 @@ def pool_of(scenario: Scenario, arrivals_s: NDArray[np.float64], seed: int) -> P
         max_servers=most,
         connections=scenario.connections,
         connection_life_s=scenario.connection_life_s,
+        clients=scenario.clients,
+        users=scenario.users,
     )
 
 

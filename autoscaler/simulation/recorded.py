@@ -58,11 +58,9 @@ def record(
     cluster = ModelledCluster(scenario, arrivals_s, replicas=first)
     recorder = Recorder(cluster, steps)
     duration_s = scenario.demand.duration_s
-    score = run(
-        policy, cluster, arrivals_s, duration_s=duration_s, progress=recorder.while_told(told)
-    )
-    latencies_s = np.asarray(cluster.latencies_s)
-    minutes = minutes_of(latencies_s <= scenario.threshold_s, arrivals_s, duration_s)
+    score = run(policy, cluster, duration_s=duration_s, progress=recorder.while_told(told))
+    answers_s, wanted_s = np.asarray(cluster.answers_s), cluster.wanted_s
+    minutes = minutes_of(answers_s <= scenario.threshold_s, wanted_s, duration_s)
     objective = scenario.spec.slo.objectives[0]
     told_of = None
     if isinstance(policy, Forescale):
@@ -76,7 +74,7 @@ def record(
         starting=tuple(recorder.starting),
         gpu_hours=tuple(recorder.gpu_hours),
         served_rps=tuple(recorder.served_rps),
-        latency_s=latency_s(latencies_s, arrivals_s, objective.ratio, steps),
+        latency_s=latency_s(answers_s, wanted_s, objective.ratio, steps),
         changes=tuple(recorder.changes),
         pods=tuple(recorder.pods),
         explained=told_of,

@@ -19,7 +19,6 @@ DRAIN_S = 300.0
 def run(
     policy: Policy,
     cluster: ModelledCluster,
-    arrivals_s: NDArray[np.float64],
     *,
     duration_s: float,
     progress: Callable[[float], None] = lambda _: None,
@@ -38,14 +37,17 @@ def run(
     gpu_hours, node_gpu_hours = cluster.gpu_hours, cluster.node_gpu_hours
     cluster.advance(duration_s + DRAIN_S, reads=None)
     scenario = cluster.scenario
-    good = np.asarray(cluster.latencies_s) <= scenario.threshold_s
+    wanted_s = cluster.wanted_s
+    good = np.asarray(cluster.answers_s) <= scenario.threshold_s
+    asks_again = scenario.clients.retries > 0 and wanted_s.size > 0
     return score(
         policy.name,
-        minutes_of(good, arrivals_s, duration_s),
+        minutes_of(good, wanted_s, duration_s),
         goal=scenario.goal_ratio,
         gpu_hours=gpu_hours,
         node_gpu_hours=node_gpu_hours,
         replicas=tuple(replicas),
+        attempts_ratio=cluster.attempts / wanted_s.size if asks_again else None,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoscaler.core.types import HistoryPoint, WorkloadSpec
 from autoscaler.simulation.arrivals import poisson_arrivals
+from autoscaler.simulation.clients import PATIENT, Clients, Users
 from autoscaler.simulation.continuous_model import ContinuousModel
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.serving import Routing, ServingModel
@@ -18,6 +19,7 @@ from autoscaler.simulation.startup import Startup
 MINUTE_S = 60.0
 # Of a workload that names no ceiling, as the policy's default has it.
 MOST_REPLICAS = 100
+NO_CLIENTS_OF_TOKENS = "not modelled for servers that generate tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +92,13 @@ class Failures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One workload on one modelled cluster."""
+    """One workload on one modelled cluster. Raises ValueError for clients of servers that generate tokens."""
 
     name: str
     spec: WorkloadSpec
     server: ServingModel | ContinuousModel
-    demand: Demand
+    demand: Demand | Users
+    """What arrives by itself, or users who wait for an answer before they send the next."""
     startup: Startup
     goal_ratio: float
     """Share of the requests within the threshold at which policies are compared."""
@@ -109,6 +112,26 @@ class Scenario:
     outages: tuple[Span, ...] = ()
     """No metrics; Triton's own API goes on to answer, as it does while Prometheus is away."""
     failures: Failures = field(default_factory=Failures)
+    clients: Clients = PATIENT
+
+    def __post_init__(self) -> None:
+        if isinstance(self.server, ContinuousModel):
+            if self.users is not None:
+                raise ValueError(f"users: {self.demand.name}, {NO_CLIENTS_OF_TOKENS}")
+            if not self.clients.are_patient:
+                raise ValueError(f"clients: given, {NO_CLIENTS_OF_TOKENS}")
+
+    @property
+    def users(self) -> Users | None:
+        """Those of a closed loop; None: requests arrive by themselves."""
+        return self.demand if isinstance(self.demand, Users) else None
+
+    @property
+    def open_demand(self) -> Demand:
+        """What arrives by itself. Raises ValueError where users ask in a closed loop."""
+        if isinstance(self.demand, Users):
+            raise ValueError(f"{self.name}: not known of users, who ask when they were answered")
+        return self.demand
 
     @property
     def threshold_s(self) -> float:

@@ -18,8 +18,12 @@ class Score:
     """What a policy achieved over a run."""
 
     policy: str
+    requests: int
+    """Each counted once, however often its client asked."""
+    attempts_ratio: float | None
+    """How often clients asked for each of them; None: they don't ask again."""
     attainment_ratio: float
-    """Share of all requests within the threshold; failed and unfinished count as missed."""
+    """Share of all requests within the threshold; failed, left and unfinished count as missed."""
     gpu_hours: float
     node_gpu_hours: float | None
     """None: the model has no nodes."""
@@ -65,6 +69,7 @@ def score(
     replicas: tuple[tuple[float, int], ...],
     node_gpu_hours: float | None = None,
     changes: int | None = None,
+    attempts_ratio: float | None = None,
 ) -> Score:
     """`goal` is what a minute or a window has to reach to be good; `changes` None: those of `replicas`."""
     by_minute = _ratios(minutes.total, minutes.good)
@@ -72,9 +77,11 @@ def score(
     known = ~np.isnan(by_minute)
     worst = int(np.nanargmin(by_minute)) if known.any() else 0
     judged = by_window[~np.isnan(by_window)]
-    requests = float(minutes.total.sum())
+    requests = int(minutes.total.sum())
     return Score(
         policy=name,
+        requests=requests,
+        attempts_ratio=attempts_ratio,
         attainment_ratio=float(minutes.good.sum()) / requests if requests else 1.0,
         gpu_hours=gpu_hours,
         node_gpu_hours=node_gpu_hours,

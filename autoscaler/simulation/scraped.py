@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autoscaler.core.types import (
     HistoryPoint,
     PodSample,
@@ -61,13 +58,12 @@ class Scraped:
     def __init__(
         self,
         deployment: Deployment,
-        arrivals_s: NDArray[np.float64],
         *,
         gateway: Gateway | None = None,
         backfill: tuple[HistoryPoint, ...] = (),
         names_nodes: bool = False,
     ) -> None:
-        self._of, self._arrivals_s = deployment, arrivals_s
+        self._of = deployment
         self._gateway, self._backfill = gateway, backfill
         self._names_nodes = names_nodes
         self._samples: tuple[PodSample, ...] = ()
@@ -82,7 +78,7 @@ class Scraped:
         if reads is Reads.SAMPLES:
             self._samples = samples_of(pool, pods, servers, at_s)
             if self._gateway is not None:
-                self._passed = (self._gateway.sample(pool, self._arrivals_s, at_s),)
+                self._passed = (self._gateway.sample(pool, at_s),)
             return
         scrape = pool.scrape(servers)
         leaving = [pod.server for pod in owner.pods if pod.server is not None and pod not in pods]

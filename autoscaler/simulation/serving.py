@@ -17,11 +17,21 @@ import importlib
 import math
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoscaler.simulation.clients import PATIENT, Clients, Users
 from autoscaler.simulation.places import Places
+from autoscaler.simulation.serving_clients import (
+    LEAST_ROOM,
+    client_arrays,
+    client_setup,
+    first_attempts,
+    require_loop,
+    with_more_room,
+)
 from autoscaler.simulation.serving_input import (
     checked_arrivals,
     checked_connections,
@@ -91,7 +101,11 @@ class ServingPool:
     connection named in `connection_of`, or else to one of `connections` at random; a connection
     that has lived `connection_life_s` (mean, exponential) or whose server stopped opens anew with
     its next request. A request that finds no server waits for the first, at most `hold_timeout_s`.
-    `max_servers` bounds the servers that are there at once: added and not retired. Raises ValueError for what can't be.
+    `max_servers` bounds the servers that are there at once: added and not retired.
+
+    `clients` may leave and ask again: a request is then one attempt, numbered in the order in which they are made, and
+    `wanted_s` and `answers_s` tell what came of what was wanted. `users` ask in place of arrivals.
+    Raises ValueError for what can't be.
     """
 
     def __init__(
@@ -107,15 +121,23 @@ class ServingPool:
         connections: int = 64,
         connection_of: ArrayLike | None = None,
         connection_life_s: float | None = None,
+        clients: Clients = PATIENT,
+        users: Users | None = None,
     ) -> None:
         require(1 <= max_servers <= _MOST_SERVERS, "max_servers", max_servers, "1 to 32767")
         require(connections >= 1, "connections", connections, "at least 1")
         require(0 <= seed < 2**64, "seed", seed, "0 to 2**64 - 1")
         self.model = model
-        self.arrivals_s = checked_arrivals(arrivals_s)
-        count = self.arrivals_s.size
+        wanted_s = checked_arrivals(arrivals_s)
+        count = wanted_s.size
         items = checked_items(request_items, count, model.max_batch_size)
         pins = checked_connections(connection_of, count)
+        self._has_clients = users is not None or not clients.are_patient
+        if self._has_clients:
+            alike = items is None and pins is None
+            require(alike, "clients", "requests that differ", "of one item, connections drawn")
+            require_loop(model, users, count)
+        room = max(count, LEAST_ROOM) if self._has_clients else 0
         self._kernel = compiled_module("serving_kernel")
         self._setup = Setup(
             max_batch=model.max_batch_size,
@@ -131,12 +153,14 @@ class ServingPool:
             has_connections=pins is not None,
             has_items=items is not None,
             seed=np.uint64(seed),
+            **client_setup(clients, users),
         )
         pinned = int(pins.max()) + 1 if pins is not None and count else connections
         self._state = empty_state(
-            self.arrivals_s,
+            np.zeros(room) if room else wanted_s,
             np.ones(1, np.uint8) if items is None else items,
             np.zeros(1, np.int32) if pins is None else pins,
+            client_arrays(room, wanted_s, users),
             connections=pinned,
             servers=max_servers,
             instances=model.instances,
@@ -167,9 +191,14 @@ class ServingPool:
         return int(self._state.cursor[HELD_COUNT])
 
     @property
+    def arrivals_s(self) -> NDArray[np.float64]:
+        """When each request arrives; where there are clients, only those that have arrived are known."""
+        return self._of_requests(self._state.arrival_s)
+
+    @property
     def latencies_s(self) -> NDArray[np.float32]:
         """Latency of each request from its arrival; NaN where it has not finished or never will."""
-        return read_only(self._state.latency_s)
+        return self._of_requests(self._state.latency_s)
 
     def latencies_between(self, first: int, end: int) -> NDArray[np.float32]:
         """Of the requests from `first` to `end`, exclusive."""
@@ -178,12 +207,26 @@ class ServingPool:
     @property
     def status(self) -> NDArray[np.uint8]:
         """`Status` of each request."""
-        return read_only(self._state.status)
+        return self._of_requests(self._state.status)
+
+    @property
+    def wanted_s(self) -> NDArray[np.float64]:
+        """When what clients want was asked for first, ascending; requests themselves where nobody asks again."""
+        if not self._has_clients:
+            return self.arrivals_s
+        return np.asarray(self._state.arrival_s[first_attempts(self._state)])
+
+    @property
+    def answers_s(self) -> NDArray[np.float32]:
+        """From then to the answer; infinite where a client left without one for good, NaN where neither is so yet."""
+        if not self._has_clients:
+            return self.latencies_s
+        return np.asarray(self._state.answer_s[first_attempts(self._state)])
 
     @property
     def server_of(self) -> NDArray[np.int16]:
         """Index of the server that each request was sent to; -1 where none yet. A retired one's is given again."""
-        return read_only(self._state.server)
+        return self._of_requests(self._state.server)
 
     def add_server(self, ready_s: float, slowdown_ratio: float | Sequence[float] = 1.0) -> int:
         """Add a server that takes traffic from `ready_s` on; its index, which may be that of a retired one.
@@ -232,7 +275,8 @@ class ServingPool:
     def run_until(self, t_s: float) -> None:
         """Process everything up to and including `t_s`; ValueError for a time that has passed."""
         require_time("t_s", t_s, self._now_s)
-        self._kernel.run(self._setup, self._state, float(t_s))
+        while not self._kernel.run(self._setup, self._state, float(t_s)):
+            self._state = with_more_room(self._state)
         self._now_s = float(t_s)
 
     def outstanding(self, index: int) -> int:
@@ -348,6 +392,9 @@ class ServingPool:
             + state.outstanding[chosen] * (self._now_s - state.ongoing_until_s[chosen]),
             busy_s=busy_s,
         )
+
+    def _of_requests(self, values: NDArray[Any]) -> NDArray[Any]:
+        return read_only(values[: self.arrived] if self._has_clients else values)
 
     def _require_server(self, index: int) -> None:
         require(0 <= index < self.servers, "server", index, f"one of the {self.servers} added")

@@ -2,15 +2,18 @@
 
 It moves requests through servers from event to event, on the arrays of `serving_state`, and knows
 nothing of pods, SLOs or scrapes. All of it is one file, for numba would not notice a change in another
-(`compiled.py`); its parts are told apart by the lines between them.
+(`compiled.py`); its parts are told apart by the lines between them: random draws, what is due first,
+clients, batches, routing, servers that come and go, and last the loop.
 
 Events at the same instant come in this order: batches that finish (by server, then instance),
-batches whose delay is over (by server), servers that come or go, requests that give up, arrivals
-(by number). So a request that arrives when an instance becomes free finds it free.
+batches whose delay is over (by server), servers that come or go, requests that give up, clients that
+leave, users that come or go, what is asked again or by users next, arrivals (by number). So a request
+that arrives when an instance becomes free finds it free, and an answer at the timeout is in time.
 
 Random draws belong to requests, not to the order of events: a draw is a hash of the seed and the
-request's number. Two policies under the same arrivals therefore meet the same luck, and splitting
-a run into steps changes nothing.
+request's number, of a retry also how many were before it, of a user's how many it made before. Two
+policies under the same arrivals therefore meet the same luck, and splitting a run into steps changes
+nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 
 from autoscaler.simulation.compiled import compiled_entry, compiled_part
 from autoscaler.simulation.serving_state import (
+    ASK_COUNT,
     DONE,
     FAILED,
     HELD_COUNT,
@@ -30,6 +34,8 @@ from autoscaler.simulation.serving_state import (
     LAST_SERVER,
     LEAST_OUTSTANDING,
     NEXT_ARRIVAL,
+    NEXT_LEVEL,
+    NEXT_WANTED,
     RANDOM,
     REJECTED,
     ROTATION,
@@ -38,13 +44,22 @@ from autoscaler.simulation.serving_state import (
     SERVER_COUNT,
     TIMED_OUT,
     TWO_CHOICES,
+    UNFINISHED,
+    USER_COUNT,
+    WATCHED,
 )
 
 # Streams of random draws; each request has its own in each.
 _SERVICE_STREAM, _ROUTING_STREAM, _CONNECTION_STREAM, _LIFE_STREAM = range(4)
+_BACKOFF_STREAM, _THINK_STREAM = range(4, 6)
+# A user's requests, and the attempts at each of them, are this far apart in what their draws are made of.
+# There are fewer users than _TURN, and a user makes no 2**31 requests.
+_TURN, _ATTEMPT = 2**20, 2**54
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+# What can come next, in the order of events at the same instant.
+_DUE, _SERVERS, _GIVES_UP, _LEAVES, _USERS, _ASKS, _ARRIVES = range(7)
 
 
 # ---------------------------------------------------------------- random draws
@@ -62,6 +77,13 @@ def _mixed(key: Any) -> Any:
 def _key(seed: Any, stream: Any, request: Any) -> Any:
     start = _mixed(seed + np.uint64(stream + 1) * _GOLDEN)
     return _mixed(start ^ (np.uint64(request + 1) * _GOLDEN))
+
+
+@compiled_part
+def _key_of(setup: Any, state: Any, stream: Any, request: Any) -> Any:
+    """The key of a request's own draws."""
+    made_of = state.luck[request] if setup.has_clients else np.int64(request)
+    return _key(setup.seed, stream, made_of)
 
 
 @compiled_part
@@ -114,6 +136,171 @@ def set_due(state: Any, leaf: Any, at_s: Any) -> None:
         node >>= 1
 
 
+# ---------------------------------------------------------------- clients
+
+
+@compiled_part
+def _ask_at(state: Any, at_s: Any, what: Any) -> None:
+    """Put what is to be asked onto the heap."""
+    asks_s, asks, place = state.asks_s, state.asks, state.cursor[ASK_COUNT]
+    state.cursor[ASK_COUNT] = place + 1
+    while place > 0:
+        above = (place - 1) >> 1
+        if asks_s[above] < at_s or (asks_s[above] == at_s and asks[above] < what):
+            break
+        asks_s[place], asks[place] = asks_s[above], asks[above]
+        place = above
+    asks_s[place], asks[place] = at_s, what
+
+
+@compiled_part
+def _take_ask(state: Any) -> Any:
+    """What is to be asked first; at the same instant users come before retries, by number."""
+    asks_s, asks = state.asks_s, state.asks
+    taken = asks[0]
+    state.cursor[ASK_COUNT] -= 1
+    count = state.cursor[ASK_COUNT]
+    at_s, what = asks_s[count], asks[count]
+    place = 0
+    while True:
+        below = 2 * place + 1
+        if below >= count:
+            break
+        other = below + 1
+        if other < count and (
+            asks_s[other] < asks_s[below]
+            or (asks_s[other] == asks_s[below] and asks[other] < asks[below])
+        ):
+            below = other
+        if at_s < asks_s[below] or (at_s == asks_s[below] and what < asks[below]):
+            break
+        asks_s[place], asks[place] = asks_s[below], asks[below]
+        place = below
+    asks_s[place], asks[place] = at_s, what
+    return taken
+
+
+@compiled_part
+def _think(setup: Any, state: Any, user: Any, t: Any) -> None:
+    """A user that has come, or whose request is over, asks for the next after a while of its own."""
+    key = _key(setup.seed, _THINK_STREAM, user + np.int64(state.turn[user]) * _TURN)
+    _ask_at(state, t - setup.think_s * math.log(1.0 - _uniform(key, 0)), user - _TURN)
+
+
+@compiled_part
+def _settle(setup: Any, state: Any, first: Any, answer_s: Any, t: Any) -> None:
+    """A client has what it wanted, or goes without."""
+    state.answer_s[first] = answer_s
+    if setup.is_closed:
+        _think(setup, state, state.luck[first] % _TURN, t)
+
+
+@compiled_part
+def _answer(setup: Any, state: Any, request: Any, t: Any) -> None:
+    if request >= state.cursor[WATCHED]:  # else its client has left
+        first = state.first[request]
+        _settle(setup, state, first, t - state.arrival_s[first], t)
+
+
+@compiled_part
+def _disappoint(setup: Any, state: Any, request: Any, t: Any) -> None:
+    """A client's attempt came to nothing while it waited: it asks again, or never."""
+    first = state.first[request]
+    tried = state.attempts[first]
+    if tried > setup.retries:
+        _settle(setup, state, first, np.inf, t)
+        return
+    luck = 0.5 + _uniform(_key_of(setup, state, _BACKOFF_STREAM, request), 0)
+    _ask_at(state, t + setup.backoff_s * 2.0 ** (tried - 1) * luck, first)
+
+
+@compiled_part
+def _refuse(setup: Any, state: Any, request: Any, status: Any, t: Any) -> None:
+    """A request will not be answered, and whoever waits for it is told so."""
+    state.status[request] = status
+    if setup.has_clients and request >= state.cursor[WATCHED]:
+        _disappoint(setup, state, request, t)
+
+
+@compiled_part
+def _leaves_s(setup: Any, state: Any) -> Any:
+    """When the next client has waited for too long: all wait alike, so the one that has waited longest."""
+    cursor = state.cursor
+    if setup.timeout_s == np.inf:
+        return np.inf
+    while cursor[WATCHED] < cursor[NEXT_ARRIVAL]:
+        if state.status[cursor[WATCHED]] == UNFINISHED:
+            return state.arrival_s[cursor[WATCHED]] + setup.timeout_s
+        cursor[WATCHED] += 1
+    return np.inf
+
+
+@compiled_part
+def _leave(setup: Any, state: Any, t: Any) -> None:
+    """Its request stays where it is, and is served."""
+    request = state.cursor[WATCHED]
+    state.cursor[WATCHED] = request + 1
+    _disappoint(setup, state, request, t)
+
+
+@compiled_part
+def _change_users(setup: Any, state: Any, t: Any) -> None:
+    """Those who come begin. One that goes has its request answered first; if it comes back before, it never went."""
+    cursor = state.cursor
+    before = cursor[USER_COUNT]
+    cursor[USER_COUNT] = state.level[cursor[NEXT_LEVEL]]
+    cursor[NEXT_LEVEL] += 1
+    for user in range(before, cursor[USER_COUNT]):
+        if not state.is_there[user]:
+            state.is_there[user] = True
+            _think(setup, state, user, t)
+
+
+@compiled_part
+def _next_of_clients(setup: Any, state: Any, t: Any, kind: Any) -> Any:
+    """(when, what) is next: what was found so far, or something that clients do."""
+    cursor = state.cursor
+    leaves_s = _leaves_s(setup, state)
+    if leaves_s < t:
+        t, kind = leaves_s, _LEAVES
+    if cursor[NEXT_LEVEL] < state.level_s.size and state.level_s[cursor[NEXT_LEVEL]] < t:
+        t, kind = state.level_s[cursor[NEXT_LEVEL]], _USERS
+    if cursor[ASK_COUNT] > 0 and state.asks_s[0] < t:
+        t, kind = state.asks_s[0], _ASKS
+    if cursor[NEXT_WANTED] < state.wanted_s.size and state.wanted_s[cursor[NEXT_WANTED]] < t:
+        t, kind = state.wanted_s[cursor[NEXT_WANTED]], _ARRIVES
+    return t, kind
+
+
+@compiled_part
+def _attempt(state: Any, kind: Any, t: Any) -> Any:
+    """Give what is asked now a place among the requests; -1: its user has gone."""
+    cursor = state.cursor
+    request = cursor[NEXT_ARRIVAL]
+    first = request
+    if kind == _ARRIVES:
+        luck = cursor[NEXT_WANTED]
+        cursor[NEXT_WANTED] += 1
+    else:
+        what = _take_ask(state)
+        if what >= 0:
+            first = what
+            luck = state.luck[first] + state.attempts[first] * _ATTEMPT
+        else:
+            user = what + _TURN
+            if user >= cursor[USER_COUNT]:
+                state.is_there[user] = False
+                return np.int64(-1)
+            luck = user + np.int64(state.turn[user]) * _TURN
+            state.turn[user] += 1
+    cursor[NEXT_ARRIVAL] = request + 1
+    state.arrival_s[request] = t
+    state.first[request] = first
+    state.luck[request] = luck
+    state.attempts[first] += 1
+    return request
+
+
 # ---------------------------------------------------------------- batches
 
 
@@ -157,7 +344,7 @@ def _start_batch(setup: Any, state: Any, server: Any, slot: Any, t: Any) -> None
     state.running[server] += 1
     service_s = setup.batch_service_s[items] * state.slowdown[server, items]
     if setup.gamma_shape > 0.0:
-        service_s *= _gamma(setup.gamma_shape, _key(setup.seed, _SERVICE_STREAM, head))
+        service_s *= _gamma(setup.gamma_shape, _key_of(setup, state, _SERVICE_STREAM, head))
     set_due(state, slot, t + service_s)
 
 
@@ -299,6 +486,8 @@ def _finish_batch(setup: Any, state: Any, slot: Any, t: Any) -> None:
         entered_s = max(arrival_s, ready_s)
         state.latency_s[request] = t - arrival_s
         state.status[request] = DONE
+        if setup.has_clients:
+            _answer(setup, state, request, t)
         request_s += t - entered_s
         queue_s += start_s - entered_s
         request = state.following[request]
@@ -351,7 +540,7 @@ def _least_outstanding(state: Any) -> Any:
 @compiled_part
 def _two_choices(setup: Any, state: Any, request: Any) -> Any:
     count = state.cursor[ROUTABLE_COUNT]
-    key = _key(setup.seed, _ROUTING_STREAM, request)
+    key = _key_of(setup, state, _ROUTING_STREAM, request)
     first = int(_uniform(key, 0) * count)
     if count == 1:
         return state.routable[first]
@@ -371,14 +560,14 @@ def _pinned(setup: Any, state: Any, request: Any, t: Any) -> Any:
     if setup.has_connections:
         connection = state.connection[request]
     else:
-        draw = _uniform(_key(setup.seed, _CONNECTION_STREAM, request), 0)
+        draw = _uniform(_key_of(setup, state, _CONNECTION_STREAM, request), 0)
         connection = int(draw * state.pinned_to.size)
     server = state.pinned_to[connection]
     if server < 0 or t >= state.pinned_until_s[connection] or not state.is_routable[server]:
         server = _next_in_rotation(state)
         state.pinned_to[connection] = server
         if setup.connection_life_s < np.inf:
-            draw = _uniform(_key(setup.seed, _LIFE_STREAM, request), 0)
+            draw = _uniform(_key_of(setup, state, _LIFE_STREAM, request), 0)
             state.pinned_until_s[connection] = t - setup.connection_life_s * math.log(1.0 - draw)
     return server
 
@@ -390,7 +579,7 @@ def _route(setup: Any, state: Any, request: Any, t: Any) -> Any:
     elif setup.routing == LEAST_OUTSTANDING:
         server = _least_outstanding(state)
     elif setup.routing == RANDOM:
-        draw = _uniform(_key(setup.seed, _ROUTING_STREAM, request), 0)
+        draw = _uniform(_key_of(setup, state, _ROUTING_STREAM, request), 0)
         server = state.routable[int(draw * state.cursor[ROUTABLE_COUNT])]
     elif setup.routing == TWO_CHOICES:
         server = _two_choices(setup, state, request)
@@ -405,8 +594,8 @@ def _enter(setup: Any, state: Any, request: Any, t: Any) -> None:
     server = _route(setup, state, request, t)
     state.server[request] = server
     if state.queued[server] >= setup.max_queue:
-        state.status[request] = REJECTED
         state.failure[server] += 1
+        _refuse(setup, state, request, REJECTED, t)
         return
     tail = state.queue_tail[server]
     if tail >= 0:
@@ -485,12 +674,12 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
         if state.due_s[slot] < np.inf:
             request = state.slot_head[slot]
             for _ in range(state.slot_count[slot]):
-                state.status[request] = FAILED
+                _refuse(setup, state, request, FAILED, t)
                 request = state.following[request]
             set_due(state, slot, np.inf)
     request = state.queue_head[server]
     for _ in range(state.queued[server]):
-        state.status[request] = FAILED
+        _refuse(setup, state, request, FAILED, t)
         request = state.following[request]
     if state.running[server] > 0:
         state.busy_s[server] += t - state.busy_since_s[server]
@@ -512,40 +701,54 @@ def fail_server(setup: Any, state: Any, server: Any, t: Any) -> None:
 
 
 @compiled_entry
-def run(setup: Any, state: Any, until_s: Any) -> None:
-    """Process every event up to and including `until_s`, which must be finite."""
+def run(setup: Any, state: Any, until_s: Any) -> Any:
+    """Process every event up to and including `until_s`, which must be finite; False: there is no room for the next."""
     cursor, arrival_s = state.cursor, state.arrival_s
     slots = state.slot_head.size
-    total = arrival_s.size
+    # What clients ask has its place only once they do.
+    total = 0 if setup.has_clients else arrival_s.size
     while True:
         leaf = state.winner[1]
         t = state.due_s[leaf]
-        kind = 0
+        kind = _DUE
         if state.change_s[0] < t:
-            t, kind = state.change_s[0], 1
+            t, kind = state.change_s[0], _SERVERS
         if cursor[HELD_COUNT] > 0:
             give_up_s = arrival_s[cursor[HELD_HEAD]] + setup.hold_timeout_s
             if give_up_s < t:
-                t, kind = give_up_s, 2
+                t, kind = give_up_s, _GIVES_UP
         request = cursor[NEXT_ARRIVAL]
         if request < total and arrival_s[request] < t:
-            t, kind = arrival_s[request], 3
+            t, kind = arrival_s[request], _ARRIVES
+        if setup.has_clients:
+            t, kind = _next_of_clients(setup, state, t, kind)
         if t > until_s:
-            return
-        if kind == 3:
-            cursor[NEXT_ARRIVAL] = request + 1
-            if cursor[ROUTABLE_COUNT] > 0:
-                _enter(setup, state, request, t)
+            return True
+        if kind >= _ASKS:
+            if setup.has_clients:
+                if request == arrival_s.size:
+                    return False
+                request = _attempt(state, kind, t)
             else:
-                _hold(state, request)
-        elif kind == 0:
+                cursor[NEXT_ARRIVAL] = request + 1
+            if request >= 0:
+                if cursor[ROUTABLE_COUNT] > 0:
+                    _enter(setup, state, request, t)
+                else:
+                    _hold(state, request)
+        elif kind == _DUE:
             if leaf < slots:
                 _finish_batch(setup, state, leaf, t)
             else:
                 _start_batches(setup, state, leaf - slots, t)
-        elif kind == 1:
+        elif kind == _SERVERS:
             refresh_servers(setup, state, t)
-        else:
-            state.status[cursor[HELD_HEAD]] = TIMED_OUT
-            cursor[HELD_HEAD] = state.following[cursor[HELD_HEAD]]
+        elif kind == _GIVES_UP:
+            request = cursor[HELD_HEAD]
+            cursor[HELD_HEAD] = state.following[request]
             cursor[HELD_COUNT] -= 1
+            _refuse(setup, state, request, TIMED_OUT, t)
+        elif kind == _LEAVES:
+            _leave(setup, state, t)
+        else:
+            _change_users(setup, state, t)

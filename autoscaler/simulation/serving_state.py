@@ -17,7 +17,10 @@ UNFINISHED, DONE, REJECTED, TIMED_OUT, FAILED = range(5)
 # Places in `State.cursor`.
 NEXT_ARRIVAL, SERVER_COUNT, ROUTABLE_COUNT, ROTATION, LAST_SERVER = range(5)
 HELD_HEAD, HELD_TAIL, HELD_COUNT = range(5, 8)
-CURSOR_SIZE = 8
+# Of clients: the next intent; the requests before WATCHED are over or were left; the size of the heap; users now, and
+# the next change of their number.
+NEXT_WANTED, WATCHED, ASK_COUNT, USER_COUNT, NEXT_LEVEL = range(8, 13)
+CURSOR_SIZE = 13
 
 
 class Setup(NamedTuple):
@@ -35,13 +38,20 @@ class Setup(NamedTuple):
     connection_life_s: float
     has_connections: bool
     has_items: bool
+    has_clients: bool  # that leave, ask again or wait for an answer before they send the next
+    is_closed: bool  # requests are users', none arrives by itself
+    timeout_s: float
+    retries: int
+    backoff_s: float
+    think_s: float
     seed: np.uint64
 
 
 class State(NamedTuple):
     """The arrivals and everything that changes.
 
-    Sizes: n requests, s servers, k slots, which are the instances of all servers.
+    Sizes: n requests, s servers, k slots, which are the instances of all servers. Where there are clients, n is what
+    there is room for (`serving_clients`): a request is then one attempt, and gets its place when it is made.
     """
 
     arrival_s: NDArray[np.float64]  # n
@@ -89,19 +99,38 @@ class State(NamedTuple):
     slot_count: NDArray[np.int64]  # k: requests of the running batch
     slot_items: NDArray[np.int64]  # k
     slot_start_s: NDArray[np.float64]  # k
+    # Of clients; empty where there are none. What one wants is known by its first attempt:
+    wanted_s: NDArray[
+        np.float64
+    ]  # when what is wanted is asked for first, ascending; of users nothing is known before
+    luck: NDArray[np.int64]  # n: what its draws are made of
+    first: NDArray[np.int32]  # n: the first attempt at the same
+    attempts: NDArray[np.uint8]  # n: of first ones, how many were made so far
+    answer_s: NDArray[
+        np.float32
+    ]  # n: of first ones, from then to the answer; inf: left for good, NaN: neither yet
+    asks_s: NDArray[
+        np.float64
+    ]  # n + users: a heap of when something is asked again, or by a user next,
+    asks: NDArray[np.int64]  # n + users: and of what: the first attempt, or below 0 a user
+    level_s: NDArray[np.float64]  # when the number of users changes
+    level: NDArray[np.int64]  # to how many
+    turn: NDArray[np.int32]  # users: requests that each has made
+    is_there: NDArray[np.bool_]  # users: those that are in the loop
 
 
 def empty_state(
     arrival_s: NDArray[np.float64],
     items: NDArray[np.uint8],
     connection: NDArray[np.int32],
+    clients: dict[str, NDArray[Any]],
     *,
     connections: int,
     servers: int,
     instances: int,
     max_batch: int,
 ) -> State:
-    """Nothing has arrived, no server was added."""
+    """Nothing has arrived, no server was added. `clients` are the arrays of `serving_clients`."""
     count = arrival_s.size
     slots = servers * instances
     cursor = np.zeros(CURSOR_SIZE, np.int64)
@@ -124,6 +153,7 @@ def empty_state(
         slot_count=np.zeros(slots, np.int64),
         slot_items=np.zeros(slots, np.int64),
         slot_start_s=np.zeros(slots),
+        **clients,
     )
 
 

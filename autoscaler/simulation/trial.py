@@ -14,7 +14,13 @@ from autoscaler.config.settings import ForecastSettings
 from autoscaler.core.settings import EngineConfig
 from autoscaler.engine import DecisionEngine
 from autoscaler.errors import ConfigError, Problem
-from autoscaler.simulation.bounds import TICK_S, Clairvoyant, gpu_hours_with_startups, least_factor
+from autoscaler.simulation.bounds import (
+    MOST_FACTOR,
+    TICK_S,
+    Clairvoyant,
+    gpu_hours_with_startups,
+    least_factor,
+)
 from autoscaler.simulation.cluster import EPOCH_S, ModelledCluster
 from autoscaler.simulation.continuous_model import ContinuousModel
 from autoscaler.simulation.fluid import FluidModel
@@ -37,7 +43,9 @@ from autoscaler.simulation.score import Score
 # factor is raised until the goal holds request by request, or lowered as long as it does.
 NUDGE = 1.01
 MOST_NUDGES = 6
-STATIC_OF_TOKENS = "static=REPLICAS: how many hold is not searched for servers that generate tokens"
+# Halvings of what lies between the factor of the fluid model and the largest: to 0.02, each a whole run.
+STORM_STEPS = 7
+STATIC_UNKNOWN = "static=REPLICAS: how many hold is not searched for"
 
 Progress = Callable[[float], None]
 
@@ -90,6 +98,20 @@ def _policy(text: str) -> tuple[str, float | None] | Problem:
     return name, headroom
 
 
+def without_bounds(scenario: Scenario) -> str:
+    """What of it neither a clairvoyant nor the fluid model is made for; empty: nothing."""
+    if isinstance(scenario.server, ContinuousModel):
+        return "servers that generate tokens"
+    return "" if scenario.users is None else "users in a closed loop"
+
+
+def require_static(scenario: Scenario) -> None:
+    """Raises ConfigError where `static` must be told its replicas."""
+    if why := without_bounds(scenario):
+        told = f"{STATIC_UNKNOWN} {why}"
+        raise ConfigError((Problem("--policies", "static", told),))
+
+
 class Trial:
     """Arrivals and start-ups are drawn from `seed`, alike for every policy.
 
@@ -115,8 +137,8 @@ class Trial:
         self.seed = seed
         self.arrivals_s = scenario.demand.arrivals(seed) if arrivals_s is None else arrivals_s
         objective = scenario.spec.slo.objectives[0]
-        self.tokens = isinstance(scenario.server, ContinuousModel)
-        if self.tokens:
+        self._has_bounds = not without_bounds(scenario)
+        if isinstance(scenario.server, ContinuousModel):
             # By the lengths and step times that are configured: no load test of a single engine is modelled.
             capacity = scenario.server.capacity_rps
         else:
@@ -125,7 +147,7 @@ class Trial:
 
     @cached_property
     def fluid(self) -> FluidModel:
-        """Of these requests. Raises ValueError for servers that generate tokens."""
+        """Of these requests. Raises ValueError for servers that generate tokens; of users it knows none."""
         return FluidModel(self.scenario, self.arrivals_s, self.known)
 
     def score(
@@ -133,8 +155,8 @@ class Trial:
     ) -> Score:
         """Of one policy, request by request."""
         if name == "static":
-            if self.tokens and headroom is None:
-                raise ConfigError((Problem("--policies", "static", STATIC_OF_TOKENS),))
+            if headroom is None:
+                require_static(self.scenario)
             headroom = float(self.static_peak()) if headroom is None else headroom
             return self._run(self._peer(name, headroom), int(headroom), progress)
         return self._run(self._peer(name, headroom), None, progress)
@@ -149,12 +171,22 @@ class Trial:
         return high
 
     def clairvoyant(self, *, progress: Progress = lambda _: None) -> Score | None:
-        """The denominator; None: it can't attain the goal either, or servers generate tokens."""
-        if self.tokens:
+        """The denominator; None: it can't attain the goal either, or what comes does not come whatever is done.
+
+        With clients who ask again it foresees what they want, not that they will ask again.
+        """
+        if not self._has_bounds:
             return None
         factor = self._least_factor()
         if factor is None:
             return None
+        found = self._nudged(factor, progress)
+        if found is None and self.scenario.clients.retries > 0:
+            return self._without_storm(factor, progress)
+        return found
+
+    def _nudged(self, factor: float, progress: Progress) -> Score | None:
+        """What attains the goal request by request, with about the factor that does in the fluid model."""
         best: Score | None = None
         nudge = NUDGE
         for tried in range(MOST_NUDGES):
@@ -169,9 +201,26 @@ class Trial:
             factor *= nudge
         return best
 
+    def _without_storm(self, low: float, progress: Progress) -> Score | None:
+        """The same where the misses that the fluid model allows itself are asked again, and more are missed for it."""
+        best, high = self._run_clairvoyant(MOST_FACTOR, progress), MOST_FACTOR
+        if best.attainment_ratio < self.scenario.goal_ratio:
+            return None
+        for _ in range(STORM_STEPS):
+            middle = 0.5 * (low + high)
+            found = self._run_clairvoyant(middle, progress)
+            if found.attainment_ratio >= self.scenario.goal_ratio:
+                best, high = found, middle
+            else:
+                low = middle
+        return best
+
     def least_gpu_hours(self, startup_s: float | None = None) -> float | None:
-        """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`."""
-        if self.tokens:
+        """With the true arrivals and a constant start-up, by default the median, by the fluid model; see `bounds`.
+
+        Of clients it knows nothing: they wait to the end there.
+        """
+        if not self._has_bounds:
             return None
         factor = self._least_factor()
         if factor is None:
@@ -236,7 +285,6 @@ class Trial:
         return run(
             policy,
             cluster,
-            self.arrivals_s,
             duration_s=told.demand.duration_s,
             progress=progress,
         )

@@ -233,7 +233,7 @@ def once(of: Run) -> Outcome:
     policy = WithHeadroom(engine, forecasts=forecasts, keeps=False)
     arrivals_s = world.demand.arrivals(of.seed)
     cluster = Cluster(world, arrivals_s, seed=of.seed)
-    score = run(policy, cluster, arrivals_s, duration_s=world.demand.duration_s)
+    score = run(policy, cluster, duration_s=world.demand.duration_s)
     needed = np.ceil(np.array(cluster.pods_at) / GPUS)
     least = gpu_hours_with_startups(
         needed, tick_s=policy.period_s, startup_s=BOOT_S + world.nodes.unneeded_s

@@ -112,7 +112,7 @@ def simulate_schedule(
         cluster.advance(now_s, reads=None)
         _note(ready, cluster)
     cluster.advance(schedule.duration_s + DRAIN_S, reads=None)
-    latencies = np.asarray(cluster.latencies_s, dtype=np.float64) + overhead_s
+    latencies = np.asarray(cluster.answers_s, dtype=np.float64) + overhead_s
     return Trace(ready=tuple(ready), sent_s=sent_s, latencies_s=latencies)
 
 

@@ -49,7 +49,7 @@ def test_a_node_that_is_empty_goes_whatever_is_wanted_elsewhere() -> None:
 
 def test_every_day_has_its_surge_at_the_same_hours() -> None:
     world = scenario(1)
-    past = world.demand.past_rps
+    past = world.open_demand.past_rps
     by_day = [day.mean() for day in past[: 13 * 1440].reshape(13, 1440)]
     assert min(by_day) > 20.0
-    assert float(rates(world.demand.rates_rps * 0.0 + 10.0).min()) == 150.0
+    assert float(rates(world.open_demand.rates_rps * 0.0 + 10.0).min()) == 150.0

@@ -188,7 +188,7 @@ def test_the_second_servers_are_compared_at_their_own_scale() -> None:
         for server in (SINGLE, BATCHING)
     )
     # 30 replicas each: of 10 requests a second, and of 8 in 296 ms.
-    ratio = batching.demand.rates_rps / one.demand.rates_rps
+    ratio = batching.open_demand.rates_rps / one.open_demand.rates_rps
     assert ratio == pytest.approx(8.0 / 0.296 / 10.0)
     assert batching.first_replicas == one.first_replicas
     assert kept(BATCHING) != kept(SINGLE)

@@ -24,8 +24,8 @@ def test_demand_servers_and_start_ups_are_taken_from_it(journal: Path) -> None:
     scenario = scenario_of([journal])
     assert str(scenario.spec.id) == "team/bert"
     assert scenario.demand.duration_s == pytest.approx(600.0, abs=30.0)
-    assert scenario.demand.rates_rps[-60:] == pytest.approx([10.0] * 60, rel=0.05)
-    assert scenario.demand.rates_rps.max() == pytest.approx(60.0, rel=0.05)
+    assert scenario.open_demand.rates_rps[-60:] == pytest.approx([10.0] * 60, rel=0.05)
+    assert scenario.open_demand.rates_rps.max() == pytest.approx(60.0, rel=0.05)
     # 52 ms for one, 64 ms for two.
     assert scenario.batching.batch_service_s == pytest.approx((0.052, 0.064), rel=0.01)
     # The pods of the story start in 20 s.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.simulation.bounds import gpu_hours_with_startups, least_factor
+from autoscaler.simulation.clients import Clients, Users
 from autoscaler.simulation.nodes import NodeSettings, Span
 from autoscaler.simulation.score import Minutes, Score, score
 from autoscaler.simulation.trial import Progress, Trial
@@ -136,3 +137,20 @@ def test_the_clairvoyant_attains_the_goal_for_less_than_any_peer() -> None:
     paid = trial.least_gpu_hours()
     assert paid is not None
     assert bound.gpu_hours < paid < trial.score("keda").gpu_hours
+
+
+def test_the_clairvoyant_has_enough_that_nobody_asks_again() -> None:
+    """Before the fall it has too few for seconds: that costs who waits little, and makes a storm of who asks again."""
+    storm = replace(RISE, clients=Clients(timeout_s=5.0, retries=3))
+    patient, found = Trial(RISE, 1).clairvoyant(), Trial(storm, 1).clairvoyant()
+    assert patient is not None
+    assert found is not None
+    assert found.attainment_ratio >= 0.99
+    assert found.attempts_ratio == pytest.approx(1.0, abs=0.001)
+    assert patient.gpu_hours <= found.gpu_hours < 1.2 * patient.gpu_hours
+
+
+def test_there_is_no_bound_for_users() -> None:
+    users = Users(name="users", counts=np.full(600, 40))
+    trial = Trial(replace(RISE, demand=users), 1)
+    assert (trial.clairvoyant(), trial.least_gpu_hours()) == (None, None)

@@ -231,7 +231,7 @@ def test_pods_fail_and_are_replaced() -> None:
     pods = world.tick_input().workloads[0].pods
     assert len([pod for pod in pods if pod.deleted_s is None]) == 4
     assert max(int(pod.name.removeprefix("pod-")) for pod in pods) > 4
-    lost = np.isnan(world.latencies_s).sum()
+    lost = np.isnan(world.answers_s).sum()
     assert 0 < lost < 600
 
 

@@ -253,7 +253,7 @@ def test_forescale_holds_a_time_to_first_token() -> None:
     )
     due = told.demand.arrivals(1)
     cluster = ModelledCluster(told, due)
-    found = run(Forescale(DecisionEngine(EngineConfig())), cluster, due, duration_s=7200.0)
+    found = run(Forescale(DecisionEngine(EngineConfig())), cluster, duration_s=7200.0)
     # From 10 to 16 two engines are too few for a start-up and two ticks: 80 s of 16 a second are 1.9 % of all requests.
     assert found.attainment_ratio > 0.98
     assert max(n for _, n in found.replicas) >= 3

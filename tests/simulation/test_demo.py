@@ -154,7 +154,7 @@ def test_replicas_and_gpu_hours_are_read_while_it_runs() -> None:
         scenario(startup=Startup(median_s=90.0, p99_ratio=1.0)), due, replicas=1
     )
     recorder = Recorder(world, steps)
-    run(Static(2), world, due, duration_s=240.0, progress=recorder.take)
+    run(Static(2), world, duration_s=240.0, progress=recorder.take)
     # Asked for at 60 s, ready 90 s later.
     assert recorder.wanted == [2, 2, 2, 2]
     assert recorder.ready == [1, 1, 2, 2]

@@ -55,7 +55,7 @@ def test_it_agrees_with_the_request_level_simulator(name: str, headroom: float) 
     replicas = int(headroom) if name == "static" else None
     cluster = ModelledCluster(RISE, due, replicas=replicas)
     peer = RulePolicy(RULES[name], KNOWN, headroom=headroom)
-    exact = run(peer, cluster, due, duration_s=RISE.demand.duration_s)
+    exact = run(peer, cluster, duration_s=RISE.demand.duration_s)
     assert fluid.attainment_ratio == pytest.approx(exact.attainment_ratio, abs=0.04)
     assert fluid.gpu_hours == pytest.approx(exact.gpu_hours, rel=0.1)
 

@@ -108,7 +108,7 @@ def test_peers_see_what_real_servers_would_show(name: str, headroom: float) -> N
     replicas = int(headroom) if name == "static" else None
     cluster = ModelledCluster(RISE, due, replicas=replicas)
     peer = RulePolicy(RULES[name], KNOWN, headroom=headroom)
-    exact = run(peer, cluster, due, duration_s=RISE.demand.duration_s)
+    exact = run(peer, cluster, duration_s=RISE.demand.duration_s)
     assert fluid.attainment_ratio == pytest.approx(exact.attainment_ratio, abs=0.04)
     assert fluid.gpu_hours == pytest.approx(exact.gpu_hours, rel=0.1)
 

@@ -27,7 +27,7 @@ def test_the_static_peak_is_the_fewest_that_hold_every_minute() -> None:
     ratios = []
     for replicas in (fewest - 1, fewest):
         world = ModelledCluster(scenario(threshold_s=0.3), due, replicas=replicas)
-        result = run(Static(replicas), world, due, duration_s=600.0)
+        result = run(Static(replicas), world, duration_s=600.0)
         ratios.append(result.worst_minute_ratio)
     assert fewest == 4
     assert ratios[0] < 0.99 <= ratios[1]
@@ -81,7 +81,7 @@ def test_the_same_decisions_simulated_and_from_the_journal() -> None:
     due = np.sort(np.concatenate([arrivals(30.0, 1200.0), 300.0 + arrivals(90.0, 400.0, seed=4)]))
     engine = Recording()
     world = ModelledCluster(scenario(startup=Startup(median_s=30.0)), due, replicas=2)
-    result = run(Forescale(engine), world, due, duration_s=1200.0)
+    result = run(Forescale(engine), world, duration_s=1200.0)
     assert result.changes >= 3
     again = Forescale(DecisionEngine(EngineConfig()))
     for asked, answered in engine.kept:
@@ -103,7 +103,7 @@ def test_forecasts_are_issued_each_minute_and_counted_in_as_far_as_they_have_ski
     )
     policy = Forescale(Recording(), forecasts=forecasts)
     world = ModelledCluster(scenario(startup=Startup(median_s=120.0)), due, replicas=2)
-    run(policy, world, due, duration_s=10800.0)
+    run(policy, world, duration_s=10800.0)
     given = [codec.decode(asked, TickInput) for asked, _ in policy.engine.kept]  # type: ignore[attr-defined]
     issued = [item.now_s for item in given if item.forecasts]
     # Fitted after an hour, and asked from the next minute on: once a minute, twelve seconds after it or more.
@@ -125,5 +125,5 @@ def test_models_are_fitted_once_for_all_runs_under_one_demand() -> None:
     for median_s in (4.0, 120.0):
         world = ModelledCluster(scenario(startup=Startup(median_s=median_s)), due, replicas=6)
         policy = Forescale(DecisionEngine(EngineConfig()), forecasts=kept)
-        run(policy, world, due, duration_s=900.0)
+        run(policy, world, duration_s=900.0)
     assert len(asked) == len(set(asked)) == 90

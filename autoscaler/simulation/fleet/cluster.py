@@ -112,7 +112,6 @@ class FleetCluster:
             )
             scraped = Scraped(
                 deployment,
-                arrivals_s,
                 gateway=Gateway(alone.threshold_s) if alone.gateway else None,
                 backfill=_shared(backfill, workload, shape),
                 names_nodes=True,

@@ -96,7 +96,7 @@ def record_file(path: Path) -> Path:
 def _record(cell: Cell, path: Path) -> Any:
     told = scenario(
         cell.series, days=cell.days, startup_s=1.0, part=cell.part, server=cell.server
-    ).demand
+    ).open_demand
     minutes = int(np.ceil(told.duration_s / 60.0))
     arrivals_s = _arrivals(cell.series, cell.server, cell.days, cell.part, cell.seed)
     by_minute = np.bincount((arrivals_s / 60.0).astype(np.int64), minlength=minutes)[:minutes]

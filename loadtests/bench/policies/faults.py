@@ -46,7 +46,7 @@ def _without(record: ForecastRecord, span: Span) -> ForecastRecord:
 def steepest_rise_s(scenario: Scenario) -> float:
     """When the mean of the next ten minutes exceeds that of the last ten the most."""
     width = int(OUTAGE_S)
-    sums = np.concatenate(([0.0], np.cumsum(scenario.demand.rates_rps)))
+    sums = np.concatenate(([0.0], np.cumsum(scenario.open_demand.rates_rps)))
     middles = np.arange(width, sums.size - width)
     rises = sums[middles + width] - 2.0 * sums[middles] + sums[middles - width]
     return float(middles[int(np.argmax(rises))])

@@ -38,6 +38,7 @@ _FLUID = tuple(
 _REQUESTS = tuple(
     f"autoscaler/simulation/{name}.py"
     for name in (
+        "clients",
         "cluster",
         "deployment",
         "gateway",
@@ -50,6 +51,7 @@ _REQUESTS = tuple(
         "scenario_file",
         "scraped",
         "serving",
+        "serving_clients",
         "serving_input",
         "serving_kernel",
         "serving_model",
