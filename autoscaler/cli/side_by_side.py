@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
     from autoscaler.errors import AutoscalerError
 
     try:
-        from autoscaler.simulation.trial import parse_policies
+        from autoscaler.simulation.trial import parse_policies, require_static
     except ModuleNotFoundError as error:
         raise AutoscalerError(
             f"{error.name} is not installed, run: pip install 'forescale[simulation]'"
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace, scenario: Scenario) -> int:
     startups_s = _startups(args.startup) or [scenario.startup.median_s]
     most = scenario.most_replicas
     for name, headroom in policies:
+        if name == "static" and headroom is None:
+            require_static(scenario)
         if name == "static" and headroom is not None and headroom > most:
             raise refusal(
                 "--policies", f"'static={headroom:g}'", f"at most {most}, workload.max_replicas"
@@ -120,7 +122,10 @@ def refusal(where: str, given: object, allowed: str) -> ConfigError:
 
 def tell(args: argparse.Namespace, found: Found, show: Callable[[Found], None]) -> None:
     """As a table, or as JSON; refuses what had no request to judge by."""
-    if found.requests == 0:
+    requests = found.requests
+    if requests is None:
+        requests = max(row.requests for row in found.rows)
+    if requests == 0:
         given = f"{found.scenario}: no request came, though some could have"
         raise refusal("DEMAND", given, "at least one is needed to judge by")
     if args.json:
@@ -185,19 +190,31 @@ def _show(found: Comparison) -> None:
     out = console()
     hours = found.duration_s / 3600
     long = f"{hours:.1f} h" if hours >= 0.1 else duration(found.duration_s)
-    out.print(
-        f"{found.scenario}: {long}, {found.requests:,.0f} requests, "
-        f"goal {found.goal_ratio:.2%} in time"
-    )
+    many = "users in a closed loop" if found.requests is None else f"{found.requests:,.0f} requests"
+    out.print(f"{found.scenario}: {long}, {many}, goal {found.goal_ratio:.2%} in time")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("POLICY", no_wrap=True)
     for name in ("START-UP", "IN TIME", "GPU-H", "NODES' GPU-H", "CLAIRVOYANT", "CHANGES"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("5 MIN OK", "LONGEST BAD", "WORST 5 MIN"):
         table.add_column(name, justify="right", no_wrap=True)
+    of_clients = _of_clients(found)
+    for name in of_clients:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
-        table.add_row(*_cells(row, found.goal_ratio))
+        cells = _cells(row, found.goal_ratio)
+        table.add_row(*cells, *(cell(row) for cell in of_clients.values()))
     print_whole(out, table)
+
+
+def _of_clients(found: Comparison) -> dict[str, Callable[[Row], str]]:
+    """Columns that only such clients have: name, and what of a row stands there."""
+    columns: dict[str, Callable[[Row], str]] = {}
+    if found.requests is None:
+        columns["REQUESTS"] = lambda row: f"{row.requests:,.0f}"
+    if any(row.attempts_ratio is not None for row in found.rows):
+        columns["ATTEMPTS"] = lambda row: f"x {row.attempts_ratio or 1.0:.2f}"
+    return columns
 
 
 def _cells(row: Row, goal_ratio: float) -> tuple[str | Text, ...]:

@@ -26,14 +26,18 @@ class Row:
     policy: str
     """As the table names it."""
     seeds: int
+    requests: float
+    """Each counted once, however often its client asked."""
+    attempts_ratio: float | None
+    """How often clients asked for each of them; None: they don't ask again."""
     attainment_ratio: float
-    """Share of the requests within the threshold; failed and unfinished ones are not."""
+    """Share of the requests within the threshold of their first attempt; failed, left and unfinished ones are not."""
     gpu_hours: float
     """Of replicas, from the request for one until it is gone."""
     node_gpu_hours: float | None
     """Of every GPU of every node. None: the model has no nodes."""
     clairvoyant_ratio: float | None
-    """GPU-hours over the clairvoyant's; None: that can't attain the goal."""
+    """GPU-hours over the clairvoyant's; None: that can't attain the goal, or there is none."""
     changes: float
     """How often the number of replicas was changed."""
     good_windows_ratio: float
@@ -49,8 +53,8 @@ class Comparison:
     """What `forescale simulate` tells."""
 
     scenario: str
-    requests: float
-    """Mean of the seeds."""
+    requests: float | None
+    """Mean of the seeds. None: how many users send depends on the policy, see the rows."""
     duration_s: float
     goal_ratio: float
     """Share in time at which policies are compared, and by which the exit code judges."""
@@ -102,7 +106,7 @@ def compare(
             rows.append(_row(startup_s, found_of, ratios[startup_s, number]))
     return Comparison(
         scenario=scenario.name,
-        requests=requests / len(seeds),
+        requests=None if scenario.users is not None else requests / len(seeds),
         duration_s=duration_s,
         goal_ratio=scenario.goal_ratio,
         rows=tuple(rows),
@@ -117,10 +121,13 @@ def _told(step: Step, what: str, duration_s: float) -> Callable[[float], None]:
 def _row(startup_s: float, scores: Sequence[Score], ratios: Sequence[float | None]) -> Row:
     nodes = [score.node_gpu_hours for score in scores if score.node_gpu_hours is not None]
     known = [ratio for ratio in ratios if ratio is not None]
+    asked = [score.attempts_ratio for score in scores if score.attempts_ratio is not None]
     return Row(
         startup_s=startup_s,
         policy=scores[0].policy,
         seeds=len(scores),
+        requests=fmean(score.requests for score in scores),
+        attempts_ratio=fmean(asked) if asked else None,
         attainment_ratio=fmean(score.attainment_ratio for score in scores),
         gpu_hours=fmean(score.gpu_hours for score in scores),
         node_gpu_hours=fmean(nodes) if nodes else None,

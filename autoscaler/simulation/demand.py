@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscaler.simulation.clients import Users
 from autoscaler.simulation.scenario import Demand, past_of
 from autoscaler.simulation.shape_text import parse_shape
 from autoscaler.simulation.traces import Trace, read_trace
@@ -29,9 +30,7 @@ def demand_of_shape(
     burst_s: int = 1,
 ) -> Demand:
     """So many hours of a shape. Raises ValueError for what can't be."""
-    if not 0.0 < hours <= MOST_HOURS:
-        raise ValueError(f"hours: {hours}, more than 0, at most {MOST_HOURS:g}")
-    rates = parse_shape(text).sample(hours * HOUR_S)
+    rates = _sampled(text, hours)
     return _that_can_be_run(
         Demand(
             name=text,
@@ -40,6 +39,21 @@ def demand_of_shape(
             burst_s=burst_s,
         )
     )
+
+
+def users_of_shape(text: str, *, hours: float, think_s: float = 1.0) -> Users:
+    """So many hours of a closed loop of as many users as a shape says, to the next whole one.
+
+    Raises ValueError for what can't be.
+    """
+    counts = np.rint(_sampled(text, hours)).astype(np.int64)
+    return Users(name=text, counts=counts, think_s=think_s)
+
+
+def _sampled(text: str, hours: float) -> NDArray[np.float64]:
+    if not 0.0 < hours <= MOST_HOURS:
+        raise ValueError(f"hours: {hours}, more than 0, at most {MOST_HOURS:g}")
+    return parse_shape(text).sample(hours * HOUR_S)
 
 
 def demand_of_trace(

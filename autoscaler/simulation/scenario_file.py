@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pydantic
 
 from autoscaler.core.slo import parse_slo
 from autoscaler.core.types import Slo, SloForm, WorkloadId, WorkloadSpec
 from autoscaler.errors import ConfigError, Problem
+from autoscaler.simulation.clients import Clients, Users
 from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
-from autoscaler.simulation.demand import demand_of_shape, demand_of_trace
-from autoscaler.simulation.nodes import NodeSettings, Span
-from autoscaler.simulation.scenario import MOST_REPLICAS, Demand, Failures, Scenario
+from autoscaler.simulation.demand import (
+    MOST_REQUESTS,
+    demand_of_shape,
+    demand_of_trace,
+    users_of_shape,
+)
+from autoscaler.simulation.scenario import (
+    MOST_REPLICAS,
+    NO_CLIENTS_OF_TOKENS,
+    Demand,
+    Scenario,
+)
+from autoscaler.simulation.scenario_sections import (
+    BalancingSection,
+    ContinuousSection,
+    DemandSection,
+    Document,
+    ServerSection,
+    StartupSection,
+    WorkloadSection,
+)
 from autoscaler.simulation.scenario_text import (
-    STRICT,
     UNKNOWN,
     document_of,
     place_of,
     refusals,
 )
-from autoscaler.simulation.serving import Routing, ServingModel
+from autoscaler.simulation.serving import ServingModel
+from autoscaler.simulation.serving_clients import ALL_AT_ONCE
 from autoscaler.simulation.startup import Startup
 
 Made = TypeVar("Made")
@@ -34,105 +54,13 @@ SCALING_BUDGET_RATIO = 0.2
 # Of one run: numbers of servers are 16 bits wide there, those that start and drain included.
 MOST_SERVERS = 10_000
 MOST_CONNECTIONS = 1_000_000
-OF_TRACES, OF_SHAPES = ("column", "last_days"), ("hours",)
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class DemandSection:
-    """`shape` or `trace`."""
-
-    shape: str | None = None
-    trace: str | None = None
-    column: str | None = None
-    hours: float | None = None
-    last_days: float | None = None
-    peak_rps: float | None = None
-    dispersion: float = 1.0
-    burst_s: int = 1
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class WorkloadSection:
-    """What its annotations would say, and what it begins with."""
-
-    slo: str
-    name: str = "model"
-    min_replicas: int = 1
-    max_replicas: int | None = None
-    first_replicas: int = 1
-    goal_ratio: float | None = None
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class ContinuousSection:
-    """An engine that generates tokens, and how long the requests are."""
-
-    base_step_s: float
-    sequence_s: float
-    prompt_token_s: float
-    lengths: Lengths
-    context_token_s: float = 0.0
-    max_sequences: int = 256
-    step_tokens: int = 2048
-    cache_tokens: int = 200_000
-    block_tokens: int = 16
-    max_model_tokens: int | None = None
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class ServerSection:
-    """One replica: `batch_service_s` or `continuous`."""
-
-    batch_service_s: tuple[float, ...] | None = None
-    continuous: ContinuousSection | None = None
-    instances: int = 1
-    max_queue_delay_s: float = 0.0
-    service_cv: float = 0.0
-    max_queue_size: int | None = None
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class BalancingSection:
-    """How requests are given to replicas."""
-
-    routing: Routing = Routing.LEAST_OUTSTANDING
-    connections: int = 64
-    connection_life_s: float | None = None
-    gateway: bool = False
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class StartupSection:
-    """Time to ready."""
-
-    median_s: float
-    p99_ratio: float = 2.3
-
-
-@pydantic.with_config(STRICT)
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """A whole file."""
-
-    workload: WorkloadSection
-    demand: DemandSection
-    server: ServerSection
-    startup: StartupSection
-    name: str | None = None
-    balancing: BalancingSection = field(default_factory=BalancingSection)
-    nodes: NodeSettings = field(default_factory=NodeSettings)
-    outages: tuple[Span, ...] = ()
-    failures: Failures = field(default_factory=Failures)
-
-
-for _type in (NodeSettings, Span, Failures, Lengths):
-    pydantic.with_config(STRICT)(_type)
+# The ways to give demand, and the keys that belong to each.
+WAYS = {"shape": "a shape", "trace": "a trace", "users": "users"}
+DEMAND_KEYS = {
+    "shape": ("hours", "peak_rps", "dispersion", "burst_s"),
+    "trace": ("column", "last_days", "peak_rps", "dispersion", "burst_s"),
+    "users": ("hours", "think_s"),
+}
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -203,6 +131,8 @@ class Reader:
         demand = self.demand(document.demand)
         if slo is None or server is None or startup is None or demand is None:
             return None
+        if not self._fit(demand, document.clients, server, given):
+            return None
         return Scenario(
             name=document.name or self._path.stem,
             spec=WorkloadSpec(
@@ -223,7 +153,33 @@ class Reader:
             nodes=document.nodes,
             outages=document.outages,
             failures=document.failures,
+            clients=document.clients,
         )
+
+    def _fit(
+        self,
+        demand: Demand | Users,
+        clients: Clients,
+        server: ServingModel | ContinuousModel,
+        given: WorkloadSection,
+    ) -> bool:
+        """Whether these clients can be before these servers."""
+        before = len(self.problems)
+        if isinstance(server, ContinuousModel):
+            if isinstance(demand, Users):
+                self.wrong("demand.users", repr(demand.name), NO_CLIENTS_OF_TOKENS)
+            if not clients.are_patient:
+                self.wrong("clients", "given", NO_CLIENTS_OF_TOKENS)
+        elif isinstance(demand, Users):
+            if demand.think_s == 0.0 and server.max_queue_size is not None:
+                self.wrong("demand.think_s", 0.0, ALL_AT_ONCE)
+            most = (given.max_replicas or MOST_REPLICAS) * server.capacity_rps
+            cycle_s = demand.think_s + min(server.batch_service_s)
+            requests = float(np.minimum(demand.counts / cycle_s, most).sum())
+            if requests > MOST_REQUESTS:
+                allowed = f"at most {MOST_REQUESTS:.3g}: fewer users, or for less time"
+                self.wrong("demand.users", f"up to {requests:.3g} requests", allowed)
+        return len(self.problems) == before
 
     def workload(self, given: WorkloadSection) -> Slo | None:
         """Its SLO, the rest checked."""
@@ -300,16 +256,20 @@ class Reader:
             life_s = given.connection_life_s
             self.wrong("balancing.connection_life_s", life_s, "more than 0, or null")
 
-    def demand(self, given: DemandSection) -> Demand | None:
-        if (given.shape is None) == (given.trace is None):
-            both = "neither" if given.shape is None else "both"
-            self.wrong("demand", both, "either shape or trace")
+    def demand(self, given: DemandSection) -> Demand | Users | None:
+        ways = [way for way in WAYS if getattr(given, way) is not None]
+        if len(ways) != 1:
+            told = " and ".join(ways) or "none of them"
+            self.wrong("demand", told, "shape, trace or users, one of them")
             return None
-        of, other = ("trace", OF_TRACES) if given.trace is None else ("shape", OF_SHAPES)
-        for key in other:
-            if getattr(given, key) is not None:
-                self.wrong(f"demand.{key}", getattr(given, key), f"of a {of} alone: leave it out")
+        self._fits_way(given, ways[0])
         try:
+            if given.users is not None:
+                return users_of_shape(
+                    given.users,
+                    hours=24.0 if given.hours is None else given.hours,
+                    think_s=1.0 if given.think_s is None else given.think_s,
+                )
             if given.shape is not None:
                 return demand_of_shape(
                     given.shape,
@@ -331,6 +291,15 @@ class Reader:
         except ValueError as error:
             self._refused("demand", str(error))
         return None
+
+    def _fits_way(self, given: DemandSection, way: str) -> None:
+        """Keys that belong to another way to give demand would be overlooked."""
+        usual = DemandSection()
+        for key in sorted({key for keys in DEMAND_KEYS.values() for key in keys}):
+            if key not in DEMAND_KEYS[way] and getattr(given, key) != getattr(usual, key):
+                owners = [WAYS[other] for other, keys in DEMAND_KEYS.items() if key in keys]
+                allowed = f"of {' or '.join(owners)} alone: leave it out"
+                self.wrong(f"demand.{key}", getattr(given, key), allowed)
 
     def _refused(self, section: str, said: str) -> None:
         """A value's own type says `name: given, allowed`."""

@@ -16,6 +16,7 @@ WITHOUT = {
     "autoscaler/simulation/continuous_model.py",
     "autoscaler/simulation/continuous_pods.py",
     "autoscaler/simulation/continuous_state.py",
+    "autoscaler/simulation/scenario_sections.py",
     "autoscaler/simulation/scenario_text.py",
     "autoscaler/simulation/shape_text.py",
     "autoscaler/yaml_text.py",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from autoscaler.cli import main
 from autoscaler.cli.side_by_side import DEFAULT_POLICIES
 from autoscaler.config.settings import ForecastSettings
 from autoscaler.errors import ConfigError
+from autoscaler.simulation.clients import Clients, Users
 from autoscaler.simulation.comparison import compare
 from autoscaler.simulation.forecasts import NoForecasts, forecasts_of
 from autoscaler.simulation.trial import Trial, parse_policies, parse_policy
@@ -71,6 +74,70 @@ def test_every_start_up_policy_and_seed_is_run_beside_one_clairvoyant() -> None:
     assert thin.clairvoyant_ratio is not None
     assert lavish.clairvoyant_ratio > thin.clairvoyant_ratio > 1.0
     assert "clairvoyant" in seen
+
+
+def test_what_clients_ask_again_is_told_and_not_counted_as_wanted() -> None:
+    storm = replace(QUARTER, clients=Clients(timeout_s=1.0, retries=2))
+    patient, asked = (
+        compare(told, [("static", 7.0)], startups_s=(100.0,), seeds=(1, 2))
+        for told in (QUARTER, storm)
+    )
+    assert asked.requests == patient.requests
+    (plain,), (row,) = patient.rows, asked.rows
+    assert (plain.requests, plain.attempts_ratio) == (patient.requests, None)
+    assert row.requests == patient.requests
+    assert row.attempts_ratio is not None
+    assert 1.1 < row.attempts_ratio < 3.0
+    # Seven carry 70 a second of the 90 that come from ten minutes on.
+    assert row.attainment_ratio < plain.attainment_ratio
+
+
+def test_how_much_users_ask_is_each_policys_and_has_no_bound() -> None:
+    """Forty users on servers of ten a second: with two they wait for most of the time, with ten they think."""
+    loop = replace(QUARTER, demand=Users(name="users", counts=np.full(600, 40), think_s=1.0))
+    found = compare(loop, [("static", 2.0), ("static", 10.0)], startups_s=(100.0,), seeds=(1,))
+    assert found.requests is None
+    few, many = found.rows
+    assert few.requests == pytest.approx(600 * 20.0, rel=0.02)
+    assert many.requests == pytest.approx(600 * 40 / 1.1, rel=0.02)
+    # By the interactive law 40 users at 20 a second wait for 40 / 20 - 1 s.
+    assert (few.attainment_ratio, many.attainment_ratio) == (pytest.approx(0.7, abs=0.2), 1.0)
+    assert few.clairvoyant_ratio is None
+    assert few.attempts_ratio is None
+
+
+CLIENTS_FILE = """
+workload: {slo: "p99 < 1s", first_replicas: 6}
+demand: {%s, hours: 0.1}
+server: {batch_service_s: [0.1]}
+startup: {median_s: 60}
+clients: {timeout_s: 2, retries: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("demand", "shown", "hidden"),
+    [("shape: constant(20)", "ATTEMPTS", "REQUESTS"), ("users: constant(20)", "REQUESTS", "KPA")],
+)
+def test_the_table_has_the_columns_that_clients_give_reason_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demand: str, shown: str, hidden: str
+) -> None:
+    path = tmp_path / "clients.yaml"
+    path.write_text(CLIENTS_FILE % demand)
+    assert main(["simulate", str(path), "--policies", "static=6"]) == 0
+    table = capsys.readouterr().out
+    assert shown in table
+    assert hidden not in table
+    assert "x 1.00" in table
+
+
+def test_how_many_hold_is_not_searched_for_users_before_anything_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clients.yaml"
+    path.write_text(CLIENTS_FILE % "users: constant(20)")
+    assert main(["simulate", str(path)]) == 2
+    assert "static=REPLICAS: how many hold is not searched for users" in capsys.readouterr().err
 
 
 def test_the_static_peak_holds_every_minute_and_one_fewer_does_not() -> None:

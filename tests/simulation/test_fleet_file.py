@@ -173,6 +173,11 @@ def test_the_shipped_example_can_be_read() -> None:
             id="misspelt beside what is wrong",
         ),
         pytest.param(
+            ('{shape: "constant(5)", hours: 1}', "{users: constant(5), hours: 1}"),
+            [":11: workloads.0.demand.users: 'constant(5)', shape or trace: users in a closed"],
+            id="a closed loop",
+        ),
+        pytest.param(
             ('{shape: "constant(5)", hours: 1}', '{shap: "constant(5)", hours: 1}'),
             [":11: workloads.0.demand.shap: is not known, did you mean shape?"],
             id="a misspelt key adds no problem of its own",

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from autoscaler.errors import ConfigError
+from autoscaler.simulation.clients import Clients
 from autoscaler.simulation.continuous_model import ContinuousModel, Lengths
-from autoscaler.simulation.scenario_file import ContinuousSection, Document, read_scenario
+from autoscaler.simulation.scenario_file import read_scenario
+from autoscaler.simulation.scenario_sections import ContinuousSection, Document
 from autoscaler.simulation.serving import Routing
 
 SMALL = """
@@ -24,6 +26,8 @@ startup: {median_s: 100}
 """
 
 SMALL_WITHOUT_SERVER = SMALL.replace("server: {batch_service_s: [0.1]}\n", "")
+
+SMALL_WITHOUT_DEMAND = SMALL.replace('demand: {shape: "constant(50)", hours: 1}\n', "")
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/documents.yaml"
 ENGINE = "base_step_s: 0.02, sequence_s: 0.0003, prompt_token_s: 0.00005, cache_tokens: 60000"
@@ -73,7 +77,7 @@ def test_the_smallest_file(tmp_path: Path) -> None:
     assert scenario.threshold_s == 1.1
     # Of the 5 % that may miss, a fifth is scaling's.
     assert scenario.goal_ratio == pytest.approx(0.99)
-    assert scenario.demand.rates_rps.tolist() == [50.0] * 3600
+    assert scenario.open_demand.rates_rps.tolist() == [50.0] * 3600
     assert scenario.nodes.gpus == 8
 
 
@@ -83,12 +87,34 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     assert (scenario.name, str(scenario.spec.id)) == ("black friday", "simulated/bert")
     assert scenario.goal_ratio == 0.95
     # One minute is run, at 3 rps, scaled to 30; what lies before it is the past.
-    assert np.allclose(scenario.demand.rates_rps, 30.0)
-    assert scenario.demand.past_rps.tolist() == pytest.approx([10.0, 20.0])
+    assert np.allclose(scenario.open_demand.rates_rps, 30.0)
+    assert scenario.open_demand.past_rps.tolist() == pytest.approx([10.0, 20.0])
     assert scenario.batching.max_batch_size == 2
     assert scenario.routing is Routing.PINNED
     assert scenario.nodes.stock_outs[0].holds(600.0)
     assert scenario.failures.node_losses_s == (50.0,)
+
+
+def test_clients_and_users(tmp_path: Path) -> None:
+    text = SMALL.replace(
+        'shape: "constant(50)"', 'users: "steps((0, 20), (1800, 200))", think_s: 2'
+    )
+    scenario = read_scenario(written(tmp_path, f"{text}clients: {{timeout_s: 5, retries: 3}}\n"))
+    assert scenario.clients == Clients(timeout_s=5.0, retries=3, backoff_s=0.5)
+    users = scenario.users
+    assert users is not None
+    assert users.counts.tolist() == [20] * 1800 + [200] * 1800
+    assert users.think_s == 2.0
+    assert [part.tolist() for part in users.levels()] == [[0.0, 1800.0, 3600.0], [20, 200, 0]]
+
+
+def test_clients_wait_to_the_end_and_users_think_for_a_second_by_default(tmp_path: Path) -> None:
+    scenario = read_scenario(written(tmp_path, SMALL))
+    assert (scenario.clients, scenario.users) == (Clients(), None)
+    text = SMALL.replace('shape: "constant(50)"', "users: constant(2.5)")
+    users = read_scenario(written(tmp_path, text)).users
+    assert users is not None
+    assert (users.counts[0], users.think_s) == (2, 1.0)
 
 
 def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
@@ -100,7 +126,7 @@ def test_the_past_is_told_as_minutes_before_the_run(tmp_path: Path) -> None:
 
 def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/simulation.md").read_text()
-    text, other, _fleet = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    text, loop, other, _fleet = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert read_scenario(written(tmp_path, text)).name == "black friday"
     content = yaml.safe_load(text)
     told = typing.get_type_hints(Document)
@@ -108,8 +134,12 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
         if is_dataclass(kind):
             known = {item.name for item in fields(kind)}
             # The other ways to give demand and servers, which can't stand beside the first.
-            assert known - {"trace", "continuous"} == set(content[section]), section
+            others = {"trace", "users", "think_s", "continuous"}
+            assert known - others == set(content[section]), section
     assert set(content) == set(told)
+    users = read_scenario(written(tmp_path, f"{SMALL_WITHOUT_DEMAND}\n{loop}")).users
+    assert users is not None
+    assert set(yaml.safe_load(loop)["demand"]) == {"users", "think_s"}
     engine = yaml.safe_load(other)["server"]["continuous"]
     assert set(engine) == {item.name for item in fields(ContinuousSection)}
     assert set(engine["lengths"]) == {item.name for item in fields(Lengths)}
@@ -136,7 +166,11 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
         pytest.param(("[0.1]", "[]"), [":4: server"], id="no service time"),
         pytest.param(("constant(50)", "cosine(50)"), [":3: demand: 'cosine': not a"], id="shape"),
         pytest.param(("hours: 1", "hours: -1"), [":3: demand.hours: -1.0, more"], id="hours"),
-        pytest.param(("hours: 1", "hours: 1, trace: x.csv"), [":3: demand: both"], id="both"),
+        pytest.param(
+            ("hours: 1", "hours: 1, trace: x.csv"),
+            [":3: demand: shape and trace, shape, trace or users, one"],
+            id="both",
+        ),
         pytest.param(
             ('shape: "constant(50)", hours: 1', "trace: no.csv"),
             ["no.csv: No such file"],
@@ -144,7 +178,10 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
         ),
         pytest.param(
             ('shape: "constant(50)"', "trace: no.csv"),
-            [":3: demand.hours: 1.0, of a shape alone: leave it out", "no.csv: No such file"],
+            [
+                ":3: demand.hours: 1.0, of a shape or users alone: leave it out",
+                "no.csv: No such file",
+            ],
             id="of a shape",
         ),
         pytest.param(
@@ -189,6 +226,76 @@ def test_the_documented_file_has_every_key_and_can_be_read(tmp_path: Path) -> No
             ("\nstartup", "\nnodes: {gpu: 4}\nstartup"),
             [":5: nodes.gpu: is not known, did you mean gpus?"],
             id="nested key",
+        ),
+        pytest.param(
+            ("hours: 1", 'hours: 1, users: "constant(5)"'),
+            [":3: demand: shape and users, shape, trace or users, one of them"],
+            id="users and a shape",
+        ),
+        pytest.param(
+            ('shape: "constant(50)", ', ""),
+            [":3: demand: none of them, shape, trace or users, one of them"],
+            id="nothing asks",
+        ),
+        pytest.param(
+            ("hours: 1", "hours: 1, think_s: 2"),
+            [":3: demand.think_s: 2.0, of users alone: leave it out"],
+            id="of users",
+        ),
+        pytest.param(
+            (
+                'shape: "constant(50)"',
+                "users: constant(5), peak_rps: 9, last_days: 1, dispersion: 2, burst_s: 5",
+            ),
+            [
+                ":3: demand.peak_rps: 9.0, of a shape or a trace alone: leave it out",
+                ":3: demand.last_days: 1.0, of a trace alone: leave it out",
+                ":3: demand.dispersion: 2.0, of a shape or a trace alone: leave it out",
+                ":3: demand.burst_s: 5, of a shape or a trace alone: leave it out",
+            ],
+            id="not of users",
+        ),
+        pytest.param(
+            ('shape: "constant(50)"', "users: constant(0)"),
+            [":3: demand.users: constant(0), at least one user at some time"],
+            id="no user",
+        ),
+        pytest.param(
+            ('shape: "constant(50)"', "users: constant(5), think_s: -1"),
+            [":3: demand.think_s: -1.0, 0 or more"],
+            id="think backwards",
+        ),
+        pytest.param(
+            ('shape: "constant(50)", hours: 1', "users: constant(1e6), think_s: 0, hours: 744"),
+            [":3: demand.users: up to 2.68e+09 requests, at most 5e+08: fewer users"],
+            id="too many answers",
+        ),
+        pytest.param(
+            (
+                'shape: "constant(50)", hours: 1}\nserver: {batch',
+                "users: constant(5), think_s: 0}\nserver: {max_queue_size: 5, batch",
+            ),
+            [":3: demand.think_s: 0.0, more than 0 with a max_queue_size"],
+            id="rejected for ever at once",
+        ),
+        pytest.param(
+            ("\nstartup", "\nclients: {timeout_s: 0, retries: 99, backoff_s: -1}\nstartup"),
+            [
+                ":5: clients.timeout_s: 0, more than 0, or null",
+                ":5: clients.retries: 99, 0 to 20",
+                ":5: clients.backoff_s: -1, 0 to 86400",
+            ],
+            id="clients",
+        ),
+        pytest.param(
+            ("\nstartup", "\nclients: {timeout: 5}\nstartup"),
+            [":5: clients.timeout: is not known, did you mean timeout_s?"],
+            id="a key of clients",
+        ),
+        pytest.param(
+            ("\nstartup", "\nclients: {timeout_s: .inf, retries: 1.5}\nstartup"),
+            [":5: clients.timeout_s: inf, must be a finite", ":5: clients.retries: 1.5, must be"],
+            id="no number of clients",
         ),
         pytest.param(("demand:", "server: {}\ndemand:"), ["is given twice"], id="twice"),
         pytest.param(
@@ -289,6 +396,16 @@ def test_every_problem_is_told_with_its_line(
         ),
         pytest.param(
             ("answer_tokens: 200", "answer_tokens: 0"), "answer_tokens: 0.0, 1 to", id="no answer"
+        ),
+        pytest.param(
+            ("startup", "clients: {retries: 1}\nstartup"),
+            ":5: clients: given, not modelled for servers that generate tokens",
+            id="clients",
+        ),
+        pytest.param(
+            ('shape: "constant(50)"', "users: constant(50)"),
+            ":3: demand.users: 'constant(50)', not modelled for servers that generate tokens",
+            id="users",
         ),
     ],
 )

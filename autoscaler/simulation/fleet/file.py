@@ -28,13 +28,8 @@ from autoscaler.simulation.fleet.sections import (
 )
 from autoscaler.simulation.nodes import NodeSettings
 from autoscaler.simulation.scenario import MOST_REPLICAS, Scenario
-from autoscaler.simulation.scenario_file import (
-    MOST_SERVERS,
-    Document,
-    Reader,
-    ServerSection,
-    WorkloadSection,
-)
+from autoscaler.simulation.scenario_file import MOST_SERVERS, Reader
+from autoscaler.simulation.scenario_sections import Document, ServerSection, WorkloadSection
 from autoscaler.simulation.scenario_text import (
     UNKNOWN,
     document_of,
@@ -253,6 +248,9 @@ class _FleetReader:
         if given.server.continuous is not None:
             told = "batch_service_s: engines that make tokens are not modelled in a fleet"
             self._wrong(f"{where}server.continuous", "given", told)
+        if given.demand.users is not None:
+            told = "shape or trace: users in a closed loop are not modelled in a fleet"
+            self._wrong(f"{where}demand.users", repr(given.demand.users), told)
         if not given.shapes:
             self._wrong(f"{where}shapes", "none", "at least one")
         self._twice(f"{where}shapes", "profile", [one.profile for one in given.shapes])

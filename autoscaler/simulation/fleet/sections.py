@@ -10,7 +10,7 @@ from autoscaler.core.mig.choice import WHOLE_GPU
 from autoscaler.simulation.fleet.scenario import MigSettings
 from autoscaler.simulation.nodes import Span
 from autoscaler.simulation.scenario import Failures
-from autoscaler.simulation.scenario_file import (
+from autoscaler.simulation.scenario_sections import (
     BalancingSection,
     DemandSection,
     ServerSection,
