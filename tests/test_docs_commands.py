@@ -150,10 +150,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "perf.csv").write_text(PERF_ANALYZER)
     (folder / "black-friday.yaml").write_text(SCENARIO)
     (folder / "docs" / "examples").mkdir(parents=True)
-    fleet = (ROOT / "docs" / "examples" / "fleet.yaml").read_text()
-    (folder / "docs" / "examples" / "fleet.yaml").write_text(
-        fleet.replace("hours: 5", "hours: 0.1")
-    )
+    for name, hours in (("fleet.yaml", "hours: 5"), ("retry-storm.yaml", "hours: 1.5")):
+        example = (ROOT / "docs" / "examples" / name).read_text()
+        assert example.count(hours) >= 1, name
+        (folder / "docs" / "examples" / name).write_text(example.replace(hours, "hours: 0.1"))
     rows = "".join(f"{minute},{900 + 10 * minute},5\n" for minute in range(4))
     (folder / "requests.csv.gz").write_bytes(gzip.compress(f"minute,chat,other\n{rows}".encode()))
     story = RecordedStory()
