@@ -123,6 +123,8 @@ async def test_who_changed_the_replicas_is_known(world: World) -> None:
     ours = "forescale:team/test"
     assert told == [(3, ours, True), (2, ours, True)]
     assert (seen.replicas.set_by, seen.replicas.set_by_itself) == ("kubectl", False)
+    names = ("get", "pods", "-n", "team", "-l", "app=bert", "-o", "name")
+    wait_for(lambda: len(world.stack.kubectl(*names).split()) == 2, "the third pod is gone")
 
 
 async def test_inferences_are_seen_by_triton_prometheus_and_dcgm(world: World) -> None:
