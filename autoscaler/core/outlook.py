@@ -122,22 +122,17 @@ def look_ahead(
     """
     if forecast is not None and (now_s >= forecast.expires_s or not forecast.quantiles):
         forecast = None
-    levels = LEVELS if forecast is None else _with_rarer(forecast.quantiles)
-    told: tuple[tuple[float, int], ...] = ()
-    if forecast is not None:
-        span_s = now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s
-        told = _horizons(forecast.horizons_s, span_s)
+    if forecast is None:
+        start_rps = level_rps if surge_rps is None else surge_rps
+        naive = _naive(growth, start_rps, LEVELS, lead_s)
+        return Outlook(level_rps=start_rps, rows=((1.0, naive),), surge_rps=surge_rps)
+    told = _horizons(forecast.horizons_s, now_s + lead_s + HALF_MINUTE_S - forecast.cutoff_s)
     start_rps = level_rps
     if surge_rps is not None:
-        foreseen = sum(
-            [weight * _foresaw(forecast, at, level_rps) for weight, at in told if forecast]
-        )
+        foreseen = sum([weight * _foresaw(forecast, at, level_rps) for weight, at in told])
         start_rps += (1.0 - foreseen) * (surge_rps - level_rps)
-    highest = highest_rps(growth, level_rps=start_rps, levels=levels, lead_s=lead_s)
-    naive = Row(levels=levels, values_rps=highest)
-    surging = start_rps if start_rps > level_rps else None
-    if forecast is None:
-        return Outlook(level_rps=start_rps, rows=((1.0, naive),), surge_rps=surging)
+    levels = _with_rarer(forecast.quantiles)
+    naive = _naive(growth, start_rps, levels, lead_s)
     refuted = 0.0
     rows: list[tuple[float, Row]] = []
     for weight, at in told:
@@ -154,8 +149,14 @@ def look_ahead(
         level_rps=start_rps,
         rows=tuple(rows),
         skill=skill if skill > 0.0 else None,
-        surge_rps=surging,
+        surge_rps=start_rps if start_rps > level_rps else None,
     )
+
+
+def _naive(growth: Growth, start_rps: float, levels: tuple[float, ...], lead_s: float) -> Row:
+    """What was seen to come of a demand as high as `start_rps`."""
+    highest = highest_rps(growth, level_rps=start_rps, levels=levels, lead_s=lead_s)
+    return Row(levels=levels, values_rps=highest)
 
 
 def _foresaw(forecast: DemandForecast, at: int, level_rps: float) -> float:
