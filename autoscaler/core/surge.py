@@ -24,6 +24,8 @@ MOST_RATIO = 1.5
 # What does more than double within a minute is a step, and no pace: from 25 to 120 a second, with replicas that take
 # twenty seconds, it would lead to 178, and leads to 143.
 FASTEST_PACE = math.log(2.0) / 60.0
+# Of ten minutes that a replica takes, a pace of one minute tells no more than of the first four.
+LONGEST_SURGE_S = 240.0
 SURE_DEVIATIONS = 3.0
 # The median of absolute deviations, over what a normal distribution's standard deviation is of it.
 MEDIAN_TO_DEVIATION = 1.48
@@ -68,7 +70,8 @@ def leads_to_rps(
     if believed <= 0.0:
         return level_rps
     pace = min(believed / apart_s, FASTEST_PACE)
-    return level_rps * min(MOST_RATIO, math.exp(KEPT_PACE * pace * lead_s))
+    lasts_s = min(lead_s, LONGEST_SURGE_S)
+    return level_rps * min(MOST_RATIO, math.exp(KEPT_PACE * pace * lasts_s))
 
 
 def _minute_before(
