@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -337,6 +338,7 @@ async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
         llm_service("wide", worker={"containers": []}),
         llm_service("apart", replicas=0, prefill={"replicas": 0, "template": POD}),
     ]
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     kserve.apply(*wanted, *refused)
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
@@ -366,7 +368,8 @@ async def test_a_controller_writes_where_it_may_and_says_why_it_may_not(
         for name in ("chat", "fixed"):
             workload = f"{NAMESPACE}/llminferenceservice/{name}"
             assert workload in plan
-            about = ("explain", workload, f"--journal={controller.journal}")
+            # Of the last tick alone it tells nothing, once both are there.
+            about = ("explain", workload, f"--journal={controller.journal}", f"--since={began}")
             assert "min-replicas" in forescale(*about)
         assert "spec.worker: is set" in plan
         assert "spec.worker: is set" in doctor
