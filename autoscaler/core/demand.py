@@ -131,9 +131,9 @@ def taught(growth: Growth, points: Sequence[HistoryPoint], *, lead_s: float) -> 
 def _count(
     rises: tuple[Rises, ...], level_rps: float, highest_rps: float, judged: int
 ) -> tuple[Rises, ...]:
-    now = _log_units(level_rps)
+    now = log_units(level_rps)
     level = round(now / LEVEL_WIDTH)
-    place = _bin(_log_units(highest_rps) - now)
+    place = _bin(log_units(highest_rps) - now)
     others = tuple(item for item in rises if item.level != level)
     known = next((item for item in rises if item.level == level), None)
     weights = {}
@@ -158,12 +158,12 @@ def highest_rps(
     The tail beyond what was seen is the prior's, until that has faded at this level; it comes back when the level was
     not seen for long.
     """
-    now = _log_units(level_rps)
+    now = log_units(level_rps)
     weights, prior = _seen_from(growth, now / LEVEL_WIDTH)
     prior_rise = PRIOR_RISE * math.sqrt(min(lead_s, 60.0 * LONGEST_LEAD_MINUTES) / PRIOR_LEAD_S)
     for share, part in PRIOR:
         rise = part * prior_rise
-        place = _bin(_log_units(level_rps * math.exp(rise)) - now)
+        place = _bin(log_units(level_rps * math.exp(rise)) - now)
         weights[place] = weights.get(place, 0.0) + share * prior
     total = sum(weights.values())
     found: list[float] = []
@@ -206,7 +206,8 @@ def _as_much(index: int, part: float) -> int:
     return min(index, _bin(math.log1p(part * math.expm1(index * BIN_WIDTH))))
 
 
-def _log_units(rps: float) -> float:
+def log_units(rps: float) -> float:
+    """On the scale on which rises are counted: from nothing to one request a minute is as much as a doubling."""
     return math.log1p(max(0.0, rps) / UNIT_RPS)
 
 

@@ -18,7 +18,8 @@ from autoscaler.core.service_time import ServiceTimes
 from autoscaler.core.signals import ModelLoad
 from autoscaler.core.state import ModelKnowledge
 from autoscaler.core.types import LatencyObjective, Slo
-from autoscaler.core.variability import LOWEST, Variability, Window
+from autoscaler.core.variability import LOWEST, Variability
+from autoscaler.core.window import Window
 
 SIGNAL = "ttft"
 # Where more of the batch is taken than this, what waits may wait for a place in it, and not for prompts to be read.

@@ -37,7 +37,8 @@ from autoscaler.core.types import (
     ServerProfile,
     WorkloadInput,
 )
-from autoscaler.core.variability import Variability, Window
+from autoscaler.core.variability import Variability
+from autoscaler.core.window import Window
 
 # Knowledge of this many pod templates is kept: the present one and those that a rollback may bring back.
 TEMPLATES_KEPT = 4

@@ -24,19 +24,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from autoscaler.core.computed import computed
 from autoscaler.core.queueing import busy_exponent, mean_wait_s
 from autoscaler.core.service_time import ServiceTimes
+from autoscaler.core.window import MAX_LOAD, MEMORIES_REQUESTS, Window
 
-if TYPE_CHECKING:
-    from autoscaler.core.variability import Window
-
-# Above this load the queue is not stationary.
-MAX_LOAD = 0.93
-# Requests that are remembered, by a short and a long memory: the one that tells of fewer replicas counts.
-MEMORIES_REQUESTS = (2000.0, 6000.0)
 # Always counted beside what was seen, in services waited: ten requests that each waited for half of one. So of replicas
 # that hardly wait more is believed only as they are busier, in steps: at 4 % of full load after 2,000 requests, two.
 ALWAYS_WAITED = 5.0

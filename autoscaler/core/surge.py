@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from autoscaler.core.demand import UNIT_RPS
+from autoscaler.core.demand import log_units
 
 # What a trend keeps of its pace, on average over the lead time: surges end as suddenly as they begin.
 KEPT_PACE = 0.5
@@ -33,7 +33,7 @@ MEDIAN_TO_DEVIATION = 1.48
 LEAST_CHANGES = 5
 # The middles of the present window and of the minute that it is compared with are so far apart: not the same requests,
 # and near enough for a pace.
-SHORTEST_S, LONGEST_S = 45.0, 150.0
+NEAREST_S, FARTHEST_S = 45.0, 150.0
 
 
 def leads_to_rps(
@@ -53,7 +53,7 @@ def leads_to_rps(
     if found is None:
         return level_rps
     mean_rps, apart_s = found
-    rise = math.log((level_rps + UNIT_RPS) / (mean_rps + UNIT_RPS))
+    rise = log_units(level_rps) - log_units(mean_rps)
     scatter = max(variability, 1.0)
     # One request more than were counted: of none that came, chance is not nought.
     chance = scatter / (60.0 * mean_rps + 1.0) + scatter / (window_s * level_rps + 1.0)
@@ -80,15 +80,15 @@ def _minute_before(
     """(the mean of the last minute that is wholly before the present window, how far apart their middles are)."""
     for minute_s, mean_rps, _ in reversed(minutes):
         apart_s = middle_s - (minute_s + 30.0)
-        if apart_s >= SHORTEST_S:
-            return (mean_rps, apart_s) if apart_s <= LONGEST_S else None
+        if apart_s >= NEAREST_S:
+            return (mean_rps, apart_s) if apart_s <= FARTHEST_S else None
     return None
 
 
 def _usual_change(minutes: Sequence[tuple[float, float, float]]) -> float | None:
     """The standard deviation of the change between two minutes, in logarithms; a surge among them moves it little."""
     changes = [
-        abs(math.log((after[1] + UNIT_RPS) / (before[1] + UNIT_RPS)))
+        abs(log_units(after[1]) - log_units(before[1]))
         for before, after in pairwise(minutes)
         if after[0] - before[0] == 60.0
     ]

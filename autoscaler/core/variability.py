@@ -29,18 +29,16 @@ from autoscaler.core.queueing import (
     utilization_limit,
 )
 from autoscaler.core.service_time import ServiceTimes
+from autoscaler.core.window import MAX_LOAD, MEMORIES_REQUESTS, Window
 
 # From a balancer that sends each request where least waits, which makes many replicas nearly one queue, up to demand
 # that comes in volleys.
 LOWEST, HIGHEST = 0.1, 16.0
-# Below this load waits are too short to tell anything; above, the queue is not stationary.
-MIN_LOAD, MAX_LOAD = 0.3, 0.93
+# Below this load waits are too short to tell anything.
+MIN_LOAD = 0.3
 # Replicas that may hardly be busy for burstiness would never be seen above it, and that belief never corrected: at
 # this share of what they may be, what speaks for less burstiness is believed.
 DOUBTED_VALUE, DOUBTED_SHARE = 2.0, 0.5
-# Requests that are remembered, by a short and a long memory: the one that tells of more burstiness counts, so that
-# bursts raise v three times as fast as calm lowers it.
-MEMORIES_REQUESTS = (2000.0, 6000.0)
 # What was known before counts as so many requests that each wait for one inference: as many as at 75 % of full load
 # for a server without batches.
 PRIOR_REQUESTS = 500.0
@@ -100,19 +98,6 @@ class Variability:
         if self.value >= 1.0 or among >= shared_by:
             return self.value
         return 1.0 - (1.0 - self.value) * (1.0 - 1.0 / among) / (1.0 - 1.0 / shared_by)
-
-
-@computed
-class Window:
-    """What one pod showed lately."""
-
-    rate: float
-    """Inferences a second."""
-    requests: float
-    queue_s: float
-    """Their mean wait."""
-    miss_ratio: float | None = None
-    """Which share of them was over the threshold; None: not told."""
 
 
 def learn(

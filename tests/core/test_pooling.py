@@ -8,7 +8,7 @@ import pytest
 from autoscaler.core.pooling import Pooling, learn
 from autoscaler.core.queueing import mean_wait_s, miss_probability, utilization_limit
 from autoscaler.core.service_time import ServiceTimes
-from autoscaler.core.variability import Window
+from autoscaler.core.window import Window
 from autoscaler.simulation.serving import Routing, ServingModel, ServingPool
 from tests.core.story import Pod, Story, slo, spec
 

@@ -6,7 +6,8 @@ import pytest
 
 from autoscaler.core.queueing import mean_wait_s, steady_batch, utilization_limit
 from autoscaler.core.service_time import ServiceTimes
-from autoscaler.core.variability import Variability, Window, learn
+from autoscaler.core.variability import Variability, learn
+from autoscaler.core.window import Window
 
 TWO = ServiceTimes(batch_s=(0.052, 0.064))
 # 70 % of full batches.
