@@ -235,6 +235,22 @@ class KubernetesClient:
         )
 
 
+async def is_served(client: KubernetesClient, path: str) -> bool:
+    """Whether the API server may know the kind of object that is listed at `path`, below `/apis`.
+
+    Anybody may ask which kinds there are, those too who may not list them. Where that can't be told it may.
+    """
+    parts = path.split("/")
+    try:
+        # A group has kinds beside this one, of which some may be installed alone.
+        listed = await client.read("/".join(parts[:4]))
+    except SourceMissing:
+        return False
+    except SourceError:
+        return True
+    return any(resource.get("name") == parts[-1] for resource in listed.get("resources") or ())
+
+
 def keep_alive(answer: aiohttp.ClientResponse) -> None:
     """Has the kernel look whether the other end of a connection on which nothing is sent is still there."""
     transport = answer.connection.transport if answer.connection is not None else None

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object
+from autoscaler.clients.kubernetes import JSON, KubernetesClient, Object, is_served
 from autoscaler.clock import Clock
 from autoscaler.errors import SourceDenied, SourceError, SourceMissing, SourceUnavailable
 from autoscaler.lasting import Lasting
@@ -213,24 +213,11 @@ class Mirror(Generic[V]):
                         view.put(item, objects)
         except (SourceMissing, SourceDenied) as error:
             # Nobody can be given a right to what is not installed but by an administrator, and nobody needs it.
-            if not self.optional or await self._served(path, error):
+            denied = isinstance(error, SourceDenied)
+            if not self.optional or (denied and await is_served(self._client, path)):
                 raise
             return None
         return version
-
-    async def _served(self, path: str, error: SourceError) -> bool:
-        """Whether this kind of object may be there: who may not list it may still read which kinds there are."""
-        if isinstance(error, SourceMissing):
-            return False
-        parts = path.split("/")
-        try:
-            # A group has kinds beside this one, of which some may be installed alone.
-            listed = await self._client.read("/".join(parts[:4]))
-        except SourceMissing:
-            return False
-        except SourceError:
-            return True
-        return any(resource.get("name") == parts[-1] for resource in listed.get("resources") or ())
 
     async def _follow(self, version: str) -> None:
         """Watches, resuming where a stream ends; returns where a newer version may be served by now.

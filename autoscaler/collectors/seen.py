@@ -20,7 +20,7 @@ from autoscaler.core.writes import ReplicaWrite
 from autoscaler.errors import Problem
 from autoscaler.schedule import with_readable_schedule
 
-ServiceView = InferenceServiceView | LlmServiceView
+EitherService = InferenceServiceView | LlmServiceView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def _judged(
 
 
 def _slipped(
-    view: TargetView | ServiceView, parsed: WorkloadSpec | tuple[Problem, ...]
+    view: TargetView | EitherService, parsed: WorkloadSpec | tuple[Problem, ...]
 ) -> WorkloadSpec | tuple[Problem, ...]:
     """What was misspelt may be what keeps it safe, as max-replicas does: it is left alone until that is mended."""
     if not view.slips:
@@ -169,7 +169,7 @@ class SeenService:
 
 
 def seen_service(
-    service: ServiceView,
+    service: EitherService,
     made: list[TargetView],
     defaults: Defaults,
     pods: dict[str, tuple[PodStatus, ...]],
@@ -217,7 +217,7 @@ def seen_service(
 
 
 def _resolved(
-    service: ServiceView, live: TargetView | None, holder: str | None, *, knative_follows: bool
+    service: EitherService, live: TargetView | None, holder: str | None, *, knative_follows: bool
 ) -> Resolved:
     """By the rules of its kind."""
     deployment = live.name if live else None
@@ -235,7 +235,7 @@ def _resolved(
     )
 
 
-def _set_by(service: ServiceView, live: TargetView | None, resolved: Resolved) -> str | None:
+def _set_by(service: EitherService, live: TargetView | None, resolved: Resolved) -> str | None:
     """Who last changed the number where forescale writes it too; None: it is not told, as of Knative's annotations."""
     if resolved.write is None or resolved.write.as_text:
         return None
@@ -243,7 +243,7 @@ def _set_by(service: ServiceView, live: TargetView | None, resolved: Resolved) -
     return service.set_by if not at_deployment else live.replicas_set_by if live else None
 
 
-def _shape(service: ServiceView, live: TargetView | None) -> Shape:
+def _shape(service: EitherService, live: TargetView | None) -> Shape:
     """What else than the annotations tells; little without a Deployment."""
     engine = live.engine if live else None
     return Shape(

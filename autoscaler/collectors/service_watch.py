@@ -10,7 +10,7 @@ from autoscaler.clock import Clock
 from autoscaler.collectors import inference_service, llm_inference_service
 from autoscaler.collectors.inference_service import InferenceServiceView
 from autoscaler.collectors.llm_inference_service import LlmServiceView
-from autoscaler.collectors.seen import ServiceView
+from autoscaler.collectors.seen import EitherService
 from autoscaler.collectors.watched import Watched
 
 
@@ -47,7 +47,7 @@ class ServiceWatch:
     def kinds(self) -> tuple[Watched[Any], ...]:
         return (self._inference_services, self._llm_services)
 
-    def __iter__(self) -> Iterator[ServiceView]:
+    def __iter__(self) -> Iterator[EitherService]:
         """The newest known state of each."""
         yield from self._inference_services.objects.values()
         yield from self._llm_services.objects.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from autoscaler.clients.kubernetes import KubernetesClient
+from autoscaler.clients.kubernetes import KubernetesClient, is_served
 from autoscaler.collectors import cluster_autoscaler, inference_service, llm_inference_service
 from autoscaler.collectors.kserve import GROUP
 from autoscaler.config import Settings
@@ -13,7 +13,7 @@ from autoscaler.controller.doctor.diagnosis import Diagnosis, error, ok, unknown
 from autoscaler.core.slices.settings import SlicesMode, TemplatesMode
 from autoscaler.core.types import WorkloadSpec
 from autoscaler.core.writes import ReplicaWrite
-from autoscaler.errors import ActuationError, SourceError, SourceMissing
+from autoscaler.errors import ActuationError, SourceError
 
 SERVICES = {
     inference_service.PLURAL: (inference_service.API_VERSION,),
@@ -207,13 +207,7 @@ async def kserve_served(client: KubernetesClient) -> tuple[str, ...]:
 
 async def _is_served(client: KubernetesClient, plural: str) -> bool:
     for version in SERVICES[plural]:
-        try:
-            listed = await client.read(f"/apis/{version}")
-        except SourceMissing:
-            continue
-        except SourceError:
-            return True
-        if any(resource.get("name") == plural for resource in listed.get("resources") or ()):
+        if await is_served(client, f"/apis/{version}/{plural}"):
             return True
     return False
 
