@@ -43,12 +43,12 @@ class Gateway:
         # A request that is done in the model's future has not come back yet.
         back = (status != DONE) | (arrivals_s + latency_s <= at_s)
         is_waiting = (status == UNFINISHED) | (latency_s > self._timeout_s)
-        left = ~counted & is_waiting & (arrivals_s + self._timeout_s <= at_s)
-        new = left | ~counted & (status != UNFINISHED) & back
-        done = new & ~left & (status == DONE)
+        gone = ~counted & is_waiting & (arrivals_s + self._timeout_s <= at_s)
+        new = gone | ~counted & (status != UNFINISHED) & back
+        done = new & ~gone & (status == DONE)
         good = int((done & (latency_s <= self._threshold_s)).sum())
         # One that left before the threshold was no slow request, and it has no answer.
-        slow = left if self._timeout_s >= self._threshold_s else np.zeros_like(left)
+        slow = gone if self._timeout_s >= self._threshold_s else np.zeros_like(gone)
         self._good += good
         self._slow += int((done | slow).sum()) - good
         self._failed += int((new & ~done & ~slow).sum())

@@ -127,12 +127,17 @@ def deployment(service: Object) -> Object:
     }
 
 
-def _owner(service: Object) -> Object:
+def owner(item: Object, api_version: str, kind: str) -> Object:
+    """An entry of ownerReferences: `item`, whose list does not tell what it is, is the controller of what has it."""
     return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "name": service["metadata"]["name"],
-        "uid": service["metadata"]["uid"],
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": item["metadata"]["name"],
+        "uid": item["metadata"]["uid"],
         "controller": True,
         "blockOwnerDeletion": True,
     }
+
+
+def _owner(service: Object) -> Object:
+    return owner(service, "serving.kserve.io/v1beta1", "InferenceService")

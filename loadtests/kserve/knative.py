@@ -17,7 +17,7 @@ from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.errors import ActuationError, SourceError
-from loadtests.kserve.controller import MERGE, MODE, NOT_COPIED, PERIOD_S, SERVICES
+from loadtests.kserve.controller import MERGE, MODE, NOT_COPIED, PERIOD_S, SERVICES, owner
 
 Object = dict[str, Any]
 SCALING = "autoscaling.knative.dev/"
@@ -158,11 +158,4 @@ def _deployment(revision: Object, replicas: int) -> Object:
 
 
 def _owner(item: Object) -> Object:
-    return {
-        "apiVersion": item["apiVersion"],
-        "kind": item["kind"],
-        "name": item["metadata"]["name"],
-        "uid": item["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    return owner(item, item["apiVersion"], item["kind"])

@@ -18,7 +18,7 @@ from typing import Any
 
 from autoscaler.clients.kubernetes import KubernetesClient
 from autoscaler.errors import ActuationError, SourceError, SourceMissing
-from loadtests.kserve.controller import MERGE, PERIOD_S
+from loadtests.kserve.controller import MERGE, PERIOD_S, owner
 
 Object = dict[str, Any]
 SERVICES = "/apis/serving.kserve.io/v1alpha2/llminferenceservices"
@@ -180,11 +180,4 @@ def _owned(item: Object, service: Object) -> bool:
 
 
 def _owner(service: Object) -> Object:
-    return {
-        "apiVersion": "serving.kserve.io/v1alpha2",
-        "kind": "LLMInferenceService",
-        "name": service["metadata"]["name"],
-        "uid": service["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    return owner(service, "serving.kserve.io/v1alpha2", "LLMInferenceService")
